@@ -1,0 +1,59 @@
+"""Where one embedded AWS keeps its files and listens; the one place for its paths and ports."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything a module of the embedded AWS needs to know about the instance it extends.
+
+    state: folder that belongs to this instance alone (certificates, images, task logs, session file).
+    port: gateway port (TLS), shared by every AWS service.
+    proxy_port: HTTP CONNECT proxy that carries *.amazonaws.com and *.on.aws names to the gateway.
+    github_port: stand-in for GitHub's OIDC token endpoint.
+    """
+
+    state: Path
+    port: int = 4566
+    proxy_port: int = 4567
+    github_port: int = 4568
+    region: str = "us-east-1"
+
+    @property
+    def endpoint(self) -> str:
+        return f"https://{HOST}:{self.port}"
+
+    @property
+    def ca_bundle(self) -> Path:
+        return self.state / "tls" / "ca.pem"
+
+    @property
+    def certificate(self) -> Path:
+        return self.state / "tls" / "gateway.pem"
+
+    @property
+    def private_key(self) -> Path:
+        return self.state / "tls" / "gateway-key.pem"
+
+    @property
+    def images(self) -> Path:
+        return self.state / "images"
+
+    @property
+    def work(self) -> Path:
+        return self.state / "work"
+
+    @property
+    def logs(self) -> Path:
+        return self.state / "logs"
+
+
+def default_state() -> Path:
+    """Folder of the instance that `make demo` and `lockgate up` use."""
+    return Path(os.environ.get("LOCKGATE_LOCAL_STATE", Path(__file__).parent.parent / ".lockgate"))

@@ -64,7 +64,7 @@ class Image:
 
 _unpacking = threading.Lock()
 _running: dict[subprocess.Popen[bytes], Path] = {}
-# PR_SET_PDEATHSIG fires when the *thread* that forked ends: one thread, as old as the server, starts everything.
+# PR_SET_PDEATHSIG fires when the *thread* that forked ends: one thread, as old as the server, starts all.
 _spawner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="containers")
 
 
@@ -79,9 +79,7 @@ def pull(image_uri: str, settings: Settings) -> Image:
 
     parts = _URI.fullmatch(image_uri)
     if parts is None:
-        raise ImageNotFound(
-            f"{image_uri} is not an ECR image: expected <account>.dkr.ecr.<region>.amazonaws.com/…"
-        )
+        raise ImageNotFound(f"{image_uri} is not an ECR image: expected <account>.dkr.ecr.<region>.amazonaws.com/…")
     repository, reference = parts["repository"], parts["digest"] or parts["tag"] or "latest"
     with request_scope(parts["account"], parts["region"]):
         if repository not in ecr._repositories:
@@ -122,12 +120,8 @@ def start(
     neither an entry point nor arguments are given. Nothing of the server's own environment is passed on.
     A command that cannot be executed ends with 127 (not found) or 126 and says so in `log`.
     """
-    recorded.note(
-        "containers", "isolation: a container is a process of this user, without limits or user switch"
-    )
-    recorded.note(
-        "containers", "base image and RUN steps: this project's interpreter and packages stand for them"
-    )
+    recorded.note("containers", "isolation: a container is a process of this user, without limits or user switch")
+    recorded.note("containers", "base image and RUN steps: this project's interpreter and packages stand for them")
     if entrypoint is None:
         words = [*image.entrypoint, *(arguments or image.command)]
     else:
@@ -196,9 +190,7 @@ def _unpacked(
                 if layer["mediaType"] in _GZIPPED_LAYERS:
                     content = gzip.decompress(content)
                 elif layer["mediaType"] != LAYER_TAR:
-                    raise ImageInvalid(
-                        f"layer {layer['digest']}: unsupported media type {layer['mediaType']}"
-                    )
+                    raise ImageInvalid(f"layer {layer['digest']}: unsupported media type {layer['mediaType']}")
                 _extract(_verified(content, diff_id), partial)
             partial.rename(final)
         except BaseException:
@@ -233,9 +225,7 @@ def _inside(value: str, root: Path) -> str:
     return str(path) if len(value) > 1 and value.startswith("/") and path.exists() else value
 
 
-def _environment(
-    image: Image, environment: Mapping[str, str], private: Path, ml_root: Path | None
-) -> dict[str, str]:
+def _environment(image: Image, environment: Mapping[str, str], private: Path, ml_root: Path | None) -> dict[str, str]:
     own = {
         name: ":".join(_inside(part, image.root) for part in value.split(":"))
         for name, value in image.environment.items()
@@ -243,9 +233,7 @@ def _environment(
     merged = {"LANG": "C.UTF-8", **own, **environment}
     merged["HOME"], merged["TMPDIR"] = str(private / "home"), str(private / "tmp")
     programs = (part for part in own.get("PATH", "").split(":") if part.startswith(str(image.root)))
-    merged["PATH"] = _joined(
-        [*programs, str(Path(sys.executable).parent), "/usr/local/bin", "/usr/bin", "/bin"]
-    )
+    merged["PATH"] = _joined([*programs, str(Path(sys.executable).parent), "/usr/local/bin", "/usr/bin", "/bin"])
     merged["PYTHONPATH"] = _joined([merged.get("PYTHONPATH", ""), str(_SITE)])
     if ml_root is not None:
         merged["ML_ROOT"] = str(ml_root)

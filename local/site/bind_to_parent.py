@@ -1,4 +1,4 @@
-"""Become the given command, ended by the kernel when the server that started it ends (Linux; else a plain exec).
+"""Become the given command; on Linux the kernel ends it when the server that started it ends.
 
 usage: bind_to_parent.py PARENT_PID COMMAND [ARGUMENT]...
 """

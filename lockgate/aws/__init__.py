@@ -1,0 +1,1 @@
+"""The only code that calls AWS; used by lambdas and the command line."""

@@ -1,0 +1,244 @@
+"""The typed configuration: environments/<name>.toml and model/<name>/model.toml, checked whole at synth.
+
+Every mistake is a ConfigError with file, key, what was found and what was expected.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lockgate.errors import ConfigError
+from lockgate.policy import Policy, read_policy
+from lockgate.table import Table
+
+NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
+ACCOUNT = re.compile(r"[0-9]{12}")
+REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]")
+DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+CERTIFICATE = re.compile(r"arn:aws:acm:[a-z0-9-]+:[0-9]{12}:certificate/[0-9a-f-]{36}")
+CIDR = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){3}/(1[6-9]|2[0-4])")
+
+
+@dataclass(frozen=True)
+class GitHub:
+    """The one repository and branch whose pushes are delivered; ids never change, names can be recycled."""
+
+    owner: str
+    owner_id: str
+    repository: str
+    repository_id: str
+    branch: str
+
+    @property
+    def subject(self) -> str:
+        """The exact `sub` of a push to the branch (form with immutable ids, github/docs#45221)."""
+        names = f"{self.owner}@{self.owner_id}/{self.repository}@{self.repository_id}"
+        return f"repo:{names}:ref:refs/heads/{self.branch}"
+
+
+@dataclass(frozen=True)
+class Tools:
+    """The environment that owns images, registry, training, promotion and ledger."""
+
+    account: str
+    region: str
+    promotion: tuple[str, ...]
+    github: GitHub
+    evaluator_image_digest: str
+    training_instance_type: str
+    ledger_retention_days: int
+
+
+@dataclass(frozen=True)
+class Environment:
+    """An environment that serves: dev, staging, prod. CPU in ECS units (1024 = one vCPU), memory in MiB."""
+
+    name: str
+    account: str
+    region: str
+    certificate_arn: str
+    vpc_cidr: str
+    cpu: int
+    memory: int
+    tasks: int
+    approvals: int
+    policy: Policy
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One column of the data contract. `values` for a category, `minimum` and `maximum` for an integer or number."""
+
+    name: str
+    type: str
+    values: tuple[str, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    null_share: float = 0.0
+
+
+@dataclass(frozen=True)
+class Model:
+    """What model.toml declares: the data contract, the label, and what training may vary."""
+
+    name: str
+    description: str
+    identifier: str
+    target: str
+    protected: tuple[str, ...]
+    features: tuple[Feature, ...]
+    parameters: Mapping[str, int | float | str | bool]
+    train_data: str
+    holdout_data: str
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """Everything that synth needs to know; environments in the order of promotion."""
+
+    tools: Tools
+    environments: tuple[Environment, ...]
+    models: tuple[Model, ...]
+
+
+def read_configuration(root: Path) -> Configuration:
+    """Read environments/ and model/ below `root`. Raises ConfigError."""
+    tools = read_tools(root / "environments" / "tools.toml")
+    found = sorted(path.stem for path in (root / "environments").glob("*.toml") if path.stem != "tools")
+    if sorted(tools.promotion) != found:
+        raise ConfigError(
+            "environments/tools.toml", "promotion", list(tools.promotion), f"each of {found} exactly once"
+        )
+    environments = tuple(read_environment(root / "environments" / f"{name}.toml") for name in tools.promotion)
+    return Configuration(tools, environments, read_models(root / "model"))
+
+
+def read_tools(file: Path) -> Tools:
+    table = Table.read(file, f"environments/{file.name}")
+    github = table.table("github")
+    evaluator = table.table("evaluator")
+    training = table.table("training")
+    ledger = table.table("ledger")
+    tools = Tools(
+        account=table.text("account", ACCOUNT, "12 digits"),
+        region=table.text("region", REGION, "an AWS region such as us-east-1"),
+        promotion=table.names("promotion"),
+        github=GitHub(
+            owner=github.text("owner"),
+            owner_id=github.text("owner_id", re.compile(r"[0-9]+"), "the owner's numeric id as text"),
+            repository=github.text("repository"),
+            repository_id=github.text("repository_id", re.compile(r"[0-9]+"), "the numeric id as text"),
+            branch=github.text("branch", re.compile(r"[A-Za-z0-9._/-]+"), "one branch name, no pattern"),
+        ),
+        evaluator_image_digest=evaluator.text("image_digest", DIGEST, "sha256: and 64 hexadecimal digits"),
+        training_instance_type=training.text("instance_type", re.compile(r"ml\.[a-z0-9.]+"), "ml.<type>"),
+        ledger_retention_days=ledger.integer("retention_days", 1, 36500),
+    )
+    for part in (table, github, evaluator, training, ledger):
+        part.finish()
+    return tools
+
+
+def read_environment(file: Path) -> Environment:
+    table = Table.read(file, f"environments/{file.name}")
+    service = table.table("service")
+    environment = Environment(
+        name=_name_of(file.stem, f"environments/{file.name}"),
+        account=table.text("account", ACCOUNT, "12 digits"),
+        region=table.text("region", REGION, "an AWS region such as us-east-1"),
+        certificate_arn=service.text("certificate_arn", CERTIFICATE, "the ARN of an ACM certificate"),
+        vpc_cidr=service.text("vpc_cidr", CIDR, "an IPv4 network from /16 to /24"),
+        cpu=service.choice("cpu", (256, 512, 1024, 2048, 4096)),
+        memory=service.integer("memory", 512, 30720),
+        tasks=service.integer("tasks", 1, 100),
+        approvals=table.integer("approvals", 0, 5),
+        policy=read_policy(table),
+    )
+    service.finish()
+    table.finish()
+    return environment
+
+
+def read_models(folder: Path) -> tuple[Model, ...]:
+    """Every folder model/<name>/ is a model; one without model.toml or train.py is a mistake, not a skip."""
+    if not folder.is_dir():
+        raise ConfigError(folder.name, "folder", "nothing", "a folder with one folder a model")
+    folders = sorted(path for path in folder.iterdir() if path.is_dir() and path.name[0] not in "._")
+    models = tuple(read_model(path) for path in folders)
+    if not models:
+        raise ConfigError("model", "folder", "no model", "at least one folder model/<name>/ with a model.toml")
+    return models
+
+
+def read_model(folder: Path) -> Model:
+    where = f"model/{folder.name}"
+    if not (folder / "train.py").is_file():
+        raise ConfigError(where, "train.py", "no such file", "a module train.py with a function train")
+    table = Table.read(folder / "model.toml", f"{where}/model.toml")
+    data = table.table("data")
+    features = tuple(_read_feature(entry) for entry in table.tables("feature"))
+    parameters = table.values("parameters")
+    model = Model(
+        name=_name_of(folder.name, where),
+        description=table.text("description"),
+        identifier=table.text("identifier"),
+        target=table.text("target"),
+        protected=table.texts("protected"),
+        features=features,
+        parameters=parameters,
+        train_data=data.text("train"),
+        holdout_data=data.text("holdout"),
+    )
+    data.finish()
+    table.finish()
+    _refuse_contradictions(model, table.file)
+    return model
+
+
+def _read_feature(table: Table) -> Feature:
+    kind = table.choice("type", ("category", "integer", "number"))
+    feature = Feature(
+        name=table.text("name"),
+        type=kind,
+        values=table.texts("values") if kind == "category" else (),
+        minimum=None if kind == "category" else table.number("minimum"),
+        maximum=None if kind == "category" else table.number("maximum"),
+        null_share=table.number("null_share", 0.0),
+    )
+    table.finish()
+    if kind == "category" and len(set(feature.values)) != len(feature.values):
+        raise ConfigError(table.file, table.key("values"), list(feature.values), "each value once")
+    if feature.minimum is not None and feature.maximum is not None and feature.minimum > feature.maximum:
+        raise ConfigError(table.file, table.key("minimum"), feature.minimum, f"at most {feature.maximum}")
+    if not 0 <= feature.null_share <= 1:
+        raise ConfigError(table.file, table.key("null_share"), feature.null_share, "a share from 0 to 1")
+    return feature
+
+
+def _refuse_contradictions(model: Model, file: str) -> None:
+    names = [feature.name for feature in model.features]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice or not names:
+        raise ConfigError(file, "feature", twice or "none", "at least one feature, each name once")
+    for key, column in (("target", model.target), ("identifier", model.identifier)):
+        if column in names:
+            raise ConfigError(file, key, column, "a column that is not a feature")
+    unknown = sorted(set(model.protected) - set(names))
+    if unknown:
+        raise ConfigError(file, "protected", unknown, f"names of declared features: {names}")
+
+
+def _name_of(name: str, file: str) -> str:
+    if not NAME.fullmatch(name):
+        raise ConfigError(file, "name", name, "lower-case letters, digits and dashes, 31 at most, a letter first")
+    return name
+
+
+def model_named(models: Sequence[Model], name: str) -> Model:
+    for model in models:
+        if model.name == name:
+            return model
+    raise ConfigError("model", "name", name, f"one of {[model.name for model in models]}")

@@ -1,0 +1,179 @@
+"""Evidence: what the evaluator measured, bound to the exact artifacts it measured.
+
+The evaluator (runtime/) writes it as canonical JSON; the gate reads it after recomputing its SHA-256. Reading is
+strict: a missing, mistyped or non-finite part is an EvidenceError, with one exception: a single metric that cannot be
+read is kept as unreadable, so that the rule that needs it says so and the others still report.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lockgate import canonical
+from lockgate.errors import EvidenceError
+
+SCHEMA = "lockgate.evidence/1"
+HEX = re.compile(r"[0-9a-f]{64}")
+COMMIT = re.compile(r"[0-9a-f]{40}")
+IMAGE = re.compile(r"[a-z0-9./:-]+@sha256:[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One number over `rows` holdout rows; `statistics` are the sums it was computed from."""
+
+    value: float
+    rows: int
+    statistics: Mapping[str, float] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"value": self.value, "rows": self.rows, "statistics": dict(self.statistics)}
+
+
+@dataclass(frozen=True)
+class Data:
+    """The rows training and evaluation used, by digest (SHA-256 of the Parquet files, hexadecimal)."""
+
+    snapshot: str
+    train_sha256: str
+    features_sha256: str
+    labels_sha256: str
+    train_rows: int
+    holdout_rows: int
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that a gate may base a decision on.
+
+    model_sha256: digest of model.tar.gz; contents_sha256: digest of what is in it (reproducible).
+    unreadable: metric name -> why its number cannot be used.
+    """
+
+    model: str
+    commit: str
+    image: str
+    execution: str
+    actor: str
+    model_sha256: str
+    contents_sha256: str
+    data: Data
+    features: tuple[str, ...]
+    parameters: Mapping[str, Any]
+    replay_sha256: str
+    metrics: Mapping[str, Metric]
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+
+    def to_bytes(self) -> bytes:
+        """Canonical JSON. Raises ValueError for NaN or infinity: the evaluator must not write what cannot be read."""
+        return canonical.to_bytes(
+            {
+                "schema": SCHEMA,
+                "model": self.model,
+                "commit": self.commit,
+                "image": self.image,
+                "execution": self.execution,
+                "actor": self.actor,
+                "model_sha256": self.model_sha256,
+                "contents_sha256": self.contents_sha256,
+                "data": dict(vars(self.data)),
+                "features": list(self.features),
+                "parameters": dict(self.parameters),
+                "replay_sha256": self.replay_sha256,
+                "metrics": {name: metric.as_dict() for name, metric in self.metrics.items()},
+            }
+        )
+
+
+def read_evidence(data: bytes, expected_sha256: str) -> Evidence:
+    """Evidence whose bytes have the digest that the registry recorded. Raises EvidenceError."""
+    found = canonical.sha256(data)
+    if found != expected_sha256:
+        raise EvidenceError(
+            f"evidence: SHA-256 found {found}, the registry recorded {expected_sha256}: it was altered or replaced"
+        )
+    document = canonical.from_bytes(data, "evidence")
+    if document.get("schema") != SCHEMA:
+        raise EvidenceError(f"evidence: schema: found {document.get('schema')!r}, expected {SCHEMA!r}")
+    rows = _object(document, "data")
+    metrics, unreadable = _metrics(_object(document, "metrics"))
+    return Evidence(
+        model=_text(document, "model"),
+        commit=_text(document, "commit", COMMIT),
+        image=_text(document, "image", IMAGE),
+        execution=_text(document, "execution"),
+        actor=_text(document, "actor"),
+        model_sha256=_text(document, "model_sha256", HEX),
+        contents_sha256=_text(document, "contents_sha256", HEX),
+        data=Data(
+            snapshot=_text(rows, "snapshot"),
+            train_sha256=_text(rows, "train_sha256", HEX),
+            features_sha256=_text(rows, "features_sha256", HEX),
+            labels_sha256=_text(rows, "labels_sha256", HEX),
+            train_rows=_count(rows, "train_rows"),
+            holdout_rows=_count(rows, "holdout_rows"),
+        ),
+        features=_texts(document, "features"),
+        parameters=_object(document, "parameters"),
+        replay_sha256=_text(document, "replay_sha256", HEX),
+        metrics=metrics,
+        unreadable=unreadable,
+    )
+
+
+def _metrics(document: dict[str, Any]) -> tuple[dict[str, Metric], dict[str, str]]:
+    metrics: dict[str, Metric] = {}
+    unreadable: dict[str, str] = {}
+    for name, found in document.items():
+        try:
+            if not isinstance(found, dict):
+                raise EvidenceError(f"found {type(found).__name__}, expected an object")
+            statistics = _object(found, "statistics")
+            metrics[name] = Metric(
+                value=_number(found, "value"),
+                rows=_count(found, "rows"),
+                statistics={key: _number(statistics, key) for key in statistics},
+            )
+        except EvidenceError as error:
+            unreadable[name] = str(error)
+    return metrics, unreadable
+
+
+def _object(document: Mapping[str, Any], key: str) -> dict[str, Any]:
+    found = document.get(key)
+    if not isinstance(found, dict):
+        raise EvidenceError(f"evidence: {key}: found {found!r}, expected an object")
+    return found
+
+
+def _text(document: Mapping[str, Any], key: str, pattern: re.Pattern[str] | None = None) -> str:
+    found = document.get(key)
+    if not isinstance(found, str) or not found or (pattern and not pattern.fullmatch(found)):
+        expected = f"text like {pattern.pattern}" if pattern else "text"
+        raise EvidenceError(f"evidence: {key}: found {found!r}, expected {expected}")
+    return found
+
+
+def _texts(document: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    found = document.get(key)
+    if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
+        raise EvidenceError(f"evidence: {key}: found {found!r}, expected a list of texts")
+    return tuple(found)
+
+
+def _count(document: Mapping[str, Any], key: str) -> int:
+    found = document.get(key)
+    if not isinstance(found, int) or isinstance(found, bool) or found < 0:
+        raise EvidenceError(f"evidence: {key}: found {found!r}, expected a count")
+    return found
+
+
+def _number(document: Mapping[str, Any], key: str) -> float:
+    found = document.get(key)
+    if isinstance(found, bool) or not isinstance(found, int | float) or not math.isfinite(found):
+        raise EvidenceError(f"evidence: {key}: found {found!r}, expected a finite number")
+    return float(found)

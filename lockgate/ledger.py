@@ -1,0 +1,135 @@
+"""The ledger's records: numbered without gaps, each sealed with the digest of the one before. One chain a model.
+
+A record is stored as canonical JSON; its digest is the SHA-256 of those bytes. Where it is stored is the business of
+lockgate.aws.ledger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from lockgate import canonical
+from lockgate.errors import EvidenceError, LedgerError
+
+SCHEMA = "lockgate.ledger/1"
+FIRST = "0" * 64
+
+Kind = Literal["verdict", "approval-request", "approval", "rejection", "deployment"]
+KINDS: tuple[Kind, ...] = ("verdict", "approval-request", "approval", "rejection", "deployment")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What somebody wants recorded. `id` names the fact: the same fact again is the same record, not a second one."""
+
+    kind: Kind
+    id: str
+    version: int
+    environment: str
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Record:
+    """An entry in its place in a chain; `time` is UTC, ISO 8601; `previous` the digest of the record before."""
+
+    model: str
+    sequence: int
+    previous: str
+    time: str
+    entry: Entry
+
+    def to_bytes(self) -> bytes:
+        return canonical.to_bytes(
+            {
+                "schema": SCHEMA,
+                "model": self.model,
+                "sequence": self.sequence,
+                "previous": self.previous,
+                "time": self.time,
+                "kind": self.entry.kind,
+                "id": self.entry.id,
+                "version": self.entry.version,
+                "environment": self.entry.environment,
+                "body": dict(self.entry.body),
+            }
+        )
+
+    @property
+    def sha256(self) -> str:
+        return canonical.sha256(self.to_bytes())
+
+
+def next_record(model: str, chain: Sequence[Record], entry: Entry, time: str) -> Record:
+    """The record that would extend `chain` by `entry`; sequences start at 1."""
+    return Record(model, len(chain) + 1, chain[-1].sha256 if chain else FIRST, time, entry)
+
+
+def read_record(data: bytes) -> Record:
+    """Raises LedgerError when bytes are not a record."""
+    try:
+        document = canonical.from_bytes(data, "ledger record")
+    except EvidenceError as error:
+        raise LedgerError(str(error)) from error
+    expected: dict[str, type] = {
+        "model": str,
+        "sequence": int,
+        "previous": str,
+        "time": str,
+        "id": str,
+        "version": int,
+        "environment": str,
+        "body": dict,
+    }
+    for key, kind in expected.items():
+        if type(document.get(key)) is not kind:
+            raise LedgerError(f"ledger record: {key}: found {document.get(key)!r}, expected {kind.__name__}")
+    if document.get("schema") != SCHEMA or document.get("kind") not in KINDS:
+        found = (document.get("schema"), document.get("kind"))
+        raise LedgerError(f"ledger record: found schema and kind {found!r}, expected {SCHEMA!r} and one of {KINDS}")
+    return Record(
+        model=document["model"],
+        sequence=document["sequence"],
+        previous=document["previous"],
+        time=document["time"],
+        entry=Entry(document["kind"], document["id"], document["version"], document["environment"], document["body"]),
+    )
+
+
+def read_chain(model: str, stored: Sequence[bytes]) -> tuple[Record, ...]:
+    """The records of one model in order. Raises LedgerError at the first that is not where it belongs."""
+    chain: list[Record] = []
+    for position, data in enumerate(stored, start=1):
+        record = read_record(data)
+        before = canonical.sha256(stored[position - 2]) if position > 1 else FIRST
+        if record.model != model or record.sequence != position:
+            raise LedgerError(
+                f"ledger of {model}: record {position}: found {record.model} {record.sequence}: dropped or reordered"
+            )
+        if record.previous != before:
+            raise LedgerError(
+                f"ledger of {model}: record {position}: previous is {record.previous[:12]}, "
+                f"the record before has {before[:12]}: one of them was changed"
+            )
+        if record.to_bytes() != data:
+            raise LedgerError(f"ledger of {model}: record {position}: not in canonical form: it was changed")
+        chain.append(record)
+    return tuple(chain)
+
+
+def find(chain: Sequence[Record], entry_id: str) -> Record | None:
+    return next((record for record in chain if record.entry.id == entry_id), None)
+
+
+def live(chain: Sequence[Record], environment: str) -> Record | None:
+    """The last deployment to an environment that succeeded: what is live there, as far as the ledger knows."""
+    done = (
+        record
+        for record in reversed(chain)
+        if record.entry.kind == "deployment"
+        and record.entry.environment == environment
+        and record.entry.body.get("outcome") == "succeeded"
+    )
+    return next(done, None)

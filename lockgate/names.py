@@ -1,0 +1,112 @@
+"""The one place for physical names: what one account must know of another, and where objects lie in buckets.
+
+Everything else is named by CloudFormation.
+"""
+
+from __future__ import annotations
+
+PIPELINE_ROLE = "lockgate-pipeline"
+DELIVERY_ROLE = "lockgate-delivery"
+PROMOTION_ROLE = "lockgate-promotion"
+APPROVER_ROLE = "lockgate-approver"
+LEDGER_WRITER_ROLES = ("lockgate-gate", "lockgate-approval", "lockgate-record")
+
+MODELS_REPOSITORY = "lockgate-models"
+EVALUATOR_REPOSITORY = "lockgate-evaluator"
+IMAGE_PROJECT = "lockgate-image"
+EVALUATOR_PROJECT = "lockgate-evaluator"
+PROMOTION_STATE_MACHINE = "lockgate-promotion"
+APPROVAL_FUNCTION = "lockgate-approval"
+
+
+def bucket(purpose: str, account: str, region: str) -> str:
+    """Bucket of the tools environment: source, data, labels, models, evidence, ledger, logs."""
+    return f"lockgate-{purpose}-{account}-{region}"
+
+
+def releases_bucket(environment: str, account: str, region: str) -> str:
+    """Bucket of an environment that holds its own copies of released model data."""
+    return f"lockgate-{environment}-releases-{account}-{region}"
+
+
+def promote_role(environment: str) -> str:
+    """Role of an environment that the promotion workflow assumes to call the deploy function."""
+    return f"lockgate-{environment}-promote"
+
+
+def deploy_role(environment: str) -> str:
+    """Role of an environment's deploy function: it alone may update release stacks."""
+    return f"lockgate-{environment}-deploy"
+
+
+def deploy_function(environment: str) -> str:
+    return f"lockgate-{environment}-deploy"
+
+
+def release_cloudformation_role(environment: str) -> str:
+    """The narrow role with which CloudFormation changes a release stack during a promotion."""
+    return f"lockgate-{environment}-release-cfn"
+
+
+def edge_stack(environment: str) -> str:
+    return f"lockgate-{environment}-edge"
+
+
+def release_stack(environment: str, model: str) -> str:
+    return f"lockgate-{environment}-release-{model}"
+
+
+def pipeline(model: str) -> str:
+    return f"lockgate-{model}"
+
+
+def package_group(model: str) -> str:
+    return f"lockgate-{model}"
+
+
+def model_of_package_group(group: str) -> str:
+    return group.removeprefix("lockgate-")
+
+
+def repository_uri(account: str, region: str, repository: str) -> str:
+    return f"{account}.dkr.ecr.{region}.amazonaws.com/{repository}"
+
+
+def role_arn(account: str, role: str) -> str:
+    return f"arn:aws:iam::{account}:role/{role}"
+
+
+def function_arn(account: str, region: str, function: str) -> str:
+    return f"arn:aws:lambda:{region}:{account}:function:{function}"
+
+
+# Keys in buckets
+
+
+def source_key(commit: str) -> str:
+    """In the source bucket: the archive of a commit."""
+    return f"commits/{commit}.zip"
+
+
+def evaluator_source_key(commit: str) -> str:
+    """In the source bucket: the archive from which the evaluator is built; the delivery role cannot write here."""
+    return f"evaluator/{commit}.zip"
+
+
+def snapshot_prefix(model: str, snapshot: str) -> str:
+    """In the data bucket: manifest.json, train/train.parquet, holdout/features.parquet."""
+    return f"snapshots/{model}/{snapshot}"
+
+
+def labels_key(model: str, snapshot: str) -> str:
+    """In the labels bucket: the holdout's labels, which no commit may read."""
+    return f"{model}/{snapshot}/labels.parquet"
+
+
+def ledger_key(model: str, sequence: int) -> str:
+    return f"{model}/{sequence:010d}.json"
+
+
+def released_model_key(model: str, sha256: str) -> str:
+    """In an environment's releases bucket: the copy of the model data that a release pins."""
+    return f"{model}/{sha256}/model.tar.gz"

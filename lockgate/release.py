@@ -1,0 +1,55 @@
+"""A release: exactly what an environment serves, pinned by digests, as the parameters of a release stack."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+from lockgate.errors import RefusedError
+
+# Frozen: a renamed parameter is a new one to CloudFormation and takes its default, which would delete production.
+PARAMETERS = {
+    "version": "ReleaseVersion",
+    "commit": "ReleaseCommit",
+    "package_arn": "ReleasePackageArn",
+    "image": "ReleaseImage",
+    "model_sha256": "ReleaseModelSha256",
+    "model_version_id": "ReleaseModelVersionId",
+    "policy_sha256": "ReleasePolicySha256",
+    "verdict_id": "ReleaseVerdictId",
+}
+
+
+@dataclass(frozen=True)
+class Release:
+    """All texts, as CloudFormation has them.
+
+    version: model package version; image: full URI with digest; model_version_id: S3 version of the copy of the model
+    data in the environment's own releases bucket.
+    """
+
+    version: str
+    commit: str
+    package_arn: str
+    image: str
+    model_sha256: str
+    model_version_id: str
+    policy_sha256: str
+    verdict_id: str
+
+    def __post_init__(self) -> None:
+        empty = [name for name in PARAMETERS if not getattr(self, name)]
+        if empty:
+            raise RefusedError(f"release: {', '.join(empty)} found empty; a release sets all parameters or none")
+        if not re.fullmatch(r".+@sha256:[0-9a-f]{64}", self.image):
+            raise RefusedError(f"release: image: found {self.image!r}, expected a URI with a digest, not a tag")
+
+    def to_parameters(self) -> dict[str, str]:
+        return {parameter: getattr(self, name) for name, parameter in PARAMETERS.items()}
+
+
+def read_parameters(parameters: Mapping[str, str]) -> Release | None:
+    """The release that a stack's parameters pin; None when none is set. Raises RefusedError when only some are."""
+    values = {field.name: parameters.get(PARAMETERS[field.name], "") for field in fields(Release)}
+    return Release(**values) if any(values.values()) else None

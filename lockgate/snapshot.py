@@ -1,0 +1,66 @@
+"""The manifest of a data snapshot: what an operator published for training and for judging, by digest.
+
+It names columns so that the evaluator need not ask the commit under judgement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lockgate import canonical
+from lockgate.errors import EvidenceError
+
+SCHEMA = "lockgate.snapshot/1"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One Parquet file of a snapshot: SHA-256 (hexadecimal) and number of rows."""
+
+    sha256: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """sources: name of each raw file and its SHA-256."""
+
+    model: str
+    identifier: str
+    target: str
+    features: tuple[str, ...]
+    protected: tuple[str, ...]
+    train: Part
+    holdout_features: Part
+    holdout_labels: Part
+    sources: Mapping[str, str]
+
+    def to_bytes(self) -> bytes:
+        document = {**vars(self), "schema": SCHEMA, "features": list(self.features), "protected": list(self.protected)}
+        for part in ("train", "holdout_features", "holdout_labels"):
+            document[part] = dict(vars(getattr(self, part)))
+        return canonical.to_bytes({**document, "sources": dict(self.sources)})
+
+    @property
+    def id(self) -> str:
+        """First 16 hexadecimal digits of the manifest's digest."""
+        return canonical.sha256(self.to_bytes())[:16]
+
+
+def read_manifest(data: bytes, expected_id: str) -> Manifest:
+    """Raises EvidenceError when the bytes are not the manifest of that id."""
+    if canonical.sha256(data)[:16] != expected_id:
+        raise EvidenceError(f"snapshot {expected_id}: manifest has id {canonical.sha256(data)[:16]}: it was altered")
+    document = canonical.from_bytes(data, f"snapshot {expected_id}")
+    if document.pop("schema", None) != SCHEMA:
+        raise EvidenceError(f"snapshot {expected_id}: expected schema {SCHEMA!r}")
+    try:
+        parts: dict[str, Any] = {
+            name: Part(**document.pop(name)) for name in ("train", "holdout_features", "holdout_labels")
+        }
+        columns = {name: tuple(document.pop(name)) for name in ("features", "protected")}
+        return Manifest(**document, **parts, **columns)
+    except (KeyError, TypeError) as error:
+        raise EvidenceError(f"snapshot {expected_id}: not a manifest: {error}") from error

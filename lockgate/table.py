@@ -1,0 +1,118 @@
+"""A TOML table read key by key: a wrong type, a missing key or an unknown one is a ConfigError that names it."""
+
+from __future__ import annotations
+
+import math
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from lockgate.errors import ConfigError
+
+Value = TypeVar("Value", int, str)
+_REQUIRED = object()
+
+
+class Table:
+    """One table of a TOML file; `finish` refuses every key that nobody asked for."""
+
+    def __init__(self, file: str, path: str, data: Mapping[str, Any]) -> None:
+        self.file, self.path, self.data = file, path, data
+        self._asked: set[str] = set()
+
+    @classmethod
+    def read(cls, path: Path, shown_as: str) -> Table:
+        """Read a whole file; `shown_as` is how messages name it."""
+        try:
+            return cls(shown_as, "", tomllib.loads(path.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            raise ConfigError(shown_as, "file", "no such file", "a TOML file") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(shown_as, "file", str(error), "valid TOML in UTF-8") from error
+
+    def key(self, name: str) -> str:
+        return f"{self.path}.{name}" if self.path else name
+
+    def _take(self, name: str, default: Any = _REQUIRED) -> Any:
+        self._asked.add(name)
+        if name in self.data:
+            return self.data[name]
+        if default is _REQUIRED:
+            raise ConfigError(self.file, self.key(name), "nothing", "this key")
+        return default
+
+    def _refuse(self, name: str, found: object, expected: str) -> ConfigError:
+        return ConfigError(self.file, self.key(name), found, expected)
+
+    def text(self, name: str, pattern: re.Pattern[str] | None = None, expected: str = "text") -> str:
+        found = self._take(name)
+        if not isinstance(found, str) or not found or (pattern and not pattern.fullmatch(found)):
+            raise self._refuse(name, found, expected)
+        return found
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        found = self._take(name)
+        if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
+            raise self._refuse(name, found, "a list of texts")
+        return tuple(found)
+
+    def names(self, name: str) -> tuple[str, ...]:
+        """A list of different texts, at least one."""
+        found = self.texts(name)
+        if not found or len(set(found)) != len(found):
+            raise self._refuse(name, list(found), "at least one name, each once")
+        return found
+
+    def integer(self, name: str, low: int, high: int) -> int:
+        found = self._take(name)
+        if not isinstance(found, int) or isinstance(found, bool) or not low <= found <= high:
+            raise self._refuse(name, found, f"an integer from {low} to {high}")
+        return found
+
+    def number(self, name: str, default: Any = _REQUIRED) -> float:
+        found = self._take(name, default)
+        if isinstance(found, bool) or not isinstance(found, int | float) or not math.isfinite(found):
+            raise self._refuse(name, found, "a finite number")
+        return float(found)
+
+    def optional_number(self, name: str) -> float | None:
+        found = self._take(name, None)
+        return None if found is None else self.number(name)
+
+    def choice(self, name: str, allowed: Sequence[Value]) -> Value:
+        found = self._take(name)
+        if isinstance(found, bool) or found not in allowed:
+            raise self._refuse(name, found, f"one of {', '.join(map(str, allowed))}")
+        return allowed[list(allowed).index(found)]
+
+    def table(self, name: str) -> Table:
+        found = self._take(name)
+        if not isinstance(found, dict):
+            raise self._refuse(name, found, "a table")
+        return Table(self.file, self.key(name), found)
+
+    def tables(self, name: str) -> tuple[Table, ...]:
+        found = self._take(name)
+        if not isinstance(found, list) or not found or not all(isinstance(item, dict) for item in found):
+            raise self._refuse(name, found, f"one or more [[{self.key(name)}]] tables")
+        return tuple(Table(self.file, f"{self.key(name)}[{i}]", item) for i, item in enumerate(found))
+
+    def values(self, name: str) -> dict[str, int | float | str | bool]:
+        """A table of plain values under free keys."""
+        table = self.table(name)
+        for key, value in table.data.items():
+            if not isinstance(value, int | float | str | bool):
+                raise table._refuse(key, value, "a number, a text or true/false")
+        return dict(table.data)
+
+    def finish(self) -> None:
+        """Refuse keys that nobody asked for: a typo must not be a silent default."""
+        unknown = sorted(set(self.data) - self._asked)
+        if unknown:
+            raise self._refuse(
+                unknown[0],
+                self.data[unknown[0]],
+                f"no such key; known keys: {', '.join(sorted(self._asked))}",
+            )

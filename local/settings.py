@@ -42,6 +42,43 @@ class Settings:
         return self.state / "tls" / "gateway-key.pem"
 
     @property
+    def root_secret_file(self) -> Path:
+        """Secret of every account's root key, whose id is the account's id."""
+        return self.state / "aws" / "root-secret"
+
+    @property
+    def aws_config_file(self) -> Path:
+        return self.state / "aws" / "config"
+
+    @property
+    def aws_credentials_file(self) -> Path:
+        return self.state / "aws" / "credentials"
+
+    @property
+    def server_log(self) -> Path:
+        return self.logs / "server.log"
+
+    @property
+    def scratch(self) -> Path:
+        """Temporary folder of the server and of all it starts."""
+        return self.state / "tmp"
+
+    @property
+    def ready_file(self) -> Path:
+        """Written when the gateway answers."""
+        return self.state / "ready"
+
+    @property
+    def children_file(self) -> Path:
+        """Processes below the server, as pid -> start time, so that a killed server leaves none behind."""
+        return self.state / "children.json"
+
+    @property
+    def recorded_file(self) -> Path:
+        """What was only recorded and not performed (see local.recorded)."""
+        return self.state / "recorded.json"
+
+    @property
     def images(self) -> Path:
         return self.state / "images"
 

@@ -1,0 +1,229 @@
+"""Start, find and end the embedded AWS: what the command line needs, and the environment its commands run in."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from local import github, identities, processes, tls
+from local.clients import environment as client_environment
+from local.settings import HOST, Settings
+
+_ROOT = Path(__file__).parent.parent
+_START_SECONDS = 60.0
+_POLL_SECONDS = 0.02
+_STOP_SECONDS = 3.0
+_NEEDED_BYTES = 500 * 1024 * 1024
+_LOG_LINES = 15
+# All that an instance writes into its state folder. Nothing else in that folder is ever removed.
+_OWNED = (
+    "aws",
+    "children.json",
+    "github",
+    "home",
+    "images",
+    "instance.json",
+    "logs",
+    "ready",
+    "recorded.json",
+    "tls",
+    "tmp",
+    "work",
+)
+
+
+class EmbeddedError(RuntimeError):
+    """The embedded AWS cannot start; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """A running embedded AWS. accounts: name -> 12-digit id, as given to `start`."""
+
+    settings: Settings
+    accounts: dict[str, str]
+
+    def environment(self, profile: str = "ada") -> dict[str, str]:
+        """Variables under which any AWS tool talks to this instance as `profile`, whatever it inherits otherwise."""
+        return {
+            **client_environment(self.settings),
+            "AWS_CONFIG_FILE": str(self.settings.aws_config_file),
+            "AWS_SHARED_CREDENTIALS_FILE": str(self.settings.aws_credentials_file),
+            "AWS_PROFILE": profile,
+            # Keys in the inherited environment would win over the profile; empty ones do not count as set.
+            "AWS_ACCESS_KEY_ID": "",
+            "AWS_SECRET_ACCESS_KEY": "",
+            "AWS_SESSION_TOKEN": "",
+        }
+
+    def cdk_environment(self, profile: str = "ada") -> dict[str, str]:
+        """`environment` with a home of its own, since the CDK CLI remembers account ids in ~/.cdk."""
+        home = self.settings.state / "home"
+        home.mkdir(exist_ok=True)
+        return {**self.environment(profile), "HOME": str(home)}
+
+    def github(
+        self,
+        *,
+        owner: str,
+        owner_id: int,
+        repository: str,
+        repository_id: int,
+        ref: str,
+        sha: str,
+        actor: str,
+        actor_id: int,
+    ) -> dict[str, str]:
+        """Variables that a workflow run on GitHub sees for this push (see local.github.run_environment)."""
+        return github.run_environment(
+            self.settings,
+            owner=owner,
+            owner_id=owner_id,
+            repository=repository,
+            repository_id=repository_id,
+            ref=ref,
+            sha=sha,
+            actor=actor,
+            actor_id=actor_id,
+        )
+
+
+def start(settings: Settings, accounts: Mapping[str, str]) -> Session:
+    """Start an instance and wait until it answers and its identities exist. EmbeddedError if it cannot."""
+    if "tools" not in accounts:
+        raise EmbeddedError(f"accounts must name 'tools'; found {', '.join(sorted(accounts)) or 'none'}")
+    if importlib.util.find_spec("ministack") is None:
+        raise EmbeddedError("the emulator (ministack) is not installed: run `pip install -r requirements.txt`")
+    settings = Settings(
+        settings.state.resolve(), settings.port, settings.proxy_port, settings.github_port, settings.region
+    )
+    if attach(settings.state) is not None:
+        raise EmbeddedError(f"it is already running (state in {settings.state}): end it with `lockgate down`")
+    stop(settings.state)  # what an instance that died left behind
+    settings.state.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(settings.state).free
+    if free < _NEEDED_BYTES:
+        needed = _NEEDED_BYTES // 1024**2
+        raise EmbeddedError(f"{settings.state} has {free // 1024**2} MB left and needs {needed}: free some space")
+    for port in (settings.port, settings.proxy_port, settings.github_port):
+        _refuse_if_taken(port)
+    tls.make(settings)
+    for folder in (settings.root_secret_file.parent, settings.logs):
+        folder.mkdir(exist_ok=True)
+    settings.root_secret_file.touch(mode=0o600)
+    settings.root_secret_file.write_text(secrets.token_urlsafe(30))
+    session = Session(settings, dict(accounts))
+    server = _spawn(settings)
+    try:
+        _write_instance(session, server)
+        _wait(settings, server)
+        identities.create(settings, accounts)
+    except BaseException:
+        stop(settings.state)
+        raise
+    return session
+
+
+def attach(state: Path) -> Session | None:
+    """The instance that runs in `state`, or None."""
+    instance = _read_instance(state)
+    if instance is None or processes.identity(instance["pid"]) != instance["started"]:
+        return None
+    ports = (instance["port"], instance["proxy_port"], instance["github_port"])
+    return Session(Settings(state.resolve(), *ports, instance["region"]), instance["accounts"])
+
+
+def stop(state: Path) -> bool:
+    """End the instance of `state` and remove what it wrote there. False if none was running.
+
+    An instance that had died is said so on standard error; processes it left behind are ended.
+    """
+    instance = _read_instance(state)
+    if instance is None:
+        _remove(state)
+        return False
+    server = {instance["pid"]: instance["started"]}
+    running: bool = processes.identity(instance["pid"]) == instance["started"]
+    if running:
+        processes.end(server, within=2 * _STOP_SECONDS)
+    else:
+        sys.stderr.write("the embedded AWS had died; its state is gone\n")
+    children = state / "children.json"
+    if children.exists():
+        processes.end({int(pid): started for pid, started in json.loads(children.read_text()).items()})
+    _remove(state)
+    return running
+
+
+def _refuse_if_taken(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            hint = "is it an embedded AWS of another folder? Then end it there with `lockgate down`"
+            raise EmbeddedError(f"port {port} on {HOST} is in use ({error.strerror}); {hint}") from error
+
+
+def _spawn(settings: Settings) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "local.server", "--state", str(settings.state), "--region", settings.region]
+    command += ["--port", str(settings.port), "--proxy-port", str(settings.proxy_port)]
+    command += ["--github-port", str(settings.github_port)]
+    with settings.server_log.open("wb") as log:
+        return subprocess.Popen(
+            command, cwd=_ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
+
+
+def _write_instance(session: Session, server: subprocess.Popen[bytes]) -> None:
+    settings = session.settings
+    instance = {
+        "pid": server.pid,
+        "started": processes.identity(server.pid),
+        "port": settings.port,
+        "proxy_port": settings.proxy_port,
+        "github_port": settings.github_port,
+        "region": settings.region,
+        "accounts": session.accounts,
+    }
+    (settings.state / "instance.json").write_text(json.dumps(instance))
+
+
+def _read_instance(state: Path) -> dict[str, Any] | None:
+    file = state / "instance.json"
+    if not file.exists():
+        return None
+    instance: dict[str, Any] = json.loads(file.read_text())
+    return instance
+
+
+def _wait(settings: Settings, server: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while not settings.ready_file.exists():
+        ended = server.poll() is not None
+        if ended or time.monotonic() > deadline:
+            what = f"ended with status {server.returncode}" if ended else f"is silent after {_START_SECONDS:.0f} s"
+            lines = settings.server_log.read_text(errors="replace").splitlines()[-_LOG_LINES:]
+            raise EmbeddedError("\n".join([f"the embedded AWS {what}; its last words:", *lines]))
+        time.sleep(_POLL_SECONDS)
+
+
+def _remove(state: Path) -> None:
+    for name in _OWNED:
+        path = state / name
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    if state.is_dir() and not any(state.iterdir()):
+        state.rmdir()

@@ -1,0 +1,142 @@
+"""The embedded AWS as a process: the gateway with every extension, the proxy and GitHub's token endpoint.
+
+Started by `local.embedded`; ends on SIGTERM or SIGINT with everything it started.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import importlib.util
+import json
+import logging
+import os
+import signal
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from local import clients, github, processes, proxy, recorded
+from local.settings import HOST, Settings
+
+# What the gateway is extended with; order matters only where one builds on another's patch.
+EXTENSIONS: tuple[str, ...] = (
+    "local.iam",
+    "local.web_identity",
+    "local.function_urls",
+    "local.lambdas",
+    "local.stepfunctions",
+    "local.cloudformation",
+    "local.sagemaker",
+    "local.ecr",
+    "local.codebuild",
+    "local.ecs",
+    "local.alb",
+)
+_WATCH_SECONDS = 0.5
+_POLL_SECONDS = 0.02
+
+
+def emulator_environment(settings: Settings, inherited: Mapping[str, str]) -> dict[str, str]:
+    """Variables of the server process: the emulator's own switches, and what the code it runs for us will inherit.
+
+    Credentials and proxies of the person who started it are dropped; there is no way from here to real AWS.
+    """
+    dropped = ("AWS_", "MINISTACK_", "LOCALSTACK_", "PYTHONDONTWRITEBYTECODE")
+    kept = {
+        name: value
+        for name, value in inherited.items()
+        if not name.startswith(dropped) and not name.lower().endswith("_proxy")
+    }
+    return {
+        **kept,
+        "GATEWAY_PORT": str(settings.port),
+        "BIND_HOST": HOST,
+        "MINISTACK_REGION": settings.region,
+        "AUTH": "true",
+        "USE_SSL": "1",
+        "MINISTACK_SSL_CERT": str(settings.certificate),
+        "MINISTACK_SSL_KEY": str(settings.private_key),
+        "IOT_MTLS_ENABLED": "0",
+        "SFTP_ENABLED": "0",
+        "LAMBDA_EXECUTOR": "local",
+        # Whether the person has Docker must not change what happens: the emulator finds no daemon here.
+        "DOCKER_HOST": f"unix://{settings.scratch / 'no-docker.sock'}",
+        "LOG_LEVEL": "WARNING",
+        "TMPDIR": str(settings.scratch),
+        "STATE_DIR": str(settings.scratch / "emulator"),
+        "S3_DATA_DIR": str(settings.scratch / "s3"),
+        # The secret of the account roots. Nobody is given it but the administrator who makes the first identities.
+        "AWS_SECRET_ACCESS_KEY": settings.root_secret_file.read_text(),
+        **clients.environment(settings),
+    }
+
+
+async def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT, then end every process that was started on the way."""
+    from hypercorn.asyncio import serve
+    from hypercorn.config import Config
+    from ministack import app as gateway
+
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    for name in (n for n in EXTENSIONS if importlib.util.find_spec(n)):
+        importlib.import_module(name).install(settings)
+    config = Config()
+    config.bind = [f"{HOST}:{settings.port}"]
+    config.certfile, config.keyfile = str(settings.certificate), str(settings.private_key)
+    config.keep_alive_timeout = 75
+    config.graceful_timeout = 0.3
+    config.loglevel = "WARNING"
+    async with await proxy.serve(settings), await github.serve(settings):
+        beside = asyncio.create_task(_announce_and_watch(settings))
+        await serve(gateway.app, config, shutdown_trigger=stopping.wait)
+        beside.cancel()
+
+
+async def _announce_and_watch(settings: Settings) -> None:
+    """Say that the gateway answers, then keep the list of processes that outlive us if we are killed."""
+    while True:
+        try:
+            _, writer = await asyncio.open_connection(HOST, settings.port)
+            break
+        except OSError:
+            await asyncio.sleep(_POLL_SECONDS)
+    writer.close()
+    settings.ready_file.write_text("ready\n")
+    known: dict[int, str] = {}
+    while True:
+        running = processes.descendants(os.getpid())
+        if running != known:
+            known = running
+            settings.children_file.write_text(json.dumps(running))
+        await asyncio.sleep(_WATCH_SECONDS)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m local.server", description="One embedded AWS on loopback.")
+    parser.add_argument("--state", type=Path, required=True)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--proxy-port", type=int, required=True)
+    parser.add_argument("--github-port", type=int, required=True)
+    parser.add_argument("--region", default="us-east-1")
+    given = parser.parse_args()
+    settings = Settings(given.state.resolve(), given.port, given.proxy_port, given.github_port, given.region)
+    settings.scratch.mkdir(parents=True, exist_ok=True)
+    environment = emulator_environment(settings, os.environ)
+    os.environ.clear()
+    os.environ.update(environment)
+    tempfile.tempdir = None
+    recorded.keep_in(settings.recorded_file)
+    try:
+        asyncio.run(run(settings))
+    finally:
+        processes.end(processes.descendants(os.getpid()))
+    # The emulator's worker threads may be waiting for ever; nothing they hold outlives this process.
+    logging.shutdown()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,1 +1,71 @@
-"""The command `lockgate`."""
+"""The command `lockgate`: the same against AWS and against the embedded AWS."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from cli.terminal import error_line
+from lockgate.errors import LockgateError
+
+# In the order of the help page: the embedded AWS, what an operator does, what a reader asks.
+COMMANDS = (
+    "up",
+    "down",
+    "evaluator",
+    "snapshot",
+    "deliver",
+    "follow",
+    "approve",
+    "reject",
+    "status",
+    "explain",
+    "replay",
+)
+
+EXIT_CODES = """\
+exit codes:
+  0  done (follow: live in every environment)
+  1  an error, said in one line on standard error
+  2  wrong usage
+  3  refused: a gate or a person said no (follow), or predictions differ (replay)
+  4  waiting for a person's approval (follow)
+  130  interrupted
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        prog="lockgate",
+        description="CI/CD for machine learning on AWS: from commit to production, with reasons.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name in COMMANDS:
+        module = import_module(f"cli.{name}")
+        sub = commands.add_parser(name, help=module.__doc__.splitlines()[0].rstrip("."), description=module.__doc__)
+        module.arguments(sub)
+        sub.set_defaults(run=module.run)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = parser().parse_args(argv)
+    try:
+        return int(arguments.run(arguments))
+    except LockgateError as error:
+        return error_line(str(error))
+    except ClientError as error:
+        return error_line(f"AWS refused {error.operation_name}: {error.response['Error'].get('Message', error)}")
+    except BotoCoreError as error:
+        return error_line(f"AWS could not be asked: {error}")
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output went away, as `head` does
+        return 1
+    except KeyboardInterrupt:
+        return 130

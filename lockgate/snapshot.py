@@ -57,10 +57,9 @@ def read_manifest(data: bytes, expected_id: str) -> Manifest:
     if document.pop("schema", None) != SCHEMA:
         raise EvidenceError(f"snapshot {expected_id}: expected schema {SCHEMA!r}")
     try:
-        parts: dict[str, Any] = {
-            name: Part(**document.pop(name)) for name in ("train", "holdout_features", "holdout_labels")
-        }
+        parts = {name: Part(**document.pop(name)) for name in ("train", "holdout_features", "holdout_labels")}
         columns = {name: tuple(document.pop(name)) for name in ("features", "protected")}
-        return Manifest(**document, **parts, **columns)
+        fields: dict[str, Any] = {**document, **parts, **columns}
+        return Manifest(**fields)
     except (KeyError, TypeError) as error:
         raise EvidenceError(f"snapshot {expected_id}: not a manifest: {error}") from error

@@ -1,0 +1,95 @@
+"""What every command that asks AWS needs: the project's configuration, a session, and arguments they share."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+from cli.terminal import progress
+from local import embedded
+from local.settings import default_state
+from lockgate import names
+from lockgate.aws.ledger import LedgerStore
+from lockgate.config import Configuration, read_configuration
+from lockgate.errors import ConfigError, NotFoundError
+
+
+class Context:
+    """The project at `root` and the AWS that the environment's credentials lead to."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.configuration: Configuration = read_configuration(root)
+        self.tools = self.configuration.tools
+        self._join_embedded_aws()
+
+    @staticmethod
+    def _join_embedded_aws() -> None:
+        """Use the embedded AWS where it runs, unless the caller chose credentials of his own."""
+        chosen = {"AWS_ACCESS_KEY_ID", "AWS_CONFIG_FILE", "AWS_WEB_IDENTITY_TOKEN_FILE"} & set(os.environ)
+        session = None if chosen else embedded.attach(default_state())
+        if session is not None and os.environ.get("AWS_PROFILE", "ada") in session.profiles:
+            os.environ.update({**session.environment(), **{k: v for k, v in os.environ.items() if k == "AWS_PROFILE"}})
+            progress(f"lockgate: on the embedded AWS at {session.settings.endpoint}")
+
+    @cached_property
+    def session(self) -> Any:
+        return boto3.Session(region_name=self.tools.region)
+
+    def client(self, service: str) -> Any:
+        return self.session.client(service)
+
+    @cached_property
+    def ledger(self) -> LedgerStore:
+        return LedgerStore(self.client("s3"), self.bucket("ledger"))
+
+    def bucket(self, purpose: str) -> str:
+        return names.bucket(purpose, self.tools.account, self.tools.region)
+
+    def models(self, chosen: str | None) -> tuple[str, ...]:
+        """The models a command is about: the one named by --model, or all."""
+        known = tuple(model.name for model in self.configuration.models)
+        if chosen is None:
+            return known
+        if chosen not in known:
+            raise NotFoundError(f"--model: found {chosen!r}, expected one of {', '.join(known)}")
+        return (chosen,)
+
+    def model(self, chosen: str | None) -> str:
+        """The one model a command is about. Raises NotFoundError when there are several and none is named."""
+        found = self.models(chosen)
+        if len(found) > 1:
+            raise NotFoundError(f"there are several models: name one with --model ({', '.join(found)})")
+        return found[0]
+
+    def environment(self, chosen: str) -> str:
+        known: Sequence[str] = self.tools.promotion
+        if chosen not in known:
+            raise NotFoundError(f"environment: found {chosen!r}, expected one of {', '.join(known)}")
+        return chosen
+
+
+def find_root(start: Path) -> Path:
+    """The folder at or above `start` that holds environments/tools.toml."""
+    for folder in (start, *start.parents):
+        if (folder / "environments" / "tools.toml").is_file():
+            return folder
+    raise ConfigError(str(start), "environments/tools.toml", "no such file here or above", "to run inside the project")
+
+
+def open_context() -> Context:
+    return Context(find_root(Path.cwd()))
+
+
+def model_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", help="name of the model's folder below model/ (needed only when there are several)")
+
+
+def json_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print facts as JSON on standard output")

@@ -122,10 +122,8 @@ def start(
     """
     recorded.note("containers", "isolation: a container is a process of this user, without limits or user switch")
     recorded.note("containers", "base image and RUN steps: this project's interpreter and packages stand for them")
-    if entrypoint is None:
-        words = [*image.entrypoint, *(arguments or image.command)]
-    else:
-        words = [*entrypoint, *arguments]
+    own = [*image.entrypoint, *(arguments or image.command)]
+    words = own if entrypoint is None else [*entrypoint, *arguments]
     private = settings.work / "containers" / uuid.uuid4().hex
     for folder in (private / "home", private / "tmp", log.parent):
         folder.mkdir(parents=True, exist_ok=True)

@@ -129,7 +129,7 @@ def start(settings: Settings, accounts: Mapping[str, str]) -> Session:
         _wait(settings, server)
         identities.create(settings, accounts)
     except BaseException:
-        stop(settings.state)
+        _end(settings.state)
         raise
     return session
 
@@ -149,20 +149,29 @@ def stop(state: Path) -> bool:
     An instance that had died is said so on standard error; processes it left behind are ended.
     """
     instance = _read_instance(state)
-    if instance is None:
-        _remove(state)
-        return False
-    server = {instance["pid"]: instance["started"]}
-    running: bool = processes.identity(instance["pid"]) == instance["started"]
-    if running:
-        processes.end(server, within=2 * _STOP_SECONDS)
-    else:
+    died = instance is not None and attach(state) is None
+    if died:
         sys.stderr.write("the embedded AWS had died; its state is gone\n")
+    _end(state)
+    return instance is not None and not died
+
+
+def _end(state: Path) -> None:
+    """End the server if it still runs and what it left running if not; then remove the files."""
+    instance = _read_instance(state)
+    if instance is not None:
+        processes.end({instance["pid"]: instance["started"]}, within=2 * _STOP_SECONDS)
     children = state / "children.json"
     if children.exists():
         processes.end({int(pid): started for pid, started in json.loads(children.read_text()).items()})
-    _remove(state)
-    return running
+    for name in _OWNED:
+        path = state / name
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    if state.is_dir() and not any(state.iterdir()):
+        state.rmdir()
 
 
 def _refuse_if_taken(port: int) -> None:
@@ -216,14 +225,3 @@ def _wait(settings: Settings, server: subprocess.Popen[bytes]) -> None:
             lines = settings.server_log.read_text(errors="replace").splitlines()[-_LOG_LINES:]
             raise EmbeddedError("\n".join([f"the embedded AWS {what}; its last words:", *lines]))
         time.sleep(_POLL_SECONDS)
-
-
-def _remove(state: Path) -> None:
-    for name in _OWNED:
-        path = state / name
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
-    if state.is_dir() and not any(state.iterdir()):
-        state.rmdir()

@@ -11,9 +11,9 @@ import shlex
 from pathlib import Path
 
 from cli.context import find_root
-from lockgate.config import read_configuration
 from local import embedded
 from local.settings import Settings, default_state
+from lockgate.config import read_configuration
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,0 +1,46 @@
+"""Approve a release that waits for a person; AWS says who you are, and you may not be the commit's author."""
+
+from __future__ import annotations
+
+import argparse
+
+from cli.context import json_argument, model_argument, open_context
+from cli.terminal import show_json
+from lockgate import names
+from lockgate.aws.signed import post_as_caller
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    decision_arguments(parser)
+    parser.add_argument("--reason", default="", help="why, for the record")
+
+
+def decision_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("version", type=int, help="model package version, as `lockgate status` shows it")
+    parser.add_argument("--env", required=True, help="the environment whose gate waits")
+    model_argument(parser)
+    json_argument(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    return decide(arguments, "approve")
+
+
+def decide(arguments: argparse.Namespace, decision: str) -> int:
+    """Send a decision to the approval function, which alone may let the workflow go on."""
+    context = open_context()
+    body = {
+        "model": context.model(arguments.model),
+        "version": str(arguments.version),
+        "environment": context.environment(arguments.env),
+        "decision": decision,
+        "reason": arguments.reason,
+    }
+    client = context.client("lambda")
+    url = client.get_function_url_config(FunctionName=names.APPROVAL_FUNCTION)["FunctionUrl"]
+    answer = post_as_caller(context.session, url, "lambda", body)
+    if arguments.json:
+        show_json(answer)
+    else:
+        print(answer["message"])
+    return 0

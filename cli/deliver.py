@@ -1,0 +1,90 @@
+"""Deliver a commit: archive, image, and a training run of each model.
+
+In a GitHub Actions run it takes the delivery role by the run's own identity; elsewhere it uses your credentials.
+Delivering a commit again uses what is there; --attempt starts a new training run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from typing import Any
+
+from cli.context import Context, json_argument, open_context
+from cli.git import archive, commit_of
+from cli.terminal import progress, show_json
+from lockgate import names
+from lockgate.aws import delivery, github
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("revision", nargs="?", default="HEAD", help="what to deliver (HEAD)")
+    parser.add_argument("--attempt", type=int, default=1, help="number of the training run for this image and data (1)")
+    json_argument(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    context = open_context()
+    commit = commit_of(context.root, arguments.revision)
+    session = _session(context)
+    image = deliver_image(
+        context,
+        session,
+        commit,
+        project=names.IMAGE_PROJECT,
+        repository=names.MODELS_REPOSITORY,
+        key=names.source_key(commit),
+    )
+    sagemaker, s3 = (session.client(service) for service in ("sagemaker", "s3"))
+    actor = os.environ.get("GITHUB_ACTOR") or _caller(session)
+    executions = {}
+    for model in context.models(None):
+        snapshot = delivery.newest_snapshot(s3, context.bucket("data"), model)
+        execution = delivery.start_training(sagemaker, model, image, snapshot, actor, arguments.attempt)
+        executions[model] = {"execution": execution, "snapshot": snapshot}
+        progress(f"training of {model} started on snapshot {snapshot}")
+    facts = {"commit": commit, "image": image.uri, "actor": actor, "models": executions}
+    if arguments.json:
+        show_json(facts)
+    else:
+        print(f"Delivered {commit[:12]}; see how it goes with `lockgate follow {commit[:12]}`.")
+    return 0
+
+
+def deliver_image(
+    context: Context, session: Any, commit: str, *, project: str, repository: str, key: str
+) -> delivery.Image:
+    """The image of a commit in a repository, built from its archive unless it is there."""
+    uri = names.repository_uri(context.tools.account, context.tools.region, repository)
+    ecr = session.client("ecr")
+    image = delivery.find_image(ecr, repository, uri, commit)
+    if image is None:
+        bucket = context.bucket("source")
+        delivery.put_once(session.client("s3"), bucket, key, archive(context.root, commit))
+        begin = time.monotonic()
+        delivery.build_image(
+            session.client("codebuild"),
+            project,
+            f"{bucket}/{key}",
+            commit,
+            said=lambda phase: progress(f"  {time.monotonic() - begin:5.1f} s  build: {phase.lower()}"),
+        )
+        image = delivery.find_image(ecr, repository, uri, commit)
+        if image is None:
+            raise delivery.BuildError(f"the build of {commit[:12]} succeeded, yet {repository} has no image of it")
+    progress(f"image {image.uri}")
+    return image
+
+
+def _session(context: Context) -> Any:
+    """The delivery role's session in a GitHub run, else the caller's own."""
+    if "ACTIONS_ID_TOKEN_REQUEST_URL" not in os.environ:
+        return context.session
+    role = names.role_arn(context.tools.account, names.DELIVERY_ROLE)
+    progress(f"acting as {role}")
+    return github.session(os.environ, role, context.tools.region)
+
+
+def _caller(session: Any) -> str:
+    return str(session.client("sts").get_caller_identity()["Arn"]).rpartition("/")[2]

@@ -1,0 +1,71 @@
+"""Explain a version: every verdict with its numbers, where it came from, who approved it, where it went."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from cli.context import json_argument, model_argument, open_context
+from cli.terminal import outcome, paint, show_json, table
+from lockgate.errors import NotFoundError
+from lockgate.ledger import Record
+from lockgate.standing import of_version
+
+LINEAGE = ("commit", "actor", "image", "evaluator_image", "model_sha256", "snapshot", "evidence_uri", "evidence_sha256")
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("version", type=int, help="model package version, as `lockgate status` shows it")
+    parser.add_argument("--env", help="only this environment")
+    model_argument(parser)
+    json_argument(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    context = open_context()
+    model = context.model(arguments.model)
+    chain = context.ledger.chain(model)
+    records = of_version(chain, arguments.version)
+    if arguments.env:
+        environment = context.environment(arguments.env)
+        records = tuple(record for record in records if record.entry.environment == environment)
+    if not records:
+        known = sorted({record.entry.version for record in chain})
+        raise NotFoundError(f"{model} version {arguments.version}: no record; the ledger knows versions {known}")
+    if arguments.json:
+        show_json({"model": model, "version": arguments.version, "records": [_facts(record) for record in records]})
+    else:
+        print("\n".join(_text(model, arguments.version, records)))
+    return 0
+
+
+def _facts(record: Record) -> dict[str, Any]:
+    body = {key: value for key, value in record.entry.body.items() if key != "task_token"}
+    return {
+        "sequence": record.sequence,
+        "sha256": record.sha256,
+        "time": record.time,
+        "kind": record.entry.kind,
+        "environment": record.entry.environment,
+        **body,
+    }
+
+
+def _text(model: str, version: int, records: tuple[Record, ...]) -> list[str]:
+    lines = [paint(f"{model} version {version}", "bold")]
+    verdicts = [record for record in records if record.entry.kind == "verdict"]
+    if verdicts:
+        body = verdicts[0].entry.body
+        lines += table([(f"  {key}", str(body[key])) for key in LINEAGE if body.get(key)]).splitlines()
+    for record in records:
+        body, where = record.entry.body, f"{record.entry.environment} {record.time[:19]}Z"
+        said = body.get("outcome") or (f"by {body['person']}" if "person" in body else "")
+        lines += ["", f"{where}  {record.entry.kind} {outcome(said)}  [{model}/{record.sequence}]"]
+        if record.entry.kind == "verdict":
+            lines += [f"  {r['rule']}: {outcome(r['outcome'])}: {r['message']}" for r in body["reasons"]]
+            lines += [f"  policy {body['policy_sha256'][:12]}"]
+        elif body.get("reason"):
+            lines += [f"  {body['reason']}"]
+        elif body.get("url"):
+            lines += [f"  {body['url']}"]
+    return lines

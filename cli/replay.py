@@ -1,0 +1,84 @@
+"""Send the recorded rows of the live version to its service and compare the answers with evaluation's."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import urllib.error
+import urllib.request
+from typing import Any
+
+from cli.context import Context, json_argument, model_argument, open_context
+from cli.terminal import outcome, show_json
+from lockgate import canonical
+from lockgate.errors import EvidenceError, LockgateError, NotFoundError
+from lockgate.ledger import find, live
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("environment", help="the environment whose service is asked")
+    model_argument(parser)
+    json_argument(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    context = open_context()
+    environment, model = context.environment(arguments.environment), context.model(arguments.model)
+    chain = context.ledger.chain(model)
+    deployment = live(chain, environment)
+    if deployment is None:
+        raise NotFoundError(f"{environment}: nothing of {model} is live there yet")
+    version = deployment.entry.version
+    verdict = find(chain, f"verdict:{version}:{environment}")
+    if verdict is None:
+        raise EvidenceError(f"{model} version {version}: live in {environment} without a verdict in the ledger")
+    recorded = _recorded(context, verdict.entry.body)
+    answered = _ask(deployment.entry.body["url"], recorded["instances"])
+    pairs = list(zip(recorded["predictions"], answered["predictions"], strict=True))
+    facts = {
+        "environment": environment,
+        "model": model,
+        "version": answered["release"]["version"],
+        "rows": len(pairs),
+        "equal": sum(expected == found for expected, found in pairs),
+        "largest_difference": max(abs(expected - found) for expected, found in pairs),
+    }
+    same = facts["equal"] == facts["rows"] and facts["version"] == str(version)
+    if arguments.json:
+        show_json(facts)
+    else:
+        said = outcome("passed" if same else "failed")
+        print(
+            f"{environment}: version {facts['version']}: {facts['equal']} of {facts['rows']} predictions equal: {said}"
+        )
+    return 0 if same else 3
+
+
+def _recorded(context: Context, verdict: Any) -> dict[str, Any]:
+    """The rows and predictions that evaluation kept, verified against the evidence that the verdict names."""
+    s3 = context.client("s3")
+    bucket, _, key = verdict["evidence_uri"].removeprefix("s3://").partition("/")
+    evidence = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+    if canonical.sha256(evidence) != verdict["evidence_sha256"]:
+        raise EvidenceError(f"{verdict['evidence_uri']}: is not what the verdict was based on: it was altered")
+    replay = s3.get_object(Bucket=bucket, Key=f"{key.rpartition('/')[0]}/replay.json")["Body"].read()
+    if canonical.sha256(replay) != canonical.from_bytes(evidence, "evidence")["replay_sha256"]:
+        raise EvidenceError(f"{verdict['evidence_uri']}: the recorded rows beside it were altered")
+    return canonical.from_bytes(replay, "recorded rows")
+
+
+def _ask(url: str, instances: list[dict[str, Any]]) -> dict[str, Any]:
+    if not url.startswith("https://"):
+        raise LockgateError(f"service: found {url!r}, expected https")
+    body = json.dumps({"instances": instances}).encode()
+    request = urllib.request.Request(  # noqa: S310 - https, checked above
+        f"{url}/invocations", data=body, headers={"Content-Type": "application/json"}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
+            found: dict[str, Any] = json.load(answer)
+            return found
+    except urllib.error.HTTPError as error:
+        raise LockgateError(f"{url}: HTTP {error.code}: {error.read().decode(errors='replace')[:300]}") from error
+    except urllib.error.URLError as error:
+        raise LockgateError(f"{url}: no answer: {error.reason}") from error

@@ -1,0 +1,87 @@
+"""Say what is live where, since when, on which commit; what was refused and why; what waits or failed."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from cli.context import Context, json_argument, model_argument, open_context
+from cli.terminal import outcome, paint, show_json, table
+from lockgate.aws import training
+from lockgate.standing import live_facts, refused, waiting
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    model_argument(parser)
+    json_argument(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    context = open_context()
+    facts = collect(context, context.models(arguments.model))
+    if arguments.json:
+        show_json(facts)
+    else:
+        print("\n".join(_text(facts)))
+    return 0
+
+
+def collect(context: Context, models: tuple[str, ...]) -> dict[str, Any]:
+    """All facts of a status, as --json prints them."""
+    chains = {model: context.ledger.chain(model) for model in models}
+    sagemaker = context.client("sagemaker")
+    runs = [(model, run) for model in models for run in training.executions(sagemaker, model)]
+    return {
+        "environments": {
+            environment: {"models": {model: {"live": live_facts(chains[model], environment)} for model in models}}
+            for environment in context.tools.promotion
+        },
+        "refused": refused(chains),
+        "waiting": waiting(chains),
+        "training": [
+            {"model": model, "run": run.name, "since": run.started.isoformat()}
+            for model, run in runs
+            if run.status == "Executing"
+        ],
+        "failed": [
+            {"model": model, "run": run.name, "execution": run.arn, "reason": _reason(sagemaker, run)}
+            for model, run in runs
+            if run.status in ("Failed", "Stopped")
+        ],
+    }
+
+
+def _reason(sagemaker: Any, run: training.Execution) -> str:
+    """Why a training run ended early: its failed steps' own words before SageMaker's summary."""
+    reasons = [f"{step.name}: {step.failure}" for step in training.steps(sagemaker, run.arn) if step.failure]
+    return "; ".join(reasons) or run.failure or run.status
+
+
+def _text(facts: dict[str, Any]) -> list[str]:
+    rows: list[tuple[str, ...]] = [("ENVIRONMENT", "MODEL", "LIVE", "COMMIT", "SINCE", "VERDICT")]
+    for environment, found in facts["environments"].items():
+        for model, entry in found["models"].items():
+            live = entry["live"]
+            if live is None:
+                rows.append((environment, model, "nothing yet", "", "", ""))
+            else:
+                shown = (
+                    f"version {live['version']}",
+                    live["commit"][:12],
+                    live["since"][:19] + "Z",
+                    live["verdict_id"],
+                )
+                rows.append((environment, model, *shown))
+    lines = [paint(line, "bold") if i == 0 else line for i, line in enumerate(table(rows).splitlines())]
+    for entry in facts["refused"]:
+        where = f"{entry['model']} version {entry['version']} at {entry['environment']}"
+        lines += ["", f"{outcome('refused')}: {where}", *(f"  {reason}" for reason in entry["reasons"])]
+    for entry in facts["waiting"]:
+        command = f"lockgate approve {entry['version']} --env {entry['environment']} --model {entry['model']}"
+        lines += ["", f"{outcome('waiting')}: {entry['model']} version {entry['version']} for {entry['environment']}"]
+        lines += [f"  since {entry['since'][:19]}Z, until {entry['expires'][:19]}Z: {command}"]
+    for entry in facts["training"]:
+        lines += ["", f"{outcome('training')}: {entry['model']} {entry['run']} since {entry['since'][:19]}"]
+    for entry in facts["failed"]:
+        lines += ["", f"{outcome('failed')}: training of {entry['model']}, {entry['run']}", f"  {entry['reason']}"]
+    return lines

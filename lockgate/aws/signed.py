@@ -1,0 +1,37 @@
+"""A signed HTTPS call to a Lambda function URL, so that AWS and not the body says who calls."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from typing import Any
+
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+
+from lockgate.errors import RefusedError
+
+
+def post_as_caller(session: Any, url: str, service: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    """POST JSON signed as the session; the JSON answer. Raises RefusedError with the answer's message."""
+    if not url.startswith("https://"):
+        raise RefusedError(f"function URL: found {url!r}, expected https")
+    request = AWSRequest("POST", url, data=json.dumps(body).encode(), headers={"Content-Type": "application/json"})
+    SigV4Auth(session.get_credentials().get_frozen_credentials(), service, session.region_name).add_auth(request)
+    sent = urllib.request.Request(url, data=request.data, headers=dict(request.headers), method="POST")  # noqa: S310
+    try:
+        with urllib.request.urlopen(sent, timeout=60) as answer:  # noqa: S310 - https, checked above
+            found: dict[str, Any] = json.load(answer)
+            return found
+    except urllib.error.HTTPError as error:
+        raise RefusedError(f"{_message(error.read())} (HTTP {error.code})") from error
+
+
+def _message(answer: bytes) -> str:
+    try:
+        found = json.loads(answer)
+    except ValueError:
+        return answer.decode(errors="replace") or "refused without a message"
+    return str(found.get("message") or found.get("Message") or found)

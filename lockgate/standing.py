@@ -1,0 +1,75 @@
+"""What stands where, read from the ledger's chains: what is live, what was refused, who is waited for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lockgate.ledger import Record, live
+
+Chains = Mapping[str, Sequence[Record]]
+
+
+def live_facts(chain: Sequence[Record], environment: str) -> dict[str, Any] | None:
+    """What an environment serves of one model, or None."""
+    record = live(chain, environment)
+    if record is None:
+        return None
+    release = record.entry.body["release"]
+    return {
+        "version": record.entry.version,
+        "commit": release["commit"],
+        "image_digest": release["image"].rpartition("@")[2],
+        "model_sha256": release["model_sha256"],
+        "since": record.time,
+        "verdict_id": release["verdict_id"],
+        "url": record.entry.body.get("url"),
+    }
+
+
+def refused(chains: Chains) -> list[dict[str, Any]]:
+    """Every version that a gate or a person kept out of an environment, oldest first."""
+    found = []
+    for model, chain in chains.items():
+        for record in chain:
+            reasons = _reasons_against(record)
+            if reasons:
+                where = {"model": model, "version": record.entry.version, "environment": record.entry.environment}
+                found.append({**where, "reasons": reasons, "time": record.time})
+    return sorted(found, key=lambda entry: str(entry["time"]))
+
+
+def _reasons_against(record: Record) -> list[str]:
+    body = record.entry.body
+    if record.entry.kind == "rejection":
+        return [f"rejected by {body['person']}: {body['reason']}"]
+    if record.entry.kind == "verdict" and body["outcome"] != "passed":
+        against = [reason for reason in body["reasons"] if reason["outcome"] != "passed"]
+        return [f"{reason['rule']} {reason['outcome']}: {reason['message']}" for reason in against]
+    return []
+
+
+def waiting(chains: Chains) -> list[dict[str, Any]]:
+    """Approval requests that nobody has answered and no later record has overtaken."""
+    found = []
+    for model, chain in chains.items():
+        for record in chain:
+            if record.entry.kind == "approval-request" and not _answered(chain, record):
+                where = {"model": model, "version": record.entry.version, "environment": record.entry.environment}
+                found.append({**where, "since": record.time, "expires": record.entry.body["expires"]})
+    return found
+
+
+def _answered(chain: Sequence[Record], request: Record) -> bool:
+    """Whether anything later settled the request: a rejection, a deployment, or a newer request for the same."""
+    later = chain[request.sequence :]
+    same = (
+        record
+        for record in later
+        if (record.entry.version, record.entry.environment) == (request.entry.version, request.entry.environment)
+    )
+    return any(record.entry.kind in ("rejection", "deployment", "approval-request") for record in same)
+
+
+def of_version(chain: Sequence[Record], version: int) -> tuple[Record, ...]:
+    return tuple(record for record in chain if record.entry.version == version)

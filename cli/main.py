@@ -48,7 +48,8 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name in COMMANDS:
         module = import_module(f"cli.{name}")
-        sub = commands.add_parser(name, help=module.__doc__.splitlines()[0].rstrip("."), description=module.__doc__)
+        summary = (module.__doc__ or "").splitlines()[0]
+        sub = commands.add_parser(name, help=summary.rstrip("."), description=module.__doc__)
         module.arguments(sub)
         sub.set_defaults(run=module.run)
     return top

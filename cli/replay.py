@@ -48,9 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
         show_json(facts)
     else:
         said = outcome("passed" if same else "failed")
-        print(
-            f"{environment}: version {facts['version']}: {facts['equal']} of {facts['rows']} predictions equal: {said}"
-        )
+        print(f"{environment}: version {facts['version']}: {facts['equal']} of {facts['rows']} answers equal: {said}")
     return 0 if same else 3
 
 

@@ -65,12 +65,8 @@ def _text(facts: dict[str, Any]) -> list[str]:
             if live is None:
                 rows.append((environment, model, "nothing yet", "", "", ""))
             else:
-                shown = (
-                    f"version {live['version']}",
-                    live["commit"][:12],
-                    live["since"][:19] + "Z",
-                    live["verdict_id"],
-                )
+                since = live["since"][:19] + "Z"
+                shown = (f"version {live['version']}", live["commit"][:12], since, live["verdict_id"])
                 rows.append((environment, model, *shown))
     lines = [paint(line, "bold") if i == 0 else line for i, line in enumerate(table(rows).splitlines())]
     for entry in facts["refused"]:

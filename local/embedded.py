@@ -18,6 +18,7 @@ from typing import Any
 from local import github, identities, processes, tls
 from local.clients import environment as client_environment
 from local.settings import HOST, Settings
+from lockgate.errors import LockgateError
 
 _ROOT = Path(__file__).parent.parent
 _START_SECONDS = 60.0
@@ -42,7 +43,7 @@ _OWNED = (
 )
 
 
-class EmbeddedError(RuntimeError):
+class EmbeddedError(LockgateError):
     """The embedded AWS cannot start; the message says why and what to do."""
 
 
@@ -52,6 +53,11 @@ class Session:
 
     settings: Settings
     accounts: dict[str, str]
+
+    @property
+    def profiles(self) -> set[str]:
+        """The AWS profiles that exist here."""
+        return {*self.accounts, "ada", "grace"}
 
     def environment(self, profile: str = "ada") -> dict[str, str]:
         """Variables under which any AWS tool talks to this instance as `profile`, whatever it inherits otherwise."""

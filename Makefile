@@ -1,0 +1,52 @@
+# `make demo` shows the main job on this machine; `make test` proves it. Both set themselves up in .venv and node_modules.
+
+PYTHON ?= python3
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
+# Bytecode is kept: importing the CDK without it costs eight seconds each time.
+unexport PYTHONDONTWRITEBYTECODE
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo down test check synth lock clean pipeline
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/.ready ## install everything into .venv and node_modules
+
+.venv/.ready: requirements.txt requirements.lock pyproject.toml package.json package-lock.json local/setup.py
+	@$(PYTHON) -I local/setup.py
+
+.venv-pipeline/.ready: model/_pipeline/requirements.lock | .venv/.ready
+	@rm -rf .venv-pipeline
+	@$(BIN)/uv venv -q .venv-pipeline
+	@$(BIN)/uv pip install -q --python .venv-pipeline/bin/python --no-deps -r $<
+	@touch $@
+
+demo: setup ## the main job on an embedded AWS: a commit reaches production, a worse one is refused
+	@python -m local.demo
+
+down: setup ## stop what the demo started and remove its state
+	@lockgate down
+
+test: setup .venv-pipeline/.ready check ## every test
+	@pytest
+
+check: setup ## format, lint, types, import rules
+	@ruff format --check -q .
+	@ruff check -q .
+	@mypy
+	@lint-imports --no-cache | tail -n 1
+
+synth: setup ## write the CloudFormation templates of all environments to cdk.out
+	@cdk synth --quiet
+
+pipeline: .venv-pipeline/.ready ## build model/pipeline.json anew with the SageMaker SDK
+	@.venv-pipeline/bin/python model/_pipeline/build.py
+
+lock: setup ## resolve requirements.lock anew
+	@uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
+		--extra cdk --extra model --extra local --extra test pyproject.toml -o requirements.lock
+
+clean: ## remove what set-up, tests and synth made
+	@rm -rf .venv .venv-pipeline node_modules build cdk.out .mypy_cache .pytest_cache .ruff_cache .hypothesis

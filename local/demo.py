@@ -1,0 +1,283 @@
+"""The main job on the embedded AWS: a commit reaches production, a worse one is refused.
+
+It only starts and ends the emulator, calls cdk, git and lockgate, and reads what they say.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from local import embedded
+from local.settings import Settings, default_state
+from lockgate.config import Configuration, read_configuration
+from lockgate.errors import LockgateError
+
+ROOT = Path(__file__).parent.parent
+BUILD = ROOT / "build" / "demo"
+CLONE = BUILD / "clone"
+MODEL_FILE = CLONE / "model" / "employment" / "model.toml"
+APPROVER = "grace"
+
+
+class StepError(LockgateError):
+    """A command of the demo did not end as it should."""
+
+
+class Demo:
+    """One run: the embedded AWS, where the commands' output goes, and how long each step took (seconds)."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        self.configuration = configuration
+        self.accounts = {"tools": configuration.tools.account}
+        self.accounts |= {environment.name: environment.account for environment in configuration.environments}
+        self.seconds: dict[str, float] = {}
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._session: embedded.Session | None = None
+
+    @property
+    def session(self) -> embedded.Session:
+        if self._session is None:
+            raise StepError("the embedded AWS is not up yet")
+        return self._session
+
+    def start(self) -> None:
+        if embedded.stop(default_state()):
+            print("  the embedded AWS of an earlier run was ended")
+        self._session = embedded.start(Settings(default_state(), region=self.configuration.tools.region), self.accounts)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        print(f"\n{len(self.seconds) + 1:2}. {name}", flush=True)
+        begin = time.monotonic()
+        yield
+        self.seconds[name] = time.monotonic() - begin
+        print(f"    {self.seconds[name]:.1f} s", flush=True)
+
+    def call(
+        self,
+        *command: str,
+        cwd: Path = ROOT,
+        environment: Mapping[str, str] | None = None,
+        expect: Sequence[int] = (0,),
+        show: bool = False,
+    ) -> tuple[int, str]:
+        """Run a command: its output goes to a log, its standard error is shown as it comes when `show`.
+
+        Raises StepError with the log's end when the exit code is none of `expect`.
+        """
+        log = BUILD / f"{Path(command[0]).name}-{command[1]}-{time.monotonic_ns()}.log"
+        process = subprocess.Popen(
+            command,
+            cwd=cwd,
+            env={**os.environ, **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT if not show else subprocess.PIPE,
+            start_new_session=True,
+        )
+        self._running.add(process)
+        try:
+            output = self._relay(process, log, show)
+        finally:
+            self._running.discard(process)
+        if process.returncode not in expect:
+            tail = "\n  ".join(log.read_text(errors="replace").splitlines()[-15:])
+            raise StepError(f"`{' '.join(command)}` ended with {process.returncode}; {log} ends with:\n  {tail}")
+        return process.returncode, output
+
+    @staticmethod
+    def _relay(process: subprocess.Popen[bytes], log: Path, show: bool) -> str:
+        with log.open("w") as written, ThreadPoolExecutor(1) as pool:
+            assert process.stdout is not None  # noqa: S101 - a pipe was asked for
+            output = pool.submit(process.stdout.read)
+            if process.stderr is not None:
+                for line in process.stderr:
+                    text = line.decode(errors="replace")
+                    written.write(text)
+                    if show and not text.startswith("lockgate: on the embedded AWS"):
+                        print("   " + text.rstrip(), flush=True)
+            process.wait()
+            said = output.result().decode(errors="replace")
+            written.write(said)
+        return said
+
+    def lockgate(self, *arguments: str, profile: str = "ada", **options: Any) -> tuple[int, str]:
+        environment = {**self.session.environment(profile), **options.pop("environment", {})}
+        return self.call("lockgate", *arguments, environment=environment, **options)
+
+    def cdk(self, *arguments: str, profile: str = "ada", cwd: Path = ROOT) -> None:
+        self.call("cdk", *arguments, "--no-notices", cwd=cwd, environment=self.session.cdk_environment(profile))
+
+    def end(self) -> None:
+        """End every command that still runs, and the embedded AWS."""
+        for process in list(self._running):
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+        embedded.stop(default_state())
+
+
+def prepare(demo: Demo) -> None:
+    """Start the emulator while the templates are synthesized; they do not need each other."""
+    with ThreadPoolExecutor(2) as pool:
+        started = pool.submit(demo.start)
+        shutil.rmtree(BUILD / "cdk.out", ignore_errors=True)
+        synth = pool.submit(demo.call, "cdk", "synth", "--quiet", "--no-notices", "--output", str(BUILD / "cdk.out"))
+        started.result()
+        synth.result()
+
+
+def bootstrap(demo: Demo) -> None:
+    """`cdk bootstrap` in each account; outside the project, or the CLI would synthesize it first."""
+    region = demo.configuration.tools.region
+    trust = ["--trust", demo.accounts["tools"], "--cloudformation-execution-policies"]
+    trust += ["arn:aws:iam::aws:policy/AdministratorAccess"]
+    with ThreadPoolExecutor(2) as pool:
+        done = [
+            pool.submit(demo.cdk, "bootstrap", f"aws://{account}/{region}", *trust, profile=name, cwd=BUILD)
+            for name, account in demo.accounts.items()
+        ]
+        for each in done:
+            each.result()
+
+
+def deploy(demo: Demo) -> None:
+    stages = [f"{name}/*" for name in demo.accounts]
+    options = ["--app", str(BUILD / "cdk.out"), "--require-approval", "never", "--concurrency", "8"]
+    demo.cdk("deploy", *stages, *options, "--method", "direct", "--progress", "events")
+
+
+def commit(message: str) -> str:
+    identity = ["-c", "user.name=ada", "-c", "user.email=ada@example.com", "-c", "commit.gpgsign=false"]
+    git(*identity, "commit", "--quiet", "--all", "--allow-empty", "--message", message)
+    return git("rev-parse", "HEAD").strip()
+
+
+def git(*arguments: str, cwd: Path = CLONE) -> str:
+    done = subprocess.run(["git", *arguments], cwd=cwd, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise StepError(f"git {arguments[0]}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def deliver(demo: Demo, sha: str) -> None:
+    """As the GitHub workflow does: with nothing but the run's own identity."""
+    source = demo.configuration.tools.github
+    run = demo.session.github(
+        owner=source.owner,
+        owner_id=int(source.owner_id),
+        repository=source.repository,
+        repository_id=int(source.repository_id),
+        ref=f"refs/heads/{source.branch}",
+        sha=sha,
+        actor="ada",
+        actor_id=1,
+    )
+    demo.lockgate("deliver", sha, cwd=CLONE, environment={**run, "AWS_PROFILE": ""}, show=True)
+
+
+def follow(demo: Demo, sha: str, expect: int) -> int:
+    """Follow a commit to the given ending; the version that it became."""
+    _, output = demo.lockgate("follow", sha, "--json", cwd=CLONE, expect=(expect,), show=True)
+    return int(json.loads(output)["version"])
+
+
+def replay(demo: Demo, environments: Sequence[str], version: int) -> None:
+    for environment in environments:
+        _, output = demo.lockgate("replay", environment, "--json")
+        facts = json.loads(output)
+        if facts["version"] != str(version):
+            raise StepError(f"{environment} serves version {facts['version']}, expected {version}")
+        print(f"   {environment:<10} version {version}: {facts['equal']} of {facts['rows']} answers equal evaluation's")
+
+
+def main_job(demo: Demo) -> None:
+    environments = list(demo.configuration.tools.promotion)
+    with demo.step("start the embedded AWS (TLS, IAM enforced), and synthesize the stacks"):
+        prepare(demo)
+    with demo.step(f"cdk bootstrap, {len(demo.accounts)} accounts"):
+        bootstrap(demo)
+    with demo.step(f"cdk deploy: {', '.join(demo.accounts)}"):
+        deploy(demo)
+    with demo.step("build the evaluator that the policy pins; publish the data snapshot"):
+        demo.lockgate("evaluator", show=True)
+        demo.lockgate("snapshot")
+    with demo.step("a first commit: deliver it, and let the system do the rest"):
+        git("clone", "--quiet", str(ROOT), str(CLONE), cwd=ROOT)
+        first = commit("The first model")
+        deliver(demo, first)
+        version = follow(demo, first, expect=4)
+    with demo.step(f"{APPROVER} approves it for {environments[-1]}"):
+        demo.lockgate(
+            "approve", str(version), "--env", environments[-1], "--reason", "tried in staging", profile=APPROVER
+        )
+        follow(demo, first, expect=0)
+    with demo.step("ask every service for the rows that evaluation recorded"):
+        replay(demo, environments, version)
+    with demo.step("a second commit makes the model worse: it must be refused"):
+        MODEL_FILE.write_text(worse(MODEL_FILE.read_text()))
+        second = commit("Train faster")
+        deliver(demo, second)
+        follow(demo, second, expect=3)
+    with demo.step(f"{environments[-1]} still serves the first"):
+        replay(demo, environments[-1:], version)
+
+
+def worse(model: str) -> str:
+    """The model's parameters with one tree instead of many."""
+    changed = model.replace("max_iter = 100", "max_iter = 1")
+    if changed == model:
+        raise StepError(f"{MODEL_FILE}: expected the line `max_iter = 100`, which the second commit changes")
+    return changed
+
+
+def summary(demo: Demo) -> None:
+    print("\n" + "=" * 78)
+    print(demo.lockgate("status")[1])
+    print("How long it took")
+    for name, seconds in demo.seconds.items():
+        print(f"  {seconds:6.1f} s  {name}")
+    print(f"  {sum(demo.seconds.values()):6.1f} s  in all")
+    recorded = json.loads(demo.session.settings.recorded_file.read_text())
+    print("\nWhat the embedded AWS only recorded, and real AWS would do")
+    for service, notes in recorded.items():
+        for note in notes:
+            print(f"  {service}: {note}")
+    print("\nThe embedded AWS is running. Try:")
+    for command in ("lockgate status", "lockgate explain 2", "lockgate replay prod"):
+        print(f"  .venv/bin/{command}")
+    print("  make down")
+    (BUILD / "steps.json").write_text(json.dumps(demo.seconds, indent=2) + "\n")
+
+
+def main() -> int:
+    demo = Demo(read_configuration(ROOT))
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    shutil.rmtree(BUILD, ignore_errors=True)
+    BUILD.mkdir(parents=True)
+    try:
+        main_job(demo)
+        summary(demo)
+    except KeyboardInterrupt:
+        demo.end()
+        print("\ndemo: interrupted; nothing is left running", file=sys.stderr)
+        return 130
+    except LockgateError as error:
+        demo.end()
+        print(f"\ndemo: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -5,6 +5,7 @@ It only starts and ends the emulator, calls cdk, git and lockgate, and reads wha
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import shutil
@@ -24,9 +25,7 @@ from lockgate.config import Configuration, read_configuration
 from lockgate.errors import LockgateError
 
 ROOT = Path(__file__).parent.parent
-BUILD = ROOT / "build" / "demo"
-CLONE = BUILD / "clone"
-MODEL_FILE = CLONE / "model" / "employment" / "model.toml"
+MODEL_FILE = Path("model/employment/model.toml")
 APPROVER = "grace"
 
 
@@ -35,10 +34,13 @@ class StepError(LockgateError):
 
 
 class Demo:
-    """One run: the embedded AWS, where the commands' output goes, and how long each step took (seconds)."""
+    """One run: the embedded AWS, the folder for logs and the scratch clone, and each step's time (seconds)."""
 
-    def __init__(self, configuration: Configuration) -> None:
+    def __init__(self, configuration: Configuration, settings: Settings, build: Path) -> None:
         self.configuration = configuration
+        self.settings = settings
+        self.build = build
+        self.clone = build / "clone"
         self.accounts = {"tools": configuration.tools.account}
         self.accounts |= {environment.name: environment.account for environment in configuration.environments}
         self.seconds: dict[str, float] = {}
@@ -52,9 +54,9 @@ class Demo:
         return self._session
 
     def start(self) -> None:
-        if embedded.stop(default_state()):
-            print("  the embedded AWS of an earlier run was ended")
-        self._session = embedded.start(Settings(default_state(), region=self.configuration.tools.region), self.accounts)
+        if embedded.stop(self.settings.state):
+            print("    the embedded AWS of an earlier run was ended")
+        self._session = embedded.start(self.settings, self.accounts)
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
@@ -76,7 +78,7 @@ class Demo:
 
         Raises StepError with the log's end when the exit code is none of `expect`.
         """
-        log = BUILD / f"{Path(command[0]).name}-{command[1]}-{time.monotonic_ns()}.log"
+        log = self.build / f"{Path(command[0]).name}-{command[1]}-{time.monotonic_ns()}.log"
         process = subprocess.Popen(
             command,
             cwd=cwd,
@@ -124,15 +126,15 @@ class Demo:
         for process in list(self._running):
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGTERM)
-        embedded.stop(default_state())
+        embedded.stop(self.settings.state)
 
 
 def prepare(demo: Demo) -> None:
     """Start the emulator while the templates are synthesized; they do not need each other."""
     with ThreadPoolExecutor(2) as pool:
         started = pool.submit(demo.start)
-        shutil.rmtree(BUILD / "cdk.out", ignore_errors=True)
-        synth = pool.submit(demo.call, "cdk", "synth", "--quiet", "--no-notices", "--output", str(BUILD / "cdk.out"))
+        output = str(demo.build / "cdk.out")
+        synth = pool.submit(demo.call, "cdk", "synth", "--quiet", "--no-notices", "--output", output)
         started.result()
         synth.result()
 
@@ -144,7 +146,7 @@ def bootstrap(demo: Demo) -> None:
     trust += ["arn:aws:iam::aws:policy/AdministratorAccess"]
     with ThreadPoolExecutor(2) as pool:
         done = [
-            pool.submit(demo.cdk, "bootstrap", f"aws://{account}/{region}", *trust, profile=name, cwd=BUILD)
+            pool.submit(demo.cdk, "bootstrap", f"aws://{account}/{region}", *trust, profile=name, cwd=demo.build)
             for name, account in demo.accounts.items()
         ]
         for each in done:
@@ -153,18 +155,19 @@ def bootstrap(demo: Demo) -> None:
 
 def deploy(demo: Demo) -> None:
     stages = [f"{name}/*" for name in demo.accounts]
-    options = ["--app", str(BUILD / "cdk.out"), "--require-approval", "never", "--concurrency", "8"]
+    options = ["--app", str(demo.build / "cdk.out"), "--require-approval", "never", "--concurrency", "8"]
     demo.cdk("deploy", *stages, *options, "--method", "direct", "--progress", "events")
 
 
-def commit(message: str) -> str:
+def commit(demo: Demo, message: str) -> str:
+    """Commit what changed in the scratch clone; the commit's hash."""
     identity = ["-c", "user.name=ada", "-c", "user.email=ada@example.com", "-c", "commit.gpgsign=false"]
-    git(*identity, "commit", "--quiet", "--all", "--allow-empty", "--message", message)
-    return git("rev-parse", "HEAD").strip()
+    git(demo.clone, *identity, "commit", "--quiet", "--all", "--allow-empty", "--message", message)
+    return git(demo.clone, "rev-parse", "HEAD").strip()
 
 
-def git(*arguments: str, cwd: Path = CLONE) -> str:
-    done = subprocess.run(["git", *arguments], cwd=cwd, capture_output=True, text=True, check=False)
+def git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
         raise StepError(f"git {arguments[0]}: {done.stderr.strip()}")
     return done.stdout
@@ -183,12 +186,12 @@ def deliver(demo: Demo, sha: str) -> None:
         actor="ada",
         actor_id=1,
     )
-    demo.lockgate("deliver", sha, cwd=CLONE, environment={**run, "AWS_PROFILE": ""}, show=True)
+    demo.lockgate("deliver", sha, cwd=demo.clone, environment={**run, "AWS_PROFILE": ""}, show=True)
 
 
 def follow(demo: Demo, sha: str, expect: int) -> int:
     """Follow a commit to the given ending; the version that it became."""
-    _, output = demo.lockgate("follow", sha, "--json", cwd=CLONE, expect=(expect,), show=True)
+    _, output = demo.lockgate("follow", sha, "--json", cwd=demo.clone, expect=(expect,), show=True)
     return int(json.loads(output)["version"])
 
 
@@ -213,8 +216,8 @@ def main_job(demo: Demo) -> None:
         demo.lockgate("evaluator", show=True)
         demo.lockgate("snapshot")
     with demo.step("a first commit: deliver it, and let the system do the rest"):
-        git("clone", "--quiet", str(ROOT), str(CLONE), cwd=ROOT)
-        first = commit("The first model")
+        git(ROOT, "clone", "--quiet", str(ROOT), str(demo.clone))
+        first = commit(demo, "The first model")
         deliver(demo, first)
         version = follow(demo, first, expect=4)
     with demo.step(f"{APPROVER} approves it for {environments[-1]}"):
@@ -225,8 +228,9 @@ def main_job(demo: Demo) -> None:
     with demo.step("ask every service for the rows that evaluation recorded"):
         replay(demo, environments, version)
     with demo.step("a second commit makes the model worse: it must be refused"):
-        MODEL_FILE.write_text(worse(MODEL_FILE.read_text()))
-        second = commit("Train faster")
+        file = demo.clone / MODEL_FILE
+        file.write_text(worse(file.read_text()))
+        second = commit(demo, "Train faster")
         deliver(demo, second)
         follow(demo, second, expect=3)
     with demo.step(f"{environments[-1]} still serves the first"):
@@ -257,25 +261,30 @@ def summary(demo: Demo) -> None:
     for command in ("lockgate status", "lockgate explain 2", "lockgate replay prod"):
         print(f"  .venv/bin/{command}")
     print("  make down")
-    (BUILD / "steps.json").write_text(json.dumps(demo.seconds, indent=2) + "\n")
+    (demo.build / "steps.json").write_text(json.dumps(demo.seconds, indent=2) + "\n")
 
 
 def main() -> int:
-    demo = Demo(read_configuration(ROOT))
+    parser = argparse.ArgumentParser(prog="python -m local.demo", description=__doc__)
+    parser.add_argument("--port", type=int, default=4566, help="gateway port; the next two are used as well (4566)")
+    parser.add_argument("--build", type=Path, default=ROOT / "build" / "demo", help="folder for logs and the clone")
+    arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-    shutil.rmtree(BUILD, ignore_errors=True)
-    BUILD.mkdir(parents=True)
+    shutil.rmtree(arguments.build, ignore_errors=True)
+    arguments.build.mkdir(parents=True)
+    demo: Demo | None = None
     try:
+        configuration = read_configuration(ROOT)
+        port, region = arguments.port, configuration.tools.region
+        demo = Demo(configuration, Settings(default_state(), port, port + 1, port + 2, region), arguments.build)
         main_job(demo)
         summary(demo)
-    except KeyboardInterrupt:
-        demo.end()
-        print("\ndemo: interrupted; nothing is left running", file=sys.stderr)
-        return 130
-    except LockgateError as error:
-        demo.end()
-        print(f"\ndemo: {error}", file=sys.stderr)
-        return 1
+    except (KeyboardInterrupt, LockgateError) as error:
+        if demo is not None:
+            demo.end()
+        interrupted = isinstance(error, KeyboardInterrupt)
+        print(f"\ndemo: {'interrupted; nothing is left running' if interrupted else error}", file=sys.stderr)
+        return 130 if interrupted else 1
     return 0
 
 

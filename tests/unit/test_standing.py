@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from typing import Any
+
+from lockgate.ledger import Entry, Record, next_record
+from lockgate.standing import live_facts, of_version, refused, waiting
+
+RELEASE = {
+    "version": "1",
+    "commit": "c" * 40,
+    "image": "repository@sha256:" + "1" * 64,
+    "model_sha256": "2" * 64,
+    "verdict_id": "census/1",
+}
+
+
+def chain_of(*entries: tuple[str, int, str, dict[str, Any]]) -> tuple[Record, ...]:
+    chain: tuple[Record, ...] = ()
+    for number, (kind, version, environment, body) in enumerate(entries):
+        entry = Entry(kind, f"{kind}-{number}", version, environment, body)  # type: ignore[arg-type]
+        chain = (*chain, next_record("census", chain, entry, f"2026-01-01T00:00:{number:02}Z"))
+    return chain
+
+
+def deployment(version: int, outcome: str) -> tuple[str, int, str, dict[str, Any]]:
+    return ("deployment", version, "dev", {"outcome": outcome, "release": RELEASE | {"version": str(version)}})
+
+
+def test_nothing_is_live_before_a_deployment_succeeded() -> None:
+    assert live_facts(chain_of(deployment(1, "failed")), "dev") is None
+
+
+def test_a_failed_deployment_leaves_the_one_before_live() -> None:
+    facts = live_facts(chain_of(deployment(1, "succeeded"), deployment(2, "failed")), "dev")
+    assert facts is not None
+    assert facts["version"] == 1
+    assert facts["since"] == "2026-01-01T00:00:00Z"
+    assert facts["image_digest"] == "sha256:" + "1" * 64
+
+
+def test_a_deployment_is_live_only_in_its_environment() -> None:
+    assert live_facts(chain_of(deployment(1, "succeeded")), "prod") is None
+
+
+def test_a_verdict_that_did_not_pass_is_a_refusal_with_only_the_reasons_against() -> None:
+    reasons = [
+        {"rule": "good", "outcome": "passed", "message": "fine"},
+        {"rule": "ranking", "outcome": "failed", "message": "roc_auc 0.7 < floor 0.8"},
+    ]
+    chain = chain_of(("verdict", 2, "dev", {"outcome": "failed", "reasons": reasons}))
+    assert refused({"census": chain}) == [
+        {
+            "model": "census",
+            "version": 2,
+            "environment": "dev",
+            "reasons": ["ranking failed: roc_auc 0.7 < floor 0.8"],
+            "time": "2026-01-01T00:00:00Z",
+        }
+    ]
+
+
+def test_a_rejection_is_a_refusal_with_the_person_and_the_reason() -> None:
+    chain = chain_of(("rejection", 1, "prod", {"person": "grace", "reason": "not on a Friday"}))
+    assert refused({"census": chain})[0]["reasons"] == ["rejected by grace: not on a Friday"]
+
+
+def test_a_request_waits_until_a_later_record_settles_it() -> None:
+    request = ("approval-request", 1, "dev", {"expires": "2026-01-08T00:00:00Z"})
+    assert [entry["version"] for entry in waiting({"census": chain_of(request)})] == [1]
+    for settled in (deployment(1, "succeeded"), ("rejection", 1, "dev", {"person": "grace", "reason": "no"})):
+        assert waiting({"census": chain_of(request, settled)}) == []
+
+
+def test_a_request_is_not_settled_by_another_version() -> None:
+    request = ("approval-request", 1, "dev", {"expires": "2026-01-08T00:00:00Z"})
+    assert len(waiting({"census": chain_of(request, deployment(2, "succeeded"))})) == 1
+
+
+def test_records_of_a_version_keep_their_order() -> None:
+    chain = chain_of(deployment(1, "failed"), deployment(2, "succeeded"), deployment(1, "succeeded"))
+    assert [record.sequence for record in of_version(chain, 1)] == [1, 3]

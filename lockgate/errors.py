@@ -33,3 +33,7 @@ class NotFoundError(LockgateError):
 
 class RefusedError(LockgateError):
     """What was asked is understood and not allowed."""
+
+
+class BusyError(LockgateError):
+    """Something else is changing what this would change; the same again later may work."""

@@ -53,3 +53,13 @@ def read_parameters(parameters: Mapping[str, str]) -> Release | None:
     """The release that a stack's parameters pin; None when none is set. Raises RefusedError when only some are."""
     values = {field.name: parameters.get(PARAMETERS[field.name], "") for field in fields(Release)}
     return Release(**values) if any(values.values()) else None
+
+
+def read_release(data: object) -> Release:
+    """A release as an event carries it. Raises RefusedError unless it has exactly the fields, all texts."""
+    if not isinstance(data, Mapping) or set(data) != set(PARAMETERS):
+        found = sorted(data) if isinstance(data, Mapping) else data
+        raise RefusedError(f"release: found {found!r}, expected {', '.join(PARAMETERS)}")
+    if not all(isinstance(value, str) for value in data.values()):
+        raise RefusedError(f"release: found {dict(data)!r}, expected texts")
+    return Release(**data)

@@ -1,0 +1,169 @@
+"""A person's answer to a request for approval, over a Function URL with IAM authorization.
+
+POST {"model", "version", "environment", "decision": "approve" | "reject", "reason"}; nothing else: who answers is who
+signed the request, a session of the role lockgate-approver named after the person, never something in the body.
+Answers with {"message", ...}: 200; 400 malformed, or a rejection without a reason; 403 not an approver, or the one who
+delivered the commit; 404 nothing waits; 409 expired, decided already, or the workflow waits no more.
+The same answer by the same person again is the same record and wakes the workflow again.
+
+Environment:
+    LEDGER_BUCKET
+Calls:
+    s3:ListBucket on the ledger bucket; s3:GetObject, s3:PutObject (If-None-Match: *) on <ledger>/*
+    kms:Decrypt, kms:GenerateDataKey on its key
+    states:SendTaskSuccess on the promotion state machine
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from lambdas import shared
+from lockgate import names
+from lockgate.approval import approvers, decision, newest_request, reference, referred
+from lockgate.aws import clients
+from lockgate.errors import RefusedError
+from lockgate.ledger import Entry, Kind, Record, find
+
+KINDS: dict[str, Kind] = {"approve": "approval", "reject": "rejection"}
+FIELDS = {"model", "version", "environment", "decision", "reason"}
+WAITS_NO_MORE = ("TaskTimedOut", "TaskDoesNotExist", "InvalidToken")
+
+
+@dataclass(frozen=True)
+class Settings:
+    ledger_bucket: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a person decided about one package version in one environment."""
+
+    model: str
+    version: int
+    environment: str
+    decision: str
+    reason: str
+
+
+class AnswerRefusedError(RefusedError):
+    """An answer that is not taken, with the HTTP status that says why."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    try:
+        person, arn = _person(event)
+        status, body = 200, _take(_read(event), person, arn)
+    except AnswerRefusedError as refused:
+        status, body = refused.status, {"message": str(refused)}
+    shared.log("approval", status=status, **body)
+    return {"statusCode": status, "headers": {"content-type": "application/json"}, "body": json.dumps(body)}
+
+
+def _person(event: dict[str, Any]) -> tuple[str, str]:
+    """The session name of the approver role, and the ARN it came from; anybody else is refused."""
+    try:
+        arn = event["requestContext"]["authorizer"]["iam"]["userArn"]
+    except (KeyError, TypeError):
+        arn = ""
+    role = f"arn:aws:sts::{shared.tools().account}:assumed-role/{names.APPROVER_ROLE}"
+    match = re.fullmatch(re.escape(role) + r"/([\w+=,.@-]+)", arn, re.ASCII)
+    if not match:
+        raise AnswerRefusedError(403, f"found {arn or 'no identity'}, expected a session of {role}/<person>")
+    return match[1], arn
+
+
+def _read(event: dict[str, Any]) -> Answer:
+    text = event.get("body") or ""
+    try:
+        body = json.loads(base64.b64decode(text) if event.get("isBase64Encoded") else text)
+    except ValueError as error:
+        raise AnswerRefusedError(400, f"body: found something else ({error}), expected a JSON object") from error
+    if not isinstance(body, dict) or set(body) - FIELDS:
+        raise AnswerRefusedError(400, f"body: expected an object with {', '.join(sorted(FIELDS))} and nothing else")
+    try:
+        model, version = shared.model_and_version(body)
+        environment = shared.environment(str(body.get("environment"))).name
+    except RefusedError as error:
+        raise AnswerRefusedError(400, str(error)) from error
+    decision, reason = body.get("decision"), body.get("reason", "")
+    if decision not in KINDS:
+        raise AnswerRefusedError(400, f"decision: found {decision!r}, expected approve or reject")
+    if not isinstance(reason, str) or (decision == "reject" and not reason.strip()):
+        raise AnswerRefusedError(400, "reason: expected text; a rejection says why")
+    return Answer(model, version, environment, decision, reason.strip())
+
+
+def _take(answer: Answer, person: str, arn: str) -> dict[str, Any]:
+    """Record the answer, then wake the workflow if that decided the request."""
+    store = shared.ledger(shared.settings(Settings).ledger_bucket)
+    chain = store.chain(answer.model)
+    request = newest_request(chain, answer.version, answer.environment)
+    if request is None:
+        raise AnswerRefusedError(404, f"{answer.model} {answer.version}: nothing waits in {answer.environment}")
+    kind = KINDS[answer.decision]
+    entry_id = f"{kind}:{answer.version}:{answer.environment}:{request.sequence}:{person}"
+    before = find(chain, entry_id)
+    record = before
+    if record is None:
+        _refuse(chain, request, person)
+        body = {
+            "person": person,
+            "user_arn": arn,
+            "reason": answer.reason,
+            "request": reference(request),
+            "verdict_id": request.entry.body["verdict_id"],
+        }
+        entry = Entry(kind, entry_id, answer.version, answer.environment, body)
+        record = store.append(answer.model, entry, shared.timestamp(shared.now()))
+        chain = store.chain(answer.model)
+    said = {"record": reference(record), "decision": answer.decision, "person": person}
+    decided = decision(chain, request)
+    if decided is None:
+        count = len(approvers(chain, request))
+        return {"message": f"recorded: {count} of {request.entry.body['approvals']} approvals", **said}
+    if decided.entry.kind != kind:
+        raise AnswerRefusedError(409, _decided(decided))
+    waits = _wake(request.entry.body["task_token"], answer.decision)
+    if not waits and before is None:
+        raise AnswerRefusedError(409, f"recorded as {said['record']}, but the workflow waits no more: promote it again")
+    return {"message": "recorded" if waits else "recorded before; the workflow has gone on", **said}
+
+
+def _refuse(chain: Sequence[Record], request: Record, person: str) -> None:
+    """An answer that may not be given: decided, too late, or by the author."""
+    decided = decision(chain, request)
+    if decided:
+        raise AnswerRefusedError(409, _decided(decided))
+    expires = str(request.entry.body["expires"])
+    if shared.timestamp(shared.now()) >= expires:
+        raise AnswerRefusedError(409, f"the request {reference(request)} expired at {expires}: promote it again")
+    verdict = referred(chain, request.entry.body["verdict_id"])
+    if verdict is None or verdict.entry.body["actor"].casefold() == person.casefold():
+        raise AnswerRefusedError(403, f"{person} delivered this commit: another person has to decide")
+
+
+def _decided(record: Record) -> str:
+    return f"decided already: {record.entry.kind} by {record.entry.body['person']} ({reference(record)})"
+
+
+def _wake(token: str, decision: str) -> bool:
+    """False when the workflow waits no more: it went on, timed out or was stopped."""
+    try:
+        clients.client("stepfunctions").send_task_success(taskToken=token, output=json.dumps({"decision": decision}))
+    except ClientError as error:
+        if clients.code(error) not in WAITS_NO_MORE:
+            raise
+        return False
+    return True

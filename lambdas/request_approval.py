@@ -1,0 +1,56 @@
+"""Records that a release waits for persons; the workflow's task token is in the record, so that an answer finds it.
+
+Event: {"model", "version", "environment", "verdict_id", "task_token"}; invoked with waitForTaskToken.
+Answer: {"request": "<model>/<sequence>"} (the workflow ignores it). A workflow that asks again has another token and so
+gets another record: the newest request is the one that counts. The same token again is the same record.
+
+Environment:
+    LEDGER_BUCKET, APPROVAL_SECONDS (the timeout of the waiting state)
+Calls:
+    s3:ListBucket on the ledger bucket; s3:GetObject, s3:PutObject (If-None-Match: *) on <ledger>/*
+    kms:Decrypt, kms:GenerateDataKey on its key
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from lambdas import shared
+from lockgate import canonical
+from lockgate.approval import reference, referred
+from lockgate.errors import RefusedError
+from lockgate.ledger import Entry
+
+
+@dataclass(frozen=True)
+class Settings:
+    ledger_bucket: str
+    approval_seconds: int
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, str]:
+    settings = shared.settings(Settings)
+    model, version = shared.model_and_version(event)
+    environment = shared.environment(str(event.get("environment")))
+    verdict_id, token = str(event.get("verdict_id")), str(event["task_token"])
+    store = shared.ledger(settings.ledger_bucket)
+    verdict = referred(store.chain(model), verdict_id)
+    wanted = ("verdict", version, environment.name)
+    if verdict is None or (verdict.entry.kind, verdict.entry.version, verdict.entry.environment) != wanted:
+        raise RefusedError(f"{verdict_id}: expected the verdict on {model} {version} for {environment.name}")
+    if verdict.entry.body["outcome"] != "passed":
+        raise RefusedError(f"{verdict_id}: found {verdict.entry.body['outcome']}, expected passed: nothing to approve")
+    now = shared.now()
+    body = {
+        "task_token": token,
+        "verdict_id": verdict_id,
+        "approvals": environment.approvals,
+        "expires": shared.timestamp(now + timedelta(seconds=settings.approval_seconds)),
+    }
+    entry_id = f"approval-request:{version}:{environment.name}:{canonical.sha256(token.encode())[:16]}"
+    entry = Entry("approval-request", entry_id, version, environment.name, body)
+    record = store.append(model, entry, shared.timestamp(now))
+    shared.log("approval requested", request=reference(record), verdict=verdict_id, expires=body["expires"])
+    return {"request": reference(record)}

@@ -1,0 +1,212 @@
+"""An environment's release stacks: reading what one pins, changing it, and saying how far the change has come."""
+
+from __future__ import annotations
+
+import base64
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from botocore.exceptions import ClientError
+
+from lockgate import canonical, names
+from lockgate.aws.clients import code
+from lockgate.aws.evidence import CHUNK, fingerprint
+from lockgate.errors import BusyError, NotFoundError, RefusedError
+from lockgate.release import PARAMETERS, Release, read_parameters
+
+READY = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE")
+LARGEST = 5 * 1024**3  # what one PutObject takes
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A release stack as CloudFormation describes it."""
+
+    name: str
+    status: str
+    reason: str
+    parameters: Mapping[str, str]
+    capabilities: tuple[str, ...]
+
+    @property
+    def release(self) -> Release | None:
+        return read_parameters(self.parameters)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a deployment has come. SUCCEEDED: the stack is updated and the service runs what it pins."""
+
+    status: Literal["IN_PROGRESS", "SUCCEEDED", "FAILED"]
+    reason: str
+
+
+class Deployments:
+    """Release stacks of one environment; `role` is the narrow role that CloudFormation changes them with."""
+
+    def __init__(self, cloudformation: Any, ecs: Any, environment: str, cluster: str, role: str) -> None:
+        self._cloudformation = cloudformation
+        self._ecs = ecs
+        self._environment = environment
+        self._cluster = cluster
+        self._role = role
+
+    def stack(self, model: str) -> Stack:
+        """Raises NotFoundError when the environment has no release stack for the model."""
+        name = names.release_stack(self._environment, model)
+        try:
+            answer = self._cloudformation.describe_stacks(StackName=name)["Stacks"][0]
+        except ClientError as error:
+            if code(error) != "ValidationError" or "does not exist" not in str(error):
+                raise
+            raise NotFoundError(
+                f"stack {name}: found none, expected the release stack of {model}: "
+                f"deploy the environment first (cdk deploy '{self._environment}/*')"
+            ) from error
+        return Stack(
+            name=name,
+            status=answer["StackStatus"],
+            reason=answer.get("StackStatusReason", ""),
+            parameters={entry["ParameterKey"]: entry["ParameterValue"] for entry in answer.get("Parameters", [])},
+            capabilities=tuple(answer.get("Capabilities", [])),
+        )
+
+    def update(self, stack: Stack, release: Release, token: str) -> None:
+        """Ask CloudFormation to pin `release`, everything else as it is; the same token again changes nothing.
+
+        Raises BusyError while another update runs, RefusedError when the stack cannot be updated.
+        """
+        if stack.status.endswith("_IN_PROGRESS"):
+            raise BusyError(f"stack {stack.name}: {stack.status}: another update runs")
+        if stack.status not in READY:
+            raise RefusedError(
+                f"stack {stack.name}: found {stack.status} ({stack.reason}), expected one of {', '.join(READY)}: "
+                "continue its rollback, or delete it and deploy the environment again"
+            )
+        wanted = release.to_parameters()
+        missing = sorted(set(wanted) - set(stack.parameters))
+        if missing:
+            raise RefusedError(f"stack {stack.name}: has no parameters {', '.join(missing)}: deploy the environment")
+        others = [name for name in stack.parameters if name not in wanted]
+        try:
+            self._cloudformation.update_stack(
+                StackName=stack.name,
+                UsePreviousTemplate=True,
+                Parameters=[
+                    *({"ParameterKey": name, "ParameterValue": value} for name, value in wanted.items()),
+                    *({"ParameterKey": name, "UsePreviousValue": True} for name in others),
+                ],
+                Capabilities=list(stack.capabilities),
+                RoleARN=self._role,
+                ClientRequestToken=token,
+            )
+        except ClientError as error:
+            if "_IN_PROGRESS state" in str(error):
+                raise BusyError(f"stack {stack.name}: another update runs: {error}") from error
+            if "No updates are to be performed" not in str(error):
+                raise
+            if stack.release != release:
+                raise RefusedError(f"stack {stack.name}: no update to perform, yet it pins {stack.release}") from error
+
+    def progress(self, stack: Stack, wanted: Mapping[str, str], token: str) -> Progress:
+        """`wanted`: the release's fields but model_version_id; `token`: what `update` was called with."""
+        if stack.status.endswith("_IN_PROGRESS"):
+            return Progress("IN_PROGRESS", stack.status)
+        failure = self._failure(stack, token)
+        if failure or stack.status not in READY:
+            return Progress("FAILED", f"{stack.status}: {failure or stack.reason}")
+        if not pins(stack, wanted):
+            return Progress("FAILED", f"{stack.status}: found {stack.release}, expected {dict(wanted)}")
+        return self._service(stack)
+
+    def _failure(self, stack: Stack, token: str) -> str:
+        """Why the update with this token failed: its first failed resource; "" when it did not, or ran nothing."""
+        if stack.status == "UPDATE_COMPLETE":
+            return ""
+        failures: list[str] = []
+        ours = False
+        for page in self._cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack.name):
+            for event in page["StackEvents"]:  # newest first
+                if event.get("ClientRequestToken") != token:
+                    return (failures[-1] if failures else "rolled back") if ours else ""
+                ours = True
+                reason = event.get("ResourceStatusReason", "")
+                if event["ResourceStatus"].endswith("_FAILED") and "cancelled" not in reason:
+                    failures.append(f"{event['LogicalResourceId']}: {reason}")
+        return (failures[-1] if failures else "rolled back") if ours else ""
+
+    def _service(self, stack: Stack) -> Progress:
+        """Whether the stack's ECS service runs the tasks it is asked for, all of the primary deployment."""
+        pages = self._cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack.name)
+        resources = [entry for page in pages for entry in page["StackResourceSummaries"]]
+        services = [entry["PhysicalResourceId"] for entry in resources if entry["ResourceType"] == "AWS::ECS::Service"]
+        if len(services) != 1:
+            return Progress("FAILED", f"stack {stack.name}: found {len(services)} ECS services, expected one")
+        found = self._ecs.describe_services(cluster=self._cluster, services=services)["services"]
+        primary = [entry for service in found for entry in service["deployments"] if entry["status"] == "PRIMARY"]
+        if len(primary) != 1:
+            return Progress("FAILED", f"service {services[0]}: found {len(primary)} primary deployments, expected one")
+        rollout, running, desired = (primary[0].get(key) for key in ("rolloutState", "runningCount", "desiredCount"))
+        state = f"rollout {rollout}, {running} of {desired} tasks run"
+        if rollout == "FAILED":
+            return Progress("FAILED", f"{state}: {primary[0].get('rolloutStateReason', '')}")
+        done = rollout == "COMPLETED" and desired and running == desired
+        return Progress("SUCCEEDED" if done else "IN_PROGRESS", state)
+
+
+def pins(stack: Stack, wanted: Mapping[str, str]) -> bool:
+    """Whether the stack's parameters are those of the release, whichever copy of the model data it uses."""
+    return all(stack.parameters.get(PARAMETERS[name]) == value for name, value in wanted.items())
+
+
+def copy_model(s3: Any, source: Mapping[str, str], bucket: str, model: str, sha256: str) -> str:
+    """Copy one S3 version of model data into the environment's bucket; the version id of the copy.
+
+    source: {bucket, key, version_id}. The bytes go to a temporary file while they are hashed, and only bytes with the
+    right SHA-256 become visible. Limit: the function's temporary disk, and 5 GiB. A copy that is there is read again.
+    Raises RefusedError for other bytes, a source that is gone, or a bucket without versions.
+    """
+    key = names.released_model_key(model, sha256)
+    if fingerprint(s3, bucket, key) is None:
+        with tempfile.TemporaryFile() as file:
+            try:
+                body = s3.get_object(Bucket=source["bucket"], Key=source["key"], VersionId=source["version_id"])["Body"]
+            except ClientError as error:
+                if code(error) not in ("NoSuchKey", "NoSuchVersion"):
+                    raise
+                raise RefusedError(f"model data: {dict(source)} is gone: {error}") from error
+            found = canonical.sha256(_written(body.iter_chunks(CHUNK), file))
+            _refuse_other(found, sha256, f"s3://{source['bucket']}/{source['key']}")
+            if file.tell() > LARGEST:
+                raise RefusedError(f"model data: found {file.tell()} bytes, expected at most {LARGEST}")
+            file.seek(0)
+            _put(s3, bucket, key, file, sha256)
+    copy = fingerprint(s3, bucket, key)
+    if copy is None or not copy.version_id:
+        raise RefusedError(
+            f"s3://{bucket}/{key}: found {copy}, expected a version of the copy: is the bucket versioned?"
+        )
+    _refuse_other(copy.sha256, sha256, f"s3://{bucket}/{key}")
+    return copy.version_id
+
+
+def _written(chunks: Any, file: Any) -> Any:
+    for chunk in chunks:
+        file.write(chunk)
+        yield chunk
+
+
+def _put(s3: Any, bucket: str, key: str, file: Any, sha256: str) -> None:
+    checksum = base64.b64encode(bytes.fromhex(sha256)).decode()
+    try:
+        s3.put_object(Bucket=bucket, Key=key, Body=file, IfNoneMatch="*", ChecksumSHA256=checksum)
+    except ClientError as error:
+        if code(error) not in ("PreconditionFailed", "ConditionalRequestConflict"):
+            raise
+
+
+def _refuse_other(found: str, expected: str, where: str) -> None:
+    if found != expected:
+        raise RefusedError(f"model data: {where}: SHA-256 found {found}, expected {expected}: it was replaced")

@@ -1,0 +1,85 @@
+"""What the accounts hold about a package: evidence, evaluation job, image and model data, as found."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from lockgate import canonical, names
+from lockgate.aws.clients import code
+from lockgate.aws.registry import Registry
+from lockgate.verification import Expected, Found, ModelData, Package, lineage_of
+
+ABSENT_OBJECT = ("NoSuchKey", "NoSuchVersion", "404")
+ABSENT_IMAGE = ("ImageNotFoundException", "RepositoryNotFoundException")
+CHUNK = 1 << 20
+
+
+def find_all(expected: Expected, package: Package | None, registry: Registry, s3: Any, ecr: Any) -> Found:
+    """Fetch what the package's lineage points to, from our own buckets and pipeline only; what is absent stays None.
+
+    The model data is streamed: memory stays at one chunk whatever its size. AWS failures other than "no such thing"
+    are raised, so that they are retried and never become a verdict.
+    """
+    lineage = lineage_of(package) if package else None
+    if package is None or lineage is None:
+        return Found(package)
+    ours = lineage.execution.startswith(expected.executions)
+    return Found(
+        package=package,
+        evidence=read(s3, expected.evidence_bucket, lineage.evidence_uri),
+        evaluation=registry.evaluation(lineage.execution) if ours else None,
+        image_digest=digest_of_tag(ecr, expected.account, lineage.commit),
+        model_data=model_data(s3, expected.models_bucket, package.model_data_uri),
+    )
+
+
+def read(s3: Any, bucket: str, uri: str) -> bytes | None:
+    """A small object of `bucket`; None when it is absent or the URI (s3://) points elsewhere."""
+    key = _key_in(bucket, uri)
+    if key is None:
+        return None
+    try:
+        return bytes(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+    except ClientError as error:
+        if code(error) in ABSENT_OBJECT:
+            return None
+        raise
+
+
+def model_data(s3: Any, bucket: str, uri: str) -> ModelData | None:
+    """The current version of model data in `bucket`, with its SHA-256; None as in `read`."""
+    key = _key_in(bucket, uri)
+    return None if key is None else fingerprint(s3, bucket, key)
+
+
+def fingerprint(s3: Any, bucket: str, key: str) -> ModelData | None:
+    """SHA-256 and S3 version of an object, read in chunks; None when it is absent."""
+    try:
+        answer = s3.get_object(Bucket=bucket, Key=key)
+    except ClientError as error:
+        if code(error) in ABSENT_OBJECT:
+            return None
+        raise
+    digest = canonical.sha256(answer["Body"].iter_chunks(CHUNK))
+    version_id = answer.get("VersionId", "null")
+    return ModelData(bucket, key, "" if version_id == "null" else version_id, digest)
+
+
+def digest_of_tag(ecr: Any, account: str, commit: str) -> str | None:
+    """The digest (sha256:...) that ECR has under the tag of a commit; None when there is none."""
+    try:
+        answer = ecr.describe_images(
+            registryId=account, repositoryName=names.MODELS_REPOSITORY, imageIds=[{"imageTag": commit}]
+        )
+    except ClientError as error:
+        if code(error) in ABSENT_IMAGE:
+            return None
+        raise
+    return str(answer["imageDetails"][0]["imageDigest"])
+
+
+def _key_in(bucket: str, uri: str) -> str | None:
+    prefix = f"s3://{bucket}/"
+    return uri.removeprefix(prefix) if uri.startswith(prefix) and len(uri) > len(prefix) else None

@@ -1,0 +1,80 @@
+"""The ledger in S3: a record is an object that can be written once, and the next free key is the lock.
+
+Two writers want the same key; S3 gives it to one (If-None-Match), the other reads on and takes the next.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time as clock
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from lockgate import names
+from lockgate.aws.clients import code
+from lockgate.errors import BusyError, LedgerError
+from lockgate.ledger import Entry, Record, find, next_record, read_chain, read_record
+
+ATTEMPTS = 12
+TAKEN = ("PreconditionFailed", "ConditionalRequestConflict")
+
+
+class LedgerStore:
+    """Chains of records, one a model. Records cannot change, so each version of an object is read once a process."""
+
+    def __init__(self, s3: Any, bucket: str) -> None:
+        self._s3 = s3
+        self._bucket = bucket
+        self._read: dict[tuple[str, str], bytes] = {}
+
+    def models(self) -> tuple[str, ...]:
+        """The models that have a chain, sorted."""
+        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Delimiter="/")
+        prefixes = [entry["Prefix"] for page in pages for entry in page.get("CommonPrefixes", ())]
+        return tuple(sorted(prefix.rstrip("/") for prefix in prefixes))
+
+    def chain(self, model: str) -> tuple[Record, ...]:
+        """All records of a model, verified. Raises LedgerError when one is missing, changed or out of place."""
+        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=f"{model}/")
+        objects = [(entry["Key"], entry["ETag"]) for page in pages for entry in page.get("Contents", ())]
+        for sequence, (key, _) in enumerate(objects, start=1):
+            if key != names.ledger_key(model, sequence):
+                raise LedgerError(f"ledger of {model}: found {key}, expected {names.ledger_key(model, sequence)}")
+        with ThreadPoolExecutor(max_workers=8) as pool:
+            return read_chain(model, list(pool.map(self._bytes, objects)))
+
+    def append(self, model: str, entry: Entry, time: str) -> Record:
+        """Add an entry, or return the record that has its id already. `time` is UTC, ISO 8601.
+
+        Raises BusyError when other writers won every attempt, LedgerError when the chain is broken.
+        """
+        for attempt in range(ATTEMPTS):
+            chain = self.chain(model)
+            present = find(chain, entry.id)
+            if present:
+                return present
+            data = next_record(model, chain, entry, time).to_bytes()
+            try:
+                self._s3.put_object(
+                    Bucket=self._bucket,
+                    Key=names.ledger_key(model, len(chain) + 1),
+                    Body=data,
+                    IfNoneMatch="*",
+                    ContentType="application/json",
+                    ChecksumAlgorithm="SHA256",
+                )
+            except ClientError as error:
+                if code(error) not in TAKEN:
+                    raise
+                clock.sleep(secrets.randbelow(20 * 2 ** min(attempt, 5)) / 1000)
+            else:
+                return read_record(data)
+        raise BusyError(f"ledger of {model}: other writers won {ATTEMPTS} times in a row")
+
+    def _bytes(self, stored: tuple[str, str]) -> bytes:
+        if stored not in self._read:
+            key, etag = stored
+            self._read[stored] = self._s3.get_object(Bucket=self._bucket, Key=key, IfMatch=etag)["Body"].read()
+        return self._read[stored]

@@ -1,0 +1,88 @@
+"""The model registry and the pipeline executions behind it, in SageMaker."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from lockgate import names
+from lockgate.aws.clients import code
+from lockgate.verification import Evaluation, Package
+
+# DescribeModelPackage answers ValidationException for a package that does not exist.
+ABSENT = ("ValidationException", "ResourceNotFound")
+EVALUATE_STEP = "evaluate"
+
+
+class Registry:
+    """Reads packages and what evaluated them; marks the approval status that people see in the registry."""
+
+    def __init__(self, sagemaker: Any) -> None:
+        self._sagemaker = sagemaker
+
+    def describe(self, arn: str) -> Package | None:
+        """None when there is no such package."""
+        try:
+            answer = self._sagemaker.describe_model_package(ModelPackageName=arn)
+        except ClientError as error:
+            if code(error) in ABSENT:
+                return None
+            raise
+        containers = answer.get("InferenceSpecification", {}).get("Containers", [])
+        container = containers[0] if len(containers) == 1 else {}
+        return Package(
+            arn=answer["ModelPackageArn"],
+            group=answer.get("ModelPackageGroupName", ""),
+            version=answer.get("ModelPackageVersion", 0),
+            status=answer["ModelPackageStatus"],
+            approval=answer.get("ModelApprovalStatus", ""),
+            image=container.get("Image", ""),
+            model_data_uri=container.get("ModelDataUrl", ""),
+            properties=answer.get("CustomerMetadataProperties", {}),
+        )
+
+    def pending(self, model: str) -> tuple[str, ...]:
+        """ARNs of the model's packages that wait for a decision, oldest first."""
+        pages = self._sagemaker.get_paginator("list_model_packages").paginate(
+            ModelPackageGroupName=names.package_group(model),
+            ModelApprovalStatus="PendingManualApproval",
+            SortBy="CreationTime",
+            SortOrder="Ascending",
+        )
+        return tuple(entry["ModelPackageArn"] for page in pages for entry in page["ModelPackageSummaryList"])
+
+    def mark(self, package: Package, approved: bool, why: str) -> None:
+        """Approve a package that waits, or reject one. What is rejected stays so; what is so already is left alone."""
+        status = "Approved" if approved else "Rejected"
+        if package.approval in ("Rejected", status):
+            return
+        self._sagemaker.update_model_package(
+            ModelPackageArn=package.arn, ModelApprovalStatus=status, ApprovalDescription=why[:1024]
+        )
+
+    def evaluation(self, execution: str) -> Evaluation | None:
+        """The job of the step `evaluate` of a pipeline execution (ARN); None when there is none."""
+        try:
+            pages = self._sagemaker.get_paginator("list_pipeline_execution_steps").paginate(
+                PipelineExecutionArn=execution
+            )
+            steps = [step for page in pages for step in page["PipelineExecutionSteps"]]
+            jobs = [
+                step["Metadata"]["ProcessingJob"]["Arn"]
+                for step in steps
+                if step["StepName"] == EVALUATE_STEP and "ProcessingJob" in step.get("Metadata", {})
+            ]
+            if len(jobs) != 1:
+                return None
+            job = self._sagemaker.describe_processing_job(ProcessingJobName=jobs[0].rpartition("/")[2])
+        except ClientError as error:
+            if code(error) in ABSENT:
+                return None
+            raise
+        outputs = job.get("ProcessingOutputConfig", {}).get("Outputs", [])
+        return Evaluation(
+            status=job["ProcessingJobStatus"],
+            image=job["AppSpecification"]["ImageUri"],
+            outputs=tuple(output["S3Output"]["S3Uri"] for output in outputs if "S3Output" in output),
+        )

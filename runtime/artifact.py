@@ -1,0 +1,114 @@
+"""A trained model as files: model.skops (the estimator, never pickle) and model.json (what it is).
+
+Two trainings that give equal estimators give equal bytes: what skops takes from the process (object addresses, the
+time of day) is replaced by running numbers and a fixed date.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import io
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Any, Protocol, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from lockgate import canonical
+from lockgate.config import Model
+from lockgate.errors import EvidenceError
+from runtime.frames import Matrix
+
+SCHEMA = "lockgate.model/1"
+LIBRARIES = ("numpy", "scikit-learn", "skops")
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the first date a zip file can have
+
+
+class Estimator(Protocol):
+    """What a team's `train` returns."""
+
+    def predict_proba(self, rows: Matrix) -> npt.NDArray[np.float64]:
+        """Rows x 2: the probabilities of target 0 and 1."""
+
+
+def write_artifact(estimator: Estimator, model: Model) -> dict[str, bytes]:
+    """File name -> bytes, equal for equal estimators."""
+    import skops.io
+
+    saved = normalised(skops.io.dumps(estimator))
+    facts = {
+        "schema": SCHEMA,
+        "model": model.name,
+        "target": model.target,
+        "features": [{"name": feature.name, "type": feature.type} for feature in model.features],
+        "parameters": dict(model.parameters),
+        "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},
+        "sha256": canonical.sha256(saved),
+    }
+    return {"model.skops": saved, "model.json": canonical.to_bytes(facts)}
+
+
+def read_artifact(files: Mapping[str, bytes], model: Model, trusted: Sequence[str]) -> Estimator:
+    """The estimator, if the files belong together, fit this image's model.toml, and hold no type but `trusted` ones.
+
+    skops itself knows the types of scikit-learn and NumPy that are safe to construct. Raises EvidenceError.
+    """
+    import skops.io
+    from skops.io.exceptions import UntrustedTypesFoundException
+
+    if set(files) != {"model.skops", "model.json"}:
+        raise EvidenceError(f"model: found the files {sorted(files)}, expected model.json and model.skops")
+    facts = canonical.from_bytes(files["model.json"], "model.json")
+    expected = {
+        "schema": SCHEMA,
+        "model": model.name,
+        "features": [{"name": feature.name, "type": feature.type} for feature in model.features],
+        "sha256": canonical.sha256(files["model.skops"]),
+    }
+    for key, value in expected.items():
+        if facts.get(key) != value:
+            raise EvidenceError(f"model.json: {key}: found {facts.get(key)!r}, expected {value!r}")
+    try:
+        return cast(Estimator, skops.io.loads(files["model.skops"], trusted=list(trusted)))
+    except UntrustedTypesFoundException as error:
+        raise EvidenceError(f"model.skops: {error}; expected only TRUSTED of model/{model.name}/train.py") from error
+
+
+def score(estimator: Estimator, rows: Matrix) -> npt.NDArray[np.float64]:
+    """The probability of target 1 for each row, as float64."""
+    return np.ascontiguousarray(estimator.predict_proba(rows)[:, 1], dtype=np.float64)
+
+
+def normalised(saved: bytes) -> bytes:
+    """A skops file with object addresses replaced by numbers in order of appearance, and without dates."""
+    with zipfile.ZipFile(io.BytesIO(saved)) as source:
+        schema = json.loads(source.read("schema.json"))
+        contents = {name: source.read(name) for name in source.namelist() if name != "schema.json"}
+    names: dict[str, str] = {}
+    _renumber(schema, {}, names)
+    files = {names[name]: content for name, content in contents.items()}
+    files["schema.json"] = json.dumps(schema, separators=(",", ":")).encode()
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as archive:
+        for name in sorted(files):
+            archive.writestr(zipfile.ZipInfo(name, _EPOCH), files[name])
+    return target.getvalue()
+
+
+def _renumber(node: Any, numbers: dict[int, int], names: dict[str, str]) -> None:
+    """Walk skops' tree in order; `numbers` and `names` collect what each address and file name became."""
+    if isinstance(node, list):
+        for child in node:
+            _renumber(child, numbers, names)
+    if not isinstance(node, dict):
+        return
+    if "__id__" in node:
+        node["__id__"] = numbers.setdefault(node["__id__"], len(numbers))
+    file = node.get("file")
+    if isinstance(file, str):
+        node["file"] = names.setdefault(file, f"{len(names)}{PurePosixPath(file).suffix}")
+    for child in node.values():
+        _renumber(child, numbers, names)

@@ -1,0 +1,144 @@
+"""The data contract of a model, applied to columns of a Parquet file (prepare) or to rows of a request (serve).
+
+One rule decides for both: `accepts`. A message says the column, what was found, what was expected and in which rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lockgate.config import Feature, Model
+from lockgate.errors import DataContractError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SHOWN = 5  # row identifiers, found values or broken columns in one message
+
+
+@dataclass(frozen=True)
+class Violation:
+    """Why one row of a request is refused; `row` counts from 0. None where the whole request is meant."""
+
+    row: int | None
+    column: str | None
+    found: str
+    expected: str
+
+
+def accepts(feature: Feature, value: object) -> bool:
+    """Whether a value that is not null keeps the contract. An integer may come as 62 or as 62.0; true is no number."""
+    if feature.type == "category":
+        return isinstance(value, str) and value in feature.values
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    if feature.minimum is None or feature.maximum is None or not feature.minimum <= value <= feature.maximum:
+        return False  # NaN and infinity end here too
+    return feature.type == "number" or value == int(value)
+
+
+def expected(feature: Feature) -> str:
+    """The contract of a feature, in words."""
+    if feature.type == "category":
+        return f"one of {', '.join(map(repr, feature.values))}"
+    article = "an integer" if feature.type == "integer" else "a number"
+    return f"{article} from {feature.minimum:g} to {feature.maximum:g}"
+
+
+def refuse_broken_columns(table: pa.Table, model: Model, part: str) -> None:
+    """Check the identifier and every feature of a table, whose name in messages is `part`.
+
+    Raises DataContractError that names the broken columns (the first five) with count, values found, and up to five
+    row identifiers each.
+    """
+    missing = [name for name in (model.identifier, *(f.name for f in model.features)) if name not in table.column_names]
+    if missing:
+        raise DataContractError(
+            f"{part}: column {', '.join(missing)}: found no such column, expected it; there are: "
+            + ", ".join(table.column_names)
+        )
+    identifiers = table[model.identifier]
+    if identifiers.null_count or len(identifiers.unique()) != len(identifiers):
+        raise DataContractError(
+            f"{part}: column {model.identifier}: found {identifiers.null_count} nulls and "
+            f"{len(identifiers.unique())} different values in {len(identifiers)} rows, expected each once"
+        )
+    broken = [text for feature in model.features for text in _broken(table[feature.name], feature, identifiers)]
+    if broken:
+        more = f"\n… and {len(broken) - SHOWN} more" if len(broken) > SHOWN else ""
+        raise DataContractError("\n".join(f"{part}: {text}" for text in broken[:SHOWN]) + more)
+
+
+def refuse_broken_target(table: pa.Table, model: Model, part: str) -> None:
+    """The target must be there, 0 or 1 in every row, and both must occur. Raises DataContractError."""
+    found = table[model.target].unique().to_pylist() if model.target in table.column_names else []
+    if sorted(found, key=str) != [0, 1]:
+        raise DataContractError(f"{part}: column {model.target}: found {_few(found)}, expected both 0 and 1, no other")
+
+
+def _broken(column: pa.ChunkedArray, feature: Feature, identifiers: pa.ChunkedArray) -> list[str]:
+    """Messages about one column: values outside the contract, and more nulls than it allows."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    messages = []
+    encoded = column.combine_chunks().dictionary_encode()
+    values = encoded.dictionary.to_pylist()
+    refused = [code for code, value in enumerate(values) if not accepts(feature, value)]
+    if refused:
+        rows = identifiers.filter(pc.is_in(encoded.indices, value_set=pa.array(refused, encoded.indices.type)))
+        found = _few([values[code] for code in refused])
+        messages.append(f"column {feature.name}: found {found}{_where(rows)}, expected {expected(feature)}")
+    if column.null_count > feature.null_share * len(column):
+        share = f"at most {feature.null_share:g} of {len(column)} rows null"
+        rows = identifiers.filter(pc.is_null(column))
+        messages.append(f"column {feature.name}: found null{_where(rows)}, expected {share}")
+    return messages
+
+
+def _where(identifiers: pa.ChunkedArray) -> str:
+    count = len(identifiers)
+    return f" in {count} row{'s' if count > 1 else ''} (identifiers {_few(identifiers[: SHOWN + 1].to_pylist())})"
+
+
+def _few(values: Sequence[object]) -> str:
+    return ", ".join(shown(value) for value in values[:SHOWN]) + (", …" if len(values) > SHOWN else "")
+
+
+def shown(value: object) -> str:
+    """A value as a message shows it: never longer than 40 characters, whatever a caller sent."""
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else "a list"
+    if isinstance(value, int) and value.bit_length() > 64:
+        return "an integer of more than 64 bits"
+    text = repr(value[:40] if isinstance(value, str) else value)
+    return text if len(text) <= 40 else text[:39] + "…"
+
+
+def first_violation(instances: Sequence[Any], model: Model) -> Violation | None:
+    """The first row of a request that breaks the contract: each must have exactly the declared features."""
+    names = {feature.name for feature in model.features}
+    for row, instance in enumerate(instances):
+        if not isinstance(instance, dict):
+            return Violation(row, None, shown(instance), "an object with one value a feature")
+        for name in instance:
+            if name not in names:
+                return Violation(row, name[:40], shown(instance[name]), "no such column: it is not a declared feature")
+        violation = _in_row(row, instance, model)
+        if violation:
+            return violation
+    return None
+
+
+def _in_row(row: int, instance: Mapping[str, object], model: Model) -> Violation | None:
+    for feature in model.features:
+        if feature.name not in instance:
+            return Violation(row, feature.name, "nothing", expected(feature))
+        value = instance[feature.name]
+        if value is None and feature.null_share > 0:
+            continue
+        if not accepts(feature, value):
+            return Violation(row, feature.name, "null" if value is None else shown(value), expected(feature))
+    return None

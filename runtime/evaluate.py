@@ -1,0 +1,163 @@
+"""`python3 -m runtime.evaluate`: join predictions with labels that the commit never sees, and write the evidence.
+
+Runs in its own image, without code of the commit. What the model is comes from the operator's snapshot manifest; the
+model itself is hashed and never loaded.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from lockgate import canonical
+from lockgate.errors import EvidenceError
+from lockgate.evidence import Data, Evidence
+from lockgate.snapshot import Manifest, Part, read_manifest
+from runtime import job as jobs
+from runtime.archive import read_archive
+from runtime.job import Job
+from runtime.metrics import Labels, Scores, measure
+
+REPLAYED = 100  # holdout rows that a deployment must answer as evaluation did
+
+
+def evaluate(job: Job) -> None:
+    """Write evidence.json, replay.json and digests.json. Raises EvidenceError, and writes nothing, when in doubt."""
+    snapshot = job.inputs / "snapshot"
+    manifest = read_manifest(job.read("snapshot/manifest.json"), job.setting("SNAPSHOT"))
+    if manifest.model != job.setting("MODEL"):
+        raise EvidenceError(
+            f"snapshot {manifest.id}: is of model {manifest.model!r}, expected {job.setting('MODEL')!r}"
+        )
+    features = _published(snapshot / "holdout" / "features.parquet", manifest.holdout_features, "holdout features")
+    labels = _published(job.inputs / "labels" / "labels.parquet", manifest.holdout_labels, "holdout labels")
+    truth = _truth(labels, manifest)
+    scores = _scores(_table(job.inputs / "predictions" / "predictions.parquet", "predictions"), labels, manifest)
+
+    archive = job.read("model/model.tar.gz")
+    files = read_archive(archive)
+    replay = canonical.to_bytes(_replay(features, labels, scores, manifest))
+    evidence = Evidence(
+        model=manifest.model,
+        commit=job.setting("COMMIT"),
+        image=job.setting("IMAGE"),
+        execution=job.setting("EXECUTION"),
+        actor=job.setting("ACTOR"),
+        model_sha256=canonical.sha256(archive),
+        contents_sha256=canonical.contents_sha256(files),
+        data=Data(
+            snapshot=manifest.id,
+            train_sha256=manifest.train.sha256,
+            features_sha256=manifest.holdout_features.sha256,
+            labels_sha256=manifest.holdout_labels.sha256,
+            train_rows=manifest.train.rows,
+            holdout_rows=manifest.holdout_labels.rows,
+        ),
+        features=manifest.features,
+        parameters=_parameters(files),
+        replay_sha256=canonical.sha256(replay),
+        metrics=measure(truth, scores),
+    )
+    digests = {
+        "evidence_sha256": canonical.sha256(evidence.to_bytes()),
+        "model_sha256": evidence.model_sha256,
+        "contents_sha256": evidence.contents_sha256,
+        "replay_sha256": evidence.replay_sha256,
+    }
+    _write(job.outputs / "evidence", evidence.to_bytes(), replay, canonical.to_bytes(digests))
+
+
+def _write(folder: Path, evidence: bytes, replay: bytes, digests: bytes) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "evidence.json").write_bytes(evidence)
+    (folder / "replay.json").write_bytes(replay)
+    (folder / "digests.json").write_bytes(digests)
+
+
+def _table(file: Path, part: str) -> pa.Table:
+    try:
+        return pq.read_table(file, memory_map=False)
+    except (OSError, pa.ArrowException) as error:
+        raise EvidenceError(f"{part}: found {file.name} unreadable, expected a Parquet file: {error}") from error
+
+
+def _published(file: Path, part: Part, name: str) -> pa.Table:
+    """A file of the snapshot, after its digest and rows were compared with the manifest's."""
+    found = canonical.sha256(file.read_bytes()) if file.is_file() else "no file"
+    if found != part.sha256:
+        raise EvidenceError(f"{name}: SHA-256 found {found}, the manifest says {part.sha256}: not the published file")
+    table = _table(file, name)
+    if table.num_rows != part.rows:
+        raise EvidenceError(f"{name}: found {table.num_rows} rows, the manifest says {part.rows}")
+    return table
+
+
+def _truth(labels: pa.Table, manifest: Manifest) -> Labels:
+    """Labels as 0 and 1, in the order of the file. Both must occur, or no ranking can be measured."""
+    target = labels[manifest.target]
+    if target.null_count or sorted(target.unique().to_pylist(), key=str) != [0, 1]:
+        raise EvidenceError(f"holdout labels: {manifest.target}: found other than 0 and 1, expected both and no other")
+    values: Labels = target.to_numpy().astype(np.int64)
+    return values
+
+
+def _scores(predictions: pa.Table, labels: pa.Table, manifest: Manifest) -> Scores:
+    """The score of each label's row, in the order of the labels. Refuses all but one finite score from 0 to 1 a row."""
+    identifier = manifest.identifier
+    if sorted(predictions.column_names) != sorted([identifier, "score"]):
+        raise EvidenceError(f"predictions: found columns {predictions.column_names}, expected {identifier} and score")
+    if predictions["score"].type != pa.float64() or predictions[identifier].type != labels[identifier].type:
+        found = f"{predictions[identifier].type} and {predictions['score'].type}"
+        raise EvidenceError(f"predictions: found types {found}, expected {labels[identifier].type} and double")
+    predicted = predictions[identifier]
+    if predicted.null_count or len(predicted.unique()) != len(predicted):
+        raise EvidenceError(
+            f"predictions: {identifier}: found {len(predicted)} rows with {len(predicted.unique())} different values "
+            f"and {predicted.null_count} nulls, expected each once"
+        )
+    position = pc.index_in(labels[identifier], value_set=predicted)
+    missing, extra = position.null_count, len(predicted) - len(labels) + position.null_count
+    if missing or extra:
+        raise EvidenceError(f"predictions: found {missing} holdout rows missing and {extra} others, expected neither")
+    scores: Scores = predictions["score"].take(position).to_numpy()
+    bad = int((~((scores >= 0) & (scores <= 1))).sum())  # NaN, and null which becomes NaN, compare false
+    if bad:
+        raise EvidenceError(f"predictions: score: found {bad} rows not from 0 to 1, expected finite probabilities")
+    return scores
+
+
+def _replay(features: pa.Table, labels: pa.Table, scores: Scores, manifest: Manifest) -> dict[str, Any]:
+    """The first rows by identifier, as a request would carry them, and their scores."""
+    order = pc.sort_indices(labels[manifest.identifier])[:REPLAYED]
+    identifiers = labels[manifest.identifier].take(order)
+    rows = pc.index_in(identifiers, value_set=features[manifest.identifier])
+    if rows.null_count:
+        raise EvidenceError(f"holdout features: found {rows.null_count} labelled rows missing, expected all")
+    instances = features.select(manifest.features).take(rows).to_pylist()
+    return {"instances": [_instance(row) for row in instances], "predictions": scores[order.to_numpy()].tolist()}
+
+
+def _instance(row: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON has no NaN: a number that is not there is null."""
+    return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in row.items()}
+
+
+def _parameters(files: Mapping[str, bytes]) -> dict[str, Any]:
+    """What training says it used: a note for readers, on which no rule may rely."""
+    facts = canonical.from_bytes(files.get("model.json", b"{}"), "model.json")
+    parameters = facts.get("parameters")
+    if not isinstance(parameters, dict):
+        raise EvidenceError(f"model.json: parameters: found {type(parameters).__name__}, expected an object")
+    return parameters
+
+
+if __name__ == "__main__":
+    sys.exit(jobs.run(evaluate, jobs.this_job()))

@@ -1,0 +1,22 @@
+"""The training step: the team's `train` on the prepared rows, saved so that the same inputs give the same bytes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from runtime import commit
+from runtime.artifact import write_artifact
+from runtime.frames import matrix_of_table, read_parquet
+from runtime.job import Job
+
+
+def train(job: Job) -> None:
+    """Read the channel `train`, write the model folder. Raises ConfigError or DataContractError."""
+    model = commit.declared_model(job.setting("MODEL"))
+    table = read_parquet(job.root / "input" / "data" / "train" / "train.parquet", "train")
+    target = table[model.target].to_numpy().astype(np.int64)
+    estimator = commit.training_module(model).train(matrix_of_table(table, model), target, model)
+    folder = job.root / "model"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in write_artifact(estimator, model).items():
+        (folder / name).write_bytes(content)

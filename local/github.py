@@ -30,6 +30,10 @@ WORKFLOW = ".github/workflows/deliver.yml"
 _TOKEN_SECONDS = 300
 
 
+class ExpiredTokenError(ValueError):
+    """The token was good and its time is over."""
+
+
 class Issuer:
     """Signs tokens as GitHub's issuer and says what a token claims, or why it is not believed."""
 
@@ -46,7 +50,7 @@ class Issuer:
         return f"{signed}.{_encode(self._key.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256()))}"
 
     def claims(self, token: str) -> dict[str, Any]:
-        """The claims of a token that this issuer signed and that has not expired; ValueError otherwise."""
+        """The claims of a token that this issuer signed, in its time; ValueError (ExpiredTokenError) otherwise."""
         try:
             head, body, signature = token.split(".")
             header = json.loads(_decode(head))
@@ -59,7 +63,7 @@ class Issuer:
         if header.get("alg") != "RS256" or claims.get("iss") != ISSUER:
             raise ValueError("the token is not of GitHub's issuer")
         if not claims["nbf"] <= time.time() < claims["exp"]:
-            raise ValueError("the token has expired")
+            raise ExpiredTokenError("Token expired")
         return claims
 
 

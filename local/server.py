@@ -24,7 +24,6 @@ EXTENSIONS: tuple[str, ...] = (
     "local.iam",
     "local.web_identity",
     "local.function_urls",
-    "local.lambdas",
     "local.stepfunctions",
     "local.cloudformation",
     "local.sagemaker",

@@ -19,7 +19,8 @@ Calls:
     iam:PassRole              on RELEASE_ROLE_ARN to cloudformation.amazonaws.com
     s3:ListBucket             on RELEASES_BUCKET; s3:GetObject, s3:PutObject (If-None-Match: *) on RELEASES_BUCKET/*
     s3:GetObjectVersion       on the tools models bucket's objects (its bucket policy must allow this role too)
-    kms:Decrypt               on the key of the tools models bucket; kms:Decrypt, kms:GenerateDataKey on RELEASES_BUCKET's
+    kms:Decrypt               on the key of the tools models bucket
+    kms:Decrypt, kms:GenerateDataKey   on the key of RELEASES_BUCKET
     ecs:DescribeServices      on service/<cluster>/*
 Needs temporary disk for the model data (ephemeral storage, 512 MB unless the stack gives more).
 """
@@ -68,7 +69,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
 
 def _start(settings: Settings, deployments: Deployments, model: str, event: dict[str, Any]) -> dict[str, Any]:
     stack = deployments.stack(model)
-    if stack.status.endswith("_IN_PROGRESS") and pins(stack, event["release"]):
+    if stack.updating and pins(stack, event["release"]):
         return {"status": "IN_PROGRESS"}  # this very release, started before
     sha256 = event["release"]["model_sha256"]
     version_id = copy_model(clients.client("s3"), event["source"], settings.releases_bucket, model, sha256)

@@ -36,8 +36,8 @@ def handler(event: dict[str, Any], context: object) -> dict[str, str]:
     outcome, release = event.get("outcome"), event.get("release")
     if outcome not in ("succeeded", "failed"):
         raise RefusedError(f"outcome: found {outcome!r}, expected succeeded or failed")
-    if outcome == "succeeded" and read_release(release).version != str(version):
-        raise RefusedError(f"release: found version {release['version']}, expected {version}")
+    if outcome == "succeeded" and (live := read_release(release)).version != str(version):
+        raise RefusedError(f"release: found version {live.version}, expected {version}")
     body = {"outcome": outcome, "release": release, "url": event.get("url"), "reason": event.get("reason")}
     entry_id = f"deployment:{version}:{environment}:{event['execution']}:{outcome}"
     entry = Entry("deployment", entry_id, version, environment, body)

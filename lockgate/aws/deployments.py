@@ -31,6 +31,11 @@ class Stack:
     capabilities: tuple[str, ...]
 
     @property
+    def updating(self) -> bool:
+        """On the way to what its parameters say, not rolling back from it."""
+        return self.status in ("UPDATE_IN_PROGRESS", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS")
+
+    @property
     def release(self) -> Release | None:
         return read_parameters(self.parameters)
 

@@ -32,6 +32,8 @@ _forward_to_tg = alb._forward_to_tg
 _proxy_http_target = alb._proxy_http_target
 _dispatch_request = alb.dispatch_request
 
+_HTTP_GROUPS = ("instance", "ip")
+
 
 def install(settings: Settings) -> None:
     """Extend the emulator's load balancers in place."""
@@ -136,7 +138,8 @@ def _actions_with_forward(params: Mapping[str, Any], prefix: str = "DefaultActio
     for number, action in enumerate(actions, start=1):
         if action["Type"] != "forward":
             continue
-        groups, path = [], f"{prefix}.member.{number}.ForwardConfig.TargetGroups.member."
+        groups: list[dict[str, Any]] = []
+        path = f"{prefix}.member.{number}.ForwardConfig.TargetGroups.member."
         while arn := alb._p(params, f"{path}{len(groups) + 1}.TargetGroupArn"):
             weight = alb._p(params, f"{path}{len(groups) + 1}.Weight", "1")
             groups.append({"TargetGroupArn": arn, "Weight": int(weight)})

@@ -94,7 +94,8 @@ def serving(target: Target) -> Iterator[None]:
     finally:
         with changed:
             target.in_flight -= 1
-            changed.notify_all()
+            if target.leaving.is_set():
+                changed.notify_all()
 
 
 def _check(target: Target, description: Callable[[], Mapping[str, Any] | None]) -> None:
@@ -106,8 +107,10 @@ def _check(target: Target, description: Callable[[], Mapping[str, Any] | None]) 
         with changed:
             if target.leaving.is_set():
                 return
+            before = target.state
             target.judge(failure, streak, group)
-            changed.notify_all()
+            if target.state != before:
+                changed.notify_all()
         if target.leaving.wait(scaled(float(group["HealthCheckIntervalSeconds"]))):
             return
 

@@ -68,6 +68,11 @@ _running: dict[subprocess.Popen[bytes], Path] = {}
 _spawner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="containers")
 
 
+def is_ecr(image_uri: str) -> bool:
+    """Whether a reference names an image of ECR, the only registry there is here."""
+    return _URI.fullmatch(image_uri) is not None
+
+
 def pull(image_uri: str, settings: Settings) -> Image:
     """Read `<account>.dkr.ecr.<region>.amazonaws.com/<repository>[:tag][@digest]` and unpack its layers once.
 

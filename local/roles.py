@@ -63,6 +63,40 @@ def assume(role_arn: str, service: str, session: str, keys: Mapping[str, str] | 
     return {"AWS_ACCESS_KEY_ID": access_key, "AWS_SECRET_ACCESS_KEY": secret, "AWS_SESSION_TOKEN": token}
 
 
+def allowed(access_key: str, action: str, resource_arn: str, policy: str = "", owner: str = "") -> bool:
+    """Whether IAM lets the holder of an access key do this, here where no signed request carries the question.
+
+    `policy` is the resource's own policy and `owner` its account: across accounts both sides must allow.
+    """
+    from ministack.core.iam_evaluator import (
+        AuthError,
+        EvalContext,
+        combine_resource_policy,
+        evaluate,
+        resolve_principal,
+    )
+
+    # A root key is the account's number; every other key knows its own account.
+    principal = resolve_principal(access_key, owner or access_key)
+    if isinstance(principal, AuthError):
+        return False
+    context = EvalContext(
+        principal_arn=principal.arn,
+        principal_type=principal.type,
+        principal_account=principal.account,
+        action=action,
+        resource_arn=resource_arn,
+        region="",
+        principal_keys=principal.keys,
+    )
+    if principal.policies is None:
+        return not owner or principal.account == owner
+    result = evaluate(context, principal.policies, *principal.limits)
+    if owner:
+        result = combine_resource_policy(result, context, policy, owner, limits=principal.limits)
+    return bool(result.decision == "Allow")
+
+
 def environment(credentials: Mapping[str, str], region: str, settings: Settings) -> dict[str, str]:
     """The variables with which an SDK in a process of ours reaches this embedded AWS as `credentials`."""
     return {

@@ -1,0 +1,167 @@
+"""The emulated registry with ECR's own rules: who may push and pull, and the events a push causes.
+
+The emulator's registry accepts any push. Here `docker login` gets a token that stands for the caller's identity,
+and every registry request is judged by IAM and the repository's policy.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import secrets
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from ministack.core.responses import get_account_id, get_region, json_response
+from ministack.core.router import extract_access_key_id
+from ministack.services import ecr
+
+from local import recorded, roles
+from local.aws_events import emit
+from local.settings import Settings
+
+# What each registry request needs, by kind of path and method; docker logout and ping need no action.
+_ACTIONS = {
+    ("blob_uploads", "POST"): "ecr:InitiateLayerUpload",
+    ("blob_upload_session", "GET"): "ecr:InitiateLayerUpload",
+    ("blob_upload_session", "PATCH"): "ecr:UploadLayerPart",
+    ("blob_upload_session", "PUT"): "ecr:CompleteLayerUpload",
+    ("blob_upload_session", "DELETE"): "ecr:InitiateLayerUpload",
+    ("blob", "HEAD"): "ecr:BatchCheckLayerAvailability",
+    ("blob", "GET"): "ecr:GetDownloadUrlForLayer",
+    ("manifest", "HEAD"): "ecr:BatchGetImage",
+    ("manifest", "GET"): "ecr:BatchGetImage",
+    ("manifest", "PUT"): "ecr:PutImage",
+    ("tags_list", "GET"): "ecr:ListImages",
+}
+_PULL = ("ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
+
+# Token of `docker login` -> access key it was made for.
+_tokens: dict[str, str] = {}
+_handle_request = ecr.handle_request
+_handle_registry_request = ecr.handle_registry_request
+
+
+def install(settings: Settings) -> None:
+    """Extend the emulator's ECR in place."""
+    ecr.handle_request = _request
+    ecr.handle_registry_request = _registry_request
+
+
+def refusal_to_pull(access_key: str, image_uri: str) -> str | None:
+    """Why the holder of an access key may not pull an image, as ECR words it; None when it may."""
+    registry, _, path = image_uri.partition("/")
+    account, region = registry.split(".")[0], registry.split(".")[3]
+    repository = path.partition("@")[0].partition(":")[0]
+    if not roles.allowed(access_key, "ecr:GetAuthorizationToken", "*"):
+        return "not authorized to perform: ecr:GetAuthorizationToken on resource: *"
+    for action in _PULL:
+        arn = _repository_arn(account, region, repository)
+        if not roles.allowed(access_key, action, arn, _policy(account, region, repository), account):
+            return f"not authorized to perform: {action} on resource: {arn}"
+    return None
+
+
+def _repository_arn(account: str, region: str, repository: str) -> str:
+    return f"arn:aws:ecr:{region}:{account}:repository/{repository}"
+
+
+def _policy(account: str, region: str, repository: str) -> str:
+    return ecr._repo_policies.get_scoped(account, region, repository) or ""
+
+
+async def _request(method: str, path: str, headers: Mapping[str, str], body: bytes, query: Any) -> Any:
+    operation = headers.get("x-amz-target", "").rpartition(".")[2]
+    if operation == "GetAuthorizationToken":
+        return _authorization(extract_access_key_id(headers, query))
+    if operation == "DescribeImageScanFindings":
+        return _scan_findings(json.loads(body))
+    return await _handle_request(method, path, headers, body, query)
+
+
+def _authorization(access_key: str) -> Any:
+    token = secrets.token_urlsafe(48)
+    _tokens[token] = access_key
+    data = {
+        "authorizationToken": base64.b64encode(f"AWS:{token}".encode()).decode(),
+        "expiresAt": int(time.time()) + 12 * 3600,
+        "proxyEndpoint": f"https://{get_account_id()}.dkr.ecr.{get_region()}.amazonaws.com",
+    }
+    return json_response({"authorizationData": [data]})
+
+
+def _scan_findings(request: Mapping[str, Any]) -> Any:
+    recorded.note("ecr", "image scans: no scanner runs, findings are always empty")
+    found = ecr._find_image(request["repositoryName"], request["imageId"])
+    if found is None:
+        return ecr.error_response_json("ImageNotFoundException", "The image requested does not exist", 400)
+    return json_response(
+        {
+            "registryId": get_account_id(),
+            "repositoryName": request["repositoryName"],
+            "imageId": found["imageId"],
+            "imageScanStatus": {"status": "COMPLETE", "description": "recorded only: no scanner ran"},
+            "imageScanFindings": {"findings": [], "findingSeverityCounts": {}},
+        }
+    )
+
+
+async def _registry_request(method: str, path: str, headers: Mapping[str, str], body: bytes, query: Any) -> Any:
+    parsed = ecr._parse_v2_path(path)
+    access_key = _bearer(headers)
+    if access_key is None:
+        status, answer, text = ecr._registry_error(401, "UNAUTHORIZED", "no basic auth credentials")
+        return status, {**answer, "WWW-Authenticate": 'Basic realm="ecr",service="ecr.amazonaws.com"'}, text
+    if parsed is None:
+        return await _handle_registry_request(method, path, headers, body, query)
+    kind, repository, reference = parsed
+    ecr._select_registry_request_scope(repository, headers, query)
+    account, region = get_account_id(), get_region()
+    action = _ACTIONS.get((kind, method.upper()))
+    arn = _repository_arn(account, region, repository)
+    if action and not roles.allowed(access_key, action, arn, _policy(account, region, repository), account):
+        return ecr._registry_error(403, "DENIED", f"User is not authorized to perform: {action} on resource: {arn}")
+    response = await _handle_registry_request(method, path, headers, body, query)
+    if action == "ecr:PutImage" and response[0] == 201:
+        _announce_push(repository, reference, response[1]["Docker-Content-Digest"], account, region)
+    return response
+
+
+def _bearer(headers: Mapping[str, str]) -> str | None:
+    """The access key behind a request's basic auth; None when the token is not one we gave out."""
+    scheme, _, value = headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        user, _, token = base64.b64decode(value, validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+    return _tokens.get(token) if user == "AWS" else None
+
+
+def _announce_push(repository: str, reference: str, digest: str, account: str, region: str) -> None:
+    arn = _repository_arn(account, region, repository)
+    tag = "" if reference.startswith("sha256:") else reference
+    image = ecr._find_image(repository, {"imageDigest": digest})
+    push = {
+        "result": "SUCCESS",
+        "repository-name": repository,
+        "image-digest": digest,
+        "action-type": "PUSH",
+        "image-tag": tag,
+        "manifest-media-type": image["imageManifestMediaType"],
+    }
+    emit("aws.ecr", "ECR Image Action", push, [], account, region)
+    scan_on_push = ecr._repositories[repository]["imageScanningConfiguration"].get("scanOnPush", False)
+    if str(scan_on_push).lower() == "true":  # templates say it as text
+        recorded.note("ecr", "image scans: no scanner runs, findings are always empty")
+        scan = {
+            "scan-status": "COMPLETE",
+            "repository-name": repository,
+            "finding-severity-counts": {},
+            "image-digest": digest,
+            "image-tags": [tag] if tag else [],
+        }
+        emit("aws.ecr", "ECR Image Scan", scan, [arn], account, region)

@@ -1,0 +1,241 @@
+"""ECS whose services really run: the emulator keeps the records, our scheduler and tasks do the work."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ministack.core.concurrency import spawn_background
+from ministack.core.responses import error_response_json, json_response
+from ministack.services import ecs
+from ministack.services.cloudformation import provisioners
+
+from local import ecs_deployments, ecs_tasks, ecs_traffic, recorded
+from local.ecs_deployments import Release
+from local.settings import Settings
+from local.timing import SCALE
+
+_create_service = ecs._create_service
+_update_service = ecs._update_service
+_mark_task_stopped = ecs._mark_task_stopped
+_mark_task_running = ecs._mark_task_running
+_task_definition_create = provisioners._ecs_task_def_create
+
+_INTEGERS = {
+    "desiredCount",
+    "healthCheckGracePeriodSeconds",
+    "containerPort",
+    "hostPort",
+    "maximumPercent",
+    "minimumHealthyPercent",
+    "bakeTimeInMinutes",
+    "canaryBakeTimeInMinutes",
+    "stepBakeTimeInMinutes",
+    "stopTimeout",
+    "startTimeout",
+    "sizeInGiB",
+}
+_NUMBERS = {"canaryPercent", "stepPercent"}
+_BOOLEANS = {
+    "essential",
+    "enable",
+    "rollback",
+    "enableExecuteCommand",
+    "enableECSManagedTags",
+    "readonlyRootFilesystem",
+}
+# Keys of these maps are the user's own words.
+_FREE_MAPS = {"options", "dockerLabels"}
+
+
+def install(settings: Settings) -> None:
+    """Extend the emulator's ECS, and its CloudFormation types, in place."""
+
+    def run(
+        task: dict[str, Any], definition: Mapping[str, Any], overrides: Any, _: object, account: str, region: str
+    ) -> None:
+        ecs_tasks.start(task, definition, overrides, account, region, settings)
+
+    # Any true value makes the emulator start tasks through its worker, which is ours.
+    ecs._get_docker = lambda: "processes"
+    ecs._run_task_worker = run
+    ecs._cleanup_task_resources = _clean_up
+    ecs._maybe_mark_stopped = lambda *_: None
+    ecs._mark_task_stopped = _stopped
+    ecs._mark_task_running = _started
+    ecs._record_service_task_failure = ecs_deployments.task_failed
+    ecs._sync_service_targets = lambda *_: None
+    ecs._reconcile_service_tasks = ecs_deployments.reconcile
+    ecs._create_service = _checked(_create_service)
+    ecs._update_service = _checked(_update_service)
+    ecs._ACTION_MAP["CreateService"] = ecs._create_service
+    ecs._ACTION_MAP["UpdateService"] = ecs._update_service
+    ecs._ACTION_MAP["ListServiceDeployments"] = _list_deployments
+    ecs._ACTION_MAP["DescribeServiceDeployments"] = _describe_deployments
+    provisioners._ecs_task_def_create = _create_task_definition
+    handlers = provisioners._RESOURCE_HANDLERS
+    handlers["AWS::ECS::TaskDefinition"]["create"] = _create_task_definition
+    handlers["AWS::ECS::Service"]["create"] = _create_from_template
+    handlers["AWS::ECS::Service"]["update"] = _update_from_template
+
+
+def _clean_up(task: Mapping[str, Any], *_: object) -> None:
+    spawn_background(ecs_tasks.end, task["taskArn"], thread_name=f"ecs-end-{task['taskArn'][-8:]}")
+
+
+def _stopped(task_arn: str, task: dict[str, Any], *args: Any, **kwargs: Any) -> bool:
+    changed: bool = _mark_task_stopped(task_arn, task, *args, **kwargs)
+    if changed:
+        ecs_tasks.announce(task)
+    return changed
+
+
+def _started(task_arn: str, task: dict[str, Any]) -> bool:
+    changed: bool = _mark_task_running(task_arn, task)
+    if changed:
+        ecs_tasks.announce(task)
+    return changed
+
+
+def _checked(call: Any) -> Any:
+    """Refuse what ECS refuses, and say what is accepted without effect, before a service is created or updated."""
+
+    def checked(request: dict[str, Any]) -> Any:
+        complaint = ecs_traffic.problem(request)
+        if complaint:
+            return error_response_json("InvalidParameterException", complaint, 400)
+        if (request.get("deploymentConfiguration") or {}).get("lifecycleHooks"):
+            recorded.note("ecs", "deployment lifecycle hooks are accepted, not called")
+        for balancer in request.get("loadBalancers") or []:
+            if (balancer.get("advancedConfiguration") or {}).get("roleArn"):
+                recorded.note("ecs", "the role with which ECS rewrites listener rules is not checked")
+        recorded.note("ecs", f"bake times, health check intervals and drain delays are {SCALE:.0f} times shorter")
+        return call(request)
+
+    return checked
+
+
+def _list_deployments(request: Mapping[str, Any]) -> Any:
+    name = request["service"].rsplit("/", 1)[-1]
+    cluster = ecs._resolve_cluster_name(request.get("cluster", "default"))
+    record = ecs._services.get(f"{cluster}/{name}")
+    if record is None:
+        return error_response_json("ServiceNotFoundException", "Service not found.", 400)
+    releases = ecs_deployments.releases_of(record["serviceArn"])
+    return json_response({"serviceDeployments": [_brief(record, release) for release in releases]})
+
+
+def _describe_deployments(request: Mapping[str, Any]) -> Any:
+    known = {
+        _deployment_arn(record, release): _brief(record, release)
+        | {
+            "lifecycleStage": release.stage,
+            "deploymentConfiguration": record["deploymentConfiguration"],
+            "updatedAt": release.finished or release.started,
+        }
+        for record in ecs._services.values()
+        for release in ecs_deployments.releases_of(record["serviceArn"])
+    }
+    wanted = request["serviceDeploymentArns"]
+    return json_response(
+        {
+            "serviceDeployments": [known[arn] for arn in wanted if arn in known],
+            "failures": [{"arn": arn, "reason": "MISSING"} for arn in wanted if arn not in known],
+        }
+    )
+
+
+def _deployment_arn(record: Mapping[str, Any], release: Release) -> str:
+    service: str = record["serviceArn"].replace(":service/", ":service-deployment/")
+    return f"{service}/{release.id.rpartition('/')[2]}"
+
+
+def _brief(record: Mapping[str, Any], release: Release) -> dict[str, Any]:
+    finished = {"finishedAt": release.finished} if release.finished else {}
+    return {
+        "serviceDeploymentArn": _deployment_arn(record, release),
+        "serviceArn": record["serviceArn"],
+        "clusterArn": record["clusterArn"],
+        "startedAt": release.started,
+        "createdAt": release.started,
+        "status": release.status,
+        "statusReason": release.record["rolloutStateReason"],
+        **finished,
+    }
+
+
+def _api(template: Any) -> Any:
+    """A template's properties in the API's spelling and types: parameters reach us as text."""
+    if isinstance(template, list):
+        return [_api(each) for each in template]
+    if not isinstance(template, dict):
+        return template
+    return {(key := name[:1].lower() + name[1:]): _value(key, value) for name, value in template.items()}
+
+
+def _value(key: str, value: Any) -> Any:
+    if key in _FREE_MAPS:
+        return value
+    if key in _INTEGERS:
+        return int(value)
+    if key in _NUMBERS:
+        return float(value)
+    if key in _BOOLEANS:
+        return str(value).lower() == "true"
+    return _api(value)
+
+
+def _create_task_definition(logical_id: str, props: dict[str, Any], stack: str) -> Any:
+    arn, attributes = _task_definition_create(logical_id, props, stack)
+    definition = ecs._task_defs[arn.rpartition("/")[2]]
+    definition["containerDefinitions"] = _api(props["ContainerDefinitions"])
+    for name in ("Volumes", "RuntimePlatform", "EphemeralStorage"):
+        if name in props:
+            definition[name[:1].lower() + name[1:]] = _api(props[name])
+    return arn, attributes
+
+
+def _create_from_template(logical_id: str, props: dict[str, Any], stack: str) -> Any:
+    request = _api(props)
+    request.setdefault("serviceName", f"{stack}-{logical_id}")
+    service = _call(ecs._create_service, request)
+    arn = service["serviceArn"]
+    try:
+        _wait(arn)
+    except ValueError:
+        ecs._delete_service({"cluster": request.get("cluster", "default"), "service": arn, "force": True})
+        raise
+    return arn, {"ServiceArn": arn, "Name": service["serviceName"]}
+
+
+def _update_from_template(arn: str, old: dict[str, Any], new: dict[str, Any], stack: str) -> Any:
+    before, after = _api(old), _api(new)
+    changed = {key: value for key, value in after.items() if before.get(key) != value}
+    # Both are read together, and leaving one out of a request would lose the other's meaning.
+    both = {key: after[key] for key in ("loadBalancers", "deploymentConfiguration") if key in after}
+    newest = ecs_deployments.releases_of(arn)[0]
+    _call(ecs._update_service, {**changed, **both, "cluster": after.get("cluster", "default"), "service": arn})
+    if ecs_deployments.releases_of(arn)[0] is not newest:
+        _wait(arn)
+    return arn, {"ServiceArn": arn, "Name": arn.rpartition("/")[2]}
+
+
+def _call(operation: Any, request: dict[str, Any]) -> dict[str, Any]:
+    status, _, body = operation(request)
+    answer = json.loads(body)
+    if status >= 400:
+        raise ValueError(f'Resource handler returned message: "{answer.get("message")}" ({answer.get("__type")})')
+    service: dict[str, Any] = answer["service"]
+    return service
+
+
+def _wait(arn: str) -> None:
+    """As CloudFormation: the resource is complete when the deployment is, and failed when it failed."""
+    release = ecs_deployments.settled(arn)
+    if release is None or release.status != "SUCCESSFUL":
+        reason = "the service was deleted" if release is None else release.record["rolloutStateReason"]
+        raise ValueError(
+            f"Resource handler returned message: \"Error occurred during operation '{reason}'.\" "
+            "(HandlerErrorCode: GeneralServiceException)"
+        )

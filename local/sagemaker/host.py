@@ -37,15 +37,15 @@ class Images(Protocol):
 
 @dataclass(frozen=True)
 class Credentials:
-    """Temporary credentials of an assumed role."""
+    """Temporary credentials of an assumed role. `environment` holds them as AWS_* variables."""
 
-    access_key: str
-    secret_key: str
-    session_token: str
-    principal: str
+    environment: Mapping[str, str]
     role: str
-    account: str
     region: str
+
+    @property
+    def access_key(self) -> str:
+        return self.environment["AWS_ACCESS_KEY_ID"]
 
 
 class _Host:
@@ -79,8 +79,6 @@ def client(service: str, credentials: Credentials) -> Any:
             region_name=credentials.region,
             endpoint_url=_host.settings.endpoint,
             verify=str(_host.settings.ca_bundle),
-            aws_access_key_id=credentials.access_key,
-            aws_secret_access_key=credentials.secret_key,
-            aws_session_token=credentials.session_token,
+            **{name.lower(): value for name, value in credentials.environment.items()},
             config=_CONFIG,
         )

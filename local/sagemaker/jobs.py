@@ -16,6 +16,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from local import recorded
+from local import roles as local_roles
 from local.containers import ImageInvalid, ImageNotFound
 from local.sagemaker import host, roles, state
 from local.sagemaker.host import Credentials
@@ -216,14 +217,7 @@ def _no_access(credentials: Credentials) -> dict[str, str]:
 
 
 def _access(credentials: Credentials) -> dict[str, str]:
-    return {
-        **_no_access(credentials),
-        "AWS_ACCESS_KEY_ID": credentials.access_key,
-        "AWS_SECRET_ACCESS_KEY": credentials.secret_key,
-        "AWS_SESSION_TOKEN": credentials.session_token,
-        "AWS_ENDPOINT_URL": host.settings().endpoint,
-        "AWS_CA_BUNDLE": str(host.settings().ca_bundle),
-    }
+    return local_roles.environment(credentials.environment, credentials.region, host.settings())
 
 
 def _publish(log: Path, group: str, stream: str, credentials: Credentials) -> None:

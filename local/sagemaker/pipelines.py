@@ -26,7 +26,7 @@ def create(request: Mapping[str, Any]) -> dict[str, Any]:
             f"Pipeline with name ({name}) already exists."
         )
     _parsed(_text(request))
-    roles.require_trust(request["RoleArn"])
+    roles.assume(request["RoleArn"])
     created = state.now()
     state.pipelines[name] = {
         **request,
@@ -51,7 +51,7 @@ def update(request: Mapping[str, Any]) -> dict[str, Any]:
         given["PipelineDefinition"] = _text(request)
         _parsed(given["PipelineDefinition"])
     if "RoleArn" in request:
-        roles.require_trust(request["RoleArn"])
+        roles.assume(request["RoleArn"])
     pipeline.update(given, LastModifiedTime=state.now(), LastModifiedBy=state.caller())
     return {"PipelineArn": pipeline["PipelineArn"]}
 

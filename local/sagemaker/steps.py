@@ -104,7 +104,7 @@ def _permit(operation: str, resource: str, request: Mapping[str, Any], context: 
     )
     if refusal:
         raise ApiError("AccessDeniedException", refusal)
-    roles.require_trust(request["RoleArn"])
+    roles.assume(request["RoleArn"])
 
 
 def _register(step: Step, context: Context, show: Show) -> Mapping[str, Any]:

@@ -106,8 +106,8 @@ class TrainingJob(jobs.Job):
         secondary = "MaxRuntimeExceeded" if reason == "MaxRuntimeExceeded" else status
         self._transition(secondary)
         self.record["SecondaryStatusTransitions"][-1]["EndTime"] = now
-        seconds = int(now - self.record["CreationTime"])
-        self.record.update(TrainingEndTime=now, TrainingTimeInSeconds=seconds, BillableTimeInSeconds=max(seconds, 1))
+        seconds = max(1, round(now - self.record["CreationTime"]))
+        self.record.update(TrainingEndTime=now, TrainingTimeInSeconds=seconds, BillableTimeInSeconds=seconds)
         self.record["FailureReason"] = reason
         self.record["TrainingJobStatus"] = status  # last: whoever sees it may read the rest
 

@@ -10,6 +10,7 @@ the stack replaces. No AWS call, no credentials, no clock: the same code gives t
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 from pathlib import Path
@@ -18,42 +19,42 @@ from typing import Any
 os.environ.update(
     AWS_DEFAULT_REGION="us-east-1",  # the SDK cannot be imported without one; none is in the definition
     AWS_ACCESS_KEY_ID="none",
-    AWS_SECRET_ACCESS_KEY="none",
+    AWS_SECRET_ACCESS_KEY="none",  # noqa: S106
     AWS_EC2_METADATA_DISABLED="true",
     SAGEMAKER_VALIDATE_ROLE="false",
     SAGEMAKER_ADMIN_CONFIG_OVERRIDE=os.devnull,  # defaults of a laptop must not get into the definition
     SAGEMAKER_USER_CONFIG_OVERRIDE=os.devnull,
 )
 
-import boto3  # noqa: E402
-from sagemaker.core.metadata_properties import MetadataProperties  # noqa: E402
-from sagemaker.core.model_metrics import MetricsSource, ModelMetrics  # noqa: E402
-from sagemaker.core.network import NetworkConfig  # noqa: E402
-from sagemaker.core.processing import Processor  # noqa: E402
-from sagemaker.core.shapes import (  # noqa: E402
+import boto3
+from sagemaker.core.metadata_properties import MetadataProperties
+from sagemaker.core.model_metrics import MetricsSource, ModelMetrics
+from sagemaker.core.network import NetworkConfig
+from sagemaker.core.processing import Processor
+from sagemaker.core.shapes import (
     ProcessingInput,
     ProcessingOutput,
     ProcessingS3Input,
     ProcessingS3Output,
 )
-from sagemaker.core.telemetry import telemetry_logging  # noqa: E402
-from sagemaker.core.training.configs import (  # noqa: E402
+from sagemaker.core.telemetry import telemetry_logging
+from sagemaker.core.training.configs import (
     Compute,
     InputData,
     Networking,
     OutputDataConfig,
     StoppingCondition,
 )
-from sagemaker.core.workflow.execution_variables import ExecutionVariables  # noqa: E402
-from sagemaker.core.workflow.functions import Join, JsonGet  # noqa: E402
-from sagemaker.core.workflow.parameters import ParameterString  # noqa: E402
-from sagemaker.core.workflow.pipeline_context import PipelineSession  # noqa: E402
-from sagemaker.core.workflow.properties import PropertyFile  # noqa: E402
-from sagemaker.mlops.workflow.model_step import ModelStep  # noqa: E402
-from sagemaker.mlops.workflow.pipeline import Pipeline  # noqa: E402
-from sagemaker.mlops.workflow.steps import ProcessingStep, TrainingStep  # noqa: E402
-from sagemaker.serve.model_builder import ModelBuilder  # noqa: E402
-from sagemaker.train.model_trainer import ModelTrainer  # noqa: E402
+from sagemaker.core.workflow.execution_variables import ExecutionVariables
+from sagemaker.core.workflow.functions import Join, JsonGet
+from sagemaker.core.workflow.parameters import ParameterString
+from sagemaker.core.workflow.pipeline_context import PipelineSession
+from sagemaker.core.workflow.properties import PropertyFile
+from sagemaker.mlops.workflow.model_step import ModelStep
+from sagemaker.mlops.workflow.pipeline import Pipeline
+from sagemaker.mlops.workflow.steps import ProcessingStep, TrainingStep
+from sagemaker.serve.model_builder import ModelBuilder
+from sagemaker.train.model_trainer import ModelTrainer
 
 TARGET = Path(__file__).resolve().parent.parent / "pipeline.json"
 HOUR = 3600
@@ -65,7 +66,7 @@ EVIDENCE = "evidence.json"
 ROLE = "arn:aws:iam::000000000000:role/"  # what does not look like an ARN the SDK looks up; taken off at the end
 
 
-class OfflineSession(PipelineSession):
+class OfflineSession(PipelineSession):  # type: ignore[misc]
     """Collects requests and never asks AWS."""
 
     def __init__(self) -> None:
@@ -125,7 +126,8 @@ def build() -> dict[str, Any]:
         pipeline_experiment_config=None,  # no experiment and no trial for each execution
         sagemaker_session=session,
     )
-    return completed(json.loads(pipeline.definition()))
+    definition: dict[str, Any] = completed(json.loads(pipeline.definition()))
+    return definition
 
 
 def completed(value: Any) -> Any:
@@ -279,5 +281,6 @@ def _register(session: PipelineSession, model_data: Any, evidence: Join, digests
 
 
 if __name__ == "__main__":
+    logging.disable(logging.WARNING)  # what the SDK says about names that SageMaker gives at run time
     target = Path(sys.argv[1]) if len(sys.argv) > 1 else TARGET
     target.write_bytes(to_bytes(build()))

@@ -15,7 +15,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from local import recorded
+from local import ecr, recorded
 from local import roles as local_roles
 from local.containers import ImageInvalid, ImageNotFound
 from local.sagemaker import host, roles, state
@@ -25,8 +25,7 @@ from local.sagemaker.storage import JobFailed, Storage
 ML = "/opt/ml"
 _DAY = 86400
 _REASON_LIMIT = 1024
-_PULL = ("ecr:BatchCheckLayerAvailability", "ecr:GetDownloadUrlForLayer", "ecr:BatchGetImage")
-_ECR = re.compile(r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com/([^:@]+)")
+_ECR = re.compile(r"(\d{12})\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com/([^:@]+)")
 
 
 class JobStopped(Exception):  # noqa: N818  (the status AWS gives it)
@@ -198,14 +197,13 @@ def _pull(image_uri: str, credentials: Credentials) -> Any:
     parts = _ECR.match(image_uri)
     if parts is None:
         raise JobFailed(f"ClientError: Invalid image URI {image_uri}. Please provide a valid Amazon ECR image URI.")
-    account, region, repository = parts.groups()
-    needed = [(action, f"arn:aws:ecr:{region}:{account}:repository/{repository}") for action in _PULL]
-    for action, resource in (("ecr:GetAuthorizationToken", "*"), *needed):
-        if roles.refusal(credentials.access_key, action, resource):
-            raise JobFailed(
-                f"ClientError: Cannot find repository: {repository} in registry ID: {account} Please check if your "
-                f"ECR repository exists and role {credentials.role} has proper pull permissions for SageMaker: {action}"
-            )
+    refused = ecr.refusal_to_pull(credentials.access_key, image_uri)
+    if refused:
+        account, repository = parts.groups()
+        raise JobFailed(
+            f"ClientError: Cannot find repository: {repository} in registry ID: {account} Please check if your ECR "
+            f"repository exists and role {credentials.role} has proper pull permissions for SageMaker: {refused}"
+        )
     try:
         return host.images().pull(image_uri, host.settings())
     except (ImageNotFound, ImageInvalid) as error:

@@ -38,6 +38,8 @@ class TrainingJob(jobs.Job):
         self._transition("Starting")
         state.training_jobs[name] = self.record
         jobs.note_unused(request, request.get("ResourceConfig", {}).get("InstanceCount", 1))
+        if request["OutputDataConfig"].get("CompressionType") == "NONE":
+            recorded.note("sagemaker", "OutputDataConfig CompressionType NONE: the model is an archive all the same")
         if request["AlgorithmSpecification"].get("MetricDefinitions"):
             recorded.note("sagemaker", "MetricDefinitions: metrics are not read from the training log")
 

@@ -27,7 +27,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import IO, Any
 
 from local import recorded
 from local.settings import Settings
@@ -63,7 +63,8 @@ class Image:
 
 
 _unpacking = threading.Lock()
-_running: dict[subprocess.Popen[bytes], Path] = {}
+# Each running process, and the private folder that goes with it.
+_running: dict[subprocess.Popen[bytes], Path | None] = {}
 # PR_SET_PDEATHSIG fires when the *thread* that forked ends: one thread, as old as the server, starts all.
 _spawner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="containers")
 
@@ -136,18 +137,32 @@ def start(
     workdir = root / image.workdir.lstrip("/")
     workdir.mkdir(parents=True, exist_ok=True)  # a container runtime creates WORKDIR too
     with log.open("ab") as output:
-        process = _spawner.submit(
-            subprocess.Popen,
+        process = spawn(
             _command(words, root),
             cwd=workdir,
-            env=_environment(image, environment, private, ml_root),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        ).result()
-    _forget_ended()
+            environment=_environment(image, environment, private, ml_root),
+            output=output,
+        )
     _running[process] = private
+    return process
+
+
+def spawn(
+    command: Sequence[str], *, cwd: Path, environment: Mapping[str, str], output: IO[bytes] | int
+) -> subprocess.Popen[bytes]:
+    """Start a process in its own session that ends with this server, its output and errors going to `output`."""
+    _forget_ended()
+    process = _spawner.submit(
+        subprocess.Popen,
+        [sys.executable, "-I", "-S", str(_SITE / "bind_to_parent.py"), str(os.getpid()), *command],
+        cwd=cwd,
+        env=dict(environment),
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    ).result()
+    _running[process] = None
     return process
 
 
@@ -218,8 +233,7 @@ def _command(words: Sequence[str], root: Path) -> list[str]:
     inside = _inside(program, root)
     if inside == program and _PYTHON.fullmatch(Path(program).name):
         inside = sys.executable
-    shim = [sys.executable, "-I", "-S", str(_SITE / "bind_to_parent.py"), str(os.getpid())]
-    return [*shim, inside, *(_inside(word, root) for word in words[1:])]
+    return [inside, *(_inside(word, root) for word in words[1:])]
 
 
 def _inside(value: str, root: Path) -> str:
@@ -256,7 +270,8 @@ def _forget_ended() -> None:
     for process, private in list(_running.items()):
         if process.poll() is not None:
             _running.pop(process, None)
-            shutil.rmtree(private, ignore_errors=True)
+            if private is not None:
+                shutil.rmtree(private, ignore_errors=True)
 
 
 @atexit.register

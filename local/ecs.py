@@ -12,7 +12,7 @@ from ministack.services import ecs
 from ministack.services.cloudformation import provisioners
 
 from local import ecs_deployments, ecs_tasks, ecs_traffic, recorded
-from local.ecs_deployments import Release
+from local.ecs_records import Release
 from local.settings import Settings
 from local.timing import SCALE
 
@@ -107,9 +107,6 @@ def _checked(call: Any) -> Any:
             return error_response_json("InvalidParameterException", complaint, 400)
         if (request.get("deploymentConfiguration") or {}).get("lifecycleHooks"):
             recorded.note("ecs", "deployment lifecycle hooks are accepted, not called")
-        for balancer in request.get("loadBalancers") or []:
-            if (balancer.get("advancedConfiguration") or {}).get("roleArn"):
-                recorded.note("ecs", "the role with which ECS rewrites listener rules is not checked")
         recorded.note("ecs", f"bake times, health check intervals and drain delays are {SCALE:.0f} times shorter")
         return call(request)
 

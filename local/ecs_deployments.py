@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from ministack.core.concurrency import spawn_background
-from ministack.core.responses import get_account_id, get_region, new_uuid, request_scope
+from ministack.core.responses import get_account_id, get_region, request_scope
 from ministack.services import cloudwatch, ecs
 
 from local import alb, alb_targets, ecs_tasks
 from local.aws_events import emit
-from local.ecs_traffic import Route, routes, traffic_steps
+from local.ecs_records import Release, Service
+from local.ecs_traffic import refusal, routes, traffic_steps
+from local.roles import RoleRefusedError
 from local.settings import HOST
 from local.timing import scaled
 
@@ -34,54 +35,6 @@ _LIVE = ecs._PRE_STOP_STATUSES
 
 class DeploymentError(Exception):
     """A deployment cannot go on; the message is the end of its rolloutStateReason."""
-
-
-@dataclass(eq=False)
-class Release:
-    """One deployment of a service: what DescribeServices shows of it, and what only the scheduler knows."""
-
-    record: dict[str, Any]
-    routes: list[Route] = field(default_factory=list)
-    stage: str = "RECONCILE_SERVICE"
-    status: str = "PENDING"
-    failures: int = 0
-    last_failure: str = ""
-    retry_at: float = 0.0
-    started: float = field(default_factory=time.time)
-    finished: float | None = None
-
-    @property
-    def id(self) -> str:
-        return str(self.record["id"])
-
-
-@dataclass(eq=False)
-class Service:
-    """The scheduler's view of one service. `record` is the emulator's own, which every Describe call reads."""
-
-    key: str
-    record: dict[str, Any]
-    account: str
-    region: str
-    releases: dict[str, Release] = field(default_factory=dict)
-    live: Release | None = None
-
-    @property
-    def cluster(self) -> str:
-        return self.key.split("/", 1)[0]
-
-    @property
-    def active(self) -> bool:
-        return bool(self.record["status"] == "ACTIVE")
-
-    def ended(self, deployment: str) -> bool:
-        return deployment not in self.releases or self.releases[deployment].finished is not None
-
-    def say(self, message: str) -> None:
-        self.record["events"].insert(
-            0,
-            {"id": new_uuid(), "createdAt": ecs._iso(), "message": f"(service {self.record['serviceName']}) {message}"},
-        )
 
 
 _services: dict[str, Service] = {}
@@ -164,6 +117,8 @@ def _deploy(service: Service, release: Release) -> None:
     shifted = False
     try:
         release.status, release.stage = "IN_PROGRESS", "SCALE_UP"
+        if complaint := refusal(service.record):
+            raise DeploymentError(complaint)
         release.routes = routes(service.record, first=service.live is None)
         _until(service, release, lambda: _all_healthy(service, release), HEALTHY_WITHIN, "did not become healthy")
         shifted = True
@@ -176,7 +131,7 @@ def _deploy(service: Service, release: Release) -> None:
                 route.shift_production(percent)
             release.stage = "BAKE_TIME"
             _bake(service, release, scaled(minutes * 60))
-    except (DeploymentError, KeyError) as error:
+    except (DeploymentError, RoleRefusedError, KeyError) as error:
         if shifted and service.live is not None:
             for route in release.routes:
                 route.shift_test(0)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from local import alb
+from local import alb, roles
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,24 @@ def routes(service: Mapping[str, Any], first: bool) -> list[Route]:
     service's own targetGroupArn, whatever the rule says. Raises KeyError when a listener rule does not exist.
     """
     return [_route(balancer, first) for balancer in service.get("loadBalancers") or []]
+
+
+def refusal(service: Mapping[str, Any]) -> str | None:
+    """Why the role that a service gives ECS may not shift its traffic; None when it may."""
+    for balancer in service.get("loadBalancers") or []:
+        advanced = balancer.get("advancedConfiguration") or {}
+        if not advanced:
+            continue
+        key = roles.assume(advanced["roleArn"], "ecs.amazonaws.com", "ecs-service-deployment")["AWS_ACCESS_KEY_ID"]
+        rules = (advanced["productionListenerRule"], advanced.get("testListenerRule"))
+        groups = (balancer["targetGroupArn"], advanced["alternateTargetGroupArn"])
+        needed = [("elasticloadbalancing:ModifyRule", rule) for rule in rules if rule]
+        needed += [("elasticloadbalancing:RegisterTargets", group) for group in groups]
+        needed += [("elasticloadbalancing:DeregisterTargets", group) for group in groups]
+        for action, arn in needed:
+            if not roles.allowed(key, action, arn):
+                return f"{advanced['roleArn']} is not authorized to perform: {action} on resource: {arn}"
+    return None
 
 
 def traffic_steps(configuration: Mapping[str, Any]) -> list[tuple[int, float]]:

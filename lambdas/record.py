@@ -1,9 +1,10 @@
 """Records how a deployment ended.
 
-Event: {"model", "version", "environment", "outcome": "succeeded" | "failed", "execution" (name of the workflow's
-execution), "release" (as the deploy function's status gave it, or null), "url" (or null), "reason" (or null)}.
-Answer: {"record": "<model>/<sequence>"}. The same end of the same execution again is the same record; a redriven
-execution that ends otherwise adds one.
+Event: {"model", "version", "environment", "execution" (name of the workflow's execution), "outcome": "succeeded" |
+"failed", "release" (as the gate gave it: what was wanted), "deployment" (the deploy function's last status: {"status",
+"reason", "release" (what the stack pins, all fields, or null), "url"})}.
+Answer: {"record": "<model>/<sequence>"}; the record's body: outcome, release (what is live, or was wanted), url, reason.
+The same end of the same execution again is the same record; a redriven execution that ends otherwise adds one.
 
 Environment:
     LEDGER_BUCKET
@@ -14,7 +15,7 @@ Calls:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from lambdas import shared
@@ -33,14 +34,27 @@ def handler(event: dict[str, Any], context: object) -> dict[str, str]:
     settings = shared.settings(Settings)
     model, version = shared.model_and_version(event)
     environment = shared.environment(str(event.get("environment"))).name
-    outcome, release = event.get("outcome"), event.get("release")
+    outcome, wanted, deployment = event.get("outcome"), event["release"], event["deployment"]
     if outcome not in ("succeeded", "failed"):
         raise RefusedError(f"outcome: found {outcome!r}, expected succeeded or failed")
-    if outcome == "succeeded" and (live := read_release(release)).version != str(version):
-        raise RefusedError(f"release: found version {live.version}, expected {version}")
-    body = {"outcome": outcome, "release": release, "url": event.get("url"), "reason": event.get("reason")}
+    if wanted["version"] != str(version):
+        raise RefusedError(f"release: found version {wanted['version']!r}, expected {version}")
+    body = {
+        "outcome": outcome,
+        "release": _live(wanted, deployment["release"]) if outcome == "succeeded" else wanted,
+        "url": deployment["url"],
+        "reason": deployment["reason"],
+    }
     entry_id = f"deployment:{version}:{environment}:{event['execution']}:{outcome}"
     entry = Entry("deployment", entry_id, version, environment, body)
     record = shared.ledger(settings.ledger_bucket).append(model, entry, shared.timestamp(shared.now()))
     shared.log("deployment", record=reference(record), outcome=outcome, environment=environment)
     return {"record": reference(record)}
+
+
+def _live(wanted: dict[str, str], found: object) -> dict[str, str]:
+    """What the stack pins, whole; refused when it is not what was wanted."""
+    live = asdict(read_release(found))
+    if {**live, **wanted} != live:
+        raise RefusedError(f"release: found {live}, expected {wanted}")
+    return live

@@ -6,10 +6,12 @@ Everything else is named by CloudFormation.
 from __future__ import annotations
 
 PIPELINE_ROLE = "lockgate-pipeline"
+TRAINING_ROLE = "lockgate-training"
+EVALUATION_ROLE = "lockgate-evaluation"
 DELIVERY_ROLE = "lockgate-delivery"
 PROMOTION_ROLE = "lockgate-promotion"
 APPROVER_ROLE = "lockgate-approver"
-LEDGER_WRITER_ROLES = ("lockgate-gate", "lockgate-approval", "lockgate-record")
+LEDGER_WRITER_ROLES = ("lockgate-gate", "lockgate-request-approval", "lockgate-approval", "lockgate-record")
 
 MODELS_REPOSITORY = "lockgate-models"
 EVALUATOR_REPOSITORY = "lockgate-evaluator"
@@ -37,6 +39,11 @@ def promote_role(environment: str) -> str:
 def deploy_role(environment: str) -> str:
     """Role of an environment's deploy function: it alone may update release stacks."""
     return f"lockgate-{environment}-deploy"
+
+
+def execution_role(environment: str) -> str:
+    """Role with which an environment's tasks are started: it pulls the commit's image."""
+    return f"lockgate-{environment}-execution"
 
 
 def deploy_function(environment: str) -> str:

@@ -1,0 +1,362 @@
+"""A small AWS for handlers: moto where it performs the call, otherwise a real client whose answers are scripted.
+
+Scripted answers and the requests they get are validated against botocore's service model, so that a wrong parameter
+name or an answer AWS could not give fails the test.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.validate import validate_parameters
+from moto import mock_aws
+
+from lambdas import shared
+from lockgate.aws import clients
+
+ACCOUNT = "123456789012"
+REGION = "us-east-1"
+MODEL = "income"
+COMMIT = "c" * 40
+EVALUATOR_DIGEST = "sha256:" + "e" * 64
+EVALUATOR = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/lockgate-evaluator@{EVALUATOR_DIGEST}"
+MODELS = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/lockgate-models"
+PIPELINE = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:pipeline/lockgate-{MODEL}"
+BUCKETS = {
+    "LEDGER_BUCKET": "test-ledger",
+    "EVIDENCE_BUCKET": "test-evidence",
+    "MODELS_BUCKET": "test-models",
+    "RELEASES_BUCKET": "test-releases",
+}
+TOOLS = f"""
+account = "{ACCOUNT}"
+region = "{REGION}"
+promotion = ["dev", "prod"]
+[github]
+owner = "org"
+owner_id = "1"
+repository = "models"
+repository_id = "2"
+branch = "main"
+[evaluator]
+image_digest = "{EVALUATOR_DIGEST}"
+[training]
+instance_type = "ml.m5.large"
+[ledger]
+retention_days = 1
+"""
+ENVIRONMENT = """
+account = "{account}"
+region = "{region}"
+approvals = {approvals}
+[service]
+certificate_arn = "arn:aws:acm:us-east-1:444444444444:certificate/00000000-0000-4000-8000-000000000000"
+vpc_cidr = "10.40.0.0/20"
+cpu = 512
+memory = 1024
+tasks = 2
+[[rule]]
+name = "ranking"
+kind = "limit"
+metric = "roc_auc"
+floor = {floor}
+"""
+
+
+class AwsError(Exception):
+    """What a scripted operation raises to make its client raise ClientError."""
+
+    def __init__(self, code: str, message: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Scripted:
+    """A boto3 client of `service` that answers from this object's methods, named as AWS names operations."""
+
+    service: str
+
+    def __init__(self, sdk: Callable[[str], Any]) -> None:
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+        self.client = sdk(self.service)
+        self.client.meta.events.register("before-parameter-build", self._keep)
+        self.client.meta.events.register("before-call", self._answer)
+
+    def close(self) -> None:
+        """Give the shared client back."""
+        self.client.meta.events.unregister("before-parameter-build", self._keep)
+        self.client.meta.events.unregister("before-call", self._answer)
+
+    def requests(self, operation: str) -> list[dict[str, Any]]:
+        return [request for name, request in self.calls if name == operation]
+
+    def _keep(self, params: dict[str, Any], model: Any, context: dict[str, Any], **_: object) -> None:
+        context["request"] = dict(params)
+        self.calls.append((model.name, dict(params)))
+
+    def _answer(self, model: Any, context: dict[str, Any], **_: object) -> tuple[AWSResponse, dict[str, Any]]:
+        try:
+            answer = getattr(self, model.name)(**context["request"])
+        except AwsError as error:
+            return self._response(400), {"Error": {"Code": error.code, "Message": str(error)}, "ResponseMetadata": {}}
+        if model.output_shape is not None:
+            validate_parameters(answer, model.output_shape)
+        return self._response(200), answer
+
+    def _response(self, status: int) -> AWSResponse:
+        return AWSResponse(url="", status_code=status, headers={}, raw=None)
+
+
+class ScriptedSageMaker(Scripted):
+    """A registry and the executions behind it; moto's forgets a package's metadata when its status is updated."""
+
+    service = "sagemaker"
+
+    def __init__(self, sdk: Callable[[str], Any]) -> None:
+        super().__init__(sdk)
+        self.packages: dict[str, dict[str, Any]] = {}
+        self.steps: dict[str, list[dict[str, Any]]] = {}
+        self.jobs: dict[str, dict[str, Any]] = {}
+        self.failure: AwsError | None = None
+
+    def fail(self, code: str) -> None:
+        """Let every description of a package fail with this error code."""
+        self.failure = AwsError(code)
+
+    def DescribeModelPackage(self, ModelPackageName: str) -> dict[str, Any]:  # noqa: N802, N803
+        if self.failure:
+            raise self.failure
+        if ModelPackageName not in self.packages:
+            raise AwsError("ValidationException", f"ModelPackage {ModelPackageName} does not exist.")
+        return self.packages[ModelPackageName]
+
+    def ListModelPackages(self, **request: Any) -> dict[str, Any]:  # noqa: N802
+        asked = (request["ModelPackageGroupName"], request["ModelApprovalStatus"])
+        found = [
+            {key: package[key] for key in ("ModelPackageArn", "CreationTime", "ModelPackageStatus")}
+            for package in self.packages.values()
+            if (package["ModelPackageGroupName"], package["ModelApprovalStatus"]) == asked
+        ]
+        return {"ModelPackageSummaryList": found}
+
+    def UpdateModelPackage(self, ModelPackageArn: str, **changes: Any) -> dict[str, Any]:  # noqa: N802, N803
+        self.packages[ModelPackageArn].update(changes)
+        return {"ModelPackageArn": ModelPackageArn}
+
+    def ListPipelineExecutionSteps(self, PipelineExecutionArn: str) -> dict[str, Any]:  # noqa: N802, N803
+        if PipelineExecutionArn not in self.steps:
+            raise AwsError("ResourceNotFound", f"Pipeline execution with ARN {PipelineExecutionArn} does not exist.")
+        return {"PipelineExecutionSteps": self.steps[PipelineExecutionArn]}
+
+    def DescribeProcessingJob(self, ProcessingJobName: str) -> dict[str, Any]:  # noqa: N802, N803
+        if ProcessingJobName not in self.jobs:
+            raise AwsError("ResourceNotFound", "Could not find requested job")
+        return self.jobs[ProcessingJobName]
+
+
+class ScriptedStepFunctions(Scripted):
+    """Task tokens as Step Functions treats them: one that was used, or whose task timed out, is gone."""
+
+    service = "stepfunctions"
+
+    def __init__(self, sdk: Callable[[str], Any]) -> None:
+        super().__init__(sdk)
+        self.waiting: set[str] = set()
+        self.woken: list[dict[str, Any]] = []
+
+    def SendTaskSuccess(self, taskToken: str, output: str) -> dict[str, Any]:  # noqa: N802, N803
+        if taskToken not in self.waiting:
+            raise AwsError("TaskTimedOut", "Task Timed Out: 'Provided task does not exist anymore'")
+        self.waiting.remove(taskToken)
+        self.woken.append(json.loads(output))
+        return {}
+
+
+@dataclass
+class World:
+    """Buckets, an image and a registry in which everything agrees, until a test plants a defect."""
+
+    s3: Any
+    sagemaker: ScriptedSageMaker
+    stepfunctions: ScriptedStepFunctions
+    root: Path
+    image: str
+
+    def arn(self, version: int, model: str = MODEL) -> str:
+        return f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:model-package/lockgate-{model}/{version}"
+
+    def configure(self, environment: str, *, floor: float = 0.8, approvals: int = 0) -> None:
+        text = ENVIRONMENT.format(account=ACCOUNT, region=REGION, floor=floor, approvals=approvals)
+        (self.root / "environments" / f"{environment}.toml").write_text(text)
+
+    def execution(self, version: int) -> str:
+        return f"{PIPELINE}/execution/exec{version}"
+
+    def register(self, version: int = 1, *, roc_auc: float = 0.9, actor: str = "amelie") -> str:
+        """Put everything that a finished pipeline execution leaves behind; returns the package's ARN."""
+        model_data = f"the model {version}".encode()
+        model_key = f"{MODEL}/exec{version}/training/job/output/model.tar.gz"
+        self.s3.put_object(Bucket="test-models", Key=model_key, Body=model_data)
+        lineage = {
+            "commit": COMMIT,
+            "image": self.image,
+            "snapshot": "5" * 16,
+            "actor": actor,
+            "execution": self.execution(version),
+            "evidence_uri": f"s3://test-evidence/{MODEL}/exec{version}/evidence.json",
+            "evidence_sha256": "",
+            "model_sha256": hashlib.sha256(model_data).hexdigest(),
+        }
+        arn = self.arn(version)
+        self.sagemaker.packages[arn] = {
+            "ModelPackageName": arn,
+            "ModelPackageGroupName": f"lockgate-{MODEL}",
+            "ModelPackageVersion": version,
+            "ModelPackageArn": arn,
+            "CreationTime": "2026-11-21T00:00:00Z",
+            "ModelPackageStatus": "Completed",
+            "ModelPackageStatusDetails": {"ValidationStatuses": []},
+            "ModelApprovalStatus": "PendingManualApproval",
+            "CustomerMetadataProperties": lineage,
+            "InferenceSpecification": {
+                "Containers": [{"Image": self.image, "ModelDataUrl": f"s3://test-models/{model_key}"}]
+            },
+        }
+        job = f"evaluate-{version}"
+        job_arn = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:processing-job/{job}"
+        self.sagemaker.steps[self.execution(version)] = [
+            {"StepName": "train", "Metadata": {"TrainingJob": {"Arn": job_arn.replace("processing", "training")}}},
+            {"StepName": "evaluate", "Metadata": {"ProcessingJob": {"Arn": job_arn}}},
+        ]
+        self.sagemaker.jobs[job] = {
+            "ProcessingJobName": job,
+            "ProcessingJobArn": job_arn,
+            "ProcessingJobStatus": "Completed",
+            "CreationTime": "2026-11-21T00:00:00Z",
+            "ProcessingResources": {
+                "ClusterConfig": {"InstanceCount": 1, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 10}
+            },
+            "AppSpecification": {"ImageUri": EVALUATOR},
+            "ProcessingOutputConfig": {
+                "Outputs": [
+                    {
+                        "OutputName": "evidence",
+                        "S3Output": {
+                            "S3Uri": f"s3://test-evidence/{MODEL}/exec{version}/",
+                            "LocalPath": "/opt/ml/processing/output/evidence",
+                            "S3UploadMode": "EndOfJob",
+                        },
+                    }
+                ]
+            },
+        }
+        self.evaluate(version, {"roc_auc": {"value": roc_auc, "rows": 1000, "statistics": {}}})
+        return arn
+
+    def evaluate(self, version: int, metrics: dict[str, Any], **changes: Any) -> None:
+        """Write evidence whose digest the package names; `changes` replace top-level parts of it."""
+        lineage = self.lineage(version)
+        document = {
+            "schema": "lockgate.evidence/1",
+            "model": MODEL,
+            **{name: lineage[name] for name in ("commit", "image", "actor", "execution", "model_sha256")},
+            "contents_sha256": "1" * 64,
+            "data": {
+                "snapshot": lineage["snapshot"],
+                **{f"{part}_sha256": "2" * 64 for part in ("train", "features", "labels")},
+                "train_rows": 2000,
+                "holdout_rows": 1000,
+            },
+            "features": ["AGEP"],
+            "parameters": {"learning_rate": 0.1},
+            "replay_sha256": "3" * 64,
+            "metrics": metrics,
+            **changes,
+        }
+        data = json.dumps(document).encode()
+        lineage["evidence_sha256"] = hashlib.sha256(data).hexdigest()
+        self.s3.put_object(Bucket="test-evidence", Key=f"{MODEL}/exec{version}/evidence.json", Body=data)
+
+    def lineage(self, version: int) -> dict[str, str]:
+        found: dict[str, str] = self.sagemaker.packages[self.arn(version)]["CustomerMetadataProperties"]
+        return found
+
+    def status(self, version: int) -> str:
+        return str(self.sagemaker.packages[self.arn(version)]["ModelApprovalStatus"])
+
+    def gate_event(self, version: int = 1, environment: str = "dev") -> dict[str, str]:
+        return {
+            "model": MODEL,
+            "version": str(version),
+            "package_arn": self.arn(version),
+            "environment": environment,
+        }
+
+    def records(self, model: str = MODEL) -> list[dict[str, Any]]:
+        """The ledger's records as they lie in the bucket."""
+        listed = self.s3.list_objects_v2(Bucket="test-ledger", Prefix=f"{model}/").get("Contents", [])
+        return [
+            json.loads(self.s3.get_object(Bucket="test-ledger", Key=entry["Key"])["Body"].read()) for entry in listed
+        ]
+
+
+@pytest.fixture(scope="session")
+def sdk() -> Callable[[str], Any]:
+    """One client a service for all tests (reading a service model takes a quarter of a second); none calls AWS."""
+    session = boto3.Session("test", "test", region_name=REGION)
+
+    @cache
+    def client(service: str) -> Any:
+        return session.client(service)
+
+    return client
+
+
+@pytest.fixture
+def use(sdk: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, Any], None]]:
+    """moto behind every client; the function given lets handlers get another client for a service."""
+    others: dict[str, Any] = {}
+
+    def client(service: str) -> Any:
+        return others.get(service) or sdk(service)
+
+    monkeypatch.setattr(clients, "client", client)
+    monkeypatch.setattr(shared, "client", client)
+    shared.ledger.cache_clear()
+    with mock_aws():
+        yield others.__setitem__
+    shared.ledger.cache_clear()
+
+
+@pytest.fixture
+def world(
+    use: Callable[[str, Any], None], sdk: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[World]:
+    s3, ecr = sdk("s3"), sdk("ecr")
+    for variable, bucket in BUCKETS.items():
+        monkeypatch.setenv(variable, bucket)
+        s3.create_bucket(Bucket=bucket)
+        s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    ecr.create_repository(repositoryName="lockgate-models", imageTagMutability="IMMUTABLE")
+    manifest = json.dumps({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "layers": []})
+    pushed = ecr.put_image(repositoryName="lockgate-models", imageManifest=manifest, imageTag=COMMIT)
+    monkeypatch.setattr(shared, "ROOT", tmp_path)
+    (tmp_path / "environments").mkdir()
+    (tmp_path / "environments" / "tools.toml").write_text(TOOLS)
+    sagemaker, stepfunctions = ScriptedSageMaker(sdk), ScriptedStepFunctions(sdk)
+    use("sagemaker", sagemaker.client)
+    made = World(s3, sagemaker, stepfunctions, tmp_path, f"{MODELS}@{pushed['image']['imageId']['imageDigest']}")
+    made.configure("dev", floor=0.8)
+    made.configure("prod", floor=0.85, approvals=1)
+    yield made
+    sagemaker.close()
+    stepfunctions.close()

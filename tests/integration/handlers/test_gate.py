@@ -1,0 +1,300 @@
+"""The gate: what is verified and good passes; whatever is altered, missing or swapped is an error, never a pass."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from lambdas import gate
+from lockgate.errors import RefusedError
+
+if TYPE_CHECKING:
+    from tests.integration.handlers.conftest import World
+
+
+def reasons(world: World) -> dict[str, str]:
+    return {reason["rule"]: reason["message"] for reason in world.records()[-1]["body"]["reasons"]}
+
+
+def test_a_good_package_passes_and_the_answer_pins_the_exact_artifacts(world: World) -> None:
+    arn = world.register()
+    answer = gate.handler(world.gate_event(), None)
+    (record,) = world.records()
+    assert (answer["outcome"], answer["verdict_id"], answer["approvals"]) == ("passed", "income/1", 0)
+    assert answer["release"] == {
+        "version": "1",
+        "commit": world.lineage(1)["commit"],
+        "package_arn": arn,
+        "image": world.image,
+        "model_sha256": world.lineage(1)["model_sha256"],
+        "policy_sha256": record["body"]["policy_sha256"],
+        "verdict_id": "income/1",
+    }
+    source = answer["source"]
+    stored = world.s3.head_object(Bucket=source["bucket"], Key=source["key"])
+    assert source["version_id"] == stored["VersionId"]
+    assert record["body"]["metrics"]["roc_auc"]["value"] == 0.9
+    assert record["body"]["actor"] == "amelie"
+    assert "roc_auc 0.9 on 1000 rows >= floor 0.8" in reasons(world)["ranking"]
+
+
+def test_the_first_gate_approves_the_package_in_the_registry(world: World) -> None:
+    world.register()
+    gate.handler(world.gate_event(), None)
+    assert world.status(1) == "Approved"
+    assert "income/1" in world.sagemaker.packages[world.arn(1)]["ApprovalDescription"]
+
+
+def test_a_value_below_the_floor_fails_with_numbers_and_is_rejected_in_the_registry(world: World) -> None:
+    world.register(roc_auc=0.79)
+    answer = gate.handler(world.gate_event(), None)
+    assert (answer["outcome"], answer["release"], answer["source"]) == ("failed", None, None)
+    assert "0.79 on 1000 rows < floor 0.8" in reasons(world)["ranking"]
+    assert world.status(1) == "Rejected"
+
+
+def test_a_later_environment_refuses_without_touching_the_registry(world: World) -> None:
+    world.register(roc_auc=0.82)
+    assert gate.handler(world.gate_event(), None)["outcome"] == "passed"
+    assert gate.handler(world.gate_event(environment="prod"), None)["outcome"] == "failed"
+    assert world.status(1) == "Approved"
+
+
+def test_every_environment_applies_its_own_policy_and_approvals(world: World) -> None:
+    world.register()
+    dev = gate.handler(world.gate_event(), None)
+    prod = gate.handler(world.gate_event(environment="prod"), None)
+    assert (dev["approvals"], prod["approvals"]) == (0, 1)
+    assert dev["release"]["policy_sha256"] != prod["release"]["policy_sha256"]
+
+
+Defect = Callable[["World"], object]
+
+
+def put(bucket: str, key: str, body: bytes) -> Defect:
+    return lambda world: world.s3.put_object(Bucket=bucket, Key=key, Body=body)
+
+
+def lineage(**changes: str) -> Defect:
+    return lambda world: world.lineage(1).update(changes)
+
+
+def evidence(**changes: Any) -> Defect:
+    metrics = {"roc_auc": {"value": 0.9, "rows": 1000, "statistics": {}}}
+    return lambda world: world.evaluate(1, changes.pop("metrics", metrics), **changes)
+
+
+def package(**changes: Any) -> Defect:
+    return lambda world: world.sagemaker.packages[world.arn(1)].update(changes)
+
+
+def job(**changes: Any) -> Defect:
+    return lambda world: world.sagemaker.jobs["evaluate-1"].update(changes)
+
+
+def container(**changes: str) -> Defect:
+    def plant(world: World) -> None:
+        world.sagemaker.packages[world.arn(1)]["InferenceSpecification"]["Containers"][0].update(changes)
+
+    return plant
+
+
+def unversioned(world: World) -> None:
+    """Model data from before versioning: S3 calls its version null."""
+    key = "income/exec1/training/job/output/model.tar.gz"
+    world.s3.put_bucket_versioning(Bucket="test-models", VersioningConfiguration={"Status": "Suspended"})
+    world.s3.put_object(Bucket="test-models", Key=key, Body=b"the model 1")
+
+
+def another_models_evidence(world: World) -> None:
+    """Evidence of another execution, copied where this one's should be, with its true digest in the registry."""
+    world.register(2, roc_auc=0.99)
+    data = world.s3.get_object(Bucket="test-evidence", Key="income/exec2/evidence.json")["Body"].read()
+    world.s3.put_object(Bucket="test-evidence", Key="income/exec1/evidence.json", Body=data)
+    world.lineage(1)["evidence_sha256"] = world.lineage(2)["evidence_sha256"]
+
+
+def metric(**parts: Any) -> Defect:
+    return evidence(metrics={"roc_auc": {"value": 0.9, "rows": 1000, "statistics": {}, **parts}})
+
+
+DEFECTS: dict[str, tuple[Defect, str, str]] = {
+    "evidence is altered": (put("test-evidence", "income/exec1/evidence.json", b"{}"), "evidence", "altered"),
+    "evidence is missing": (
+        lambda world: world.s3.delete_object(Bucket="test-evidence", Key="income/exec1/evidence.json"),
+        "evidence",
+        "found nothing",
+    ),
+    "evidence is of another execution": (another_models_evidence, "evidence", "execution: found"),
+    "evidence is of another model": (evidence(model="other"), "evidence", "model: found 'other', expected 'income'"),
+    "evidence is of another commit": (evidence(commit="d" * 40), "evidence", "commit: found"),
+    "evidence names another actor": (evidence(actor="bob"), "evidence", "actor: found 'bob', expected 'amelie'"),
+    "evidence measured another model file": (evidence(model_sha256="9" * 64), "evidence", "model_sha256: found"),
+    "evidence has another schema": (evidence(schema="x/1"), "evidence", "schema"),
+    "evidence lies in another bucket": (
+        lineage(evidence_uri="s3://elsewhere/income/exec1/evidence.json"),
+        "lineage",
+        "found 's3://elsewhere",
+    ),
+    "metric is missing": (evidence(metrics={}), "ranking", "roc_auc: not in the evidence"),
+    "metric is text": (metric(value="0.9"), "ranking", "found '0.9', expected a finite number"),
+    "metric is true": (metric(value=True), "ranking", "found True, expected a finite number"),
+    "metric is null": (metric(value=None), "ranking", "found None"),
+    "metric was measured on no row": (metric(rows=0), "ranking", "0 rows"),
+    "metric is NaN": (metric(value=float("nan")), "evidence", "found the number NaN"),
+    "metric is infinite": (metric(value=float("inf")), "evidence", "found the number Infinity"),
+    "another evaluator ran": (
+        job(AppSpecification={"ImageUri": f"{'1' * 12}.dkr.ecr.us-east-1.amazonaws.com/x@sha256:{'0' * 64}"}),
+        "evaluator",
+        "image: found",
+    ),
+    "evaluator is pinned by tag": (
+        job(AppSpecification={"ImageUri": "123456789012.dkr.ecr.us-east-1.amazonaws.com/lockgate-evaluator:latest"}),
+        "evaluator",
+        "lockgate-evaluator:latest",
+    ),
+    "evaluator did not finish": (job(ProcessingJobStatus="Failed"), "evaluator", "job: found 'Failed'"),
+    "evaluator wrote elsewhere": (job(ProcessingOutputConfig={"Outputs": []}), "evaluator", "outputs: found []"),
+    "evaluate step is missing": (
+        lambda world: world.sagemaker.steps[world.execution(1)].pop(),
+        "evaluator",
+        "found no job of a step evaluate",
+    ),
+    "evaluate job is gone": (lambda world: world.sagemaker.jobs.clear(), "evaluator", "found no job"),
+    "execution is gone": (lambda world: world.sagemaker.steps.clear(), "evaluator", "found no job"),
+    "execution is of another pipeline": (
+        lineage(execution="arn:aws:sagemaker:us-east-1:123456789012:pipeline/mine/execution/exec1"),
+        "lineage",
+        "pipeline/mine",
+    ),
+    "image is not the commit's": (lineage(image=f"x/lockgate-models@sha256:{'0' * 64}"), "image", "image of commit"),
+    "commit has no image": (lineage(commit="d" * 40), "image", "found no image under the commit's tag"),
+    "package serves another image": (container(Image="x@sha256:" + "0" * 64), "lineage", "image of the package"),
+    "model data is replaced": (
+        put("test-models", "income/exec1/training/job/output/model.tar.gz", b"another model"),
+        "model data",
+        "SHA-256: found",
+    ),
+    "model data is missing": (
+        lambda world: world.s3.delete_object(Bucket="test-models", Key="income/exec1/training/job/output/model.tar.gz"),
+        "model data",
+        "found nothing",
+    ),
+    "model data has no S3 version": (unversioned, "model data", "found no S3 version"),
+    "model data lies in another bucket": (
+        container(ModelDataUrl="s3://elsewhere/income/exec1/model.tar.gz"),
+        "lineage",
+        "model data: found 's3://elsewhere",
+    ),
+    "model data is of another execution": (
+        container(ModelDataUrl="s3://test-models/income/exec9/training/job/output/model.tar.gz"),
+        "lineage",
+        "expected s3://test-models/income/exec1/",
+    ),
+    "lineage is incomplete": (
+        lambda world: world.lineage(1).pop("model_sha256"),
+        "lineage",
+        "metadata model_sha256: found nothing",
+    ),
+    "package is not complete": (package(ModelPackageStatus="Failed"), "package", "status: found 'Failed'"),
+    "package was rejected by a person": (package(ModelApprovalStatus="Rejected"), "package", "found 'Rejected'"),
+    "package is of another group": (package(ModelPackageGroupName="lockgate-other"), "package", "group: found"),
+    "package is of another version": (package(ModelPackageVersion=7), "package", "version: found 7, expected 1"),
+    "package is gone": (lambda world: world.sagemaker.packages.clear(), "package", "found no such package"),
+}
+
+
+@pytest.mark.parametrize("name", DEFECTS)
+def test_what_cannot_be_verified_is_an_error_with_found_and_expected(world: World, name: str) -> None:
+    plant, rule, message = DEFECTS[name]
+    world.register()
+    plant(world)
+    answer = gate.handler(world.gate_event(), None)
+    assert (answer["outcome"], answer["release"], answer["source"]) == ("error", None, None)
+    (record,) = world.records()
+    assert record["body"]["outcome"] == "error"
+    assert any(
+        reason["rule"] == rule and reason["outcome"] == "error" and message in reason["message"]
+        for reason in record["body"]["reasons"]
+    ), record["body"]["reasons"]
+
+
+def test_an_error_rejects_the_package_and_keeps_unverified_numbers_out_of_the_record(world: World) -> None:
+    world.register()
+    put("test-models", "income/exec1/training/job/output/model.tar.gz", b"another")(world)
+    gate.handler(world.gate_event(), None)
+    assert world.status(1) == "Rejected"
+    assert world.records()[0]["body"]["metrics"] == {}
+
+
+def test_all_defects_are_reported_at_once(world: World) -> None:
+    world.register()
+    job(ProcessingJobStatus="Failed")(world)
+    lineage(commit="d" * 40)(world)
+    gate.handler(world.gate_event(), None)
+    assert {"evaluator", "image", "evidence"} <= set(reasons(world))
+
+
+def test_the_same_event_twice_is_one_record_and_the_same_answer(world: World) -> None:
+    world.register()
+    first = gate.handler(world.gate_event(), None)
+    world.s3.put_object(Bucket="test-evidence", Key="income/exec1/evidence.json", Body=b"changed later")
+    assert gate.handler(world.gate_event(), None) == first
+    assert len(world.records()) == 1
+
+
+def test_a_refusal_repeated_stays_a_refusal(world: World) -> None:
+    world.register(roc_auc=0.5)
+    first = gate.handler(world.gate_event(), None)
+    world.configure("dev", floor=0.1)
+    assert gate.handler(world.gate_event(), None) == first
+    assert (first["outcome"], len(world.records()), world.status(1)) == ("failed", 1, "Rejected")
+
+
+def test_a_rejection_by_a_person_is_not_undone_by_a_repeated_event(world: World) -> None:
+    world.register()
+    gate.handler(world.gate_event(), None)
+    package(ModelApprovalStatus="Rejected")(world)
+    gate.handler(world.gate_event(), None)
+    assert world.status(1) == "Rejected"
+
+
+def test_a_gate_killed_between_record_and_registry_converges_when_run_again(world: World) -> None:
+    world.register()
+    gate.handler(world.gate_event(), None)
+    package(ModelApprovalStatus="PendingManualApproval")(world)
+    gate.handler(world.gate_event(), None)
+    assert (world.status(1), len(world.records())) == ("Approved", 1)
+
+
+def test_an_event_that_names_another_package_under_a_judged_version_marks_nothing(world: World) -> None:
+    world.register()
+    gate.handler(world.gate_event(), None)
+    world.register(2)
+    event = {**world.gate_event(), "package_arn": world.arn(2)}
+    assert gate.handler(event, None)["release"]["package_arn"] == world.arn(1)
+    assert world.status(2) == "PendingManualApproval"
+
+
+def test_a_failure_of_aws_is_raised_for_a_retry_and_records_nothing(world: World) -> None:
+    world.register()
+    world.sagemaker.fail("ThrottlingException")
+    with pytest.raises(ClientError, match="ThrottlingException"):
+        gate.handler(world.gate_event(), None)
+    assert world.records() == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"environment": "nowhere"}, {"environment": "tools"}, {"model": "../x"}, {"version": "0"}, {"version": "1.5"}],
+    ids=json.dumps,
+)
+def test_an_event_that_makes_no_sense_is_refused_and_recorded_nowhere(world: World, change: dict[str, str]) -> None:
+    world.register()
+    with pytest.raises(RefusedError):
+        gate.handler({**world.gate_event(), **change}, None)
+    assert world.records() == []

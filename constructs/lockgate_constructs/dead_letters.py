@@ -1,0 +1,34 @@
+"""Where an event waits that could not be handled."""
+
+from __future__ import annotations
+
+from aws_cdk import Duration
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from lockgate_constructs.acknowledgement import acknowledge
+from lockgate_constructs.failure_topic import alarm
+
+
+class DeadLetters(sqs.Queue):
+    """An encrypted queue that keeps for two weeks and is announced on `failures` as soon as it is not empty."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, key: kms.IKey, failures: sns.ITopic) -> None:
+        super().__init__(
+            scope,
+            construct_id,
+            encryption=sqs.QueueEncryption.KMS,
+            encryption_master_key=key,
+            enforce_ssl=True,
+            retention_period=Duration.days(14),
+        )
+        acknowledge(self, "It is the dead-letter queue of others.", "AwsSolutions-SQS3")
+        alarm(
+            self,
+            "NotEmpty",
+            metric=self.metric_approximate_number_of_messages_visible(),
+            description="An event could not be handled and waits in the dead-letter queue.",
+            topic=failures,
+        )

@@ -1,0 +1,104 @@
+"""The build of an image from the archive of a commit."""
+
+from __future__ import annotations
+
+from aws_cdk import Duration, Stack
+from aws_cdk import aws_codebuild as codebuild
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_sns as sns
+from constructs import Construct
+
+from lockgate_constructs.acknowledgement import acknowledge
+from lockgate_constructs.failure_topic import alarm
+from lockgate_constructs.image_repository import ImageRepository
+from lockgate_constructs.log_group import LogGroup
+
+BASE_IMAGE = "python:3.13-slim-bookworm"
+
+
+class ImageBuild(Construct):
+    """A project whose commands are part of the stack: no commit, and nobody who starts it, can change them.
+
+    sources: keys in `source` that may be built, such as `commits/*`; whoever starts a build names one, and COMMIT.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        project_name: str,
+        dockerfile: str,
+        source: s3.IBucket,
+        sources: str,
+        repository: ImageRepository,
+        key: kms.IKey,
+        logs_key: kms.IKey,
+        failures: sns.ITopic,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        stack = Stack.of(self)
+        logs = LogGroup(self, "Logs", key=logs_key)
+        role = iam.Role(
+            self,
+            "Role",
+            description=f"Builds {dockerfile} and pushes it.",
+            assumed_by=iam.ServicePrincipal("codebuild.amazonaws.com"),
+        )
+        self.project = codebuild.Project(
+            self,
+            "Project",
+            project_name=project_name,
+            description=f"Builds {dockerfile} from the archive of a commit and pushes it under the commit's tag.",
+            role=role,
+            source=codebuild.Source.s3(bucket=source, path=f"{sources.removesuffix('*')}name-one-at-start.zip"),
+            build_spec=codebuild.BuildSpec.from_object(_commands(dockerfile, stack.region)),
+            environment=codebuild.BuildEnvironment(
+                build_image=codebuild.LinuxBuildImage.STANDARD_7_0,
+                compute_type=codebuild.ComputeType.MEDIUM,
+                privileged=True,
+            ),
+            environment_variables={
+                "REPOSITORY_URI": codebuild.BuildEnvironmentVariable(value=repository.repository_uri),
+                "BASE_IMAGE": codebuild.BuildEnvironmentVariable(value=BASE_IMAGE),
+            },
+            logging=codebuild.LoggingOptions(cloud_watch=codebuild.CloudWatchLoggingOptions(log_group=logs)),
+            encryption_key=key,
+            timeout=Duration.minutes(30),
+            queued_timeout=Duration.hours(1),
+            grant_report_group_permissions=False,
+        )
+        source.grant_read(role, sources)
+        repository.grant_pull_push(role)
+        acknowledge(self.project, "Building an image needs a Docker daemon.", "AwsSolutions-CB3")
+        alarm(
+            self,
+            "Failed",
+            metric=self.project.metric_failed_builds(period=Duration.minutes(1)),
+            description=f"A build of {dockerfile} failed.",
+            topic=failures,
+        )
+
+
+def _commands(dockerfile: str, region: str) -> dict[str, object]:
+    return {
+        "version": "0.2",
+        "phases": {
+            "pre_build": {
+                "commands": [
+                    'echo "$COMMIT" | grep -Eq "^[0-9a-f]{40}$"',
+                    f"aws ecr get-login-password --region {region} | "
+                    'docker login --username AWS --password-stdin "${REPOSITORY_URI%%/*}"',
+                ]
+            },
+            "build": {
+                "commands": [
+                    f'docker build -f {dockerfile} --build-arg BASE_IMAGE="$BASE_IMAGE" '
+                    '--label org.opencontainers.image.revision="$COMMIT" -t "$REPOSITORY_URI:$COMMIT" .',
+                    'docker push "$REPOSITORY_URI:$COMMIT"',
+                ]
+            },
+        },
+    }

@@ -1,0 +1,72 @@
+"""The way to one model: two target groups between which releases alternate, and the rules that lead there."""
+
+from __future__ import annotations
+
+import hashlib
+
+from aws_cdk import Duration
+from aws_cdk import aws_elasticloadbalancingv2 as elb
+from constructs import Construct
+
+from lockgate_constructs.model_load_balancer import ModelLoadBalancer
+from lockgate_constructs.serving_network import TASK_PORT, ServingNetwork
+
+PRIORITIES = 50_000
+
+
+class ModelRoute(Construct):
+    """ECS rewrites the weights of both rules at each release; the template only says how they start."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        model: str,
+        network: ServingNetwork,
+        balancer: ModelLoadBalancer,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self.load_balancer = balancer.load_balancer
+        self.blue = self._target_group("Blue", network)
+        self.green = self._target_group("Green", network)
+        self.production_rule = self._rule("ProductionRule", balancer.production, model)
+        self.test_rule = self._rule("TestRule", balancer.test, model)
+
+    def _target_group(self, name: str, network: ServingNetwork) -> elb.ApplicationTargetGroup:
+        return elb.ApplicationTargetGroup(
+            self,
+            name,
+            vpc=network.vpc,
+            target_type=elb.TargetType.IP,
+            protocol=elb.ApplicationProtocol.HTTP,
+            port=TASK_PORT,
+            deregistration_delay=Duration.seconds(30),
+            health_check=elb.HealthCheck(
+                path="/ping",
+                interval=Duration.seconds(10),
+                timeout=Duration.seconds(5),
+                healthy_threshold_count=2,
+                unhealthy_threshold_count=3,
+            ),
+        )
+
+    def _rule(self, name: str, listener: elb.ApplicationListener, model: str) -> elb.ApplicationListenerRule:
+        return elb.ApplicationListenerRule(
+            self,
+            name,
+            listener=listener,
+            priority=priority(model),
+            conditions=[elb.ListenerCondition.path_patterns([f"/{model}/*"])],
+            action=elb.ListenerAction.weighted_forward(
+                [
+                    elb.WeightedTargetGroup(target_group=self.blue, weight=100),
+                    elb.WeightedTargetGroup(target_group=self.green, weight=0),
+                ]
+            ),
+        )
+
+
+def priority(model: str) -> int:
+    """From 1 to 50,000, from the name alone: a new model must not move the rules of the others."""
+    return int.from_bytes(hashlib.sha256(model.encode()).digest()[:4]) % PRIORITIES + 1

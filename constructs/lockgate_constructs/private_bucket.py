@@ -1,0 +1,78 @@
+"""A bucket nobody reaches by accident."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+
+class PrivateBucket(s3.Bucket):
+    """Encrypted with `key`, versioned, TLS only, no public access, access logged; kept when its stack goes.
+
+    object_lock: how long each object version is locked (GOVERNANCE mode). Default: not at all.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        bucket_name: str,
+        key: kms.IKey,
+        access_logs: s3.IBucket,
+        object_lock: Duration | None = None,
+    ) -> None:
+        super().__init__(
+            scope,
+            construct_id,
+            bucket_name=bucket_name,
+            encryption=s3.BucketEncryption.KMS,
+            encryption_key=key,
+            bucket_key_enabled=True,
+            versioned=True,
+            enforce_ssl=True,
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            server_access_logs_bucket=access_logs,
+            server_access_logs_prefix=f"{construct_id.lower()}/",
+            object_lock_default_retention=s3.ObjectLockRetention.governance(object_lock) if object_lock else None,
+            removal_policy=RemovalPolicy.RETAIN,
+        )
+
+    def deny(self, sid: str, actions: Sequence[str], conditions: Mapping[str, Any] | None = None) -> None:
+        """Refuse actions to everyone, administrators too, where the conditions hold."""
+        self.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid=sid,
+                effect=iam.Effect.DENY,
+                principals=[iam.AnyPrincipal()],
+                actions=list(actions),
+                resources=[self.bucket_arn, self.arn_for_objects("*")],
+                conditions=conditions,
+            )
+        )
+
+    def write_once(self) -> None:
+        """Refuse a put that does not say If-None-Match: what is there stays as it is."""
+        self.deny("OnlyWhereNothingIsYet", ["s3:PutObject"], {"Null": {"s3:if-none-match": "true"}})
+
+    def deny_unless_role(self, sid: str, actions: Sequence[str], role_arns: Sequence[str]) -> None:
+        """Refuse actions to everyone but these roles, which need not exist yet."""
+        self.deny(sid, actions, {"ArnNotEquals": {"aws:PrincipalArn": list(role_arns)}})
+
+    def allow_read_from(self, account: str, role_arn: str, *, objects: str) -> None:
+        """Let one role of an account read object versions whose keys match `objects`."""
+        self.add_to_resource_policy(
+            iam.PolicyStatement(
+                principals=[iam.AccountPrincipal(account)],
+                actions=["s3:GetObject", "s3:GetObjectVersion"],
+                resources=[self.arn_for_objects(objects)],
+                conditions={"ArnEquals": {"aws:PrincipalArn": role_arn}},
+            )
+        )

@@ -1,0 +1,251 @@
+"""The workflow that carries a registered version from environment to environment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aws_cdk import Duration, RemovalPolicy, Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_stepfunctions as sfn
+from constructs import Construct
+
+from lockgate_constructs.acknowledgement import acknowledge
+from lockgate_constructs.failure_topic import alarm
+from lockgate_constructs.log_group import LogGroup
+
+State = dict[str, Any]
+
+POLL_SECONDS = 3
+MOST_POLLS = 600
+APPROVAL_SECONDS = 7 * 24 * 3600
+WHOLE_SECONDS = 30 * 24 * 3600
+REFUSALS = ["RefusedError", "NotFoundError", "ConfigError", "EvidenceError", "LedgerError"]
+# In this order: what a handler refuses stays refused; another update of the stack takes minutes; AWS hiccups do not.
+RETRY: list[State] = [
+    {"ErrorEquals": REFUSALS, "MaxAttempts": 0},
+    {"ErrorEquals": ["BusyError"], "IntervalSeconds": 15, "BackoffRate": 1, "MaxAttempts": 80},
+    {
+        "ErrorEquals": ["States.TaskFailed"],
+        "IntervalSeconds": 2,
+        "BackoffRate": 2,
+        "MaxAttempts": 4,
+        "JitterStrategy": "FULL",
+    },
+]
+
+
+@dataclass(frozen=True)
+class Stop:
+    """An environment on the way: what deploys there, and the role to call it with."""
+
+    environment: str
+    deploy_function_arn: str
+    promote_role_arn: str
+
+
+class PromotionWorkflow(Construct):
+    """Per environment: gate, approvals if the gate asks for them, deploy, record. Ends at the first refusal.
+
+    Input: {"model", "version", "package_arn"}. A refusal ends well (it is a record); a failed deployment fails.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        state_machine_name: str,
+        role_name: str,
+        stops: Sequence[Stop],
+        gate_arn: str,
+        request_approval_arn: str,
+        record_arn: str,
+        key: kms.IKey,
+        failures: sns.ITopic,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        role = iam.Role(
+            self,
+            "Role",
+            role_name=role_name,
+            description="Walks a version through the environments.",
+            assumed_by=iam.ServicePrincipal("states.amazonaws.com"),
+        )
+        role.add_to_policy(
+            iam.PolicyStatement(
+                actions=["lambda:InvokeFunction"], resources=[gate_arn, request_approval_arn, record_arn]
+            )
+        )
+        role.add_to_policy(
+            iam.PolicyStatement(actions=["sts:AssumeRole"], resources=[stop.promote_role_arn for stop in stops])
+        )
+        self.state_machine = sfn.StateMachine(
+            self,
+            "StateMachine",
+            state_machine_name=state_machine_name,
+            role=role,
+            definition_body=sfn.DefinitionBody.from_string(
+                Stack.of(self).to_json_string(
+                    definition(
+                        stops, gate_arn=gate_arn, request_approval_arn=request_approval_arn, record_arn=record_arn
+                    )
+                )
+            ),
+            logs=sfn.LogOptions(
+                destination=LogGroup(self, "Logs", key=key), level=sfn.LogLevel.ALL, include_execution_data=True
+            ),
+            tracing_enabled=True,
+            removal_policy=RemovalPolicy.DESTROY,
+        )
+        acknowledge(
+            role,
+            "Delivery of the workflow's logs and traces: these actions have no resource to name.",
+            "AwsSolutions-IAM5[Resource::*]",
+        )
+        for name, metric in (
+            ("Failed", self.state_machine.metric_failed(period=Duration.minutes(1))),
+            ("TimedOut", self.state_machine.metric_timed_out(period=Duration.minutes(1))),
+            ("Aborted", self.state_machine.metric_aborted(period=Duration.minutes(1))),
+        ):
+            alarm(
+                self,
+                f"{name}Alarm",
+                metric=metric,
+                description=f"A promotion did not reach its end ({name}).",
+                topic=failures,
+            )
+
+
+def definition(stops: Sequence[Stop], *, gate_arn: str, request_approval_arn: str, record_arn: str) -> State:
+    """The workflow in Amazon States Language (JSONata)."""
+    states: dict[str, State] = {}
+    for i, stop in enumerate(stops):
+        following = f"Gate {stops[i + 1].environment}" if i + 1 < len(stops) else "Released"
+        states |= _stop(stop, following, gate_arn, request_approval_arn, record_arn)
+    return {
+        "Comment": "Carry a model version from environment to environment.",
+        "QueryLanguage": "JSONata",
+        "TimeoutSeconds": WHOLE_SECONDS,
+        "StartAt": f"Gate {stops[0].environment}",
+        "States": {
+            **states,
+            "Released": {"Type": "Succeed"},
+            "Refused": {"Type": "Succeed", "Comment": "The refusal is a record in the ledger."},
+            "ApprovalExpired": {
+                "Type": "Fail",
+                "Error": "ApprovalExpired",
+                "Cause": "Nobody decided in time; start the promotion again to ask again.",
+            },
+            "DeploymentFailed": {
+                "Type": "Fail",
+                "Error": "DeploymentFailed",
+                "Cause": "See the deployment's record in the ledger.",
+            },
+        },
+    }
+
+
+def _stop(stop: Stop, following: str, gate_arn: str, request_approval_arn: str, record_arn: str) -> dict[str, State]:
+    environment = stop.environment
+    version = {"model": _input("model"), "version": _input("version")}
+
+    def deploy(action: str) -> dict[str, Any]:
+        payload = {
+            "action": action,
+            "model": _input("model"),
+            "release": "{% $gate.release %}",
+            "source": "{% $gate.source %}",
+            "token": f"{{% $states.context.Execution.Name & '-{environment}' %}}",
+        }
+        return {
+            **_call(stop.deploy_function_arn, payload),
+            "Credentials": {"RoleArn": stop.promote_role_arn},
+            "Catch": [
+                {
+                    "ErrorEquals": ["States.ALL"],
+                    "Assign": {"deployment": {"reason": "{% $states.errorOutput.Error & ': ' & $states.errorOutput.Cause %}"}},
+                    "Next": f"RecordFailure {environment}",
+                }
+            ],
+        }
+
+    def record(outcome: str) -> dict[str, Any]:
+        facts = f"{{'environment': '{environment}', 'outcome': '{outcome}', 'execution': $states.context.Execution.Name}}"
+        return _call(record_arn, f"{{% $merge([$deployment, $states.context.Execution.Input, {facts}]) %}}")
+
+    return {
+        f"Gate {environment}": {
+            **_call(gate_arn, {**version, "package_arn": _input("package_arn"), "environment": environment}),
+            "Assign": {"gate": "{% $states.result.Payload %}", "polls": 0},
+            "Next": f"Passed {environment}",
+        },
+        f"Passed {environment}": {
+            "Type": "Choice",
+            "Choices": [
+                {
+                    "Condition": "{% $gate.outcome = 'passed' and $gate.approvals > 0 %}",
+                    "Next": f"Approval {environment}",
+                },
+                {"Condition": "{% $gate.outcome = 'passed' %}", "Next": f"Deploy {environment}"},
+            ],
+            "Default": "Refused",
+        },
+        f"Approval {environment}": {
+            **_call(
+                request_approval_arn,
+                {
+                    **version,
+                    "environment": environment,
+                    "verdict_id": "{% $gate.verdict_id %}",
+                    "task_token": "{% $states.context.Task.Token %}",
+                },
+                resource="arn:aws:states:::lambda:invoke.waitForTaskToken",
+            ),
+            "TimeoutSeconds": APPROVAL_SECONDS,
+            "Catch": [{"ErrorEquals": ["States.Timeout"], "Next": "ApprovalExpired"}],
+            "Assign": {"decision": "{% $states.result.decision %}"},
+            "Next": f"Approved {environment}",
+        },
+        f"Approved {environment}": {
+            "Type": "Choice",
+            "Choices": [{"Condition": "{% $decision = 'approve' %}", "Next": f"Deploy {environment}"}],
+            "Default": "Refused",
+        },
+        f"Deploy {environment}": {**deploy("start"), "Next": f"Wait {environment}"},
+        f"Wait {environment}": {"Type": "Wait", "Seconds": POLL_SECONDS, "Next": f"Status {environment}"},
+        f"Status {environment}": {
+            **deploy("status"),
+            "Assign": {"deployment": "{% $states.result.Payload %}", "polls": "{% $polls + 1 %}"},
+            "Next": f"Deployed {environment}",
+        },
+        f"Deployed {environment}": {
+            "Type": "Choice",
+            "Choices": [
+                {"Condition": "{% $deployment.status = 'SUCCEEDED' %}", "Next": f"Record {environment}"},
+                {
+                    "Condition": f"{{% $deployment.status = 'FAILED' or $polls >= {MOST_POLLS} %}}",
+                    "Next": f"RecordFailure {environment}",
+                },
+            ],
+            "Default": f"Wait {environment}",
+        },
+        f"Record {environment}": {**record("succeeded"), "Next": following},
+        f"RecordFailure {environment}": {**record("failed"), "Next": "DeploymentFailed"},
+    }
+
+
+def _input(name: str) -> str:
+    return f"{{% $states.context.Execution.Input.{name} %}}"
+
+
+def _call(function_arn: str, payload: dict[str, Any] | str, resource: str = "arn:aws:states:::lambda:invoke") -> State:
+    return {
+        "Type": "Task",
+        "Resource": resource,
+        "Arguments": {"FunctionName": function_arn, "Payload": payload},
+        "Retry": RETRY,
+    }

@@ -1,0 +1,88 @@
+"""The one way to make a Lambda function."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from aws_cdk import Duration
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from lockgate_constructs.acknowledgement import acknowledge
+from lockgate_constructs.failure_topic import alarm
+from lockgate_constructs.log_group import LogGroup
+
+
+class PythonFunction(Construct):
+    """A function with a role, encrypted logs and an alarm of its own; the role starts with nothing but its logs.
+
+    role_name, function_name: only where somebody outside must know them. Default: named by CloudFormation.
+    dead_letters: for a function that is invoked asynchronously. Default: none.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        code: lambda_.Code,
+        handler: str,
+        description: str,
+        environment: Mapping[str, str],
+        key: kms.IKey,
+        failures: sns.ITopic,
+        timeout: Duration,
+        memory_size: int = 512,
+        function_name: str | None = None,
+        role_name: str | None = None,
+        dead_letters: sqs.IQueue | None = None,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        logs = LogGroup(self, "Logs", key=key)
+        self.role = iam.Role(
+            self,
+            "Role",
+            role_name=role_name,
+            description=description,
+            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
+        )
+        logs.grant_write(self.role)
+        self.function = lambda_.Function(
+            self,
+            "Function",
+            function_name=function_name,
+            description=description,
+            code=code,
+            handler=handler,
+            runtime=lambda_.Runtime.PYTHON_3_13,
+            architecture=lambda_.Architecture.ARM_64,
+            environment=dict(environment),
+            role=self.role,
+            log_group=logs,
+            logging_format=lambda_.LoggingFormat.JSON,
+            timeout=timeout,
+            memory_size=memory_size,
+            dead_letter_queue=dead_letters,
+        )
+        acknowledge(
+            self.function,
+            "Python 3.13 is the version that the handlers are tested with.",
+            "AwsSolutions-L1",
+        )
+        alarm(
+            self,
+            "Failed",
+            metric=self.function.metric_errors(period=Duration.minutes(1)),
+            description=f"{description} It failed.",
+            topic=failures,
+        )
+
+    def allow(self, *actions: str, on: list[str], conditions: Mapping[str, Mapping[str, str]] | None = None) -> None:
+        """Let the function do `actions` on exactly these resources."""
+        self.role.add_to_policy(
+            iam.PolicyStatement(actions=list(actions), resources=on, conditions=dict(conditions) if conditions else None)
+        )

@@ -1,0 +1,69 @@
+"""The network that models are served in: two public subnets, no NAT, and nothing open but the way to the tasks."""
+
+from __future__ import annotations
+
+from aws_cdk import Fn, RemovalPolicy
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from constructs import Construct
+
+from lockgate_constructs.log_group import LogGroup
+
+TASK_PORT = 8080
+HTTPS_PORT = 443
+TEST_PORT = 8443
+
+
+class ServingNetwork(Construct):
+    """A VPC with flow logs and the security groups of the load balancer and of the tasks.
+
+    Callers inside the VPC reach the load balancer on 443. Nobody reaches 8443, where a release is tested, until a
+    replay is let in; the tasks are reached by the load balancer only, and reach HTTPS endpoints only.
+    """
+
+    def __init__(self, scope: Construct, construct_id: str, *, cidr: str, key: kms.IKey) -> None:
+        super().__init__(scope, construct_id)
+        self.vpc = ec2.Vpc(
+            self,
+            "Vpc",
+            ip_addresses=ec2.IpAddresses.cidr(cidr),
+            availability_zones=[Fn.select(i, Fn.get_azs()) for i in range(2)],
+            nat_gateways=0,
+            subnet_configuration=[
+                ec2.SubnetConfiguration(
+                    name="Public", subnet_type=ec2.SubnetType.PUBLIC, map_public_ip_on_launch=False
+                )
+            ],
+        )
+        self._log_flows(key)
+        self.load_balancer = ec2.SecurityGroup(
+            self, "LoadBalancer", vpc=self.vpc, description="The load balancer", allow_all_outbound=False
+        )
+        self.tasks = ec2.SecurityGroup(
+            self, "Tasks", vpc=self.vpc, description="The tasks that serve models", allow_all_outbound=False
+        )
+        inside = ec2.Peer.ipv4(cidr)
+        self.load_balancer.add_ingress_rule(inside, ec2.Port.tcp(HTTPS_PORT), "callers inside the VPC")
+        self.load_balancer.add_egress_rule(inside, ec2.Port.tcp(TASK_PORT), "the tasks")
+        self.tasks.add_ingress_rule(self.load_balancer, ec2.Port.tcp(TASK_PORT), "the load balancer")
+        self.tasks.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(HTTPS_PORT), "S3, ECR and CloudWatch Logs")
+
+    def _log_flows(self, key: kms.IKey) -> None:
+        group = LogGroup(self, "FlowLogs", key=key)
+        role = iam.Role(
+            self,
+            "FlowLogsRole",
+            description="Writes the VPC's flow logs.",
+            assumed_by=iam.ServicePrincipal("vpc-flow-logs.amazonaws.com"),
+        )
+        group.grant_write(role)
+        ec2.CfnFlowLog(
+            self,
+            "FlowLog",
+            resource_id=self.vpc.vpc_id,
+            resource_type="VPC",
+            traffic_type="ALL",
+            log_group_name=group.log_group_name,
+            deliver_logs_permission_arn=role.role_arn,
+        ).apply_removal_policy(RemovalPolicy.DESTROY)

@@ -1,0 +1,100 @@
+"""What every later step reads or writes: keys, buckets, image repositories, and where failures are said."""
+
+from __future__ import annotations
+
+from aws_cdk import Duration, Stack
+from constructs import Construct
+from lockgate_constructs.access_logs import AccessLogs
+from lockgate_constructs.encryption_key import EncryptionKey
+from lockgate_constructs.failure_topic import SERVICES, FailureTopic
+from lockgate_constructs.image_repository import ImageRepository
+from lockgate_constructs.ledger_bucket import LedgerBucket
+from lockgate_constructs.private_bucket import PrivateBucket
+
+from lockgate import names
+from lockgate.config import Configuration
+
+
+class ArtifactsStack(Stack):
+    """Four keys, because four groups of readers must not read each other's: artifacts, labels, ledger, operations."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, configuration: Configuration, stack_name: str) -> None:
+        super().__init__(
+            scope, construct_id, stack_name=stack_name, description="Lockgate: artifacts, labels and the ledger"
+        )
+        self._tools = configuration.tools
+        self.operations_key = EncryptionKey(
+            self, "OperationsKey", description="Lockgate: logs, alarms and dead letters", services=SERVICES
+        )
+        self.operations_key.allow_log_groups()
+        self.failures = FailureTopic(self, "Failures", key=self.operations_key)
+        self.artifacts_key = EncryptionKey(self, "ArtifactsKey", description="Lockgate: sources, data, models, images")
+        self.labels_key = EncryptionKey(self, "LabelsKey", description="Lockgate: labels of holdouts")
+        self.ledger_key = EncryptionKey(self, "LedgerKey", description="Lockgate: the ledger")
+        self.access_logs = AccessLogs(self, "Logs", bucket_name=self._name("logs"))
+
+        self.source = self._bucket("Source", self.artifacts_key)
+        self.data = self._bucket("Data", self.artifacts_key)
+        self.models = self._bucket("Models", self.artifacts_key)
+        self.evidence = self._evidence()
+        self.labels = self._labels()
+        for bucket in (self.source, self.data, self.labels):
+            bucket.write_once()
+        self.ledger = LedgerBucket(
+            self,
+            "Ledger",
+            bucket_name=self._name("ledger"),
+            key=self.ledger_key,
+            access_logs=self.access_logs,
+            locked=Duration.days(self._tools.ledger_retention_days),
+            writers=[self._role(role) for role in names.LEDGER_WRITER_ROLES],
+        )
+        self.models_repository = self._repository("ModelImages", names.MODELS_REPOSITORY)
+        self.evaluator_repository = self._repository("EvaluatorImages", names.EVALUATOR_REPOSITORY)
+        self._share(configuration)
+
+    def _evidence(self) -> PrivateBucket:
+        """What a gate decides on: only the evaluation writes it."""
+        bucket = self._bucket("Evidence", self.artifacts_key)
+        bucket.deny_unless_role("OnlyEvaluationPuts", ["s3:PutObject"], [self._role(names.EVALUATION_ROLE)])
+        return bucket
+
+    def _labels(self) -> PrivateBucket:
+        """Only the evaluation reads labels, not even an administrator does; none of our own roles publishes them."""
+        bucket = self._bucket("Labels", self.labels_key)
+        bucket.deny_unless_role(
+            "OnlyEvaluationReads", ["s3:GetObject", "s3:GetObjectVersion"], [self._role(names.EVALUATION_ROLE)]
+        )
+        bucket.deny(
+            "OnlyOperatorsPublish", ["s3:PutObject"], {"ArnLike": {"aws:PrincipalArn": self._role("lockgate-*")}}
+        )
+        return bucket
+
+    def _share(self, configuration: Configuration) -> None:
+        """Let each environment's roles, named before they exist, pull images and copy model data."""
+        for environment in configuration.environments:
+            account = environment.account
+            deploy = names.role_arn(account, names.deploy_role(environment.name))
+            self.models.allow_read_from(account, deploy, objects="*/training/*")
+            self.artifacts_key.allow_other_account(account, deploy)
+            self.models_repository.allow_pull_from(
+                account, names.role_arn(account, names.execution_role(environment.name))
+            )
+
+    def _bucket(self, construct_id: str, key: EncryptionKey) -> PrivateBucket:
+        return PrivateBucket(
+            self,
+            construct_id,
+            bucket_name=self._name(construct_id.lower()),
+            key=key,
+            access_logs=self.access_logs,
+        )
+
+    def _repository(self, construct_id: str, name: str) -> ImageRepository:
+        return ImageRepository(self, construct_id, repository_name=name, key=self.artifacts_key)
+
+    def _name(self, purpose: str) -> str:
+        return names.bucket(purpose, self._tools.account, self._tools.region)
+
+    def _role(self, name: str) -> str:
+        return names.role_arn(self._tools.account, name)

@@ -1,0 +1,285 @@
+"""What an environment has before any release, and no promotion touches: network, load balancer, routes, roles."""
+
+from __future__ import annotations
+
+from aws_cdk import ArnFormat, Duration, Stack
+from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_events as events
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+from lockgate_constructs.access_logs import AccessLogs
+from lockgate_constructs.acknowledgement import acknowledge
+from lockgate_constructs.dead_letters import DeadLetters
+from lockgate_constructs.encryption_key import EncryptionKey
+from lockgate_constructs.failure_topic import SERVICES, FailureTopic
+from lockgate_constructs.image_repository import PULL_ACTIONS
+from lockgate_constructs.log_group import LogGroup
+from lockgate_constructs.model_load_balancer import ModelLoadBalancer
+from lockgate_constructs.model_route import ModelRoute
+from lockgate_constructs.model_service import ServiceRoles
+from lockgate_constructs.private_bucket import PrivateBucket
+from lockgate_constructs.python_function import PythonFunction
+from lockgate_constructs.release_role import ReleaseRole
+from lockgate_constructs.serving_network import ServingNetwork
+from lockgate_constructs.watched_rule import WatchedRule
+
+from lockgate import names
+from lockgate.config import Configuration, Environment
+
+
+class EdgeStack(Stack):
+    """One VPC, load balancer and cluster an environment; two target groups and two rules a model."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        configuration: Configuration,
+        environment: Environment,
+        code: lambda_.Code,
+        stack_name: str,
+    ) -> None:
+        super().__init__(
+            scope, construct_id, stack_name=stack_name, description=f"Lockgate: the edge of {environment.name}"
+        )
+        self._configuration = configuration
+        self._environment = environment
+        self._models = [model.name for model in configuration.models]
+        self.key = EncryptionKey(
+            self, "Key", description=f"Lockgate: released models and logs of {environment.name}", services=SERVICES
+        )
+        self.key.allow_log_groups()
+        self.failures = FailureTopic(self, "Failures", key=self.key)
+        self.access_logs = AccessLogs(self, "AccessLogs")
+        self.releases = PrivateBucket(
+            self,
+            "Releases",
+            bucket_name=names.releases_bucket(environment.name, environment.account, environment.region),
+            key=self.key,
+            access_logs=self.access_logs,
+        )
+        self.releases.write_once()
+        self.network = ServingNetwork(self, "Network", cidr=environment.vpc_cidr, key=self.key)
+        balancer = ModelLoadBalancer(
+            self,
+            "Balancer",
+            network=self.network,
+            certificate_arn=environment.certificate_arn,
+            access_logs=self.access_logs,
+            failures=self.failures,
+        )
+        self.routes = {
+            model: ModelRoute(self, f"Route-{model}", model=model, network=self.network, balancer=balancer)
+            for model in self._models
+        }
+        self.logs = {model: LogGroup(self, f"Logs-{model}", key=self.key) for model in self._models}
+        self.cluster = ecs.Cluster(self, "Cluster", vpc=self.network.vpc, cluster_name=f"lockgate-{environment.name}")
+        acknowledge(
+            self.cluster,
+            "The alarms read metrics that come without charge; Container Insights is paid per metric.",
+            "AwsSolutions-ECS4",
+        )
+        self.roles = ServiceRoles(self._task_role(), self._execution_role(), self._infrastructure_role(balancer))
+        self._let_promotions_in(balancer, code)
+        self._announce_failures()
+
+    def service_name(self, model: str) -> str:
+        """Known before the service exists, so that policies can name it."""
+        return model
+
+    def _task_role(self) -> iam.Role:
+        role = self._role("Task", "The tasks that serve models: each reads the released model data.")
+        role.add_to_policy(
+            iam.PolicyStatement(
+                actions=["s3:GetObject", "s3:GetObjectVersion"],
+                resources=[self.releases.arn_for_objects(f"{model}/*") for model in self._models],
+            )
+        )
+        role.add_to_policy(iam.PolicyStatement(actions=["kms:Decrypt"], resources=[self.key.key_arn]))
+        return role
+
+    def _execution_role(self) -> iam.Role:
+        role = self._role(
+            "Execution", "Starts tasks: pulls their image and writes their logs.", names.execution_role
+        )
+        tools = self._configuration.tools
+        repository = f"arn:{self.partition}:ecr:{tools.region}:{tools.account}:repository/{names.MODELS_REPOSITORY}"
+        role.add_to_policy(iam.PolicyStatement(actions=["ecr:GetAuthorizationToken"], resources=["*"]))
+        role.add_to_policy(iam.PolicyStatement(actions=list(PULL_ACTIONS), resources=[repository]))
+        for group in self.logs.values():
+            group.grant_write(role)
+        acknowledge(role, "Logging in to ECR has no resource to name.", "AwsSolutions-IAM5[Resource::*]")
+        return role
+
+    def _infrastructure_role(self, balancer: ModelLoadBalancer) -> iam.Role:
+        """ECS itself, when it moves traffic between the target groups of a model."""
+        role = iam.Role(
+            self,
+            "InfrastructureRole",
+            description="ECS moves traffic between target groups with it.",
+            assumed_by=iam.ServicePrincipal("ecs.amazonaws.com"),
+        )
+        routes = self.routes.values()
+        rules = [rule.listener_rule_arn for route in routes for rule in (route.production_rule, route.test_rule)]
+        groups = [group.target_group_arn for route in routes for group in (route.blue, route.green)]
+        for actions, resources in (
+            (["ModifyRule"], rules),
+            (["ModifyListener"], [balancer.production.listener_arn, balancer.test.listener_arn]),
+            (["RegisterTargets", "DeregisterTargets"], groups),
+            (["DescribeListeners", "DescribeRules", "DescribeTargetGroups", "DescribeTargetHealth"], ["*"]),
+        ):
+            role.add_to_policy(
+                iam.PolicyStatement(
+                    actions=[f"elasticloadbalancing:{action}" for action in actions], resources=resources
+                )
+            )
+        acknowledge(role, "Describing load balancers has no resource to name.", "AwsSolutions-IAM5[Resource::*]")
+        return role
+
+    def _let_promotions_in(self, balancer: ModelLoadBalancer, code: lambda_.Code) -> None:
+        """The deploy function, what it may change and with whose rights, and the one role that may call it."""
+        environment, tools = self._environment, self._configuration.tools
+        stacks = [names.release_stack(environment.name, model) for model in self._models]
+        services = [self.service_name(model) for model in self._models]
+        release_role = ReleaseRole(
+            self,
+            "ReleaseRole",
+            role_name=names.release_cloudformation_role(environment.name),
+            stacks=stacks,
+            cluster_name=self.cluster.cluster_name,
+            services=services,
+            roles=self.roles,
+        ).role
+        deploy = PythonFunction(
+            self,
+            "Deploy",
+            code=code,
+            handler="lambdas.deploy.handler",
+            description="Changes what this environment serves.",
+            environment={
+                "ENVIRONMENT": environment.name,
+                "RELEASES_BUCKET": self.releases.bucket_name,
+                "CLUSTER": self.cluster.cluster_name,
+                "SERVICE_URL": f"https://{balancer.load_balancer.load_balancer_dns_name}",
+                "RELEASE_ROLE_ARN": release_role.role_arn,
+            },
+            key=self.key,
+            failures=self.failures,
+            timeout=Duration.minutes(10),
+            function_name=names.deploy_function(environment.name),
+            role_name=names.deploy_role(environment.name),
+        )
+        stack_arns = [
+            self.format_arn(service="cloudformation", resource="stack", resource_name=f"{name}/*") for name in stacks
+        ]
+        deploy.allow(
+            "cloudformation:DescribeStackEvents",
+            "cloudformation:DescribeStacks",
+            "cloudformation:ListStackResources",
+            on=stack_arns,
+        )
+        deploy.allow(
+            "cloudformation:UpdateStack",
+            on=stack_arns,
+            conditions={"StringEquals": {"cloudformation:RoleArn": release_role.role_arn}},
+        )
+        deploy.allow(
+            "iam:PassRole",
+            on=[release_role.role_arn],
+            conditions={"StringEquals": {"iam:PassedToService": "cloudformation.amazonaws.com"}},
+        )
+        deploy.allow(
+            "ecs:DescribeServices",
+            on=[
+                self.format_arn(
+                    service="ecs", resource="service", resource_name=f"{self.cluster.cluster_name}/{service}"
+                )
+                for service in services
+            ],
+        )
+        deploy.allow("s3:ListBucket", on=[self.releases.bucket_arn])
+        deploy.allow(
+            "s3:GetObject",
+            "s3:PutObject",
+            on=[self.releases.arn_for_objects(f"{model}/*") for model in self._models],
+        )
+        deploy.allow("kms:Decrypt", "kms:GenerateDataKey", on=[self.key.key_arn])
+        models = names.bucket("models", tools.account, tools.region)
+        deploy.allow(
+            "s3:GetObject",
+            "s3:GetObjectVersion",
+            on=[f"arn:{self.partition}:s3:::{models}/{model}/*" for model in self._models],
+        )
+        deploy.allow(
+            "kms:Decrypt",
+            on=[f"arn:{self.partition}:kms:{tools.region}:{tools.account}:key/*"],
+            conditions={"StringEquals": {"kms:ViaService": f"s3.{tools.region}.amazonaws.com"}},
+        )
+        promote = iam.Role(
+            self,
+            "Promote",
+            role_name=names.promote_role(environment.name),
+            description="The promotion workflow calls the deploy function with it.",
+            assumed_by=iam.AccountPrincipal(tools.account).with_conditions(
+                {"ArnEquals": {"aws:PrincipalArn": names.role_arn(tools.account, names.PROMOTION_ROLE)}}
+            ),
+        )
+        promote.add_to_policy(
+            iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=[deploy.function.function_arn])
+        )
+
+    def _announce_failures(self) -> None:
+        dead_letters = DeadLetters(self, "DeadLetters", key=self.key, failures=self.failures)
+        stacks = [names.release_stack(self._environment.name, model) for model in self._models]
+        WatchedRule(
+            self,
+            "ReleaseStuck",
+            description="A release could not be rolled back: it needs a person.",
+            dead_letters=dead_letters,
+            pattern=events.EventPattern(
+                source=["aws.cloudformation"],
+                detail_type=["CloudFormation Stack Status Change"],
+                detail={
+                    "stack-id": [
+                        {
+                            "prefix": self.format_arn(
+                                service="cloudformation", resource="stack", resource_name=f"{name}/"
+                            )
+                        }
+                        for name in stacks
+                    ],
+                    "status-details": {"status": ["ROLLBACK_FAILED", "UPDATE_ROLLBACK_FAILED"]},
+                },
+            ),
+        ).tells(self.failures)
+        WatchedRule(
+            self,
+            "DeploymentFailed",
+            description="ECS took a deployment back.",
+            dead_letters=dead_letters,
+            pattern=events.EventPattern(
+                source=["aws.ecs"],
+                detail_type=["ECS Deployment State Change"],
+                resources=[
+                    self.format_arn(
+                        service="ecs",
+                        resource="service",
+                        resource_name=f"{self.cluster.cluster_name}/{self.service_name(model)}",
+                        arn_format=ArnFormat.SLASH_RESOURCE_NAME,
+                    )
+                    for model in self._models
+                ],
+                detail={"eventName": ["SERVICE_DEPLOYMENT_FAILED"]},
+            ),
+        ).tells(self.failures)
+
+    def _role(self, construct_id: str, description: str, name: object = None) -> iam.Role:
+        return iam.Role(
+            self,
+            f"{construct_id}Role",
+            role_name=names.execution_role(self._environment.name) if name else None,
+            description=description,
+            assumed_by=iam.ServicePrincipal("ecs-tasks.amazonaws.com"),
+        )

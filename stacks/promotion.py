@@ -1,0 +1,241 @@
+"""From a registered version to production: the functions that decide and record, and the workflow that asks them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aws_cdk import ArnFormat, Duration, Stack
+from aws_cdk import aws_events as events
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+from lockgate_constructs.acknowledgement import acknowledge
+from lockgate_constructs.dead_letters import DeadLetters
+from lockgate_constructs.encryption_key import EncryptionKey
+from lockgate_constructs.private_bucket import PrivateBucket
+from lockgate_constructs.promotion_workflow import APPROVAL_SECONDS, PromotionWorkflow, Stop
+from lockgate_constructs.python_function import PythonFunction
+from lockgate_constructs.watched_rule import WatchedRule
+
+from lockgate import names
+from lockgate.config import Configuration
+from stacks.artifacts import ArtifactsStack
+
+RECONCILE_MINUTES = 15
+
+
+class PromotionStack(Stack):
+    """Each function has a role of its own, and only what its docstring in lambdas/ asks for."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        configuration: Configuration,
+        artifacts: ArtifactsStack,
+        code: lambda_.Code,
+        stack_name: str,
+    ) -> None:
+        super().__init__(
+            scope, construct_id, stack_name=stack_name, description="Lockgate: gates, approvals and promotion"
+        )
+        self._configuration = configuration
+        self._artifacts = artifacts
+        self._code = code
+        self._machine_arn = self.format_arn(
+            service="states",
+            resource="stateMachine",
+            resource_name=names.PROMOTION_STATE_MACHINE,
+            arn_format=ArnFormat.COLON_RESOURCE_NAME,
+        )
+        gate = self._gate()
+        request_approval = self._ledger_function(
+            "RequestApproval",
+            "request_approval",
+            "Records that a release waits for persons.",
+            {"APPROVAL_SECONDS": str(APPROVAL_SECONDS)},
+        )
+        record = self._ledger_function("Record", "record", "Records how a deployment ended.", {})
+        self._approval()
+        PromotionWorkflow(
+            self,
+            "Workflow",
+            state_machine_name=names.PROMOTION_STATE_MACHINE,
+            role_name=names.PROMOTION_ROLE,
+            stops=[
+                Stop(
+                    environment.name,
+                    names.function_arn(
+                        environment.account, environment.region, names.deploy_function(environment.name)
+                    ),
+                    names.role_arn(environment.account, names.promote_role(environment.name)),
+                )
+                for environment in configuration.environments
+            ],
+            gate_arn=gate.function.function_arn,
+            request_approval_arn=request_approval.function.function_arn,
+            record_arn=record.function.function_arn,
+            key=artifacts.operations_key,
+            failures=artifacts.failures,
+        )
+        self._intake()
+
+    def _gate(self) -> PythonFunction:
+        artifacts = self._artifacts
+        gate = self._ledger_function(
+            "Gate",
+            "gate",
+            "Judges a model version for an environment.",
+            {"EVIDENCE_BUCKET": artifacts.evidence.bucket_name, "MODELS_BUCKET": artifacts.models.bucket_name},
+            timeout=Duration.minutes(10),
+        )
+        self._allow_read(gate, (artifacts.evidence, artifacts.models), artifacts.artifacts_key)
+        gate.allow("sagemaker:DescribeModelPackage", "sagemaker:UpdateModelPackage", on=self._packages())
+        gate.allow(
+            "sagemaker:ListPipelineExecutionSteps",
+            on=[self._sagemaker("pipeline", f"{names.pipeline(model)}/execution/*") for model in self._models()],
+        )
+        gate.allow("sagemaker:DescribeProcessingJob", on=[self._sagemaker("processing-job", "pipelines-*")])
+        gate.allow("ecr:DescribeImages", on=[artifacts.models_repository.repository_arn])
+        return gate
+
+    def _approval(self) -> None:
+        """The only way to answer a request: a URL that hands over who signed, for a role that only calls it."""
+        approval = self._ledger_function(
+            "Approval",
+            "approval",
+            "Takes a person's decision about a release.",
+            {},
+            function_name=names.APPROVAL_FUNCTION,
+        )
+        approval.allow("states:SendTaskSuccess", on=[self._machine_arn])
+        approval.function.add_function_url(auth_type=lambda_.FunctionUrlAuthType.AWS_IAM)
+        approver = iam.Role(
+            self,
+            "Approver",
+            role_name=names.APPROVER_ROLE,
+            description="Approves and rejects releases; a session bears its user's own name.",
+            assumed_by=iam.AccountRootPrincipal().with_conditions(
+                {"StringEquals": {"sts:RoleSessionName": "${aws:username}"}}
+            ),
+        )
+        function = approval.function.function_arn
+        approver.add_to_policy(
+            iam.PolicyStatement(
+                actions=["lambda:InvokeFunctionUrl", "lambda:GetFunctionUrlConfig"], resources=[function]
+            )
+        )
+        approver.add_to_policy(
+            iam.PolicyStatement(
+                actions=["lambda:InvokeFunction"],
+                resources=[function],
+                # An invocation past the URL would carry whatever identity its sender writes into the event.
+                conditions={"Bool": {"lambda:InvokedViaFunctionUrl": "true"}},
+            )
+        )
+
+    def _intake(self) -> None:
+        artifacts = self._artifacts
+        dead_letters = DeadLetters(self, "DeadLetters", key=artifacts.operations_key, failures=artifacts.failures)
+        intake = self._function(
+            "Intake",
+            "intake",
+            "Starts the promotion of each registered model version.",
+            {"STATE_MACHINE_ARN": self._machine_arn, "MODELS": ",".join(self._models())},
+            dead_letters=dead_letters,
+        )
+        intake.allow("states:StartExecution", on=[self._machine_arn])
+        intake.allow("sagemaker:DescribeModelPackage", on=self._packages())
+        intake.allow("sagemaker:ListModelPackages", on=["*"])
+        intake.allow("kms:Decrypt", "kms:GenerateDataKey", on=[artifacts.operations_key.key_arn])
+        acknowledge(intake.role, "Listing model packages has no resource to name.", "AwsSolutions-IAM5[Resource::*]")
+        WatchedRule(
+            self,
+            "Registered",
+            description="A model version was registered and awaits its gate.",
+            dead_letters=dead_letters,
+            pattern=events.EventPattern(
+                source=["aws.sagemaker"],
+                detail_type=["SageMaker Model Package State Change"],
+                detail={
+                    "ModelPackageGroupName": [names.package_group(model) for model in self._models()],
+                    "ModelApprovalStatus": ["PendingManualApproval"],
+                },
+            ),
+        ).calls(intake.function)
+        WatchedRule(
+            self,
+            "Reconcile",
+            description="Looks for registered model versions whose event was lost.",
+            dead_letters=dead_letters,
+            schedule=events.Schedule.rate(Duration.minutes(RECONCILE_MINUTES)),
+        ).calls(intake.function)
+
+    def _ledger_function(
+        self,
+        construct_id: str,
+        file: str,
+        description: str,
+        environment: dict[str, str],
+        *,
+        function_name: str | None = None,
+        timeout: Duration | None = None,
+    ) -> PythonFunction:
+        """A function that appends to the ledger, under the role name that the ledger's bucket policy knows."""
+        ledger = self._artifacts.ledger
+        function = self._function(
+            construct_id,
+            file,
+            description,
+            {"LEDGER_BUCKET": ledger.bucket_name, **environment},
+            function_name=function_name,
+            role_name=f"lockgate-{file.replace('_', '-')}",
+            timeout=timeout,
+        )
+        self._allow_read(function, (ledger,), self._artifacts.ledger_key)
+        function.allow("s3:PutObject", on=[ledger.arn_for_objects("*")])
+        function.allow("kms:GenerateDataKey", on=[self._artifacts.ledger_key.key_arn])
+        return function
+
+    def _function(
+        self,
+        construct_id: str,
+        file: str,
+        description: str,
+        environment: dict[str, str],
+        *,
+        function_name: str | None = None,
+        role_name: str | None = None,
+        timeout: Duration | None = None,
+        dead_letters: DeadLetters | None = None,
+    ) -> PythonFunction:
+        return PythonFunction(
+            self,
+            construct_id,
+            code=self._code,
+            handler=f"lambdas.{file}.handler",
+            description=description,
+            environment=environment,
+            key=self._artifacts.operations_key,
+            failures=self._artifacts.failures,
+            timeout=timeout or Duration.minutes(1),
+            function_name=function_name,
+            role_name=role_name,
+            dead_letters=dead_letters,
+        )
+
+    def _allow_read(self, function: PythonFunction, buckets: Sequence[PrivateBucket], key: EncryptionKey) -> None:
+        objects = [bucket.arn_for_objects("*") for bucket in buckets]
+        function.allow("s3:GetObject", on=objects)
+        function.allow("s3:ListBucket", on=[bucket.bucket_arn for bucket in buckets])
+        function.allow("kms:Decrypt", on=[key.key_arn])
+
+    def _models(self) -> list[str]:
+        return [model.name for model in self._configuration.models]
+
+    def _packages(self) -> list[str]:
+        return [self._sagemaker("model-package", f"{names.package_group(model)}/*") for model in self._models()]
+
+    def _sagemaker(self, resource: str, name: str) -> str:
+        return self.format_arn(service="sagemaker", resource=resource, resource_name=name)

@@ -1,0 +1,73 @@
+"""What an environment serves of one model: a stack whose parameters are the pinned release."""
+
+from __future__ import annotations
+
+from aws_cdk import CfnCondition, CfnParameter, DefaultStackSynthesizer, Fn, Stack
+from constructs import Construct
+from lockgate_constructs.model_service import ModelService
+
+from lockgate import names
+from lockgate.config import Environment, Model
+from lockgate.release import PARAMETERS
+from stacks.edge import EdgeStack
+
+
+class ReleaseStack(Stack):
+    """Promotions change its parameters and nothing else; `cdk deploy` changes everything else and keeps them.
+
+    Without a release (the defaults) it has no resource. It holds no IAM, so its role can be narrow.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        environment: Environment,
+        model: Model,
+        edge: EdgeStack,
+        stack_name: str,
+    ) -> None:
+        super().__init__(
+            scope,
+            construct_id,
+            stack_name=stack_name,
+            description=f"Lockgate: {model.name} in {environment.name}",
+            # The bootstrap version would be one more parameter, which the narrow role would have to read.
+            synthesizer=DefaultStackSynthesizer(generate_bootstrap_version_rule=False),
+        )
+        release = {
+            field: CfnParameter(self, parameter, type="String", default="").value_as_string
+            for field, parameter in PARAMETERS.items()
+        }
+        condition = CfnCondition(
+            self, "HasRelease", expression=Fn.condition_not(Fn.condition_equals(release["version"], ""))
+        )
+        ModelService(
+            self,
+            "Model",
+            condition=condition,
+            family=stack_name,
+            service_name=edge.service_name(model.name),
+            image=release["image"],
+            environment={
+                "AWS_REGION": environment.region,
+                "MODEL": model.name,
+                "MODEL_DATA_BUCKET": edge.releases.bucket_name,
+                "MODEL_DATA_KEY": names.released_model_key(model.name, release["model_sha256"]),
+                "MODEL_DATA_VERSION_ID": release["model_version_id"],
+                "MODEL_DATA_SHA256": release["model_sha256"],
+                "RELEASE_VERSION": release["version"],
+                "RELEASE_COMMIT": release["commit"],
+                "VERDICT_ID": release["verdict_id"],
+            },
+            cpu=environment.cpu,
+            memory=environment.memory,
+            tasks=environment.tasks,
+            cluster=edge.cluster,
+            network=edge.network,
+            route=edge.routes[model.name],
+            roles=edge.roles,
+            log_group=edge.logs[model.name],
+            failures=edge.failures,
+        )

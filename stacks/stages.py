@@ -1,0 +1,95 @@
+"""The whole app: one stage an environment, `tools` first. No AWS call, no clock."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import aws_cdk as cdk
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+
+from lockgate import names
+from lockgate.config import Configuration, Environment
+from stacks.artifacts import ArtifactsStack
+from stacks.delivery import DeliveryStack
+from stacks.edge import EdgeStack
+from stacks.promotion import PromotionStack
+from stacks.release import ReleaseStack
+from stacks.training import TrainingStack
+
+BUNDLE = ("environments", "lambdas", "lockgate")
+
+
+def compose(app: Construct, configuration: Configuration, root: Path) -> None:
+    """Add a stage for tools and one for each environment to `app`.
+
+    root: the project, of which BUNDLE becomes the code of every function and model/pipeline.json each pipeline.
+    Raises ConfigError when the pipeline definition does not fit.
+    """
+    _tools(app, configuration, root)
+    for environment in configuration.environments:
+        _environment(app, configuration, environment, root)
+
+
+def bundle(root: Path) -> lambda_.Code:
+    """The folders of BUNDLE and nothing else, so that the hash changes only when they do. One for each stack: CDK asks for it."""
+    kept = [pattern for folder in BUNDLE for pattern in (f"!/{folder}", f"!/{folder}/**")]
+    return lambda_.Code.from_asset(
+        str(root),
+        exclude=["/*", *kept, "__pycache__", "*.pyc"],
+        ignore_mode=cdk.IgnoreMode.GIT,
+    )
+
+
+def _tools(app: Construct, configuration: Configuration, root: Path) -> None:
+    tools = configuration.tools
+    stage = cdk.Stage(app, "tools", env=cdk.Environment(account=tools.account, region=tools.region))
+    artifacts = ArtifactsStack(
+        stage, "artifacts", configuration=configuration, stack_name="lockgate-tools-artifacts"
+    )
+    DeliveryStack(
+        stage,
+        "delivery",
+        configuration=configuration,
+        artifacts=artifacts,
+        stack_name="lockgate-tools-delivery",
+    )
+    TrainingStack(
+        stage,
+        "training",
+        configuration=configuration,
+        artifacts=artifacts,
+        root=root,
+        stack_name="lockgate-tools-training",
+    )
+    PromotionStack(
+        stage,
+        "promotion",
+        configuration=configuration,
+        artifacts=artifacts,
+        code=bundle(root),
+        stack_name="lockgate-tools-promotion",
+    )
+
+
+def _environment(app: Construct, configuration: Configuration, environment: Environment, root: Path) -> None:
+    stage = cdk.Stage(
+        app, environment.name, env=cdk.Environment(account=environment.account, region=environment.region)
+    )
+    edge = EdgeStack(
+        stage,
+        "edge",
+        configuration=configuration,
+        environment=environment,
+        code=bundle(root),
+        stack_name=names.edge_stack(environment.name),
+    )
+    for model in configuration.models:
+        ReleaseStack(
+            stage,
+            f"release-{model.name}",
+            environment=environment,
+            model=model,
+            edge=edge,
+            stack_name=names.release_stack(environment.name, model.name),
+        )

@@ -1,0 +1,199 @@
+"""From an image to a registered version: a pipeline and a package group for each model, and the roles of its jobs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from aws_cdk import ArnFormat, Stack
+from aws_cdk import aws_events as events
+from aws_cdk import aws_iam as iam
+from constructs import Construct
+from lockgate_constructs.dead_letters import DeadLetters
+from lockgate_constructs.image_repository import PULL_ACTIONS, ImageRepository
+from lockgate_constructs.model_pipeline import ModelPipeline
+from lockgate_constructs.pipeline_definition import fill
+from lockgate_constructs.watched_rule import WatchedRule
+
+from lockgate import names
+from lockgate.config import Configuration, Model
+from lockgate.errors import ConfigError
+from stacks.artifacts import ArtifactsStack
+
+DEFINITION = "model/pipeline.json"
+
+
+class TrainingStack(Stack):
+    """Training sees features and writes models; evaluation sees labels and writes evidence; neither does the other's."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        configuration: Configuration,
+        artifacts: ArtifactsStack,
+        root: Path,
+        stack_name: str,
+    ) -> None:
+        super().__init__(
+            scope, construct_id, stack_name=stack_name, description="Lockgate: training, evaluation and registry"
+        )
+        self._configuration = configuration
+        self._artifacts = artifacts
+        self._training = self._training_role()
+        self._evaluation = self._evaluation_role()
+        self._pipeline = self._pipeline_role()
+        template = _read(root / DEFINITION)
+        for model in configuration.models:
+            ModelPipeline(
+                self,
+                f"Model-{model.name}",
+                pipeline_name=names.pipeline(model.name),
+                package_group_name=names.package_group(model.name),
+                description=model.description,
+                definition=fill(template, self._values(model), file=DEFINITION),
+                role=self._pipeline,
+            )
+        self._announce_failures()
+
+    def _values(self, model: Model) -> dict[str, str]:
+        """What the placeholders of the definition stand for."""
+        artifacts, tools = self._artifacts, self._configuration.tools
+        evaluator = names.repository_uri(tools.account, tools.region, names.EVALUATOR_REPOSITORY)
+        return {
+            "Model": model.name,
+            "PackageGroup": names.package_group(model.name),
+            "EvaluatorImage": f"{evaluator}@{tools.evaluator_image_digest}",
+            "DataBucket": artifacts.data.bucket_name,
+            "LabelsBucket": artifacts.labels.bucket_name,
+            "ModelsBucket": artifacts.models.bucket_name,
+            "EvidenceBucket": artifacts.evidence.bucket_name,
+            "TrainingRole": self._training.role_arn,
+            "EvaluationRole": self._evaluation.role_arn,
+            "InstanceType": tools.training_instance_type,
+            "KmsKey": artifacts.artifacts_key.key_arn,
+        }
+
+    def _training_role(self) -> iam.Role:
+        """Who runs a commit's own code: prepare, train and predict."""
+        role = self._job_role("Training", names.TRAINING_ROLE, self._artifacts.models_repository)
+        artifacts = self._artifacts
+        _allow(role, ["s3:GetObject"], [artifacts.data.arn_for_objects("snapshots/*")])
+        _allow(role, ["s3:GetObject", "s3:PutObject"], [artifacts.models.arn_for_objects("*")])
+        _allow(role, ["s3:ListBucket"], [artifacts.data.bucket_arn, artifacts.models.bucket_arn])
+        _allow(role, ["kms:Decrypt", "kms:GenerateDataKey"], [artifacts.artifacts_key.key_arn])
+        return role
+
+    def _evaluation_role(self) -> iam.Role:
+        """Who runs the pinned evaluator: the only one that reads labels and that writes evidence."""
+        role = self._job_role("Evaluation", names.EVALUATION_ROLE, self._artifacts.evaluator_repository)
+        artifacts = self._artifacts
+        read = (artifacts.data, artifacts.models, artifacts.labels)
+        _allow(role, ["s3:GetObject"], [bucket.arn_for_objects("*") for bucket in read])
+        _allow(role, ["s3:PutObject"], [artifacts.evidence.arn_for_objects("*")])
+        _allow(role, ["s3:ListBucket"], [bucket.bucket_arn for bucket in (*read, artifacts.evidence)])
+        _allow(role, ["kms:Decrypt", "kms:GenerateDataKey"], [artifacts.artifacts_key.key_arn])
+        _allow(role, ["kms:Decrypt"], [artifacts.labels_key.key_arn])
+        return role
+
+    def _pipeline_role(self) -> iam.Role:
+        """Who starts the jobs of an execution and registers its result."""
+        role = iam.Role(
+            self,
+            "PipelineRole",
+            role_name=names.PIPELINE_ROLE,
+            description="Runs the steps of the models' pipelines.",
+            assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com"),
+        )
+        jobs = {"ProcessingJob": "processing-job", "TrainingJob": "training-job"}
+        for action, resource in jobs.items():
+            _allow(
+                role,
+                [f"sagemaker:{verb}{action}" for verb in ("Create", "Describe", "Stop")] + ["sagemaker:AddTags"],
+                [self._sagemaker(resource, "pipelines-*")],
+            )
+        groups = [names.package_group(model.name) for model in self._configuration.models]
+        _allow(
+            role,
+            ["sagemaker:CreateModelPackage", "sagemaker:DescribeModelPackage", "sagemaker:AddTags"],
+            [
+                *(self._sagemaker("model-package-group", group) for group in groups),
+                *(self._sagemaker("model-package", f"{group}/*") for group in groups),
+            ],
+        )
+        artifacts = self._artifacts
+        # The registry reads what it registers, and a property file is read between steps, as the caller.
+        read = (artifacts.models, artifacts.evidence)
+        _allow(role, ["s3:GetObject"], [bucket.arn_for_objects("*") for bucket in read])
+        _allow(role, ["s3:ListBucket"], [bucket.bucket_arn for bucket in read])
+        _allow(role, ["kms:Decrypt", "kms:DescribeKey"], [artifacts.artifacts_key.key_arn])
+        role.add_to_policy(
+            iam.PolicyStatement(
+                actions=["kms:CreateGrant"],
+                resources=[artifacts.artifacts_key.key_arn],
+                conditions={"Bool": {"kms:GrantIsForAWSResource": "true"}},
+            )
+        )
+        role.add_to_policy(
+            iam.PolicyStatement(
+                actions=["iam:PassRole"],
+                resources=[self._training.role_arn, self._evaluation.role_arn],
+                conditions={"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
+            )
+        )
+        return role
+
+    def _job_role(self, construct_id: str, role_name: str, repository: ImageRepository) -> iam.Role:
+        """A role of SageMaker jobs that pull from one repository and write their own logs."""
+        role = iam.Role(
+            self,
+            construct_id,
+            role_name=role_name,
+            description=f"{construct_id} jobs of the models' pipelines.",
+            assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com"),
+        )
+        _allow(role, ["ecr:GetAuthorizationToken"], ["*"])
+        _allow(role, list(PULL_ACTIONS), [repository.repository_arn])
+        logs = self.format_arn(service="logs", resource="log-group", resource_name="/aws/sagemaker/*", arn_format=ArnFormat.COLON_RESOURCE_NAME)
+        _allow(
+            role, ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"], [logs]
+        )
+        return role
+
+    def _announce_failures(self) -> None:
+        failures, key = self._artifacts.failures, self._artifacts.operations_key
+        dead_letters = DeadLetters(self, "DeadLetters", key=key, failures=failures)
+        WatchedRule(
+            self,
+            "ExecutionFailed",
+            description="An execution of a model's pipeline failed: nothing was registered.",
+            dead_letters=dead_letters,
+            pattern=events.EventPattern(
+                source=["aws.sagemaker"],
+                detail_type=["SageMaker Model Building Pipeline Execution Status Change"],
+                detail={
+                    "currentPipelineExecutionStatus": ["Failed"],
+                    "pipelineArn": [
+                        self._sagemaker("pipeline", names.pipeline(model.name)) for model in self._configuration.models
+                    ],
+                },
+            ),
+        ).tells(failures)
+
+    def _sagemaker(self, resource: str, name: str) -> str:
+        return self.format_arn(service="sagemaker", resource=resource, resource_name=name)
+
+
+def _allow(role: iam.Role, actions: list[str], resources: list[str]) -> None:
+    role.add_to_policy(iam.PolicyStatement(actions=actions, resources=resources))
+
+
+def _read(file: Path) -> Any:
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(DEFINITION, "file", "no such file", "the pipeline definition that the build writes") from None
+    except ValueError as error:
+        raise ConfigError(DEFINITION, "file", str(error), "valid JSON") from error

@@ -88,7 +88,7 @@ def _promoted(context: Context, model: str, version: int, deadline: float) -> in
         ending = _ending(context, records)
         if ending is not None:
             return ending
-        if any(entry["version"] == version for entry in waiting({model: chain})) and not _approved(records):
+        if any(entry["version"] == version for entry in waiting({model: chain})):
             return WAITING
         _refuse_broken_promotion(context, model, version)
     raise AssertionError("unreachable: _ticks ends by raising")
@@ -104,11 +104,6 @@ def _ending(context: Context, records: tuple[Record, ...]) -> int | None:
         if kind == "deployment" and record.entry.environment == context.tools.promotion[-1]:
             return DONE
     return None
-
-
-def _approved(records: tuple[Record, ...]) -> bool:
-    """Whether the last request was followed by an approval, so that the machine goes on by itself."""
-    return bool(records) and records[-1].entry.kind == "approval"
 
 
 def _line(record: Record) -> str:

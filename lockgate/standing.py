@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lockgate.approval import decision, newest_request
 from lockgate.ledger import Record, live
 
 Chains = Mapping[str, Sequence[Record]]
@@ -50,25 +51,17 @@ def _reasons_against(record: Record) -> list[str]:
 
 
 def waiting(chains: Chains) -> list[dict[str, Any]]:
-    """Approval requests that nobody has answered and no later record has overtaken."""
+    """Approval requests that are open: undecided, and not overtaken by a newer request for the same."""
     found = []
     for model, chain in chains.items():
         for record in chain:
-            if record.entry.kind == "approval-request" and not _answered(chain, record):
-                where = {"model": model, "version": record.entry.version, "environment": record.entry.environment}
-                found.append({**where, "since": record.time, "expires": record.entry.body["expires"]})
+            entry = record.entry
+            if entry.kind != "approval-request" or newest_request(chain, entry.version, entry.environment) != record:
+                continue
+            if decision(chain, record) is None:
+                where = {"model": model, "version": entry.version, "environment": entry.environment}
+                found.append({**where, "since": record.time, "expires": entry.body["expires"]})
     return found
-
-
-def _answered(chain: Sequence[Record], request: Record) -> bool:
-    """Whether anything later settled the request: a rejection, a deployment, or a newer request for the same."""
-    later = chain[request.sequence :]
-    same = (
-        record
-        for record in later
-        if (record.entry.version, record.entry.environment) == (request.entry.version, request.entry.environment)
-    )
-    return any(record.entry.kind in ("rejection", "deployment", "approval-request") for record in same)
 
 
 def of_version(chain: Sequence[Record], version: int) -> tuple[Record, ...]:

@@ -59,21 +59,28 @@ def test_a_verdict_that_did_not_pass_is_a_refusal_with_only_the_reasons_against(
     ]
 
 
+REQUEST = ("approval-request", 1, "dev", {"expires": "2026-01-08T00:00:00Z", "approvals": 2})
+
+
+def answer(kind: str, person: str) -> tuple[str, int, str, dict[str, Any]]:
+    return (kind, 1, "dev", {"person": person, "reason": "because", "request": "census/1"})
+
+
 def test_a_rejection_is_a_refusal_with_the_person_and_the_reason() -> None:
-    chain = chain_of(("rejection", 1, "prod", {"person": "grace", "reason": "not on a Friday"}))
-    assert refused({"census": chain})[0]["reasons"] == ["rejected by grace: not on a Friday"]
+    chain = chain_of(REQUEST, answer("rejection", "grace"))
+    assert refused({"census": chain})[0]["reasons"] == ["rejected by grace: because"]
 
 
-def test_a_request_waits_until_a_later_record_settles_it() -> None:
-    request = ("approval-request", 1, "dev", {"expires": "2026-01-08T00:00:00Z"})
-    assert [entry["version"] for entry in waiting({"census": chain_of(request)})] == [1]
-    for settled in (deployment(1, "succeeded"), ("rejection", 1, "dev", {"person": "grace", "reason": "no"})):
-        assert waiting({"census": chain_of(request, settled)}) == []
+def test_a_request_waits_until_enough_different_persons_approved_or_one_rejected() -> None:
+    grace, alan = answer("approval", "grace"), answer("approval", "alan")
+    for open_still in ((), (grace,), (grace, grace)):
+        assert [entry["version"] for entry in waiting({"census": chain_of(REQUEST, *open_still)})] == [1]
+    for decided in ((grace, alan), (answer("rejection", "grace"),)):
+        assert waiting({"census": chain_of(REQUEST, *decided)}) == []
 
 
-def test_a_request_is_not_settled_by_another_version() -> None:
-    request = ("approval-request", 1, "dev", {"expires": "2026-01-08T00:00:00Z"})
-    assert len(waiting({"census": chain_of(request, deployment(2, "succeeded"))})) == 1
+def test_a_newer_request_takes_the_place_of_the_older() -> None:
+    assert [entry["since"] for entry in waiting({"census": chain_of(REQUEST, REQUEST)})] == ["2026-01-01T00:00:01Z"]
 
 
 def test_records_of_a_version_keep_their_order() -> None:

@@ -1,0 +1,94 @@
+"""One run of the demo on an embedded AWS of its own; every test of this folder looks at what it left."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local import embedded
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+TIMEOUT = 900
+
+
+def free_ports(count: int) -> int:
+    """The first of `count` neighbouring free ports on loopback."""
+    for first in range(20000, 30000, count):
+        try:
+            for port in range(first, first + count):
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        return first
+    raise RuntimeError("no free ports")
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What a run of the demo printed, and how to go on from where it ended."""
+
+    state: Path
+    build: Path
+    output: str
+
+    @property
+    def clone(self) -> Path:
+        return self.build / "clone"
+
+    @property
+    def session(self) -> embedded.Session:
+        session = embedded.attach(self.state)
+        assert session is not None, "the embedded AWS has died"
+        return session
+
+    def run(self, *command: str, cwd: Path = ROOT, profile: str = "ada") -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, **self.session.cdk_environment(profile), **paths(self.state)}
+        return subprocess.run(
+            command, cwd=cwd, env=environment, capture_output=True, text=True, check=False, timeout=TIMEOUT
+        )
+
+    def lockgate(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        return self.run("lockgate", *arguments, **options)
+
+    def facts(self, *arguments: str, **options: Any) -> Any:
+        done = self.lockgate(*arguments, "--json", **options)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+
+def paths(state: Path) -> dict[str, str]:
+    path = os.pathsep.join((str(BIN), str(ROOT / "node_modules" / ".bin"), os.environ["PATH"]))
+    return {"PATH": path, "LOCKGATE_LOCAL_STATE": str(state)}
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    folder = tmp_path_factory.mktemp("demo")
+    state, build = folder / "state", folder / "build"
+    command = [sys.executable, "-m", "local.demo", "--port", str(free_ports(3)), "--build", str(build)]
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**os.environ, **paths(state)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=TIMEOUT,
+    )
+    try:
+        assert done.returncode == 0, done.stdout
+        yield Demo(state, build, done.stdout)
+    finally:
+        embedded.stop(state)

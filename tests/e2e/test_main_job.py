@@ -1,0 +1,163 @@
+"""The main job, end to end: two commits delivered, one live everywhere, one refused. The tests run in this order."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from lockgate import names
+from lockgate.aws.ledger import LedgerStore
+from lockgate.config import read_configuration
+
+ROOT = Path(__file__).parents[2]
+TOOLS = read_configuration(ROOT).tools
+MODEL = "employment"
+ENVIRONMENTS = TOOLS.promotion
+LEDGER = names.bucket("ledger", TOOLS.account, TOOLS.region)
+
+
+@pytest.fixture
+def aws(demo: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A boto3 client factory as the operator of the tools account."""
+    for name, value in demo.session.environment("tools").items():
+        monkeypatch.setenv(name, value) if value else monkeypatch.delenv(name, raising=False)
+    return boto3.Session(region_name=TOOLS.region).client
+
+
+@pytest.fixture
+def ledger(aws: Any) -> LedgerStore:
+    return LedgerStore(aws("s3"), LEDGER)
+
+
+def git(demo: Any, *arguments: str) -> str:
+    identity = ("-c", "user.name=ada", "-c", "user.email=ada@example.com", "-c", "commit.gpgsign=false")
+    done = demo.run("git", *identity, *arguments, cwd=demo.clone)
+    assert done.returncode == 0, done.stderr
+    return str(done.stdout).strip()
+
+
+def test_the_demo_says_what_is_live_what_was_refused_and_what_was_only_recorded(demo: Any) -> None:
+    for expected in ("version 1", "refused", "roc_auc", "only recorded", "make down"):
+        assert expected in demo.output
+
+
+def test_the_first_commit_is_live_everywhere_and_the_second_refused(demo: Any, aws: Any) -> None:
+    status = demo.facts("status")
+    second, first = git(demo, "log", "-2", "--format=%H").split()
+    live = [status["environments"][name]["models"][MODEL]["live"] for name in ENVIRONMENTS]
+    assert {entry["version"] for entry in live} == {1}
+    assert {entry["commit"] for entry in live} == {first}
+    tagged = aws("ecr").describe_images(repositoryName=names.MODELS_REPOSITORY, imageIds=[{"imageTag": first}])
+    assert {entry["image_digest"] for entry in live} == {tagged["imageDetails"][0]["imageDigest"]}
+    assert all(re.fullmatch(r"[0-9a-f]{64}", entry["model_sha256"]) for entry in live)
+    assert all(entry["since"] and entry["verdict_id"] for entry in live)
+    assert [(entry["model"], entry["version"], entry["environment"]) for entry in status["refused"]] == [
+        (MODEL, 2, ENVIRONMENTS[0])
+    ]
+    assert re.search(r"roc_auc 0\.\d+ on \d+ rows < floor 0\.8", status["refused"][0]["reasons"][0])
+    assert demo.facts("explain", "2")["records"][0]["commit"] == second
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_every_service_answers_what_evaluation_recorded(demo: Any, environment: str) -> None:
+    facts = demo.facts("replay", environment)
+    assert (facts["version"], facts["rows"], facts["equal"]) == ("1", 100, 100)
+
+
+def test_production_was_approved_by_somebody_else_than_the_author(demo: Any) -> None:
+    records = demo.facts("explain", "1", "--env", ENVIRONMENTS[-1])["records"]
+    kinds = [record["kind"] for record in records]
+    assert kinds == ["verdict", "approval-request", "approval", "deployment"]
+    assert records[0]["actor"] == "ada"
+    assert records[2]["person"] == "grace"
+    assert "task_token" not in json.dumps(records)
+
+
+def test_the_ledger_verifies_and_nobody_can_overwrite_or_delete_a_record(aws: Any, ledger: LedgerStore) -> None:
+    chain = ledger.chain(MODEL)
+    assert [record.sequence for record in chain] == list(range(1, len(chain) + 1))
+    s3, key = aws("s3"), names.ledger_key(MODEL, 1)
+    with pytest.raises(s3.exceptions.ClientError, match=r"AccessDenied|Access Denied|PreconditionFailed"):
+        s3.put_object(Bucket=LEDGER, Key=key, Body=b"{}", IfNoneMatch="*")
+    with pytest.raises(s3.exceptions.ClientError, match=r"AccessDenied|Access Denied"):
+        s3.delete_object(Bucket=LEDGER, Key=key)
+
+
+def test_the_same_event_again_changes_nothing(aws: Any, ledger: LedgerStore) -> None:
+    before = ledger.chain(MODEL)
+    group = names.package_group(MODEL)
+    package = f"arn:aws:sagemaker:{TOOLS.region}:{TOOLS.account}:model-package/{group}/1"
+    gate = {"model": MODEL, "version": "1", "package_arn": package, "environment": ENVIRONMENTS[0]}
+    answer = aws("lambda").invoke(FunctionName="lockgate-gate", Payload=json.dumps(gate))
+    assert json.load(answer["Payload"])["outcome"] == "passed"
+    assert ledger.chain(MODEL) == before
+
+
+def test_the_author_cannot_approve(demo: Any) -> None:
+    done = demo.lockgate("approve", "1", "--env", ENVIRONMENTS[-1])
+    assert done.returncode == 1
+    assert "403" in done.stderr or "not authorized" in done.stderr
+
+
+def test_delivering_a_commit_again_makes_nothing_new(demo: Any, aws: Any) -> None:
+    commit = git(demo, "rev-parse", "HEAD")
+    again = [demo.facts("deliver", commit, cwd=demo.clone) for _ in range(2)]
+    executions = {delivered["models"][MODEL]["execution"] for delivered in again}
+    found = aws("sagemaker").list_pipeline_executions(PipelineName=names.pipeline(MODEL))
+    assert len(executions) == 1
+    assert len(found["PipelineExecutionSummaries"]) == 2
+
+
+def test_deploying_the_infrastructure_again_keeps_the_release(demo: Any) -> None:
+    done = demo.run("cdk", "deploy", "dev/*", "--require-approval", "never", "--no-notices", "--method", "direct")
+    assert done.returncode == 0, done.stderr
+    facts = demo.facts("replay", "dev")
+    assert (facts["version"], facts["equal"]) == ("1", 100)
+
+
+def test_a_commit_that_claims_perfect_metrics_is_judged_by_the_evaluator_alone(demo: Any) -> None:
+    train = demo.clone / "model" / MODEL / "train.py"
+    claim = """
+import json, os, pathlib
+root = pathlib.Path(os.environ.get("ML_ROOT", "/opt/ml"))
+for folder in (root / "model", root / "output"):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "evidence.json").write_text(json.dumps({"metrics": {"roc_auc": {"value": 1.0, "rows": 69126}}}))
+"""
+    train.write_text(train.read_text() + claim)
+    git(demo, "commit", "--quiet", "--all", "--message", "Claim the best model ever")
+    assert demo.facts("deliver", cwd=demo.clone)
+    followed = demo.lockgate("follow", "--json", cwd=demo.clone)
+    assert followed.returncode == 3, followed.stderr
+    version = json.loads(followed.stdout)["version"]
+    metrics = demo.facts("explain", str(version))["records"][0]["metrics"]
+    assert metrics["roc_auc"]["value"] < 0.8
+
+
+def test_data_outside_the_contract_fails_the_prepare_step_and_registers_nothing(demo: Any, aws: Any) -> None:
+    group = names.package_group(MODEL)
+    before = len(aws("sagemaker").list_model_packages(ModelPackageGroupName=group)["ModelPackageSummaryList"])
+    file = demo.clone / "data" / "employment_MA" / "employment_MA_2016.parquet"
+    table = pyarrow.parquet.read_table(file)
+    column = table.column_names.index("CIT")
+    values = ["atlantis", *table["CIT"].to_pylist()[1:]]
+    changed = table.set_column(column, "CIT", pyarrow.array(values, pyarrow.large_string()))
+    pyarrow.parquet.write_table(changed, file)
+    demo.facts("snapshot", cwd=demo.clone)
+    demo.facts("deliver", "--attempt", "2", cwd=demo.clone)
+    followed = demo.lockgate("follow", cwd=demo.clone)
+    assert followed.returncode == 1
+    assert "prepare" in followed.stderr
+    assert "CIT" in followed.stderr
+    assert "atlantis" in followed.stderr
+    reasons = [entry["reason"] for entry in demo.facts("status")["failed"]]
+    assert any("CIT" in reason and "atlantis" in reason for reason in reasons)
+    after = len(aws("sagemaker").list_model_packages(ModelPackageGroupName=group)["ModelPackageSummaryList"])
+    assert after == before

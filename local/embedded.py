@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import json
 import secrets
@@ -30,6 +31,7 @@ _LOG_LINES = 15
 _OWNED = (
     "aws",
     "children.json",
+    "children.partial",
     "github",
     "home",
     "images",
@@ -41,6 +43,9 @@ _OWNED = (
     "tmp",
     "work",
 )
+
+# Servers that this process started: an ended one is a zombie until its parent takes note.
+_children: dict[int, subprocess.Popen[bytes]] = {}
 
 
 class EmbeddedError(LockgateError):
@@ -110,10 +115,8 @@ def start(settings: Settings, accounts: Mapping[str, str]) -> Session:
         raise EmbeddedError(f"accounts must name 'tools'; found {', '.join(sorted(accounts)) or 'none'}")
     if importlib.util.find_spec("ministack") is None:
         raise EmbeddedError("the emulator (ministack) is not installed: run `pip install -r requirements.txt`")
-    settings = Settings(
-        settings.state.resolve(), settings.port, settings.proxy_port, settings.github_port, settings.region
-    )
-    if attach(settings.state) is not None:
+    settings = dataclasses.replace(settings, state=settings.state.resolve())
+    if _runs(_read_instance(settings.state)):
         raise EmbeddedError(f"it is already running (state in {settings.state}): end it with `lockgate down`")
     stop(settings.state)  # what an instance that died left behind
     settings.state.mkdir(parents=True, exist_ok=True)
@@ -141,12 +144,13 @@ def start(settings: Settings, accounts: Mapping[str, str]) -> Session:
 
 
 def attach(state: Path) -> Session | None:
-    """The instance that runs in `state`, or None."""
+    """The instance that runs in `state`, once its identities exist; None otherwise."""
     instance = _read_instance(state)
-    if instance is None or processes.identity(instance["pid"]) != instance["started"]:
+    if instance is None or not _runs(instance):
         return None
     ports = (instance["port"], instance["proxy_port"], instance["github_port"])
-    return Session(Settings(state.resolve(), *ports, instance["region"]), instance["accounts"])
+    settings = Settings(state.resolve(), *ports, instance["region"])
+    return Session(settings, instance["accounts"]) if settings.aws_credentials_file.exists() else None
 
 
 def stop(state: Path) -> bool:
@@ -155,11 +159,11 @@ def stop(state: Path) -> bool:
     An instance that had died is said so on standard error; processes it left behind are ended.
     """
     instance = _read_instance(state)
-    died = instance is not None and attach(state) is None
-    if died:
+    running = _runs(instance)
+    if instance is not None and not running:
         sys.stderr.write("the embedded AWS had died; its state is gone\n")
     _end(state)
-    return instance is not None and not died
+    return running
 
 
 def _end(state: Path) -> None:
@@ -167,6 +171,8 @@ def _end(state: Path) -> None:
     instance = _read_instance(state)
     if instance is not None:
         processes.end({instance["pid"]: instance["started"]}, within=2 * _STOP_SECONDS)
+        if instance["pid"] in _children:
+            _children.pop(instance["pid"]).wait()
     children = state / "children.json"
     if children.exists():
         processes.end({int(pid): started for pid, started in json.loads(children.read_text()).items()})
@@ -195,9 +201,11 @@ def _spawn(settings: Settings) -> subprocess.Popen[bytes]:
     command += ["--port", str(settings.port), "--proxy-port", str(settings.proxy_port)]
     command += ["--github-port", str(settings.github_port)]
     with settings.server_log.open("wb") as log:
-        return subprocess.Popen(
+        server = subprocess.Popen(
             command, cwd=_ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
+    _children[server.pid] = server
+    return server
 
 
 def _write_instance(session: Session, server: subprocess.Popen[bytes]) -> None:
@@ -220,6 +228,10 @@ def _read_instance(state: Path) -> dict[str, Any] | None:
         return None
     instance: dict[str, Any] = json.loads(file.read_text())
     return instance
+
+
+def _runs(instance: dict[str, Any] | None) -> bool:
+    return instance is not None and processes.identity(instance["pid"]) == instance["started"]
 
 
 def _wait(settings: Settings, server: subprocess.Popen[bytes]) -> None:

@@ -34,6 +34,7 @@ EXTENSIONS: tuple[str, ...] = (
 )
 _WATCH_SECONDS = 0.5
 _POLL_SECONDS = 0.02
+_GRACE_SECONDS = 0.3
 
 
 def emulator_environment(settings: Settings, inherited: Mapping[str, str]) -> dict[str, str]:
@@ -86,12 +87,19 @@ async def run(settings: Settings) -> None:
     config.bind = [f"{HOST}:{settings.port}"]
     config.certfile, config.keyfile = str(settings.certificate), str(settings.private_key)
     config.keep_alive_timeout = 75
-    config.graceful_timeout = 0.3
     config.loglevel = "WARNING"
-    async with await proxy.serve(settings), await github.serve(settings):
-        beside = asyncio.create_task(_announce_and_watch(settings))
-        await serve(gateway.app, config, shutdown_trigger=stopping.wait)
-        beside.cancel()
+    beside = [await proxy.serve(settings), await github.serve(settings)]
+    serving = asyncio.create_task(serve(gateway.app, config, shutdown_trigger=stopping.wait))
+    stopped = asyncio.create_task(stopping.wait())
+    watching = asyncio.create_task(_announce_and_watch(settings))
+    await asyncio.wait({serving, stopped, watching}, return_when=asyncio.FIRST_COMPLETED)
+    for task in (serving, watching):
+        if task.done():
+            task.result()
+    for server in beside:
+        server.close()
+    # A client that keeps its connection open must not keep us: what it would read next is gone anyway.
+    await asyncio.wait({serving}, timeout=_GRACE_SECONDS)
 
 
 async def _announce_and_watch(settings: Settings) -> None:
@@ -109,7 +117,9 @@ async def _announce_and_watch(settings: Settings) -> None:
         running = processes.descendants(os.getpid())
         if running != known:
             known = running
-            settings.children_file.write_text(json.dumps(running))
+            partial = settings.children_file.with_suffix(".partial")
+            partial.write_text(json.dumps(running))
+            partial.replace(settings.children_file)  # whoever reads it after we were killed finds it whole
         await asyncio.sleep(_WATCH_SECONDS)
 
 
@@ -129,10 +139,10 @@ def main() -> None:
     tempfile.tempdir = None
     recorded.keep_in(settings.recorded_file)
     try:
-        asyncio.run(run(settings))
+        # Not asyncio.run: it would wait for the emulator's worker threads, and some of them wait for ever.
+        asyncio.new_event_loop().run_until_complete(run(settings))
     finally:
-        processes.end(processes.descendants(os.getpid()))
-    # The emulator's worker threads may be waiting for ever; nothing they hold outlives this process.
+        processes.end(processes.descendants(os.getpid()), within=1.0)
     logging.shutdown()
     os._exit(0)
 

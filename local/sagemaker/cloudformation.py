@@ -27,6 +27,8 @@ def install() -> None:
         "update": _update_pipeline,
         "delete": _delete_pipeline,
     }
+    for kind in ("AWS::SageMaker::ModelPackageGroup", "AWS::SageMaker::Pipeline"):
+        provisioners._STACK_TAG_PROPERTY[kind] = ("Tags", "list")
 
 
 def _create_group(logical_id: str, properties: Mapping[str, Any], stack: str) -> Created:

@@ -12,6 +12,7 @@ from ministack.core.responses import get_account_id, get_region, request_scope
 
 from local.sagemaker import events, state, steps
 from local.sagemaker.definition import Definition, Step
+from local.sagemaker.jobs import INTERNAL_ERROR
 from local.sagemaker.steps import Context, ExecutionFailed, StepFailed, StepStopped
 
 _log = logging.getLogger("sagemaker")
@@ -52,7 +53,7 @@ class Execution:
                 self._finish()
             except Exception:  # a defect here must not leave an execution that never ends
                 _log.exception("pipeline execution %s", self.record["PipelineExecutionArn"])
-                self._enter(_FAILED, reason="InternalServerError: the embedded SageMaker failed, see its log")
+                self._enter(_FAILED, reason=INTERNAL_ERROR)
 
     def _run_steps(self) -> None:
         running: dict[Future[str], Step] = {}
@@ -107,6 +108,10 @@ class Execution:
                 outcome = _FAILED
                 if isinstance(error, ExecutionFailed):
                     self.context.running.stop()
+            except Exception:  # a defect of ours fails the step and is in the server's log
+                _log.exception("step %s of %s", step.name, self.record["PipelineExecutionArn"])
+                record["FailureReason"] = INTERNAL_ERROR
+                outcome = _FAILED
             record["EndTime"] = state.now()
             self._step_enters(step, record, outcome)
             return outcome

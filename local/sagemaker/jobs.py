@@ -23,6 +23,7 @@ from local.sagemaker.host import Credentials
 from local.sagemaker.storage import JobFailed, Storage
 
 ML = "/opt/ml"
+INTERNAL_ERROR = "InternalServerError: We encountered an internal error. Please try again."
 _DAY = 86400
 _REASON_LIMIT = 1024
 _ECR = re.compile(r"(\d{12})\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com/([^:@]+)")
@@ -134,6 +135,9 @@ class Job(ABC):
             self.enter("Failed", str(error)[:_REASON_LIMIT])
         except JobStopped as error:
             self.enter("Stopped", str(error))
+        except BaseException:
+            self.enter("Failed", INTERNAL_ERROR)
+            raise
         finally:
             _publish(log, self.log_group, f"{self.name}/algo-1-{int(state.now())}", credentials)
             shutil.rmtree(folder, ignore_errors=True)

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
+from local import recorded
 from local.sagemaker import events, state
 from local.sagemaker.contract import ApiError, invalid
 
@@ -74,6 +75,7 @@ def create_package(request: Mapping[str, Any]) -> dict[str, Any]:
         raise invalid("Both ModelPackageName and ModelPackageGroupName cannot be specified in the same request.")
     if request.get("Tags"):
         raise invalid("Tags cannot be specified for a model package version: it uses the tags of its group.")
+    recorded.note("sagemaker", "CreateModelPackage does not check that image and model data exist")
     token = ("CreateModelPackage", request.get("ClientToken"))
     if "ClientToken" in request and token in state.tokens:
         return {"ModelPackageArn": state.tokens[token]}

@@ -41,18 +41,27 @@ def _template(embedded: Any, message: str) -> str:
 
 def test_a_stack_creates_updates_and_deletes_pipeline_and_group(embedded: Any) -> None:
     formation, sagemaker = embedded.client("cloudformation"), embedded.client("sagemaker")
-    formation.create_stack(StackName="ml", TemplateBody=_template(embedded, "one"))
+    owner = {"Key": "owner", "Value": "team"}
+    formation.create_stack(StackName="ml", TemplateBody=_template(embedded, "one"), Tags=[owner])
     stack = _settled(formation, "CREATE_COMPLETE")
     outputs = {item["OutputKey"]: item["OutputValue"] for item in stack["Outputs"]}
     arn = f"arn:aws:sagemaker:us-east-1:{embedded.account}:model-package-group/stacked"
     assert outputs == {"GroupArn": arn, "SameArn": arn, "Pipeline": "stacked"}
-    assert {"Key": "model", "Value": "census"} in sagemaker.list_tags(ResourceArn=arn)["Tags"]
+    tags = sagemaker.list_tags(ResourceArn=arn)["Tags"]
+    assert {"Key": "model", "Value": "census"} in tags
+    assert owner in tags  # a stack's tags reach its resources
 
     formation.update_stack(StackName="ml", TemplateBody=_template(embedded, "two"))
     _settled(formation, "UPDATE_COMPLETE")
     described = sagemaker.describe_pipeline(PipelineName="stacked")
     assert json.loads(described["PipelineDefinition"])["Steps"][0]["Arguments"] == {"ErrorMessage": "two"}
     assert described["ParallelismConfiguration"] == {"MaxParallelExecutionSteps": 2}
+
+    renamed = _template(embedded, "two").replace('"PipelineName": "stacked"', '"PipelineName": "stacked-anew"')
+    formation.update_stack(StackName="ml", TemplateBody=renamed)
+    _settled(formation, "UPDATE_COMPLETE")
+    listed = sagemaker.list_pipelines(PipelineNamePrefix="stacked")["PipelineSummaries"]
+    assert [item["PipelineName"] for item in listed] == ["stacked-anew"]
 
     formation.delete_stack(StackName="ml")
     deadline = time.monotonic() + 10

@@ -8,6 +8,7 @@ import os
 import signal
 import tarfile
 import time
+import zipfile
 from typing import Any
 
 import pytest
@@ -305,3 +306,53 @@ def _pid(embedded: Any, name: str) -> int:
         assert time.monotonic() < deadline
         time.sleep(0.02)
     return int(file.read_text())
+
+
+def test_a_lambda_step_hands_its_outputs_on(embedded: Any) -> None:
+    source = "def handler(event, context):\n    return {'doubled': event['number'] * 2}\n"
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as archive:
+        archive.writestr("index.py", source)
+    functions = embedded.client("lambda")
+    function = functions.create_function(
+        FunctionName="double",
+        Runtime="python3.13",
+        Handler="index.handler",
+        Role=embedded.role("double", [], service="lambda.amazonaws.com"),
+        Code={"ZipFile": code.getvalue()},
+    )["FunctionArn"]
+    double = {
+        "Name": "double",
+        "Type": "Lambda",
+        "FunctionArn": function,
+        "Arguments": {"number": 21},
+        "OutputParameters": [{"OutputName": "doubled", "OutputType": "Integer"}],
+    }
+    message = _join("got", {"Get": "Steps.double.OutputParameters['doubled']"})
+    fail = {"Name": "fail", "Type": "Fail", "Arguments": {"ErrorMessage": message}}
+    refused = embedded.run("may-not-invoke", double)
+    assert "lambda:InvokeFunction" in refused["steps"]["double"]["FailureReason"]
+    allow = {"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": function}
+    ended = embedded.run("invokes", double, fail, role=embedded.role("invoker", [allow]))
+    assert ended["steps"]["double"]["StepStatus"] == "Succeeded", ended
+    assert ended["steps"]["fail"]["FailureReason"] == "got/42"
+
+
+def test_independent_steps_run_at_the_same_time_and_one_failure_lets_the_other_end(embedded: Any) -> None:
+    ended = embedded.run("parallel", embedded.processing("good", "nothing"), embedded.processing("bad", "break"))
+    assert ended["PipelineExecutionStatus"] == "Failed"
+    assert {name: step["StepStatus"] for name, step in ended["steps"].items()} == {"good": "Succeeded", "bad": "Failed"}
+
+
+def test_an_image_that_is_not_there_fails_the_step(embedded: Any) -> None:
+    step = embedded.processing("prepare", "prepare")
+    step["Arguments"]["AppSpecification"]["ImageUri"] = embedded.image.replace("/model@", "/nothing@")
+    assert "not found" in embedded.run("no-image", step)["steps"]["prepare"]["FailureReason"]
+
+
+def test_a_job_that_runs_too_long_is_stopped(embedded: Any) -> None:
+    step = embedded.processing("prepare", "sleep", "too-long")
+    step["Arguments"]["StoppingCondition"] = {"MaxRuntimeInSeconds": 1}
+    ended = embedded.run("too-long", step)
+    assert ended["steps"]["prepare"]["StepStatus"] == "Failed"
+    assert "MaxRuntimeExceeded" in ended["steps"]["prepare"]["FailureReason"]

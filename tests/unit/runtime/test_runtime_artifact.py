@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import skops.io
+
+from lockgate import canonical
+from lockgate.errors import EvidenceError
+from runtime import commit
+from runtime.archive import read_archive
+from runtime.artifact import normalised, read_artifact, score
+from runtime.frames import matrix_of_instances, matrix_of_table
+from runtime.predict import load
+
+ROOT = Path(__file__).parents[3]
+
+
+def trained_by_a_process_of_its_own(run: Any, folder: Path, **variables: str) -> str:
+    """The digest of /opt/ml/model after `python3 -m runtime train`."""
+    shutil.copytree(run.prepared, folder / "input" / "data" / "train")
+    environment = {**os.environ, "ML_ROOT": str(folder), "MODEL": "employment", **variables}
+    subprocess.run([sys.executable, "-m", "runtime", "train"], cwd=ROOT, env=environment, check=True)
+    return canonical.contents_sha256({file.name: file.read_bytes() for file in (folder / "model").iterdir()})
+
+
+def test_two_processes_train_the_same_bytes(run: Any, tmp_path: Path) -> None:
+    first = trained_by_a_process_of_its_own(run, tmp_path / "1", PYTHONHASHSEED="1", OMP_NUM_THREADS="1")
+    second = trained_by_a_process_of_its_own(run, tmp_path / "2", PYTHONHASHSEED="2", OMP_NUM_THREADS="2")
+    assert first == second == canonical.contents_sha256(read_archive(run.archive.read_bytes()))
+
+
+def test_other_rows_train_other_bytes(run: Any, tmp_path: Path) -> None:
+    for file in run.prepared.iterdir():
+        shutil.copy(file, tmp_path)
+    table = pq.read_table(tmp_path / "train.parquet")
+    pq.write_table(table.slice(100), tmp_path / "train.parquet")
+    found = trained_by_a_process_of_its_own(replace(run, prepared=tmp_path), tmp_path / "job")
+    assert found != canonical.contents_sha256(read_archive(run.archive.read_bytes()))
+
+
+def test_normalising_keeps_what_the_estimator_predicts(run: Any, model: Any) -> None:
+    table = pq.read_table(run.prepared / "train.parquet")
+    rows = matrix_of_table(table, model)
+    target = table[model.target].to_numpy()
+    few = replace(model, parameters={**model.parameters, "max_iter": 5})
+    estimator = commit.training_module(model).train(rows, target, few)
+    saved = skops.io.dumps(estimator)
+    again = skops.io.loads(normalised(saved), trusted=list(commit.training_module(model).TRUSTED))
+    assert np.array_equal(score(estimator, rows), score(again, rows))
+    assert normalised(normalised(saved)) == normalised(saved) != saved
+
+
+def test_a_row_alone_scores_bit_for_bit_as_among_others_and_as_from_json(run: Any, model: Any) -> None:
+    estimator = load(model, run.archive.read_bytes())
+    holdout = pq.read_table(run.prepared / "holdout.parquet")
+    together = score(estimator, matrix_of_table(holdout, model))
+    instances = json.loads(json.dumps(holdout.select([f.name for f in model.features]).slice(0, 60).to_pylist()))
+    alone = [score(estimator, matrix_of_instances([instance], model))[0] for instance in instances]
+    assert alone == together[:60].tolist()
+
+
+def test_a_model_that_was_changed_after_training_is_refused(run: Any, model: Any) -> None:
+    files = read_archive(run.archive.read_bytes())
+    with pytest.raises(EvidenceError, match="model.json: sha256: found"):
+        read_artifact({**files, "model.skops": files["model.skops"] + b"\0"}, model, ())
+    with pytest.raises(EvidenceError, match="expected model.json and model.skops"):
+        read_artifact({**files, "evil.py": b""}, model, ())
+
+
+def test_a_model_trained_on_other_features_is_refused(run: Any, model: Any) -> None:
+    fewer = replace(model, features=model.features[1:])
+    with pytest.raises(EvidenceError, match="model.json: features: found"):
+        read_artifact(read_archive(run.archive.read_bytes()), fewer, ())
+
+
+def test_a_type_that_the_commit_did_not_name_is_never_constructed(run: Any, model: Any) -> None:
+    files = read_archive(run.archive.read_bytes())
+    with pytest.raises(EvidenceError, match=r"TreePredictor.*expected only TRUSTED of model/employment/train.py"):
+        read_artifact(files, model, ())
+
+
+def test_a_file_that_calls_a_function_when_loaded_is_refused(run: Any, model: Any, tmp_path: Path) -> None:
+    files = read_archive(run.archive.read_bytes())
+    with zipfile.ZipFile(io.BytesIO(files["model.skops"])) as archive:
+        schema = json.loads(archive.read("schema.json"))
+    schema["__class__"], schema["__module__"] = "system", "os"
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("schema.json", json.dumps(schema))
+    facts = canonical.from_bytes(files["model.json"], "model.json")
+    facts["sha256"] = canonical.sha256(buffer.getvalue())
+    evil = {"model.skops": buffer.getvalue(), "model.json": canonical.to_bytes(facts)}
+    with pytest.raises(EvidenceError, match="expected only TRUSTED"):
+        read_artifact(evil, model, commit.training_module(model).TRUSTED)
+
+
+def test_model_json_says_what_the_model_is(run: Any) -> None:
+    facts = canonical.from_bytes(read_archive(run.archive.read_bytes())["model.json"], "model.json")
+    assert facts["features"][0] == {"name": "AGEP", "type": "integer"}
+    assert facts["parameters"]["max_iter"] == 100
+    assert sorted(facts["libraries"]) == ["numpy", "scikit-learn", "skops"]

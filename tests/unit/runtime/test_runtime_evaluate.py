@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from lockgate import canonical
+from lockgate.errors import EvidenceError
+from lockgate.evidence import read_evidence
+from runtime.archive import read_archive
+from runtime.contract import first_violation
+from runtime.evaluate import evaluate
+from runtime.job import Job
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def job(snapshot: Any, run: Any, job_with: Any) -> Job:
+    inputs = {
+        "snapshot": snapshot.data,
+        "labels": snapshot.labels,
+        "model": run.archive,
+        "predictions": run.predictions,
+    }
+    made: Job = job_with(inputs)
+    return made
+
+
+def refused(job: Job) -> str:
+    with pytest.raises(EvidenceError) as caught:
+        evaluate(job)
+    assert not job.outputs.exists(), "no evidence is better than evidence in doubt"
+    return str(caught.value)
+
+
+def with_predictions(job: Job, change: Callable[[pa.Table], pa.Table]) -> Job:
+    file = job.inputs / "predictions" / "predictions.parquet"
+    pq.write_table(change(pq.read_table(file)), file)
+    return job
+
+
+def with_score(score: float | None) -> Callable[[pa.Table], pa.Table]:
+    def change(table: pa.Table) -> pa.Table:
+        scores = table["score"].to_pylist()
+        scores[7] = score
+        return table.set_column(1, "score", pa.array(scores, pa.float64()))
+
+    return change
+
+
+def results(job: Job) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+    folder = job.outputs / "evidence"
+    digests = canonical.from_bytes((folder / "digests.json").read_bytes(), "digests")
+    replay = canonical.from_bytes((folder / "replay.json").read_bytes(), "replay")
+    return read_evidence((folder / "evidence.json").read_bytes(), digests["evidence_sha256"]), replay, digests
+
+
+def test_evidence_binds_the_measurement_to_the_exact_artifacts(job: Job, snapshot: Any, run: Any) -> None:
+    evaluate(job)
+    evidence, _, digests = results(job)
+    archive = run.archive.read_bytes()
+    assert evidence.model_sha256 == digests["model_sha256"] == canonical.sha256(archive)
+    assert evidence.contents_sha256 == canonical.contents_sha256(read_archive(archive))
+    assert evidence.data.labels_sha256 == snapshot.manifest.holdout_labels.sha256
+    assert (evidence.data.train_rows, evidence.data.holdout_rows) == (4000, 1500)
+    assert evidence.features == snapshot.manifest.features
+    assert evidence.parameters["max_iter"] == 100
+    assert (evidence.commit, evidence.actor) == ("c" * 40, "ana")
+    assert evidence.unreadable == {}
+
+
+def test_the_metrics_are_those_of_scores_joined_with_labels_by_identifier(job: Job, snapshot: Any) -> None:
+    """The predictions come in another order than the labels; a join by position would measure noise."""
+    rng = np.random.default_rng(1)
+    with_predictions(job, lambda table: table.take(pa.array(rng.permutation(table.num_rows))))
+    evaluate(job)
+    predictions = pq.read_table(job.inputs / "predictions" / "predictions.parquet").sort_by("id")
+    truth = snapshot.holdout.sort_by("id")
+    metric = results(job)[0].metrics["roc_auc"]
+    assert metric.value == pytest.approx(roc_auc_score(truth["employed"].to_numpy(), predictions["score"].to_numpy()))
+    assert metric.value > 0.85
+    assert metric.rows == 1500
+
+
+def test_the_replay_is_the_first_hundred_rows_by_identifier(job: Job, model: Any, run: Any) -> None:
+    evaluate(job)
+    _, replay, digests = results(job)
+    first = pq.read_table(run.predictions).sort_by("id")["score"].to_pylist()[:100]
+    assert replay["predictions"] == first
+    assert len(replay["instances"]) == 100
+    assert first_violation(replay["instances"], model) is None, "a server would refuse its own replay"
+    assert digests["replay_sha256"] == canonical.sha256((job.outputs / "evidence" / "replay.json").read_bytes())
+
+
+def test_perfect_metrics_that_a_commit_writes_into_its_archive_gain_nothing(job: Job, packed: Any) -> None:
+    evaluate(job)
+    honest = results(job)[0].metrics
+    shutil.rmtree(job.outputs)
+    archive = job.inputs / "model" / "model.tar.gz"
+    files = read_archive(archive.read_bytes())
+    facts = canonical.from_bytes(files["model.json"], "model.json")
+    boast = canonical.to_bytes({**facts, "metrics": {"roc_auc": 1.0}})
+    archive.write_bytes(packed({**files, "model.json": boast, "evidence.json": b"{}"}))
+    evaluate(job)
+    assert results(job)[0].metrics == honest
+
+
+@pytest.mark.parametrize("score", [float("nan"), float("inf"), -0.01, 1.01, None])
+def test_a_score_that_is_no_probability_is_refused(job: Job, score: float | None) -> None:
+    assert "score: found 1 rows not from 0 to 1" in refused(with_predictions(job, with_score(score)))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda table: table.slice(2), "found 2 holdout rows missing and 0 others"),
+        (lambda table: pa.concat_tables([table, table.slice(0, 1)]), "1501 rows with 1500 different values"),
+        (
+            lambda table: pa.concat_tables([table, pa.table({"id": [-1], "score": [0.5]})]),
+            "found 0 holdout rows missing and 1 others",
+        ),
+        (
+            lambda table: pa.concat_tables([table.slice(1), pa.table({"id": [-1], "score": [0.5]})]),
+            "found 1 holdout rows missing and 1 others",
+        ),
+        (lambda table: table.slice(0, 0), "found 1500 holdout rows missing"),
+        (lambda table: table.rename_columns(["id", "p"]), "found columns ['id', 'p'], expected id and score"),
+        (lambda table: table.append_column("employed", table["score"]), "expected id and score"),
+        (lambda table: table.set_column(1, "score", table["score"].cast(pa.float32())), "expected int64 and double"),
+        (lambda table: table.set_column(0, "id", table["id"].cast(pa.string())), "expected int64 and double"),
+    ],
+)
+def test_predictions_other_than_one_a_row_are_refused(
+    job: Job, change: Callable[[pa.Table], pa.Table], message: str
+) -> None:
+    assert message in refused(with_predictions(job, change))
+
+
+def test_predictions_that_are_no_parquet_file_are_refused(job: Job) -> None:
+    (job.inputs / "predictions" / "predictions.parquet").write_bytes(b"PAR1 not quite")
+    assert "predictions: found predictions.parquet unreadable" in refused(job)
+
+
+@pytest.mark.parametrize("file", ["labels/labels.parquet", "snapshot/holdout/features.parquet"])
+def test_labels_or_features_other_than_the_published_ones_are_refused(job: Job, file: str) -> None:
+    (job.inputs / file).write_bytes((job.inputs / file).read_bytes() + b"\0")
+    assert "not the published file" in refused(job)
+
+
+def test_a_manifest_of_another_model_or_another_id_is_refused(job: Job) -> None:
+    assert "is of model 'employment'" in refused(replace(job, environment={**job.environment, "MODEL": "salary"}))
+    assert "it was altered" in refused(replace(job, environment={**job.environment, "SNAPSHOT": "0" * 16}))
+
+
+def test_an_archive_that_is_none_is_refused(job: Job) -> None:
+    (job.inputs / "model" / "model.tar.gz").write_bytes(b"model")
+    assert "not a .tar.gz archive" in refused(job)
+
+
+def test_the_evaluators_image_holds_all_that_it_imports_and_nothing_of_a_commit(job: Job, tmp_path: Path) -> None:
+    app = image_folder(ROOT / "runtime" / "Dockerfile", tmp_path / "app")
+    ended = run_in(app, job, "runtime.evaluate")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert results(job)[0].metrics["roc_auc"].value > 0.85
+    assert not (app / "model").exists()
+
+
+def test_a_refusal_ends_the_evaluator_with_its_reason_and_no_stack_trace(job: Job, tmp_path: Path) -> None:
+    app = image_folder(ROOT / "runtime" / "Dockerfile", tmp_path / "app")
+    with_predictions(job, with_score(2.0))
+    ended = run_in(app, job, "runtime.evaluate")
+    reason = "predictions: score: found 1 rows not from 0 to 1, expected finite probabilities"
+    assert (ended.returncode, ended.stderr) == (1, reason + "\n")
+    assert (job.root / "output" / "message").read_text() == reason
+
+
+def test_the_commits_image_holds_all_that_a_step_imports(snapshot: Any, job_with: Any, tmp_path: Path) -> None:
+    app = image_folder(ROOT / "model" / "Dockerfile", tmp_path / "app")
+    job = job_with({"snapshot": snapshot.data})
+    ended = run_in(app, job, "runtime", "prepare")
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def image_folder(dockerfile: Path, app: Path) -> Path:
+    """What the Dockerfile copies from the commit into /app."""
+    for sources, target in re.findall(r"^COPY --chmod=0755 ([^\n]+) /app/(\S+)$", dockerfile.read_text(), re.M):
+        for source in map(ROOT.joinpath, sources.split()):
+            if source.is_dir():
+                shutil.copytree(source, app / target, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                (app / target).mkdir(parents=True, exist_ok=True)
+                shutil.copy(source, app / target)
+    return app
+
+
+def run_in(app: Path, job: Job, *module: str) -> subprocess.CompletedProcess[str]:
+    """Run a module with nothing of this repository importable but `app`."""
+    hide = ROOT / "local" / "site"
+    environment = {
+        **job.environment,
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": f"{app}:{hide}",
+        "ML_ROOT": str(job.root),
+    }
+    command = [sys.executable, "-m", *module]
+    return subprocess.run(command, cwd=app, env=environment, capture_output=True, text=True, check=False)

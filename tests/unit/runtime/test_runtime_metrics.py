@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import accuracy_score, brier_score_loss, roc_auc_score
+from sklearn.metrics import log_loss as reference_log_loss
+
+from runtime.metrics import accuracy, brier, log_loss, measure, roc_auc
+
+Rows = tuple[list[int], list[float]]
+
+
+@st.composite
+def labelled(draw: st.DrawFn) -> Rows:
+    """Few different scores, so that ties are common; both labels occur."""
+    score = st.one_of(st.sampled_from([0.0, 0.25, 0.5, 1.0]), st.floats(0, 1))
+    pairs = draw(st.lists(st.tuples(st.integers(0, 1), score), min_size=0, max_size=40))
+    pairs += [(0, draw(score)), (1, draw(score))]
+    return [label for label, _ in pairs], [score for _, score in pairs]
+
+
+def arrays(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+    return np.array(rows[0], dtype=np.int64), np.array(rows[1], dtype=np.float64)
+
+
+@given(labelled())
+def test_roc_auc_counts_pairs_and_its_variance_is_delongs_definition(rows: Rows) -> None:
+    labels, scores = arrays(rows)
+    positive, negative = scores[labels == 1], scores[labels == 0]
+    m, n = len(positive), len(negative)
+    wins = np.zeros((m, n))
+    for i, j in product(range(m), range(n)):
+        wins[i, j] = 1.0 if positive[i] > negative[j] else 0.5 if positive[i] == negative[j] else 0.0
+    metric = roc_auc(labels, scores)
+    assert metric.value == wins.sum() / (m * n)
+    assert (metric.statistics["positives"], metric.statistics["negatives"]) == (m, n)
+    if min(m, n) > 1:
+        variance = wins.mean(axis=1).var(ddof=1) / m + wins.mean(axis=0).var(ddof=1) / n
+        assert metric.statistics["variance"] == pytest.approx(variance, rel=1e-9, abs=1e-15)
+    else:
+        assert "variance" not in metric.statistics
+
+
+@given(labelled())
+def test_all_metrics_agree_with_scikit_learn(rows: Rows) -> None:
+    labels, scores = arrays(rows)
+    found = {name: metric.value for name, metric in measure(labels, scores).items()}
+    assert found == pytest.approx(
+        {
+            "roc_auc": roc_auc_score(labels, scores),
+            "accuracy": accuracy_score(labels, scores >= 0.5),
+            "log_loss": reference_log_loss(labels, scores),
+            "brier": brier_score_loss(labels, scores),
+        },
+        rel=1e-9,
+        abs=1e-12,
+    )
+
+
+def test_by_hand() -> None:
+    labels, scores = arrays(([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8]))
+    assert roc_auc(labels, scores).value == 0.75
+    assert accuracy(labels, scores).value == 0.75
+    assert accuracy(labels, scores).statistics == {"correct": 3.0}
+    assert brier(labels, scores).value == pytest.approx((0.01 + 0.16 + 0.4225 + 0.04) / 4)
+    assert brier(labels, scores).statistics == pytest.approx(
+        {"sum": 0.6325, "sum_of_squares": 0.01**2 + 0.16**2 + 0.4225**2 + 0.04**2}
+    )
+    losses = [-np.log(p) for p in (0.9, 0.6, 0.35, 0.8)]
+    assert log_loss(labels, scores).value == pytest.approx(sum(losses) / 4)
+    assert log_loss(labels, scores).statistics["sum_of_squares"] == pytest.approx(sum(x**2 for x in losses))
+
+
+def test_perfect_reversed_and_constant_scores() -> None:
+    labels = np.array([0, 0, 1, 1])
+    assert roc_auc(labels, np.array([0.1, 0.2, 0.3, 0.4])).value == 1
+    assert roc_auc(labels, np.array([0.4, 0.3, 0.2, 0.1])).value == 0
+    assert roc_auc(labels, np.full(4, 0.7)).value == 0.5
+    assert roc_auc(labels, np.array([0.1, 0.2, 0.3, 0.4])).statistics["variance"] == 0
+
+
+def test_a_certain_and_wrong_score_is_costly_but_finite() -> None:
+    assert log_loss(np.array([1]), np.array([0.0])).value == pytest.approx(52 * np.log(2))

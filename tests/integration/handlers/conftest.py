@@ -187,7 +187,6 @@ class World:
 
     s3: Any
     sagemaker: ScriptedSageMaker
-    stepfunctions: ScriptedStepFunctions
     root: Path
     image: str
 
@@ -352,11 +351,18 @@ def world(
     monkeypatch.setattr(shared, "ROOT", tmp_path)
     (tmp_path / "environments").mkdir()
     (tmp_path / "environments" / "tools.toml").write_text(TOOLS)
-    sagemaker, stepfunctions = ScriptedSageMaker(sdk), ScriptedStepFunctions(sdk)
+    sagemaker = ScriptedSageMaker(sdk)
     use("sagemaker", sagemaker.client)
-    made = World(s3, sagemaker, stepfunctions, tmp_path, f"{MODELS}@{pushed['image']['imageId']['imageDigest']}")
+    made = World(s3, sagemaker, tmp_path, f"{MODELS}@{pushed['image']['imageId']['imageDigest']}")
     made.configure("dev", floor=0.8)
     made.configure("prod", floor=0.85, approvals=1)
     yield made
     sagemaker.close()
-    stepfunctions.close()
+
+
+@pytest.fixture
+def workflow(world: World, sdk: Callable[[str], Any]) -> Iterator[ScriptedStepFunctions]:
+    """The waiting side of an approval; moto refuses every token."""
+    made = ScriptedStepFunctions(sdk)
+    yield made
+    made.close()

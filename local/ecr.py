@@ -78,6 +78,8 @@ async def _request(method: str, path: str, headers: Mapping[str, str], body: byt
         return _authorization(extract_access_key_id(headers, query))
     if operation == "DescribeImageScanFindings":
         return _scan_findings(json.loads(body))
+    if operation == "DescribeImages" and (absent := _absent_image(json.loads(body))):
+        return absent
     return await _handle_request(method, path, headers, body, query)
 
 
@@ -90,6 +92,19 @@ def _authorization(access_key: str) -> Any:
         "proxyEndpoint": f"https://{get_account_id()}.dkr.ecr.{get_region()}.amazonaws.com",
     }
     return json_response({"authorizationData": [data]})
+
+
+def _absent_image(request: Mapping[str, Any]) -> Any:
+    """AWS's refusal when an image that was asked for does not exist; None when all do."""
+    repository = request["repositoryName"]
+    if repository not in ecr._repositories:
+        return None
+    for wanted in request.get("imageIds", []):
+        if ecr._find_image(repository, wanted) is None:
+            image = f"{{imageDigest:'{wanted.get('imageDigest')}', imageTag:'{wanted.get('imageTag')}'}}"
+            message = f"The image with imageId {image} does not exist within the repository with name '{repository}'"
+            return ecr.error_response_json("ImageNotFoundException", message, 400)
+    return None
 
 
 def _scan_findings(request: Mapping[str, Any]) -> Any:

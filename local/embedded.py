@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import json
-import secrets
 import shutil
 import socket
 import subprocess
@@ -16,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from local import github, identities, processes, tls
+from local import github, processes, tls
 from local.clients import environment as client_environment
 from local.settings import HOST, Settings
 from lockgate.errors import LockgateError
@@ -127,16 +126,12 @@ def start(settings: Settings, accounts: Mapping[str, str]) -> Session:
     for port in (settings.port, settings.proxy_port, settings.github_port):
         _refuse_if_taken(port)
     tls.make(settings)
-    for folder in (settings.root_secret_file.parent, settings.logs):
-        folder.mkdir(exist_ok=True)
-    settings.root_secret_file.touch(mode=0o600)
-    settings.root_secret_file.write_text(secrets.token_urlsafe(30))
+    settings.logs.mkdir(exist_ok=True)
     session = Session(settings, dict(accounts))
-    server = _spawn(settings)
+    server = _spawn(session)
     try:
         _write_instance(session, server)
         _wait(settings, server)
-        identities.create(settings, accounts)
     except BaseException:
         _end(settings.state)
         raise
@@ -144,13 +139,13 @@ def start(settings: Settings, accounts: Mapping[str, str]) -> Session:
 
 
 def attach(state: Path) -> Session | None:
-    """The instance that runs in `state`, once its identities exist; None otherwise."""
+    """The instance that runs in `state`, once it answers; None otherwise."""
     instance = _read_instance(state)
     if instance is None or not _runs(instance):
         return None
     ports = (instance["port"], instance["proxy_port"], instance["github_port"])
     settings = Settings(state.resolve(), *ports, instance["region"])
-    return Session(settings, instance["accounts"]) if settings.aws_credentials_file.exists() else None
+    return Session(settings, instance["accounts"]) if settings.ready_file.exists() else None
 
 
 def stop(state: Path) -> bool:
@@ -196,10 +191,12 @@ def _refuse_if_taken(port: int) -> None:
             raise EmbeddedError(f"port {port} on {HOST} is in use ({error.strerror}); {hint}") from error
 
 
-def _spawn(settings: Settings) -> subprocess.Popen[bytes]:
+def _spawn(session: Session) -> subprocess.Popen[bytes]:
+    settings = session.settings
     command = [sys.executable, "-m", "local.server", "--state", str(settings.state), "--region", settings.region]
     command += ["--port", str(settings.port), "--proxy-port", str(settings.proxy_port)]
     command += ["--github-port", str(settings.github_port)]
+    command += [f"--account={name}={account}" for name, account in session.accounts.items()]
     with settings.server_log.open("wb") as log:
         server = subprocess.Popen(
             command, cwd=_ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True

@@ -3,6 +3,9 @@
 ada    administrator of the tools account, author and operator. Accounts bootstrapped with `--trust <tools>` let her
        deploy to them.
 grace  may do nothing but assume the role `lockgate-approver` of the tools account, under her own name.
+
+The emulator lets anybody act as an account's root; the embedded AWS refuses root keys at its door (local.iam), so
+these users are made inside the server, before it opens.
 """
 
 from __future__ import annotations
@@ -11,7 +14,8 @@ import configparser
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from urllib.parse import urlencode
+from xml.etree import ElementTree
 
 from local.settings import Settings
 
@@ -19,7 +23,7 @@ ADMINISTRATOR_POLICY = "arn:aws:iam::aws:policy/AdministratorAccess"
 APPROVER_ROLE = "lockgate-approver"
 
 
-def create(settings: Settings, accounts: Mapping[str, str]) -> None:
+async def create(settings: Settings, accounts: Mapping[str, str]) -> None:
     """Create the users through the IAM API, and write the AWS config and credentials files that hold their profiles.
 
     accounts: account name -> 12-digit id; `tools` must be among them. Names may share an id.
@@ -28,59 +32,55 @@ def create(settings: Settings, accounts: Mapping[str, str]) -> None:
     credentials: dict[str, dict[str, str]] = {}
     for name, account in accounts.items():
         if account not in administrators:
-            administrators[account] = _administrator(_iam(settings, account), "administrator")
+            administrators[account] = await _administrator(settings, account, "administrator")
         credentials[name] = administrators[account]
-    tools = _iam(settings, accounts["tools"])
-    credentials["ada"] = _administrator(tools, "ada")
-    role = f"arn:aws:iam::{accounts['tools']}:role/{APPROVER_ROLE}"
-    tools.create_user(UserName="grace")
-    tools.put_user_policy(
-        UserName="grace",
-        PolicyName="approve",
-        PolicyDocument=json.dumps(
-            {
-                "Version": "2012-10-17",
-                "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": role}],
-            }
-        ),
-    )
-    credentials["grace-user"] = _key(tools, "grace")
+    tools = accounts["tools"]
+    credentials["ada"] = await _administrator(settings, tools, "ada")
+    role = f"arn:aws:iam::{tools}:role/{APPROVER_ROLE}"
+    permission = {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": role}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [permission]})
+    await _iam(settings, tools, "CreateUser", UserName="grace")
+    await _iam(settings, tools, "PutUserPolicy", UserName="grace", PolicyName="approve", PolicyDocument=policy)
+    credentials["grace-user"] = await _key(settings, tools, "grace")
     common = {
         "region": settings.region,
         "endpoint_url": settings.endpoint,
         "ca_bundle": str(settings.ca_bundle),
     }
-    profiles = {f"profile {name}": dict(common) for name in credentials}
-    profiles["profile grace"] = {
-        **common,
-        "role_arn": role,
-        "source_profile": "grace-user",
-        "role_session_name": "grace",
-    }
+    approver = {"role_arn": role, "source_profile": "grace-user", "role_session_name": "grace"}
+    profiles = {f"profile {name}": common for name in credentials}
+    profiles["profile grace"] = {**common, **approver}
+    settings.aws_config_file.parent.mkdir(exist_ok=True)
     _write(settings.aws_config_file, profiles)
     _write(settings.aws_credentials_file, credentials)
 
 
-def _iam(settings: Settings, account: str) -> Any:
-    """IAM client of an account's root."""
-    import boto3
+async def _iam(settings: Settings, account: str, action: str, **parameters: str) -> ElementTree.Element:
+    """The answer of one IAM call as the account's root."""
+    from ministack.core.responses import request_scope
+    from ministack.services import iam
 
-    return boto3.session.Session(
-        aws_access_key_id=account,
-        aws_secret_access_key=settings.root_secret_file.read_text(),
-        region_name=settings.region,
-    ).client("iam", endpoint_url=settings.endpoint, verify=str(settings.ca_bundle))
-
-
-def _administrator(iam: Any, user: str) -> dict[str, str]:
-    iam.create_user(UserName=user)
-    iam.attach_user_policy(UserName=user, PolicyArn=ADMINISTRATOR_POLICY)
-    return _key(iam, user)
+    body = urlencode({"Action": action, "Version": "2010-05-08", **parameters}).encode()
+    headers = {"content-type": "application/x-www-form-urlencoded"}
+    with request_scope(account, settings.region):
+        status, _, answer = await iam.handle_request("POST", "/", headers, body, {})
+    if status != 200:
+        raise RuntimeError(f"IAM refused {action} in account {account}: {answer!r}")
+    return ElementTree.fromstring(answer)  # noqa: S314 - our own process wrote it
 
 
-def _key(iam: Any, user: str) -> dict[str, str]:
-    key = iam.create_access_key(UserName=user)["AccessKey"]
-    return {"aws_access_key_id": key["AccessKeyId"], "aws_secret_access_key": key["SecretAccessKey"]}
+async def _administrator(settings: Settings, account: str, user: str) -> dict[str, str]:
+    await _iam(settings, account, "CreateUser", UserName=user)
+    await _iam(settings, account, "AttachUserPolicy", UserName=user, PolicyArn=ADMINISTRATOR_POLICY)
+    return await _key(settings, account, user)
+
+
+async def _key(settings: Settings, account: str, user: str) -> dict[str, str]:
+    answer = await _iam(settings, account, "CreateAccessKey", UserName=user)
+    return {
+        "aws_access_key_id": answer.findtext(".//{*}AccessKeyId", ""),
+        "aws_secret_access_key": answer.findtext(".//{*}SecretAccessKey", ""),
+    }
 
 
 def _write(file: Path, sections: Mapping[str, Mapping[str, str]]) -> None:

@@ -16,11 +16,12 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from local import clients, github, processes, proxy, recorded
+from local import clients, door, github, identities, processes, proxy, recorded
 from local.settings import HOST, Settings
 
 # What the gateway is extended with; order matters only where one builds on another's patch.
 EXTENSIONS: tuple[str, ...] = (
+    "local.door",
     "local.iam",
     "local.web_identity",
     "local.function_urls",
@@ -66,13 +67,11 @@ def emulator_environment(settings: Settings, inherited: Mapping[str, str]) -> di
         "TMPDIR": str(settings.scratch),
         "STATE_DIR": str(settings.scratch / "emulator"),
         "S3_DATA_DIR": str(settings.scratch / "s3"),
-        # The secret of the account roots. Nobody is given it but the administrator who makes the first identities.
-        "AWS_SECRET_ACCESS_KEY": settings.root_secret_file.read_text(),
         **clients.environment(settings),
     }
 
 
-async def run(settings: Settings) -> None:
+async def run(settings: Settings, accounts: Mapping[str, str]) -> None:
     """Serve until SIGTERM or SIGINT, then end every process that was started on the way."""
     from hypercorn.asyncio import serve
     from hypercorn.config import Config
@@ -83,13 +82,14 @@ async def run(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     for name in (n for n in EXTENSIONS if importlib.util.find_spec(n)):
         importlib.import_module(name).install(settings)
+    await identities.create(settings, accounts)
     config = Config()
     config.bind = [f"{HOST}:{settings.port}"]
     config.certfile, config.keyfile = str(settings.certificate), str(settings.private_key)
     config.keep_alive_timeout = 75
     config.loglevel = "WARNING"
     beside = [await proxy.serve(settings), await github.serve(settings)]
-    serving = asyncio.create_task(serve(gateway.app, config, shutdown_trigger=stopping.wait))
+    serving = asyncio.create_task(serve(door.without_control(gateway.app), config, shutdown_trigger=stopping.wait))
     stopped = asyncio.create_task(stopping.wait())
     watching = asyncio.create_task(_announce_and_watch(settings))
     await asyncio.wait({serving, stopped, watching}, return_when=asyncio.FIRST_COMPLETED)
@@ -123,6 +123,11 @@ async def _announce_and_watch(settings: Settings) -> None:
         await asyncio.sleep(_WATCH_SECONDS)
 
 
+def _pair(text: str) -> tuple[str, str]:
+    name, _, account = text.partition("=")
+    return name, account
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m local.server", description="One embedded AWS on loopback.")
     parser.add_argument("--state", type=Path, required=True)
@@ -130,6 +135,7 @@ def main() -> None:
     parser.add_argument("--proxy-port", type=int, required=True)
     parser.add_argument("--github-port", type=int, required=True)
     parser.add_argument("--region", default="us-east-1")
+    parser.add_argument("--account", action="append", required=True, type=_pair, metavar="NAME=ID")
     given = parser.parse_args()
     settings = Settings(given.state.resolve(), given.port, given.proxy_port, given.github_port, given.region)
     settings.scratch.mkdir(parents=True, exist_ok=True)
@@ -140,7 +146,7 @@ def main() -> None:
     recorded.keep_in(settings.recorded_file)
     try:
         # Not asyncio.run: it would wait for the emulator's worker threads, and some of them wait for ever.
-        asyncio.new_event_loop().run_until_complete(run(settings))
+        asyncio.new_event_loop().run_until_complete(run(settings, dict(given.account)))
     finally:
         processes.end(processes.descendants(os.getpid()), within=1.0)
     logging.shutdown()

@@ -42,11 +42,6 @@ class Settings:
         return self.state / "tls" / "gateway-key.pem"
 
     @property
-    def root_secret_file(self) -> Path:
-        """Secret of every account's root key, whose id is the account's id."""
-        return self.state / "aws" / "root-secret"
-
-    @property
     def aws_config_file(self) -> Path:
         return self.state / "aws" / "config"
 

@@ -6,11 +6,13 @@ import configparser
 import io
 import json
 import socket
+import ssl
 import time
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from http.client import HTTPSConnection
 from pathlib import Path
 from typing import Any
 
@@ -156,3 +158,18 @@ def wait_until_fixture() -> Callable[..., Any]:
 @pytest.fixture(name="policy")
 def policy_fixture() -> Callable[..., str]:
     return policy
+
+
+@pytest.fixture
+def get(aws: EmbeddedAws) -> Callable[..., tuple[int, bytes]]:
+    """A plain HTTPS request to the gateway, without any signature: status and body."""
+    settings = aws.session.settings
+
+    def send(path: str, headers: dict[str, str], method: str = "GET") -> tuple[int, bytes]:
+        trust = ssl.create_default_context(cafile=str(settings.ca_bundle))
+        with closing(HTTPSConnection(HOST, settings.port, context=trust, timeout=10)) as connection:
+            connection.request(method, path, headers=headers)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+
+    return send

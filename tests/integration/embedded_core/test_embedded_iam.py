@@ -133,10 +133,40 @@ def test_a_permission_may_demand_the_role_of_the_stack(aws: Any, stack_role: str
     narrow.create_stack(StackName="passed-4", TemplateBody=TEMPLATE, RoleARN=stack_role)
 
 
-def test_what_is_not_signed_by_a_known_key_is_refused(aws: Any) -> None:
+def test_a_key_that_nobody_was_given_is_refused(aws: Any) -> None:
     stranger = {"aws_access_key_id": "AKIAAAAAAAAAAAAAAAAA", "aws_secret_access_key": "secret"}
     with pytest.raises(ClientError, match="InvalidAccessKeyId"):
         aws.client_of("s3", stranger).list_buckets()
-    root_with_a_guess = {"aws_access_key_id": aws.tools, "aws_secret_access_key": "test"}
-    with pytest.raises(ClientError, match="SignatureDoesNotMatch"):
-        aws.client_of("s3", root_with_a_guess).list_buckets()
+
+
+@pytest.mark.parametrize("key", ["test", "111111111111", "222222222222"])
+def test_nobody_is_an_accounts_root(aws: Any, key: str) -> None:
+    root = {"aws_access_key_id": key, "aws_secret_access_key": "test"}
+    for service, operation in (("s3", "list_buckets"), ("sts", "get_caller_identity"), ("sqs", "list_queues")):
+        with pytest.raises(ClientError, match=r"InvalidAccessKeyId|InvalidClientTokenId|UnrecognizedClient"):
+            getattr(aws.client_of(service, root), operation)()
+
+
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer anything"}])
+def test_what_is_not_signed_gets_only_what_a_bucket_policy_gives_to_everybody(
+    aws: Any, get: Any, policy: Any, headers: dict[str, str]
+) -> None:
+    s3, name = aws.client("s3"), f"unsigned-{len(headers)}"
+    s3.create_bucket(Bucket=name)
+    for key in ("public", "private"):
+        s3.put_object(Bucket=name, Key=key, Body=key.encode())
+    assert get(f"/{name}/public", headers)[0] == 403
+    assert get("/", headers)[0] == 403
+    assert get("/?Action=ListQueues", {**headers, "Host": "sqs.us-east-1.amazonaws.com"})[0] == 403
+    everybody = policy({"Principal": "*", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{name}/public"})
+    s3.delete_public_access_block(Bucket=name)
+    s3.put_bucket_policy(Bucket=name, Policy=everybody)
+    assert get(f"/{name}/public", headers) == (200, b"public")
+    assert get(f"/{name}/private", headers)[0] == 403
+
+
+def test_the_emulators_own_controls_are_closed(aws: Any, get: Any) -> None:
+    aws.client("sqs").create_queue(QueueName="still-here")
+    for path in ("/_ministack/reset", "/_ministack/config", "/_localstack/health"):
+        assert get(path, {}, "POST")[0] == 403
+    assert aws.client("sqs").get_queue_url(QueueName="still-here")

@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
+import boto3
 import pytest
 from botocore import UNSIGNED
 from botocore.config import Config
@@ -52,7 +53,7 @@ def provider(aws: Any) -> Iterator[str]:
     iam.delete_open_id_connect_provider(OpenIDConnectProviderArn=arn["OpenIDConnectProviderArn"])
 
 
-def assume(aws: Any, provider: str, role: str, trusted: dict[str, str], presented: str) -> str:
+def assume(aws: Any, provider: str, role: str, trusted: dict[str, str], presented: str, profile: str = "ada") -> str:
     """The ARN of the session that `presented` gets of a new role that trusts `trusted`."""
     trust = {
         "Action": "sts:AssumeRoleWithWebIdentity",
@@ -61,13 +62,11 @@ def assume(aws: Any, provider: str, role: str, trusted: dict[str, str], presente
     }
     settings = aws.session.settings
     config = Config(signature_version=UNSIGNED, proxies={})
-    import boto3
-
     sts = boto3.client(
         "sts", endpoint_url=settings.endpoint, verify=str(settings.ca_bundle), region_name="us-east-1", config=config
     )
     arn: str = sts.assume_role_with_web_identity(
-        RoleArn=aws.role(role, trust), RoleSessionName="run", WebIdentityToken=presented
+        RoleArn=aws.role(role, trust, profile=profile), RoleSessionName="run", WebIdentityToken=presented
     )["AssumedRoleUser"]["Arn"]
     return arn
 
@@ -113,9 +112,9 @@ def test_a_token_whose_claims_were_changed_is_refused(aws: Any, provider: str) -
 
 
 def test_without_the_provider_no_token_is_good(aws: Any) -> None:
-    trust_of_nobody = f"arn:aws:iam::{aws.tools}:oidc-provider/{HOST}"
+    nobody = f"arn:aws:iam::{aws.dev}:oidc-provider/{HOST}"
     with pytest.raises(ClientError, match="No OpenIDConnect provider found"):
-        assume(aws, trust_of_nobody, "github-no-provider", TRUSTED, token(aws.session.github(**RUN)))
+        assume(aws, nobody, "github-no-provider", TRUSTED, token(aws.session.github(**RUN)), "dev")
 
 
 def test_a_request_token_that_belongs_to_no_run_gets_nothing(aws: Any) -> None:

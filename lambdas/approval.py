@@ -67,7 +67,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
         status, body = 200, _take(_read(event), person, arn)
     except AnswerRefusedError as refused:
         status, body = refused.status, {"message": str(refused)}
-    shared.log("approval", status=status, **body)
+    shared.log("approval", status=status, answer=body)
     return {"statusCode": status, "headers": {"content-type": "application/json"}, "body": json.dumps(body)}
 
 
@@ -98,7 +98,7 @@ def _read(event: dict[str, Any]) -> Answer:
     except RefusedError as error:
         raise AnswerRefusedError(400, str(error)) from error
     decision, reason = body.get("decision"), body.get("reason", "")
-    if decision not in KINDS:
+    if not isinstance(decision, str) or decision not in KINDS:
         raise AnswerRefusedError(400, f"decision: found {decision!r}, expected approve or reject")
     if not isinstance(reason, str) or (decision == "reject" and not reason.strip()):
         raise AnswerRefusedError(400, "reason: expected text; a rejection says why")

@@ -63,7 +63,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     if action is None:
         raise RefusedError(f"action: found {event.get('action')!r}, expected start or status")
     answer = action(settings, deployments, model, event)
-    shared.log("deploy", action=event["action"], environment=settings.environment, model=model, **answer)
+    shared.log("deploy", action=event["action"], environment=settings.environment, model=model, answer=answer)
     return answer
 
 

@@ -46,6 +46,11 @@ def execution_role(environment: str) -> str:
     return f"lockgate-{environment}-execution"
 
 
+def cluster(environment: str) -> str:
+    """ECS cluster of an environment; its services bear the names of their models."""
+    return f"lockgate-{environment}"
+
+
 def deploy_function(environment: str) -> str:
     return f"lockgate-{environment}-deploy"
 

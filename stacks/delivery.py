@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from aws_cdk import Stack
 from aws_cdk import aws_iam as iam
 from constructs import Construct
-from lockgate_constructs.github_role import GitHubRole
-from lockgate_constructs.image_build import ImageBuild
-from lockgate_constructs.image_repository import ImageRepository
 
 from lockgate import names
 from lockgate.config import Configuration
+from lockgate_constructs.github_role import GitHubRole
+from lockgate_constructs.image_build import ImageBuild
+from lockgate_constructs.image_repository import ImageRepository
+from lockgate_constructs.permission import allow
 from stacks.artifacts import ArtifactsStack
 
 
@@ -36,6 +39,7 @@ class DeliveryStack(Stack):
             "model/Dockerfile",
             names.source_key("*").removesuffix(".zip"),
             artifacts.models_repository,
+            labels=["org.opencontainers.image.revision=$COMMIT"],
         )
         self._build(
             "EvaluatorBuild",
@@ -47,13 +51,20 @@ class DeliveryStack(Stack):
         self._allow_delivery(configuration, images)
 
     def _build(
-        self, construct_id: str, project: str, dockerfile: str, sources: str, repository: ImageRepository
+        self,
+        construct_id: str,
+        project: str,
+        dockerfile: str,
+        sources: str,
+        repository: ImageRepository,
+        labels: Sequence[str] = (),
     ) -> ImageBuild:
-        build = ImageBuild(
+        return ImageBuild(
             self,
             construct_id,
             project_name=project,
             dockerfile=dockerfile,
+            labels=labels,
             source=self._artifacts.source,
             sources=sources,
             repository=repository,
@@ -61,7 +72,6 @@ class DeliveryStack(Stack):
             logs_key=self._artifacts.operations_key,
             failures=self._artifacts.failures,
         )
-        return build
 
     def _allow_delivery(self, configuration: Configuration, images: ImageBuild) -> None:
         github = configuration.tools.github
@@ -74,29 +84,28 @@ class DeliveryStack(Stack):
             ref=f"refs/heads/{github.branch}",
         ).role
         artifacts, project = self._artifacts, images.project.project_arn
-        commits = artifacts.source.arn_for_objects(names.source_key("*"))
         pipelines = [
             self.format_arn(service="sagemaker", resource="pipeline", resource_name=names.pipeline(model.name))
             for model in configuration.models
         ]
-        for statement in (
-            iam.PolicyStatement(actions=["s3:PutObject"], resources=[commits]),
-            iam.PolicyStatement(actions=["codebuild:StartBuild", "codebuild:BatchGetBuilds"], resources=[project]),
-            iam.PolicyStatement(
-                actions=["ecr:DescribeImages"], resources=[artifacts.models_repository.repository_arn]
-            ),
-            iam.PolicyStatement(
-                actions=["s3:ListBucket"],
-                resources=[artifacts.data.bucket_arn],
-                conditions={"StringLike": {"s3:prefix": "snapshots/*"}},
-            ),
-            iam.PolicyStatement(actions=["sagemaker:StartPipelineExecution"], resources=pipelines),
-            iam.PolicyStatement(
-                actions=["kms:Decrypt", "kms:GenerateDataKey"], resources=[artifacts.artifacts_key.key_arn]
-            ),
-            *(_refuse_override(project, key) for key in _FIXED),
-        ):
-            role.add_to_policy(statement)
+        allow(
+            role,
+            ["s3:PutObject"],
+            [artifacts.source.objects(names.source_key("*"))],
+            because="Archives are named after the commits to come; the bucket refuses to replace one.",
+        )
+        allow(role, ["codebuild:StartBuild", "codebuild:BatchGetBuilds"], [project])
+        for key in _FIXED:
+            role.add_to_policy(_refuse_override(project, key))
+        allow(role, ["ecr:DescribeImages"], [artifacts.models_repository.repository_arn])
+        allow(
+            role,
+            ["s3:ListBucket"],
+            [artifacts.data.known_arn],
+            conditions={"StringLike": {"s3:prefix": "snapshots/*"}},
+        )
+        allow(role, ["sagemaker:StartPipelineExecution"], pipelines)
+        allow(role, ["kms:Decrypt", "kms:GenerateDataKey"], [artifacts.artifacts_key.key_arn])
 
 
 # What whoever starts a build must not choose: the commands, the identity and the machine image.

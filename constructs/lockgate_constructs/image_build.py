@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from aws_cdk import Duration, Stack
 from aws_cdk import aws_codebuild as codebuild
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
-from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from lockgate_constructs.acknowledgement import acknowledge
 from lockgate_constructs.failure_topic import alarm
-from lockgate_constructs.image_repository import ImageRepository
+from lockgate_constructs.image_repository import PULL_ACTIONS, PUSH_ACTIONS, ImageRepository
 from lockgate_constructs.log_group import LogGroup
+from lockgate_constructs.permission import allow
+from lockgate_constructs.private_bucket import PrivateBucket
 
 BASE_IMAGE = "python:3.13-slim-bookworm"
 
@@ -22,6 +25,7 @@ class ImageBuild(Construct):
     """A project whose commands are part of the stack: no commit, and nobody who starts it, can change them.
 
     sources: keys in `source` that may be built, such as `commits/*`; whoever starts a build names one, and COMMIT.
+    labels: NAME=VALUE, where VALUE may use $COMMIT; default none, so that the same files give the same digest.
     """
 
     def __init__(
@@ -31,7 +35,8 @@ class ImageBuild(Construct):
         *,
         project_name: str,
         dockerfile: str,
-        source: s3.IBucket,
+        labels: Sequence[str] = (),
+        source: PrivateBucket,
         sources: str,
         repository: ImageRepository,
         key: kms.IKey,
@@ -52,9 +57,10 @@ class ImageBuild(Construct):
             "Project",
             project_name=project_name,
             description=f"Builds {dockerfile} from the archive of a commit and pushes it under the commit's tag.",
-            role=role,
+            # Without this CDK would add wider permissions than the ones below.
+            role=role.without_policy_updates(),
             source=codebuild.Source.s3(bucket=source, path=f"{sources.removesuffix('*')}name-one-at-start.zip"),
-            build_spec=codebuild.BuildSpec.from_object(_commands(dockerfile, stack.region)),
+            build_spec=codebuild.BuildSpec.from_object(_commands(dockerfile, labels, stack.region)),
             environment=codebuild.BuildEnvironment(
                 build_image=codebuild.LinuxBuildImage.STANDARD_7_0,
                 compute_type=codebuild.ComputeType.MEDIUM,
@@ -70,8 +76,17 @@ class ImageBuild(Construct):
             queued_timeout=Duration.hours(1),
             grant_report_group_permissions=False,
         )
-        source.grant_read(role, sources)
-        repository.grant_pull_push(role)
+        allow(
+            role,
+            ["s3:GetObject", "s3:GetObjectVersion"],
+            [source.objects(sources)],
+            because="Archives are named after the commits to come.",
+        )
+        allow(role, ["s3:GetBucketLocation", "s3:ListBucket"], [source.known_arn])
+        allow(role, ["ecr:GetAuthorizationToken"], ["*"], because="Logging in to ECR has no resource to name.")
+        allow(role, [*PULL_ACTIONS, *PUSH_ACTIONS], [repository.repository_arn])
+        allow(role, ["kms:Decrypt", "kms:GenerateDataKey"], [key.key_arn])
+        allow(role, ["logs:CreateLogStream", "logs:PutLogEvents"], [logs.log_group_arn])
         acknowledge(self.project, "Building an image needs a Docker daemon.", "AwsSolutions-CB3")
         alarm(
             self,
@@ -82,7 +97,7 @@ class ImageBuild(Construct):
         )
 
 
-def _commands(dockerfile: str, region: str) -> dict[str, object]:
+def _commands(dockerfile: str, labels: Sequence[str], region: str) -> dict[str, object]:
     return {
         "version": "0.2",
         "phases": {
@@ -96,7 +111,8 @@ def _commands(dockerfile: str, region: str) -> dict[str, object]:
             "build": {
                 "commands": [
                     f'docker build -f {dockerfile} --build-arg BASE_IMAGE="$BASE_IMAGE" '
-                    '--label org.opencontainers.image.revision="$COMMIT" -t "$REPOSITORY_URI:$COMMIT" .',
+                    + "".join(f'--label "{label}" ' for label in labels)
+                    + '-t "$REPOSITORY_URI:$COMMIT" .',
                     'docker push "$REPOSITORY_URI:$COMMIT"',
                 ]
             },

@@ -366,3 +366,14 @@ def workflow(world: World, sdk: Callable[[str], Any]) -> Iterator[ScriptedStepFu
     made = ScriptedStepFunctions(sdk)
     yield made
     made.close()
+
+
+@pytest.fixture
+def scripted() -> type[Scripted]:
+    """The base of a scripted client, for tests that need one of their own."""
+    return Scripted
+
+
+@pytest.fixture
+def aws_error() -> type[AwsError]:
+    return AwsError

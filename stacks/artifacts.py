@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from aws_cdk import Duration, Stack
 from constructs import Construct
+
+from lockgate import names
+from lockgate.config import Configuration
 from lockgate_constructs.access_logs import AccessLogs
 from lockgate_constructs.encryption_key import EncryptionKey
 from lockgate_constructs.failure_topic import SERVICES, FailureTopic
 from lockgate_constructs.image_repository import ImageRepository
 from lockgate_constructs.ledger_bucket import LedgerBucket
 from lockgate_constructs.private_bucket import PrivateBucket
-
-from lockgate import names
-from lockgate.config import Configuration
 
 
 class ArtifactsStack(Stack):

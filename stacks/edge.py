@@ -8,6 +8,9 @@ from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
+
+from lockgate import names
+from lockgate.config import Configuration, Environment
 from lockgate_constructs.access_logs import AccessLogs
 from lockgate_constructs.acknowledgement import acknowledge
 from lockgate_constructs.dead_letters import DeadLetters
@@ -18,14 +21,15 @@ from lockgate_constructs.log_group import LogGroup
 from lockgate_constructs.model_load_balancer import ModelLoadBalancer
 from lockgate_constructs.model_route import ModelRoute
 from lockgate_constructs.model_service import ServiceRoles
+from lockgate_constructs.permission import allow, pass_role
 from lockgate_constructs.private_bucket import PrivateBucket
 from lockgate_constructs.python_function import PythonFunction
 from lockgate_constructs.release_role import ReleaseRole
 from lockgate_constructs.serving_network import ServingNetwork
 from lockgate_constructs.watched_rule import WatchedRule
 
-from lockgate import names
-from lockgate.config import Configuration, Environment
+_BY_DIGEST = "Released model data lies under its digest, which is known when it is released."
+_STACK_IDS = "CloudFormation adds an id to the ARN of a stack that has exactly this name."
 
 
 class EdgeStack(Stack):
@@ -75,7 +79,7 @@ class EdgeStack(Stack):
             for model in self._models
         }
         self.logs = {model: LogGroup(self, f"Logs-{model}", key=self.key) for model in self._models}
-        self.cluster = ecs.Cluster(self, "Cluster", vpc=self.network.vpc, cluster_name=f"lockgate-{environment.name}")
+        self.cluster = ecs.Cluster(self, "Cluster", vpc=self.network.vpc, cluster_name=names.cluster(environment.name))
         acknowledge(
             self.cluster,
             "The alarms read metrics that come without charge; Container Insights is paid per metric.",
@@ -91,27 +95,27 @@ class EdgeStack(Stack):
 
     def _task_role(self) -> iam.Role:
         role = self._role("Task", "The tasks that serve models: each reads the released model data.")
-        role.add_to_policy(
-            iam.PolicyStatement(
-                actions=["s3:GetObject", "s3:GetObjectVersion"],
-                resources=[self.releases.arn_for_objects(f"{model}/*") for model in self._models],
-            )
-        )
-        role.add_to_policy(iam.PolicyStatement(actions=["kms:Decrypt"], resources=[self.key.key_arn]))
+        allow(role, ["s3:GetObject", "s3:GetObjectVersion"], self._released(), because=_BY_DIGEST)
+        allow(role, ["kms:Decrypt"], [self.key.key_arn])
         return role
 
     def _execution_role(self) -> iam.Role:
         role = self._role(
-            "Execution", "Starts tasks: pulls their image and writes their logs.", names.execution_role
+            "Execution",
+            "Starts tasks: pulls their image and writes their logs.",
+            names.execution_role(self._environment.name),
         )
         tools = self._configuration.tools
         repository = f"arn:{self.partition}:ecr:{tools.region}:{tools.account}:repository/{names.MODELS_REPOSITORY}"
-        role.add_to_policy(iam.PolicyStatement(actions=["ecr:GetAuthorizationToken"], resources=["*"]))
-        role.add_to_policy(iam.PolicyStatement(actions=list(PULL_ACTIONS), resources=[repository]))
+        allow(role, ["ecr:GetAuthorizationToken"], ["*"], because="Logging in to ECR has no resource to name.")
+        allow(role, PULL_ACTIONS, [repository])
         for group in self.logs.values():
             group.grant_write(role)
-        acknowledge(role, "Logging in to ECR has no resource to name.", "AwsSolutions-IAM5[Resource::*]")
         return role
+
+    def _released(self) -> list[str]:
+        """The objects of released model data."""
+        return [self.releases.objects(f"{model}/*") for model in self._models]
 
     def _infrastructure_role(self, balancer: ModelLoadBalancer) -> iam.Role:
         """ECS itself, when it moves traffic between the target groups of a model."""
@@ -124,18 +128,19 @@ class EdgeStack(Stack):
         routes = self.routes.values()
         rules = [rule.listener_rule_arn for route in routes for rule in (route.production_rule, route.test_rule)]
         groups = [group.target_group_arn for route in routes for group in (route.blue, route.green)]
-        for actions, resources in (
-            (["ModifyRule"], rules),
-            (["ModifyListener"], [balancer.production.listener_arn, balancer.test.listener_arn]),
-            (["RegisterTargets", "DeregisterTargets"], groups),
-            (["DescribeListeners", "DescribeRules", "DescribeTargetGroups", "DescribeTargetHealth"], ["*"]),
-        ):
-            role.add_to_policy(
-                iam.PolicyStatement(
-                    actions=[f"elasticloadbalancing:{action}" for action in actions], resources=resources
-                )
-            )
-        acknowledge(role, "Describing load balancers has no resource to name.", "AwsSolutions-IAM5[Resource::*]")
+        allow(role, ["elasticloadbalancing:ModifyRule"], rules)
+        allow(
+            role,
+            ["elasticloadbalancing:ModifyListener"],
+            [balancer.production.listener_arn, balancer.test.listener_arn],
+        )
+        allow(role, ["elasticloadbalancing:DeregisterTargets", "elasticloadbalancing:RegisterTargets"], groups)
+        allow(
+            role,
+            [f"elasticloadbalancing:Describe{what}" for what in ("Listeners", "Rules", "TargetGroups", "TargetHealth")],
+            ["*"],
+            because="Describing load balancers has no resource to name.",
+        )
         return role
 
     def _let_promotions_in(self, balancer: ModelLoadBalancer, code: lambda_.Code) -> None:
@@ -148,7 +153,7 @@ class EdgeStack(Stack):
             "ReleaseRole",
             role_name=names.release_cloudformation_role(environment.name),
             stacks=stacks,
-            cluster_name=self.cluster.cluster_name,
+            cluster_name=names.cluster(environment.name),
             services=services,
             roles=self.roles,
         ).role
@@ -161,7 +166,7 @@ class EdgeStack(Stack):
             environment={
                 "ENVIRONMENT": environment.name,
                 "RELEASES_BUCKET": self.releases.bucket_name,
-                "CLUSTER": self.cluster.cluster_name,
+                "CLUSTER": names.cluster(environment.name),
                 "SERVICE_URL": f"https://{balancer.load_balancer.load_balancer_dns_name}",
                 "RELEASE_ROLE_ARN": release_role.role_arn,
             },
@@ -179,42 +184,38 @@ class EdgeStack(Stack):
             "cloudformation:DescribeStacks",
             "cloudformation:ListStackResources",
             on=stack_arns,
+            because=_STACK_IDS,
         )
         deploy.allow(
             "cloudformation:UpdateStack",
             on=stack_arns,
+            because=_STACK_IDS,
             conditions={"StringEquals": {"cloudformation:RoleArn": release_role.role_arn}},
         )
-        deploy.allow(
-            "iam:PassRole",
-            on=[release_role.role_arn],
-            conditions={"StringEquals": {"iam:PassedToService": "cloudformation.amazonaws.com"}},
-        )
+        pass_role(deploy.role, [release_role.role_arn], "cloudformation.amazonaws.com")
         deploy.allow(
             "ecs:DescribeServices",
             on=[
                 self.format_arn(
-                    service="ecs", resource="service", resource_name=f"{self.cluster.cluster_name}/{service}"
+                    service="ecs", resource="service", resource_name=f"{names.cluster(environment.name)}/{service}"
                 )
                 for service in services
             ],
         )
-        deploy.allow("s3:ListBucket", on=[self.releases.bucket_arn])
-        deploy.allow(
-            "s3:GetObject",
-            "s3:PutObject",
-            on=[self.releases.arn_for_objects(f"{model}/*") for model in self._models],
-        )
+        deploy.allow("s3:ListBucket", on=[self.releases.known_arn])
+        deploy.allow("s3:GetObject", "s3:PutObject", on=self._released(), because=_BY_DIGEST)
         deploy.allow("kms:Decrypt", "kms:GenerateDataKey", on=[self.key.key_arn])
         models = names.bucket("models", tools.account, tools.region)
         deploy.allow(
             "s3:GetObject",
             "s3:GetObjectVersion",
             on=[f"arn:{self.partition}:s3:::{models}/{model}/*" for model in self._models],
+            because="Each execution has a folder of its own; the bucket lets this role read trained models only.",
         )
         deploy.allow(
             "kms:Decrypt",
             on=[f"arn:{self.partition}:kms:{tools.region}:{tools.account}:key/*"],
+            because="The key's id is not known here; its own policy lets this role use one key, through S3 only.",
             conditions={"StringEquals": {"kms:ViaService": f"s3.{tools.region}.amazonaws.com"}},
         )
         promote = iam.Role(
@@ -226,9 +227,7 @@ class EdgeStack(Stack):
                 {"ArnEquals": {"aws:PrincipalArn": names.role_arn(tools.account, names.PROMOTION_ROLE)}}
             ),
         )
-        promote.add_to_policy(
-            iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=[deploy.function.function_arn])
-        )
+        allow(promote, ["lambda:InvokeFunction"], [deploy.function.function_arn])
 
     def _announce_failures(self) -> None:
         dead_letters = DeadLetters(self, "DeadLetters", key=self.key, failures=self.failures)
@@ -266,7 +265,7 @@ class EdgeStack(Stack):
                     self.format_arn(
                         service="ecs",
                         resource="service",
-                        resource_name=f"{self.cluster.cluster_name}/{self.service_name(model)}",
+                        resource_name=f"{names.cluster(self._environment.name)}/{self.service_name(model)}",
                         arn_format=ArnFormat.SLASH_RESOURCE_NAME,
                     )
                     for model in self._models
@@ -275,11 +274,11 @@ class EdgeStack(Stack):
             ),
         ).tells(self.failures)
 
-    def _role(self, construct_id: str, description: str, name: object = None) -> iam.Role:
+    def _role(self, construct_id: str, description: str, name: str | None = None) -> iam.Role:
         return iam.Role(
             self,
             f"{construct_id}Role",
-            role_name=names.execution_role(self._environment.name) if name else None,
+            role_name=name,
             description=description,
             assumed_by=iam.ServicePrincipal("ecs-tasks.amazonaws.com"),
         )

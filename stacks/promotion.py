@@ -9,19 +9,21 @@ from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
-from lockgate_constructs.acknowledgement import acknowledge
+
+from lockgate import names
+from lockgate.config import Configuration
 from lockgate_constructs.dead_letters import DeadLetters
 from lockgate_constructs.encryption_key import EncryptionKey
+from lockgate_constructs.permission import allow
 from lockgate_constructs.private_bucket import PrivateBucket
 from lockgate_constructs.promotion_workflow import APPROVAL_SECONDS, PromotionWorkflow, Stop
 from lockgate_constructs.python_function import PythonFunction
 from lockgate_constructs.watched_rule import WatchedRule
-
-from lockgate import names
-from lockgate.config import Configuration
 from stacks.artifacts import ArtifactsStack
 
 RECONCILE_MINUTES = 15
+_COUNTED = "SageMaker counts the versions in a model's own group."
+_KEYS = "Objects are named when they are written: a record, an execution."
 
 
 class PromotionStack(Stack):
@@ -91,12 +93,22 @@ class PromotionStack(Stack):
             timeout=Duration.minutes(10),
         )
         self._allow_read(gate, (artifacts.evidence, artifacts.models), artifacts.artifacts_key)
-        gate.allow("sagemaker:DescribeModelPackage", "sagemaker:UpdateModelPackage", on=self._packages())
+        gate.allow(
+            "sagemaker:DescribeModelPackage",
+            "sagemaker:UpdateModelPackage",
+            on=self._packages(),
+            because=_COUNTED,
+        )
         gate.allow(
             "sagemaker:ListPipelineExecutionSteps",
             on=[self._sagemaker("pipeline", f"{names.pipeline(model)}/execution/*") for model in self._models()],
+            because="SageMaker makes the ids of the executions of a model's own pipeline.",
         )
-        gate.allow("sagemaker:DescribeProcessingJob", on=[self._sagemaker("processing-job", "pipelines-*")])
+        gate.allow(
+            "sagemaker:DescribeProcessingJob",
+            on=[self._sagemaker("processing-job", "pipelines-*")],
+            because="SageMaker names the jobs of an execution pipelines-<execution>-<step>-<suffix>.",
+        )
         gate.allow("ecr:DescribeImages", on=[artifacts.models_repository.repository_arn])
         return gate
 
@@ -121,18 +133,13 @@ class PromotionStack(Stack):
             ),
         )
         function = approval.function.function_arn
-        approver.add_to_policy(
-            iam.PolicyStatement(
-                actions=["lambda:InvokeFunctionUrl", "lambda:GetFunctionUrlConfig"], resources=[function]
-            )
-        )
-        approver.add_to_policy(
-            iam.PolicyStatement(
-                actions=["lambda:InvokeFunction"],
-                resources=[function],
-                # An invocation past the URL would carry whatever identity its sender writes into the event.
-                conditions={"Bool": {"lambda:InvokedViaFunctionUrl": "true"}},
-            )
+        allow(approver, ["lambda:GetFunctionUrlConfig", "lambda:InvokeFunctionUrl"], [function])
+        allow(
+            approver,
+            ["lambda:InvokeFunction"],
+            [function],
+            # An invocation past the URL would carry whatever identity its sender writes into the event.
+            conditions={"Bool": {"lambda:InvokedViaFunctionUrl": "true"}},
         )
 
     def _intake(self) -> None:
@@ -145,11 +152,10 @@ class PromotionStack(Stack):
             {"STATE_MACHINE_ARN": self._machine_arn, "MODELS": ",".join(self._models())},
             dead_letters=dead_letters,
         )
+        intake.allow("kms:Decrypt", "kms:GenerateDataKey", on=[artifacts.operations_key.key_arn])  # of dead letters
         intake.allow("states:StartExecution", on=[self._machine_arn])
-        intake.allow("sagemaker:DescribeModelPackage", on=self._packages())
-        intake.allow("sagemaker:ListModelPackages", on=["*"])
-        intake.allow("kms:Decrypt", "kms:GenerateDataKey", on=[artifacts.operations_key.key_arn])
-        acknowledge(intake.role, "Listing model packages has no resource to name.", "AwsSolutions-IAM5[Resource::*]")
+        intake.allow("sagemaker:DescribeModelPackage", on=self._packages(), because=_COUNTED)
+        intake.allow("sagemaker:ListModelPackages", on=["*"], because="Listing model packages has no resource to name.")
         WatchedRule(
             self,
             "Registered",
@@ -194,7 +200,7 @@ class PromotionStack(Stack):
             timeout=timeout,
         )
         self._allow_read(function, (ledger,), self._artifacts.ledger_key)
-        function.allow("s3:PutObject", on=[ledger.arn_for_objects("*")])
+        function.allow("s3:PutObject", on=[ledger.objects("*")], because=_KEYS)
         function.allow("kms:GenerateDataKey", on=[self._artifacts.ledger_key.key_arn])
         return function
 
@@ -226,9 +232,8 @@ class PromotionStack(Stack):
         )
 
     def _allow_read(self, function: PythonFunction, buckets: Sequence[PrivateBucket], key: EncryptionKey) -> None:
-        objects = [bucket.arn_for_objects("*") for bucket in buckets]
-        function.allow("s3:GetObject", on=objects)
-        function.allow("s3:ListBucket", on=[bucket.bucket_arn for bucket in buckets])
+        function.allow("s3:GetObject", on=[bucket.objects("*") for bucket in buckets], because=_KEYS)
+        function.allow("s3:ListBucket", on=[bucket.known_arn for bucket in buckets])
         function.allow("kms:Decrypt", on=[key.key_arn])
 
     def _models(self) -> list[str]:

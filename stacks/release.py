@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from aws_cdk import CfnCondition, CfnParameter, DefaultStackSynthesizer, Fn, Stack
 from constructs import Construct
-from lockgate_constructs.model_service import ModelService
 
 from lockgate import names
 from lockgate.config import Environment, Model
 from lockgate.release import PARAMETERS
+from lockgate_constructs.model_service import ModelService
 from stacks.edge import EdgeStack
 
 
@@ -64,7 +64,7 @@ class ReleaseStack(Stack):
             cpu=environment.cpu,
             memory=environment.memory,
             tasks=environment.tasks,
-            cluster=edge.cluster,
+            cluster_name=names.cluster(environment.name),
             network=edge.network,
             route=edge.routes[model.name],
             roles=edge.roles,

@@ -32,7 +32,7 @@ def compose(app: Construct, configuration: Configuration, root: Path) -> None:
 
 
 def bundle(root: Path) -> lambda_.Code:
-    """The folders of BUNDLE and nothing else, so that the hash changes only when they do. One for each stack: CDK asks for it."""
+    """The folders of BUNDLE and nothing else, so that the hash changes only when they do; a new one for each stack."""
     kept = [pattern for folder in BUNDLE for pattern in (f"!/{folder}", f"!/{folder}/**")]
     return lambda_.Code.from_asset(
         str(root),
@@ -44,9 +44,7 @@ def bundle(root: Path) -> lambda_.Code:
 def _tools(app: Construct, configuration: Configuration, root: Path) -> None:
     tools = configuration.tools
     stage = cdk.Stage(app, "tools", env=cdk.Environment(account=tools.account, region=tools.region))
-    artifacts = ArtifactsStack(
-        stage, "artifacts", configuration=configuration, stack_name="lockgate-tools-artifacts"
-    )
+    artifacts = ArtifactsStack(stage, "artifacts", configuration=configuration, stack_name="lockgate-tools-artifacts")
     DeliveryStack(
         stage,
         "delivery",

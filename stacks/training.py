@@ -10,22 +10,25 @@ from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
 from constructs import Construct
-from lockgate_constructs.dead_letters import DeadLetters
-from lockgate_constructs.image_repository import PULL_ACTIONS, ImageRepository
-from lockgate_constructs.model_pipeline import ModelPipeline
-from lockgate_constructs.pipeline_definition import fill
-from lockgate_constructs.watched_rule import WatchedRule
 
 from lockgate import names
 from lockgate.config import Configuration, Model
 from lockgate.errors import ConfigError
+from lockgate_constructs.dead_letters import DeadLetters
+from lockgate_constructs.image_repository import PULL_ACTIONS, ImageRepository
+from lockgate_constructs.model_pipeline import ModelPipeline
+from lockgate_constructs.permission import allow, pass_role
+from lockgate_constructs.pipeline_definition import fill
+from lockgate_constructs.watched_rule import WatchedRule
 from stacks.artifacts import ArtifactsStack
 
 DEFINITION = "model/pipeline.json"
+_ANY_SNAPSHOT = "Snapshots are named after what they contain, and new ones are published at any time."
+_ANY_EXECUTION = "Each execution has a folder of its own, named when it starts."
 
 
 class TrainingStack(Stack):
-    """Training sees features and writes models; evaluation sees labels and writes evidence; neither does the other's."""
+    """Training sees features and writes models; evaluation sees labels and writes evidence."""
 
     def __init__(
         self,
@@ -80,22 +83,25 @@ class TrainingStack(Stack):
         """Who runs a commit's own code: prepare, train and predict."""
         role = self._job_role("Training", names.TRAINING_ROLE, self._artifacts.models_repository)
         artifacts = self._artifacts
-        _allow(role, ["s3:GetObject"], [artifacts.data.arn_for_objects("snapshots/*")])
-        _allow(role, ["s3:GetObject", "s3:PutObject"], [artifacts.models.arn_for_objects("*")])
-        _allow(role, ["s3:ListBucket"], [artifacts.data.bucket_arn, artifacts.models.bucket_arn])
-        _allow(role, ["kms:Decrypt", "kms:GenerateDataKey"], [artifacts.artifacts_key.key_arn])
+        models = artifacts.models
+        allow(role, ["s3:GetObject"], [artifacts.data.objects("snapshots/*")], because=_ANY_SNAPSHOT)
+        allow(role, ["s3:GetObject", "s3:PutObject"], [models.objects("*")], because=_ANY_EXECUTION)
+        allow(role, ["s3:ListBucket"], [artifacts.data.known_arn, models.known_arn])
+        allow(role, ["kms:Decrypt", "kms:GenerateDataKey"], [artifacts.artifacts_key.key_arn])
         return role
 
     def _evaluation_role(self) -> iam.Role:
         """Who runs the pinned evaluator: the only one that reads labels and that writes evidence."""
         role = self._job_role("Evaluation", names.EVALUATION_ROLE, self._artifacts.evaluator_repository)
         artifacts = self._artifacts
-        read = (artifacts.data, artifacts.models, artifacts.labels)
-        _allow(role, ["s3:GetObject"], [bucket.arn_for_objects("*") for bucket in read])
-        _allow(role, ["s3:PutObject"], [artifacts.evidence.arn_for_objects("*")])
-        _allow(role, ["s3:ListBucket"], [bucket.bucket_arn for bucket in (*read, artifacts.evidence)])
-        _allow(role, ["kms:Decrypt", "kms:GenerateDataKey"], [artifacts.artifacts_key.key_arn])
-        _allow(role, ["kms:Decrypt"], [artifacts.labels_key.key_arn])
+        allow(role, ["s3:GetObject"], [artifacts.data.objects("snapshots/*")], because=_ANY_SNAPSHOT)
+        allow(role, ["s3:GetObject"], [artifacts.labels.objects("*")], because=_ANY_SNAPSHOT)
+        allow(role, ["s3:GetObject"], [artifacts.models.objects("*")], because=_ANY_EXECUTION)
+        allow(role, ["s3:PutObject"], [artifacts.evidence.objects("*")], because=_ANY_EXECUTION)
+        buckets = (artifacts.data, artifacts.labels, artifacts.models, artifacts.evidence)
+        allow(role, ["s3:ListBucket"], [bucket.known_arn for bucket in buckets])
+        allow(role, ["kms:Decrypt", "kms:GenerateDataKey"], [artifacts.artifacts_key.key_arn])
+        allow(role, ["kms:Decrypt"], [artifacts.labels_key.key_arn])
         return role
 
     def _pipeline_role(self) -> iam.Role:
@@ -107,42 +113,35 @@ class TrainingStack(Stack):
             description="Runs the steps of the models' pipelines.",
             assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com"),
         )
-        jobs = {"ProcessingJob": "processing-job", "TrainingJob": "training-job"}
-        for action, resource in jobs.items():
-            _allow(
+        for job, resource in (("ProcessingJob", "processing-job"), ("TrainingJob", "training-job")):
+            allow(
                 role,
-                [f"sagemaker:{verb}{action}" for verb in ("Create", "Describe", "Stop")] + ["sagemaker:AddTags"],
+                ["sagemaker:AddTags", *(f"sagemaker:{verb}{job}" for verb in ("Create", "Describe", "Stop"))],
                 [self._sagemaker(resource, "pipelines-*")],
+                because="SageMaker names the jobs of an execution pipelines-<execution>-<step>-<suffix>.",
             )
         groups = [names.package_group(model.name) for model in self._configuration.models]
-        _allow(
+        package_actions = ["sagemaker:AddTags", "sagemaker:CreateModelPackage", "sagemaker:DescribeModelPackage"]
+        allow(role, package_actions, [self._sagemaker("model-package-group", group) for group in groups])
+        allow(
             role,
-            ["sagemaker:CreateModelPackage", "sagemaker:DescribeModelPackage", "sagemaker:AddTags"],
-            [
-                *(self._sagemaker("model-package-group", group) for group in groups),
-                *(self._sagemaker("model-package", f"{group}/*") for group in groups),
-            ],
+            package_actions,
+            [self._sagemaker("model-package", f"{group}/*") for group in groups],
+            because="SageMaker counts the versions in a model's own group.",
         )
         artifacts = self._artifacts
         # The registry reads what it registers, and a property file is read between steps, as the caller.
         read = (artifacts.models, artifacts.evidence)
-        _allow(role, ["s3:GetObject"], [bucket.arn_for_objects("*") for bucket in read])
-        _allow(role, ["s3:ListBucket"], [bucket.bucket_arn for bucket in read])
-        _allow(role, ["kms:Decrypt", "kms:DescribeKey"], [artifacts.artifacts_key.key_arn])
-        role.add_to_policy(
-            iam.PolicyStatement(
-                actions=["kms:CreateGrant"],
-                resources=[artifacts.artifacts_key.key_arn],
-                conditions={"Bool": {"kms:GrantIsForAWSResource": "true"}},
-            )
+        allow(role, ["s3:GetObject"], [bucket.objects("*") for bucket in read], because=_ANY_EXECUTION)
+        allow(role, ["s3:ListBucket"], [bucket.known_arn for bucket in read])
+        allow(role, ["kms:Decrypt", "kms:DescribeKey"], [artifacts.artifacts_key.key_arn])
+        allow(
+            role,
+            ["kms:CreateGrant"],
+            [artifacts.artifacts_key.key_arn],
+            conditions={"Bool": {"kms:GrantIsForAWSResource": "true"}},
         )
-        role.add_to_policy(
-            iam.PolicyStatement(
-                actions=["iam:PassRole"],
-                resources=[self._training.role_arn, self._evaluation.role_arn],
-                conditions={"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
-            )
-        )
+        pass_role(role, [self._training.role_arn, self._evaluation.role_arn], "sagemaker.amazonaws.com")
         return role
 
     def _job_role(self, construct_id: str, role_name: str, repository: ImageRepository) -> iam.Role:
@@ -154,11 +153,20 @@ class TrainingStack(Stack):
             description=f"{construct_id} jobs of the models' pipelines.",
             assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com"),
         )
-        _allow(role, ["ecr:GetAuthorizationToken"], ["*"])
-        _allow(role, list(PULL_ACTIONS), [repository.repository_arn])
-        logs = self.format_arn(service="logs", resource="log-group", resource_name="/aws/sagemaker/*", arn_format=ArnFormat.COLON_RESOURCE_NAME)
-        _allow(
-            role, ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"], [logs]
+        allow(role, ["ecr:GetAuthorizationToken"], ["*"], because="Logging in to ECR has no resource to name.")
+        allow(role, PULL_ACTIONS, [repository.repository_arn])
+        allow(
+            role,
+            ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
+            [
+                self.format_arn(
+                    service="logs",
+                    resource="log-group",
+                    resource_name="/aws/sagemaker/*",
+                    arn_format=ArnFormat.COLON_RESOURCE_NAME,
+                )
+            ],
+            because="SageMaker gives every job a log stream of its own in groups that it names.",
         )
         return role
 
@@ -184,10 +192,6 @@ class TrainingStack(Stack):
 
     def _sagemaker(self, resource: str, name: str) -> str:
         return self.format_arn(service="sagemaker", resource=resource, resource_name=name)
-
-
-def _allow(role: iam.Role, actions: list[str], resources: list[str]) -> None:
-    role.add_to_policy(iam.PolicyStatement(actions=actions, resources=resources))
 
 
 def _read(file: Path) -> Any:

@@ -19,9 +19,7 @@ class EncryptionKey(kms.Key):
     services: service principals that encrypt with it on behalf of this account's resources.
     """
 
-    def __init__(
-        self, scope: Construct, construct_id: str, *, description: str, services: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, scope: Construct, construct_id: str, *, description: str, services: Sequence[str] = ()) -> None:
         super().__init__(
             scope,
             construct_id,

@@ -58,7 +58,7 @@ class ModelService(Construct):
         cpu: int,
         memory: int,
         tasks: int,
-        cluster: ecs.ICluster,
+        cluster_name: str,
         network: ServingNetwork,
         route: ModelRoute,
         roles: ServiceRoles,
@@ -95,7 +95,7 @@ class ModelService(Construct):
                 self,
                 "Service",
                 service_name=service_name,
-                cluster=cluster.cluster_arn,
+                cluster=cluster_name,
                 task_definition=definition.ref,
                 launch_type="FARGATE",
                 propagate_tags="SERVICE",
@@ -131,7 +131,7 @@ class ModelService(Construct):
                 ],
             )
         )
-        self._scale(service, f"service/{cluster.cluster_name}/{service_name}", tasks)
+        self._scale(service, f"service/{cluster_name}/{service_name}", tasks)
         for name, group in _groups(route):
             self._health_alarm(name, group, failures)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import Duration, RemovalPolicy, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
@@ -44,6 +44,16 @@ class PrivateBucket(s3.Bucket):
             object_lock_default_retention=s3.ObjectLockRetention.governance(object_lock) if object_lock else None,
             removal_policy=RemovalPolicy.RETAIN,
         )
+        self._name = bucket_name
+
+    @property
+    def known_arn(self) -> str:
+        """The ARN as text, known when the app is synthesized: for policies of other stacks."""
+        return f"arn:{Stack.of(self).partition}:s3:::{self._name}"
+
+    def objects(self, pattern: str) -> str:
+        """`known_arn` of the objects whose keys match."""
+        return f"{self.known_arn}/{pattern}"
 
     def deny(self, sid: str, actions: Sequence[str], conditions: Mapping[str, Any] | None = None) -> None:
         """Refuse actions to everyone, administrators too, where the conditions hold."""

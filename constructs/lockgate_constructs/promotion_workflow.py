@@ -16,6 +16,7 @@ from constructs import Construct
 from lockgate_constructs.acknowledgement import acknowledge
 from lockgate_constructs.failure_topic import alarm
 from lockgate_constructs.log_group import LogGroup
+from lockgate_constructs.permission import allow
 
 State = dict[str, Any]
 
@@ -36,6 +37,11 @@ RETRY: list[State] = [
         "JitterStrategy": "FULL",
     },
 ]
+# A Lambda's cause is JSON with its message and a stack trace; another error's cause is plain text.
+_REASON = (
+    "{% $states.errorOutput.Error & ': ' & ($contains($states.errorOutput.Cause, '\"errorMessage\"')"
+    " ? $parse($states.errorOutput.Cause).errorMessage : $states.errorOutput.Cause) %}"
+)
 
 
 @dataclass(frozen=True)
@@ -75,14 +81,8 @@ class PromotionWorkflow(Construct):
             description="Walks a version through the environments.",
             assumed_by=iam.ServicePrincipal("states.amazonaws.com"),
         )
-        role.add_to_policy(
-            iam.PolicyStatement(
-                actions=["lambda:InvokeFunction"], resources=[gate_arn, request_approval_arn, record_arn]
-            )
-        )
-        role.add_to_policy(
-            iam.PolicyStatement(actions=["sts:AssumeRole"], resources=[stop.promote_role_arn for stop in stops])
-        )
+        allow(role, ["lambda:InvokeFunction"], [gate_arn, request_approval_arn, record_arn])
+        allow(role, ["sts:AssumeRole"], [stop.promote_role_arn for stop in stops])
         self.state_machine = sfn.StateMachine(
             self,
             "StateMachine",
@@ -167,14 +167,16 @@ def _stop(stop: Stop, following: str, gate_arn: str, request_approval_arn: str, 
             "Catch": [
                 {
                     "ErrorEquals": ["States.ALL"],
-                    "Assign": {"deployment": {"reason": "{% $states.errorOutput.Error & ': ' & $states.errorOutput.Cause %}"}},
+                    "Assign": {"deployment": {"reason": _REASON}},
                     "Next": f"RecordFailure {environment}",
                 }
             ],
         }
 
     def record(outcome: str) -> dict[str, Any]:
-        facts = f"{{'environment': '{environment}', 'outcome': '{outcome}', 'execution': $states.context.Execution.Name}}"
+        facts = (
+            f"{{'environment': '{environment}', 'outcome': '{outcome}', 'execution': $states.context.Execution.Name}}"
+        )
         return _call(record_arn, f"{{% $merge([$deployment, $states.context.Execution.Input, {facts}]) %}}")
 
     return {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from aws_cdk import Duration
 from aws_cdk import aws_iam as iam
@@ -15,6 +15,7 @@ from constructs import Construct
 from lockgate_constructs.acknowledgement import acknowledge
 from lockgate_constructs.failure_topic import alarm
 from lockgate_constructs.log_group import LogGroup
+from lockgate_constructs.permission import allow
 
 
 class PythonFunction(Construct):
@@ -81,8 +82,12 @@ class PythonFunction(Construct):
             topic=failures,
         )
 
-    def allow(self, *actions: str, on: list[str], conditions: Mapping[str, Mapping[str, str]] | None = None) -> None:
-        """Let the function do `actions` on exactly these resources."""
-        self.role.add_to_policy(
-            iam.PolicyStatement(actions=list(actions), resources=on, conditions=dict(conditions) if conditions else None)
-        )
+    def allow(
+        self,
+        *actions: str,
+        on: Sequence[str],
+        because: str = "",
+        conditions: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> None:
+        """Let the function do `actions` on these resources; see permission.allow."""
+        allow(self.role, actions, on, because=because, conditions=conditions)

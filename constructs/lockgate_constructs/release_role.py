@@ -8,9 +8,26 @@ from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from lockgate_constructs.acknowledgement import acknowledge
 from lockgate_constructs.model_service import ServiceRoles
+from lockgate_constructs.permission import allow, pass_role
 
+SERVICE_ACTIONS = (
+    "CreateService",
+    "DeleteService",
+    "DescribeServices",
+    "ListServiceDeployments",
+    "TagResource",
+    "UntagResource",
+    "UpdateService",
+)
+SCALING_ACTIONS = (
+    "DeleteScalingPolicy",
+    "DeregisterScalableTarget",
+    "ListTagsForResource",
+    "PutScalingPolicy",
+    "RegisterScalableTarget",
+    "TagResource",
+)
 SERVICE_LINKED = {
     "ecs.amazonaws.com": "AWSServiceRoleForECS",
     "ecs.application-autoscaling.amazonaws.com": "AWSServiceRoleForApplicationAutoScaling_ECSService",
@@ -52,75 +69,55 @@ class ReleaseRole(Construct):
                 for name in found
             ]
 
-        self._allow(
-            [
-                f"ecs:{action}"
-                for action in (
-                    "CreateService",
-                    "DeleteService",
-                    "DescribeServices",
-                    "ListServiceDeployments",
-                    "TagResource",
-                    "UntagResource",
-                    "UpdateService",
-                )
-            ],
+        allow(
+            self.role,
+            [f"ecs:{action}" for action in SERVICE_ACTIONS],
             arns("ecs", "service", [f"{cluster_name}/{name}" for name in services]),
         )
-        self._allow(
+        allow(
+            self.role,
             ["ecs:DescribeServiceDeployments", "ecs:StopServiceDeployment"],
             arns("ecs", "service-deployment", [f"{cluster_name}/{name}/*" for name in services]),
+            because="ECS makes the ids of the service's deployments.",
         )
-        self._allow(
+        allow(
+            self.role,
             ["ecs:RegisterTaskDefinition", "ecs:TagResource"],
             arns("ecs", "task-definition", [f"{name}:*" for name in stacks]),
+            because="ECS counts the revisions of the release's own family.",
         )
-        self._allow(["ecs:DeregisterTaskDefinition", "ecs:DescribeTaskDefinition"], ["*"])
-        self._allow(
-            [
-                f"application-autoscaling:{action}"
-                for action in (
-                    "DeleteScalingPolicy",
-                    "DeregisterScalableTarget",
-                    "ListTagsForResource",
-                    "PutScalingPolicy",
-                    "RegisterScalableTarget",
-                    "TagResource",
-                )
-            ],
+        allow(
+            self.role,
+            ["ecs:DeregisterTaskDefinition", "ecs:DescribeTaskDefinition"],
+            ["*"],
+            because="These actions on task definitions have no resource to name.",
+        )
+        allow(
+            self.role,
+            [f"application-autoscaling:{action}" for action in SCALING_ACTIONS],
             arns("application-autoscaling", "scalable-target", ["*"]),
+            because="Application Auto Scaling makes the ids of its targets.",
         )
-        self._allow(
-            ["application-autoscaling:DescribeScalableTargets", "application-autoscaling:DescribeScalingPolicies"], ["*"]
+        allow(
+            self.role,
+            ["application-autoscaling:DescribeScalableTargets", "application-autoscaling:DescribeScalingPolicies"],
+            ["*"],
+            because="Describing scaling has no resource to name.",
         )
         alarms = [f"{name}-*" for name in stacks]
         scaling = [f"TargetTracking-service/{cluster_name}/{name}-*" for name in services]
-        self._allow(
+        allow(
+            self.role,
             ["cloudwatch:DeleteAlarms", "cloudwatch:DescribeAlarms", "cloudwatch:PutMetricAlarm"],
             arns("cloudwatch", "alarm", [*alarms, *scaling], colon=True),
+            because="CloudFormation and scaling add a suffix to the names of the release's own alarms.",
         )
-        self._pass([roles.task, roles.execution], "ecs-tasks.amazonaws.com")
-        self._pass([roles.infrastructure], "ecs.amazonaws.com")
+        pass_role(self.role, [roles.task.role_arn, roles.execution.role_arn], "ecs-tasks.amazonaws.com")
+        pass_role(self.role, [roles.infrastructure.role_arn], "ecs.amazonaws.com")
         for service, name in SERVICE_LINKED.items():
-            self._allow(
+            allow(
+                self.role,
                 ["iam:CreateServiceLinkedRole"],
                 [f"arn:{stack.partition}:iam::{stack.account}:role/aws-service-role/{service}/{name}"],
-                {"StringEquals": {"iam:AWSServiceName": service}},
+                conditions={"StringEquals": {"iam:AWSServiceName": service}},
             )
-        acknowledge(
-            self.role,
-            "These actions on task definitions and scaling have no resource to name.",
-            "AwsSolutions-IAM5[Resource::*]",
-        )
-
-    def _allow(
-        self, actions: list[str], resources: list[str], conditions: dict[str, dict[str, str]] | None = None
-    ) -> None:
-        self.role.add_to_policy(iam.PolicyStatement(actions=actions, resources=resources, conditions=conditions))
-
-    def _pass(self, roles: Sequence[iam.IRole], service: str) -> None:
-        self._allow(
-            ["iam:PassRole"],
-            [role.role_arn for role in roles],
-            {"StringEquals": {"iam:PassedToService": service}},
-        )

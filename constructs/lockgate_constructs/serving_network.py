@@ -31,9 +31,7 @@ class ServingNetwork(Construct):
             availability_zones=[Fn.select(i, Fn.get_azs()) for i in range(2)],
             nat_gateways=0,
             subnet_configuration=[
-                ec2.SubnetConfiguration(
-                    name="Public", subnet_type=ec2.SubnetType.PUBLIC, map_public_ip_on_launch=False
-                )
+                ec2.SubnetConfiguration(name="Public", subnet_type=ec2.SubnetType.PUBLIC, map_public_ip_on_launch=False)
             ],
         )
         self._log_flows(key)

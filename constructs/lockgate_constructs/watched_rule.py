@@ -42,7 +42,5 @@ class WatchedRule(events.Rule):
 
     def tells(self, topic: sns.ITopic) -> None:
         self.add_target(
-            targets.SnsTopic(
-                topic, dead_letter_queue=self._dead_letters, retry_attempts=RETRIES, max_event_age=MAX_AGE
-            )
+            targets.SnsTopic(topic, dead_letter_queue=self._dead_letters, retry_attempts=RETRIES, max_event_age=MAX_AGE)
         )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -80,21 +79,20 @@ class Synthesized:
         return found[0]
 
 
-def synthesize(root: Path, directory: Path) -> Synthesized:
+def build(root: Path, directory: Path) -> Any:
+    """The app of a project, with the context that the CDK command line would read from cdk.json."""
     import app
 
     app.use_node_from_python()
-    import aws_cdk as cdk
-
-    from lockgate.config import read_configuration
-    from stacks.stages import compose
-
     context = json.loads((PROJECT / "cdk.json").read_text())["context"]
-    made = cdk.App(analytics_reporting=False, context=context, outdir=str(directory))
-    compose(made, read_configuration(root), root)
-    assembly = made.synth()
-    stacks = {stack.stack_name: stack.template for nested in assembly.nested_assemblies for stack in nested.nested_assembly.stacks}
-    return Synthesized(directory, stacks)
+    return app.build(root, context=context, outdir=str(directory))
+
+
+def synthesize(root: Path, directory: Path) -> Synthesized:
+    stages = build(root, directory).synth().nested_assemblies
+    return Synthesized(
+        directory, {stack.stack_name: stack.template for stage in stages for stack in stage.nested_assembly.stacks}
+    )
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn
 
@@ -22,6 +23,9 @@ def from_bytes(data: bytes, what: str) -> dict[str, Any]:
     def refuse(constant: str) -> NoReturn:
         raise EvidenceError(f"{what}: found the number {constant}, expected a finite one")
 
+    def finite(text: str) -> float:
+        return float(text) if math.isfinite(float(text)) else refuse(text)  # 1e999 is JSON, and infinity
+
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         keys = [key for key, _ in pairs]
         if len(set(keys)) != len(keys):
@@ -30,8 +34,8 @@ def from_bytes(data: bytes, what: str) -> dict[str, Any]:
         return dict(pairs)
 
     try:
-        found = json.loads(data, parse_constant=refuse, object_pairs_hook=unique)
-    except ValueError as error:
+        found = json.loads(data, parse_constant=refuse, parse_float=finite, object_pairs_hook=unique)
+    except (ValueError, RecursionError) as error:
         raise EvidenceError(f"{what}: not JSON: {error}") from error
     if not isinstance(found, dict):
         raise EvidenceError(f"{what}: found {type(found).__name__}, expected an object")

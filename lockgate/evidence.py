@@ -174,6 +174,10 @@ def _count(document: Mapping[str, Any], key: str) -> int:
 
 def _number(document: Mapping[str, Any], key: str) -> float:
     found = document.get(key)
-    if isinstance(found, bool) or not isinstance(found, int | float) or not math.isfinite(found):
+    try:
+        number = math.nan if isinstance(found, bool) or not isinstance(found, int | float) else float(found)
+    except OverflowError:  # an integer that no float can hold
+        number = math.inf
+    if not math.isfinite(number):
         raise EvidenceError(f"evidence: {key}: found {found!r}, expected a finite number")
-    return float(found)
+    return number

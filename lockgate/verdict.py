@@ -72,7 +72,7 @@ def _limit(rule: Limit, evidence: Evidence) -> Reason:
         return Reason(rule.name, Outcome.ERROR, f"{rule.metric}: measured on 0 rows")
     holds = rule.holds(metric.value)
     sign = {("floor", True): ">=", ("floor", False): "<", ("ceiling", True): "<=", ("ceiling", False): ">"}
-    message = (
-        f"{rule.metric} {metric.value:.6g} on {metric.rows} rows {sign[rule.bound, holds]} {rule.bound} {rule.value:g}"
-    )
+    short = f"{metric.value:.6g}"
+    shown = short if rule.holds(float(short)) == holds else repr(metric.value)  # 0.79999999 is not 0.8
+    message = f"{rule.metric} {shown} on {metric.rows} rows {sign[rule.bound, holds]} {rule.bound} {rule.value:g}"
     return Reason(rule.name, Outcome.PASSED if holds else Outcome.FAILED, message)

@@ -74,7 +74,8 @@ def read_artifact(files: Mapping[str, bytes], model: Model, trusted: Sequence[st
     try:
         return cast(Estimator, skops.io.loads(files["model.skops"], trusted=list(trusted)))
     except UntrustedTypesFoundException as error:
-        raise EvidenceError(f"model.skops: {error}; expected only TRUSTED of model/{model.name}/train.py") from error
+        found = str(error).splitlines()[0]
+        raise EvidenceError(f"model.skops: {found} Expected only TRUSTED of model/{model.name}/train.py") from error
 
 
 def score(estimator: Estimator, rows: Matrix) -> npt.NDArray[np.float64]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from runtime import commit
 from runtime.artifact import write_artifact
@@ -11,11 +12,16 @@ from runtime.job import Job
 
 
 def train(job: Job) -> None:
-    """Read the channel `train`, write the model folder. Raises ConfigError or DataContractError."""
+    """Read the channel `train`, write the model folder. Raises ConfigError or DataContractError.
+
+    Fits on one thread: the order of additions, and what estimators note of the machine, must not depend on its cores.
+    """
     model = commit.declared_model(job.setting("MODEL"))
     table = read_parquet(job.root / "input" / "data" / "train" / "train.parquet", "train")
     target = table[model.target].to_numpy().astype(np.int64)
-    estimator = commit.training_module(model).train(matrix_of_table(table, model), target, model)
+    team = commit.training_module(model)
+    with threadpool_limits(limits=1):
+        estimator = team.train(matrix_of_table(table, model), target, model)
     folder = job.root / "model"
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in write_artifact(estimator, model).items():

@@ -15,6 +15,7 @@ from sklearn.preprocessing import OrdinalEncoder
 
 from lockgate.config import Model
 
+# A forged TreePredictor could crash the process that predicts; the archive's digest is verified before it is loaded.
 TRUSTED = ("sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",)
 
 

@@ -1,0 +1,243 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pyarrow.parquet as pq
+import pytest
+from moto import mock_aws
+
+from lockgate import canonical
+from lockgate.errors import EvidenceError, RefusedError
+from runtime import application
+from runtime.application import MAXIMUM_BYTES, Application
+from runtime.job import Job
+from runtime.serve import fetched, released_application
+
+ROOT = Path(__file__).parents[3]
+RELEASE = {"version": "7", "commit": "c" * 40, "verdict_id": "employment/12"}
+
+
+@pytest.fixture(scope="module")
+def settings(run: Any) -> dict[str, str]:
+    return {
+        "MODEL": "employment",
+        "MODEL_DATA_SHA256": canonical.sha256(run.archive.read_bytes()),
+        "RELEASE_VERSION": "7",
+        "RELEASE_COMMIT": "c" * 40,
+        "VERDICT_ID": "employment/12",
+    }
+
+
+@pytest.fixture(scope="module")
+def served(run: Any, settings: dict[str, str]) -> Application:
+    return released_application(Job(Path(), settings), run.archive.read_bytes())
+
+
+@pytest.fixture(scope="module")
+def rows(run: Any, model: Any) -> list[dict[str, Any]]:
+    names = [feature.name for feature in model.features]
+    found: list[dict[str, Any]] = pq.read_table(run.prepared / "holdout.parquet").select(names).slice(0, 50).to_pylist()
+    return found
+
+
+def ask(
+    served: Application, method: str, path: str, body: bytes | Sequence[bytes] = b"", announced: int | None = None
+) -> tuple[int, dict[str, Any], dict[str, str]]:
+    """One request as the server hands it to an ASGI application: status, document, headers."""
+    chunks = [body] if isinstance(body, bytes) else list(body)
+    length = str(sum(map(len, chunks)) if announced is None else announced).encode()
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": chunks.pop(0), "more_body": bool(chunks)}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": method, "path": path, "headers": [(b"content-length", length)]}
+    asyncio.run(served(scope, receive, send))
+    headers = {key.decode(): value.decode() for key, value in sent[0]["headers"]}
+    return sent[0]["status"], json.loads(sent[1]["body"]), headers
+
+
+def invoke(served: Application, document: object) -> tuple[int, dict[str, Any]]:
+    return ask(served, "POST", "/invocations", json.dumps(document).encode())[:2]
+
+
+@pytest.mark.parametrize("prefix", ["", "/employment"])
+def test_predictions_equal_those_of_the_prediction_step_bit_for_bit(
+    served: Application, rows: list[dict[str, Any]], run: Any, prefix: str
+) -> None:
+    body = json.dumps({"instances": rows}).encode()
+    status, answer, _ = ask(served, "POST", f"{prefix}/invocations", [body[:100], body[100:]])
+    assert status == 200
+    assert answer["predictions"] == pq.read_table(run.predictions)["score"].to_pylist()[:50]
+    assert answer["release"] == RELEASE
+
+
+@pytest.mark.parametrize("path", ["/ping", "/employment/ping"])
+def test_ping_says_which_release_is_ready(served: Application, path: str) -> None:
+    assert ask(served, "GET", path)[:2] == (200, {"model": "employment", "release": RELEASE})
+
+
+@pytest.mark.parametrize("path", ["/", "/invocations/", "/salary/invocations", "/employment", "/" + "x" * 5000])
+def test_an_unknown_path_is_not_found(served: Application, path: str) -> None:
+    status, answer, _ = ask(served, "POST", path)
+    assert status == 404
+    assert "/employment/invocations" in answer["error"]["expected"]
+    assert len(answer["error"]["found"]) < 50
+
+
+@pytest.mark.parametrize(("method", "path", "allow"), [("GET", "/invocations", "POST"), ("DELETE", "/ping", "GET")])
+def test_another_method_is_not_allowed(served: Application, method: str, path: str, allow: str) -> None:
+    status, answer, headers = ask(served, method, path)
+    assert (status, answer["error"]["expected"], headers["allow"]) == (405, allow, allow)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'{"instances": []}',
+        b'{"instances": {}}',
+        b'{"rows": [{}]}',
+        b'{"instances": [{}], "more": 1}',
+        b'{"instances": [{}], "instances": [{}]}',
+        b'{"instances": [{"AGEP": NaN}]}',
+        b"\xff\xfe",
+        b'{"instances": ' + b"[" * 100_000,
+        b'{"instances": ' + b"1" * 10_000 + b"}",
+    ],
+)
+def test_a_body_that_is_no_request_is_refused(served: Application, body: bytes) -> None:
+    status, answer, _ = ask(served, "POST", "/invocations", body)
+    assert status == 400
+    assert set(answer["error"]) == {"row", "column", "found", "expected"}
+    assert answer["error"]["found"]
+    assert len(answer["error"]["found"]) <= 200
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "found", "expected"),
+    [
+        ("SEX", "3", "'3'", "one of '1', '2'"),
+        ("SEX", 1, "1", "one of '1', '2'"),
+        ("AGEP", 120, "120", "an integer from 0 to 99"),
+        ("AGEP", 33.5, "33.5", "an integer from 0 to 99"),
+        ("AGEP", "33", "'33'", "an integer from 0 to 99"),
+        ("AGEP", None, "null", "an integer from 0 to 99"),
+        ("id", 5, "5", "no such column: it is not a declared feature"),
+    ],
+)
+def test_a_row_that_breaks_the_contract_is_named(
+    served: Application, rows: list[dict[str, Any]], column: str, value: object, found: str, expected: str
+) -> None:
+    status, answer = invoke(served, {"instances": [*rows[:3], {**rows[3], column: value}]})
+    assert status == 400
+    assert answer == {"error": {"row": 3, "column": column, "found": found, "expected": expected}}
+
+
+def test_a_row_without_a_column_is_named(served: Application, rows: list[dict[str, Any]]) -> None:
+    row = {name: value for name, value in rows[0].items() if name != "MAR"}
+    status, answer = invoke(served, {"instances": [row]})
+    assert (status, answer["error"]["column"], answer["error"]["found"]) == (400, "MAR", "nothing")
+
+
+def test_an_infinite_number_is_refused_however_it_is_written(served: Application, rows: list[dict[str, Any]]) -> None:
+    body = json.dumps({"instances": [{**rows[0], "AGEP": "AGE"}]}).replace('"AGE"', "1e999").encode()
+    status, answer, _ = ask(served, "POST", "/invocations", body)
+    assert (status, answer["error"]["found"]) == (400, "inf")
+
+
+def test_more_rows_than_allowed_are_too_large(
+    served: Application, rows: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(application, "MAXIMUM_ROWS", 10)
+    assert invoke(served, {"instances": rows[:10]})[0] == 200
+    status, answer = invoke(served, {"instances": rows[:11]})
+    assert (status, answer["error"]["found"]) == (413, "11 rows")
+
+
+def test_a_body_over_the_limit_is_too_large_announced_or_not(served: Application) -> None:
+    assert ask(served, "POST", "/invocations", b"{}", announced=MAXIMUM_BYTES + 1)[0] == 413
+    chunk = b" " * (MAXIMUM_BYTES // 4)
+    assert ask(served, "POST", "/invocations", [chunk] * 5, announced=0)[0] == 413
+    assert ask(served, "POST", "/invocations", [chunk] * 4, announced=0)[0] == 400
+
+
+def test_model_data_of_another_digest_is_not_even_opened(settings: dict[str, str]) -> None:
+    with pytest.raises(EvidenceError, match=r"SHA-256 found .* it is not served"):
+        released_application(Job(Path(), settings), b"not an archive")
+
+
+def test_the_pinned_version_is_fetched_and_not_the_newest(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    with mock_aws():
+        s3 = boto3.client("s3")
+        s3.create_bucket(Bucket="releases")
+        s3.put_bucket_versioning(Bucket="releases", VersioningConfiguration={"Status": "Enabled"})
+        version = s3.put_object(Bucket="releases", Key="model.tar.gz", Body=b"released")["VersionId"]
+        s3.put_object(Bucket="releases", Key="model.tar.gz", Body=b"newer")
+        place = {
+            "MODEL_DATA_BUCKET": "releases",
+            "MODEL_DATA_KEY": "model.tar.gz",
+            "MODEL_DATA_VERSION_ID": version,
+        }
+        assert fetched(Job(Path(), place)) == b"released"
+        with pytest.raises(RefusedError, match=r"s3://releases/other: .*NoSuch"):
+            fetched(Job(Path(), {**place, "MODEL_DATA_KEY": "other"}))
+
+
+def test_a_real_server_answers_and_ends_on_sigterm(
+    run: Any, settings: dict[str, str], rows: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    """All of `serve` but the download, in a process of its own, over a socket."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    code = (
+        "from pathlib import Path; from runtime import job, serve\n"
+        f"serve.fetched = lambda _: Path({str(run.archive)!r}).read_bytes()\n"
+        "raise SystemExit(job.run(serve.serve, job.this_job()))"
+    )
+    environment = {**os.environ, **settings, "BIND_HOST": "127.0.0.1", "BIND_PORT": str(port), "ML_ROOT": str(tmp_path)}
+    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=environment, stderr=subprocess.DEVNULL) as server:
+        try:
+            wait_for(f"http://127.0.0.1:{port}/ping", server)
+            body = json.dumps({"instances": rows[:1]}).encode()
+            url = f"http://127.0.0.1:{port}/employment/invocations"
+            with urllib.request.urlopen(urllib.request.Request(url, body), timeout=5) as answer:
+                found = json.load(answer)
+            assert found["predictions"] == pq.read_table(run.predictions)["score"].to_pylist()[:1]
+        finally:
+            server.send_signal(signal.SIGTERM)
+        assert server.wait(timeout=10) in (0, -signal.SIGTERM)
+
+
+def wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
+    for _ in range(300):
+        assert server.poll() is None, "the server ended"
+        try:
+            urllib.request.urlopen(url, timeout=1).close()  # noqa: S310
+            return
+        except urllib.error.URLError:
+            time.sleep(0.1)
+    raise AssertionError("the server did not start")

@@ -77,10 +77,13 @@ def _unsigned_refused(service: str, iam_action: str, resource_arn: str) -> Any:
 def _public(iam_action: str, region: str, resource_arn: str, keys: dict[str, Any]) -> bool:
     """Whether the bucket's own policy lets everybody do this."""
     from ministack.core import iam_evaluator
+    from ministack.services import s3
 
-    found = iam_evaluator._resource_policy("s3", resource_arn)
-    if found is None:
+    bucket = resource_arn.removeprefix("arn:aws:s3:::").partition("/")[0]
+    owner = s3._bucket_owner_account(bucket)
+    if owner is None:
         return False
+    policy = s3._bucket_policies.get_scoped(owner, None, bucket)
     context = iam_evaluator.EvalContext(
         principal_arn="anonymous",
         principal_type="Anonymous",
@@ -90,7 +93,7 @@ def _public(iam_action: str, region: str, resource_arn: str, keys: dict[str, Any
         region=region,
         service_context={name.lower(): value for name, value in keys.items()},
     )
-    return bool(iam_evaluator.evaluate_resource_policy(found[0], context).decision == "Allow")
+    return bool(iam_evaluator.evaluate_resource_policy(policy, context).decision == "Allow")
 
 
 def without_control(app: Any) -> Any:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import importlib.util
+import importlib
 import json
 import logging
 import os
@@ -32,6 +32,7 @@ EXTENSIONS: tuple[str, ...] = (
     "local.codebuild",
     "local.ecs",
     "local.alb",
+    "local.accounts",
 )
 _WATCH_SECONDS = 0.5
 _POLL_SECONDS = 0.02
@@ -80,7 +81,7 @@ async def run(settings: Settings, accounts: Mapping[str, str]) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    for name in (n for n in EXTENSIONS if importlib.util.find_spec(n)):
+    for name in EXTENSIONS:
         importlib.import_module(name).install(settings)
     await identities.create(settings, accounts)
     config = Config()

@@ -7,9 +7,10 @@ import copy
 import json
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from ministack.core import iam_actions
 from ministack.core.responses import error_response_json, get_account_id, get_region, json_response
 from ministack.core.router import extract_access_key_id
 from ministack.services import codebuild
@@ -54,6 +55,30 @@ def install(settings: Settings) -> None:
     handlers = provisioners._RESOURCE_HANDLERS["AWS::CodeBuild::Project"]
     handlers["create"] = _create_from_template
     handlers["update"] = _update_from_template
+    iam_actions.extract_resource_arn = _authorized_on_the_project(iam_actions.extract_resource_arn)
+
+
+def _authorized_on_the_project(others: Callable[..., str]) -> Callable[..., str]:
+    """AWS authorizes what names builds on their project: the id of a build begins with its name."""
+
+    def extract_resource_arn(
+        service: str,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        query: Mapping[str, Any],
+        region: str,
+        account: str,
+    ) -> str:
+        if service == "codebuild" and body:
+            request = json.loads(body)
+            build = next(iter(request.get("ids", [])), request.get("id", ""))
+            if build:
+                return f"arn:aws:codebuild:{region}:{account}:project/{build.rpartition('/')[2].partition(':')[0]}"
+        return others(service, method, path, headers, body, query, region, account)
+
+    return extract_resource_arn
 
 
 def _start(request: dict[str, Any], settings: Settings) -> Any:

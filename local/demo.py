@@ -70,11 +70,13 @@ class Demo:
         self,
         *command: str,
         cwd: Path = ROOT,
-        environment: Mapping[str, str] | None = None,
+        environment: Mapping[str, str | None] | None = None,
         expect: Sequence[int] = (0,),
         show: bool = False,
     ) -> tuple[int, str]:
         """Run a command: its output goes to a log, its standard error is shown as it comes when `show`.
+
+        environment: variables to set, or with None to leave out.
 
         Raises StepError with the log's end when the exit code is none of `expect`.
         """
@@ -82,7 +84,7 @@ class Demo:
         process = subprocess.Popen(
             command,
             cwd=cwd,
-            env={**os.environ, **(environment or {})},
+            env={name: value for name, value in {**os.environ, **(environment or {})}.items() if value is not None},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT if not show else subprocess.PIPE,
@@ -188,7 +190,7 @@ def deliver(demo: Demo, sha: str) -> None:
         actor="ada",
         actor_id=1,
     )
-    demo.lockgate("deliver", sha, cwd=demo.clone, environment={**run, "AWS_PROFILE": ""}, show=True)
+    demo.lockgate("deliver", sha, cwd=demo.clone, environment={**run, "AWS_PROFILE": None}, show=True)
 
 
 def follow(demo: Demo, sha: str, expect: int) -> int:

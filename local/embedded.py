@@ -77,10 +77,18 @@ class Session:
         }
 
     def cdk_environment(self, profile: str = "ada") -> dict[str, str]:
-        """`environment` with a home of its own, since the CDK CLI remembers account ids in ~/.cdk."""
+        """`environment` for the CDK CLI: a home of its own, since it remembers account ids in ~/.cdk, and no telemetry.
+
+        The compile cache saves a third of a second of every call after the first.
+        """
         home = self.settings.state / "home"
         home.mkdir(exist_ok=True)
-        return {**self.environment(profile), "HOME": str(home)}
+        return {
+            **self.environment(profile),
+            "HOME": str(home),
+            "CDK_DISABLE_CLI_TELEMETRY": "true",
+            "NODE_COMPILE_CACHE": str(home / "node"),
+        }
 
     def github(
         self,

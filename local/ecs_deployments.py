@@ -7,6 +7,7 @@ a target that is not healthy in time, an alarm or a newer deployment ends it: tr
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -22,6 +23,8 @@ from local.ecs_traffic import refusal, routes, traffic_steps
 from local.roles import RoleRefusedError
 from local.settings import HOST
 from local.timing import scaled
+
+_log = logging.getLogger("ecs")
 
 # Real seconds, not scaled: starting a process takes what it takes.
 HEALTHY_WITHIN = 45.0
@@ -137,6 +140,10 @@ def _deploy(service: Service, release: Release) -> None:
                 route.shift_test(0)
                 route.shift_production(0)
         _fail(service, release, str(error))
+    except Exception as error:
+        # The end of a thread: without it a stack would wait for ever for a deployment that nobody carries on.
+        _log.exception("deployment %s", release.id)
+        _fail(service, release, f"{type(error).__name__}: {error}")
     else:
         _complete(service, release)
 

@@ -6,6 +6,7 @@ the task role's credentials. A task that cannot start stops with AWS's own reaso
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import subprocess
@@ -24,6 +25,7 @@ from local import alb, alb_targets, containers, ecr, recorded, roles
 from local.aws_events import emit
 from local.settings import HOST, Settings
 
+_log = logging.getLogger("ecs")
 _PRINCIPAL = "ecs-tasks.amazonaws.com"
 _STOP_TIMEOUT = 30
 # Fields of a container definition that need a container runtime.
@@ -73,6 +75,10 @@ def start(
                 _start_container(task, definition, index, {**container, **_changed(container, override)}, settings)
         except (TaskStartError, roles.RoleRefusedError, ecs._SecretResolutionError) as error:
             ecs._mark_task_stopped(arn, task, str(error), "TaskFailedToStart")
+        except Exception as error:
+            _log.exception("task %s", arn)
+            reason = f"ResourceInitializationError: {type(error).__name__}: {error}"
+            ecs._mark_task_stopped(arn, task, reason, "TaskFailedToStart")
         if ecs._mark_task_running(arn, task):
             for index, process in enumerate(running.processes):
                 spawn_background(_watch, task, index, process, thread_name=f"ecs-watch-{arn[-8:]}")

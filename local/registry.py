@@ -103,7 +103,9 @@ def _ask(
     if response.status == http.HTTPStatus.NOT_FOUND and missing_is_fine:
         return None
     if response.status >= http.HTTPStatus.BAD_REQUEST:
-        raise RegistryError(f"{method} {path}: {response.status} {_words(text)}")
+        # A HEAD answer has no body to say why; asking whether a layer exists needs ecr:BatchCheckLayerAvailability.
+        words = _words(text) or response.reason
+        raise RegistryError(f"{method} {path}: {response.status} {words}")
     return {name.lower(): value for name, value in response.getheaders()}
 
 

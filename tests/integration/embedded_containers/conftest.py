@@ -122,10 +122,14 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
         port = probe.getsockname()[1]
     settings = Settings(tmp_path_factory.mktemp("embedded"), port)
     tls.make(settings)
-    settings.root_secret_file.parent.mkdir()
-    settings.root_secret_file.write_text(SECRET)
     log = settings.state / "server.log"
-    command = [sys.executable, str(Path(__file__).with_name("container_server.py")), str(settings.state), str(port)]
+    command = [
+        sys.executable,
+        str(Path(__file__).with_name("container_server.py")),
+        str(settings.state),
+        str(port),
+        SECRET,
+    ]
     with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as server:
         try:
             wait_until(lambda: server.poll() is not None or _answers(port), 30)
@@ -145,9 +149,7 @@ def repository(embedded: Embedded) -> None:
 
 
 @pytest.fixture(scope="session")
-def make_image(
-    embedded: Embedded, repository: None, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[str], str]:
+def make_image(embedded: Embedded, repository: None, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
     """Build and push an image whose server has the given version; returns its URI with digest."""
     token = embedded.token()
 
@@ -158,6 +160,35 @@ def make_image(
         return embedded.push(images.build(DOCKERFILE, context), version, token)
 
     return make
+
+
+@pytest.fixture
+def events(embedded: Embedded) -> Callable[[str], Callable[[Callable[[dict[str, Any]], bool]], dict[str, Any]]]:
+    """events(source) begins to collect; what it returns waits for the first event that fits a condition."""
+
+    def collect(source: str) -> Callable[[Callable[[dict[str, Any]], bool]], dict[str, Any]]:
+        sqs, bridge = embedded.client("sqs"), embedded.client("events")
+        name = source.replace(".", "-")
+        queue = sqs.create_queue(QueueName=name)["QueueUrl"]
+        arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        allow = {"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": arn}
+        sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": json.dumps({"Statement": [allow]})})
+        bridge.put_rule(Name=name, EventPattern=json.dumps({"source": [source]}))
+        bridge.put_targets(Rule=name, Targets=[{"Id": "queue", "Arn": arn}])
+        received: list[dict[str, Any]] = []
+
+        def first(fits: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+            def found() -> dict[str, Any] | None:
+                messages = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
+                received.extend(json.loads(message["Body"]) for message in messages)
+                return next((event for event in received if fits(event)), None)
+
+            event: dict[str, Any] = wait_until(found)
+            return event
+
+        return first
+
+    return collect
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The emulator with only the container-shaped extensions, as a process of its own: STATE PORT.
+"""The emulator with only the container-shaped extensions, as a process of its own: STATE PORT ROOT_SECRET.
 
 Started by the fixtures in conftest.py. What is patience on a busy machine is shortened here.
 """
@@ -38,6 +38,6 @@ if __name__ == "__main__":
     settings.scratch.mkdir(parents=True)
     environment = server.emulator_environment(settings, os.environ)
     os.environ.clear()
-    os.environ.update(environment)
+    os.environ.update(environment, AWS_SECRET_ACCESS_KEY=sys.argv[3])
     recorded.keep_in(settings.recorded_file)
     asyncio.run(serve(settings))

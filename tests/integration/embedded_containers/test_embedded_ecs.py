@@ -270,7 +270,7 @@ def test_the_process_listens_on_loopback_and_acts_as_the_task_role(released: Ser
         "verify": environment["AWS_CA_BUNDLE"],
     }
     assert ":assumed-role/task/" in session.client("sts", **reach).get_caller_identity()["Arn"]
-    with pytest.raises(ClientError, match="AccessDenied"):
+    with pytest.raises(ClientError, match="not authorized to perform: sns:ListTopics"):
         session.client("sns", **reach).list_topics()
 
 
@@ -374,7 +374,11 @@ def test_a_role_that_may_not_rewrite_the_rule_stops_a_release(
 ) -> None:
     iam = released.embedded.client("iam")
     policy = iam.get_role_policy(RoleName="deploy", PolicyName="own")["PolicyDocument"]
-    iam.put_role_policy(RoleName="deploy", PolicyName="own", PolicyDocument='{"Statement": []}')
+    nothing = {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Action": "elasticloadbalancing:RegisterTargets", "Resource": "*"}],
+    }
+    iam.put_role_policy(RoleName="deploy", PolicyName="own", PolicyDocument=json.dumps(nothing))
     try:
         with pytest.raises(WaiterError):
             released.release(make_image("four"))
@@ -383,7 +387,10 @@ def test_a_role_that_may_not_rewrite_the_rule_stops_a_release(
     assert "not authorized to perform: elasticloadbalancing:ModifyRule" in released.reason()
 
 
-def test_a_dead_task_is_replaced(released: Serving, until: Callable[..., Any]) -> None:
+def test_a_dead_task_is_replaced(
+    released: Serving, until: Callable[..., Any], events: Callable[[str], Callable[..., Any]]
+) -> None:
+    received = events("aws.ecs")
     (before,) = until(released.running)
     version = released.get()[1]
     with contextlib.suppress(OSError):
@@ -393,6 +400,9 @@ def test_a_dead_task_is_replaced(released: Serving, until: Callable[..., Any]) -
     ecs = released.embedded.client("ecs")
     task = ecs.describe_tasks(cluster="serving", tasks=[before])["tasks"][0]
     assert (task["lastStatus"], task["containers"][0]["exitCode"]) == ("STOPPED", 9)
+    event = received(lambda e: e["detail"].get("taskArn") == before and e["detail"]["lastStatus"] == "STOPPED")
+    assert event["detail-type"] == "ECS Task State Change"
+    assert event["detail"]["stopCode"] == "EssentialContainerExited"
 
 
 def test_deployments_are_listed_with_how_they_ended(released: Serving) -> None:

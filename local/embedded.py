@@ -79,7 +79,7 @@ class Session:
     def cdk_environment(self, profile: str = "ada") -> dict[str, str]:
         """`environment` for the CDK CLI: a home of its own, since it remembers account ids in ~/.cdk, and no telemetry.
 
-        The compile cache saves a third of a second of every call after the first.
+        It keeps a compile cache too, which would land in the system's temporary folder.
         """
         home = self.settings.state / "home"
         home.mkdir(exist_ok=True)

@@ -41,8 +41,8 @@ def handler(event: dict[str, Any], context: object) -> dict[str, str]:
         raise RefusedError(f"release: found version {wanted['version']!r}, expected {version}")
     body = {
         "outcome": outcome,
-        "release": _live(wanted, deployment["release"]) if outcome == "succeeded" else wanted,
-        "url": deployment["url"],
+        "release": _live(wanted, deployment.get("release")) if outcome == "succeeded" else wanted,
+        "url": deployment.get("url"),
         "reason": deployment["reason"],
     }
     entry_id = f"deployment:{version}:{environment}:{event['execution']}:{outcome}"

@@ -174,10 +174,15 @@ def _stop(stop: Stop, following: str, gate_arn: str, request_approval_arn: str, 
         }
 
     def record(outcome: str) -> dict[str, Any]:
-        facts = (
-            f"{{'environment': '{environment}', 'outcome': '{outcome}', 'execution': $states.context.Execution.Name}}"
-        )
-        return _call(record_arn, f"{{% $merge([$deployment, $states.context.Execution.Input, {facts}]) %}}")
+        payload = {
+            **version,
+            "environment": environment,
+            "execution": "{% $states.context.Execution.Name %}",
+            "outcome": outcome,
+            "release": "{% $gate.release %}",
+            "deployment": "{% $deployment %}",
+        }
+        return _call(record_arn, payload)
 
     return {
         f"Gate {environment}": {
@@ -244,7 +249,7 @@ def _input(name: str) -> str:
     return f"{{% $states.context.Execution.Input.{name} %}}"
 
 
-def _call(function_arn: str, payload: dict[str, Any] | str, resource: str = "arn:aws:states:::lambda:invoke") -> State:
+def _call(function_arn: str, payload: dict[str, Any], resource: str = "arn:aws:states:::lambda:invoke") -> State:
     return {
         "Type": "Task",
         "Resource": resource,

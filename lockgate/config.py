@@ -5,6 +5,7 @@ Every mistake is a ConfigError with file, key, what was found and what was expec
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ ACCOUNT = re.compile(r"[0-9]{12}")
 REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]")
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 CERTIFICATE = re.compile(r"arn:aws:acm:[a-z0-9-]+:[0-9]{12}:certificate/[0-9a-f-]{36}")
-CIDR = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){3}/(1[6-9]|2[0-4])")
+CIDR = re.compile(r"[0-9.]+/(1[6-9]|2[0-4])")
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ def read_environment(file: Path) -> Environment:
         account=table.text("account", ACCOUNT, "12 digits"),
         region=table.text("region", REGION, "an AWS region such as us-east-1"),
         certificate_arn=service.text("certificate_arn", CERTIFICATE, "the ARN of an ACM certificate"),
-        vpc_cidr=service.text("vpc_cidr", CIDR, "an IPv4 network from /16 to /24"),
+        vpc_cidr=_network(service),
         cpu=service.choice("cpu", (256, 512, 1024, 2048, 4096)),
         memory=service.integer("memory", 512, 30720),
         tasks=service.integer("tasks", 1, 100),
@@ -160,6 +161,15 @@ def read_environment(file: Path) -> Environment:
     service.finish()
     table.finish()
     return environment
+
+
+def _network(table: Table) -> str:
+    expected = "an IPv4 network from /16 to /24, such as 10.20.0.0/20"
+    found = table.text("vpc_cidr", CIDR, expected)
+    try:
+        return str(ipaddress.IPv4Network(found))
+    except ValueError as error:  # an address out of range, or one inside the network
+        raise ConfigError(table.file, table.key("vpc_cidr"), found, expected) from error
 
 
 def read_models(folder: Path) -> tuple[Model, ...]:
@@ -203,14 +213,12 @@ def _read_feature(table: Table) -> Feature:
     feature = Feature(
         name=table.text("name"),
         type=kind,
-        values=table.texts("values") if kind == "category" else (),
+        values=table.names("values") if kind == "category" else (),
         minimum=None if kind == "category" else table.number("minimum"),
         maximum=None if kind == "category" else table.number("maximum"),
         null_share=table.number("null_share", 0.0),
     )
     table.finish()
-    if kind == "category" and len(set(feature.values)) != len(feature.values):
-        raise ConfigError(table.file, table.key("values"), list(feature.values), "each value once")
     if feature.minimum is not None and feature.maximum is not None and feature.minimum > feature.maximum:
         raise ConfigError(table.file, table.key("minimum"), feature.minimum, f"at most {feature.maximum}")
     if not 0 <= feature.null_share <= 1:
@@ -226,6 +234,8 @@ def _refuse_contradictions(model: Model, file: str) -> None:
     for key, column in (("target", model.target), ("identifier", model.identifier)):
         if column in names:
             raise ConfigError(file, key, column, "a column that is not a feature")
+    if model.target == model.identifier:
+        raise ConfigError(file, "target", model.target, "another column than the identifier")
     unknown = sorted(set(model.protected) - set(names))
     if unknown:
         raise ConfigError(file, "protected", unknown, f"names of declared features: {names}")

@@ -60,6 +60,18 @@ def read_manifest(data: bytes, expected_id: str) -> Manifest:
         parts = {name: Part(**document.pop(name)) for name in ("train", "holdout_features", "holdout_labels")}
         columns = {name: tuple(document.pop(name)) for name in ("features", "protected")}
         fields: dict[str, Any] = {**document, **parts, **columns}
-        return Manifest(**fields)
-    except (KeyError, TypeError) as error:
+        manifest = Manifest(**fields)
+        written = manifest.to_bytes()
+    except (KeyError, TypeError, ValueError) as error:
         raise EvidenceError(f"snapshot {expected_id}: not a manifest: {error}") from error
+    if written != data or not _typed(manifest):
+        raise EvidenceError(f"snapshot {expected_id}: not a manifest: a part is not of the type it should be")
+    return manifest
+
+
+def _typed(manifest: Manifest) -> bool:
+    """Whether names and digests are texts and rows are counts; what JSON holds can be anything."""
+    parts = (manifest.train, manifest.holdout_features, manifest.holdout_labels)
+    texts = [manifest.model, manifest.identifier, manifest.target, *manifest.features, *manifest.protected]
+    texts += [*manifest.sources.values(), *(part.sha256 for part in parts)]
+    return all(isinstance(text, str) for text in texts) and all(type(p.rows) is int and p.rows >= 0 for p in parts)

@@ -62,7 +62,7 @@ class Table:
         """A list of different texts, at least one."""
         found = self.texts(name)
         if not found or len(set(found)) != len(found):
-            raise self._refuse(name, list(found), "at least one name, each once")
+            raise self._refuse(name, list(found), "at least one text, each once")
         return found
 
     def integer(self, name: str, low: int, high: int) -> int:

@@ -74,5 +74,5 @@ def _limit(rule: Limit, evidence: Evidence) -> Reason:
     sign = {("floor", True): ">=", ("floor", False): "<", ("ceiling", True): "<=", ("ceiling", False): ">"}
     short = f"{metric.value:.6g}"
     shown = short if rule.holds(float(short)) == holds else repr(metric.value)  # 0.79999999 is not 0.8
-    message = f"{rule.metric} {shown} on {metric.rows} rows {sign[rule.bound, holds]} {rule.bound} {rule.value:g}"
+    message = f"{rule.metric} {shown} on {metric.rows} rows {sign[rule.bound, holds]} {rule.bound} {rule.value}"
     return Reason(rule.name, Outcome.PASSED if holds else Outcome.FAILED, message)

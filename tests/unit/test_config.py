@@ -1,0 +1,205 @@
+"""Configuration: read whole, and every mistake named with file, key, found and expected."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lockgate.config import Feature, model_named, read_configuration, read_environment, read_tools
+from lockgate.errors import ConfigError
+
+ENVIRONMENTS = Path(__file__).parents[2] / "environments"
+MODEL = """
+description = "Who is employed"
+identifier = "person"
+target = "employed"
+protected = ["SEX"]
+[data]
+train = "train.parquet"
+holdout = "holdout.parquet"
+[parameters]
+learning_rate = 0.1
+max_iter = 100
+early = true
+[[feature]]
+name = "AGEP"
+type = "integer"
+minimum = 0
+maximum = 99
+[[feature]]
+name = "SEX"
+type = "category"
+values = ["1", "2"]
+null_share = 0.1
+"""
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """The environments of this repository and one small model."""
+    (tmp_path / "environments").mkdir()
+    for file in ENVIRONMENTS.glob("*.toml"):
+        (tmp_path / "environments" / file.name).write_text(file.read_text())
+    (tmp_path / "model" / "income").mkdir(parents=True)
+    (tmp_path / "model" / "income" / "model.toml").write_text(MODEL)
+    (tmp_path / "model" / "income" / "train.py").touch()
+    return tmp_path
+
+
+@pytest.fixture
+def change(root: Path) -> Callable[[str, str, str], None]:
+    """Replace one piece of text in one file."""
+
+    def replace(file: str, old: str, new: str) -> None:
+        text = (root / file).read_text()
+        assert old in text, f"{file} has no {old}"
+        (root / file).write_text(text.replace(old, new, 1))
+
+    return replace
+
+
+def test_the_configuration_of_this_repository_is_read_in_the_order_of_promotion(root: Path) -> None:
+    configuration = read_configuration(root)
+    assert [environment.name for environment in configuration.environments] == list(configuration.tools.promotion)
+    assert [model.name for model in configuration.models] == ["income"]
+
+
+def test_a_model_is_read_with_its_data_contract(root: Path) -> None:
+    model = model_named(read_configuration(root).models, "income")
+    assert model.features == (
+        Feature("AGEP", "integer", minimum=0.0, maximum=99.0),
+        Feature("SEX", "category", ("1", "2"), null_share=0.1),
+    )
+    assert model.parameters == {"learning_rate": 0.1, "max_iter": 100, "early": True}
+    with pytest.raises(ConfigError, match=r"expected one of \['income'\]"):
+        model_named([model], "churn")
+
+
+def test_the_subject_that_github_is_trusted_with_carries_ids_that_never_change(root: Path) -> None:
+    github = read_tools(root / "environments" / "tools.toml").github
+    assert github.subject == (
+        f"repo:{github.owner}@{github.owner_id}/{github.repository}@{github.repository_id}"
+        f":ref:refs/heads/{github.branch}"
+    )
+
+
+DEV = "environments/dev.toml"
+TOOLS = "environments/tools.toml"
+INCOME = "model/income/model.toml"
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "message"),
+    [
+        (DEV, '"222222222222"', '"22222222222"', "account: found '22222222222', expected 12 digits"),
+        (DEV, '"222222222222"', "222222222222", "account: found 222222222222, expected 12 digits"),
+        (DEV, 'account = "222222222222"', "", "account: found 'nothing'"),
+        (DEV, "account =", "acount =", "account: found 'nothing'"),
+        (
+            DEV,
+            "approvals =",
+            "aprovals = 1\napprovals =",
+            "aprovals: found 1, expected no such key; known keys: account",
+        ),
+        (DEV, "[service]", "[service]\nextra = 1", "service.extra: found 1, expected no such key"),
+        (DEV, '"us-east-1"', '"US"', "region: found 'US'"),
+        (DEV, '"us-east-1"', '"us-east-1\\n"', "region: found 'us-east-1\\n'"),
+        (DEV, "approvals = 0", "approvals = -1", "approvals: found -1, expected an integer from 0 to 5"),
+        (DEV, "approvals = 0", "approvals = true", "approvals: found True"),
+        (DEV, "cpu = 512", "cpu = 513", "service.cpu: found 513, expected one of 256, 512, 1024, 2048, 4096"),
+        (DEV, "tasks = 1", "tasks = 0", "service.tasks: found 0"),
+        (DEV, '"10.20.0.0/20"', '"10.20.0.0/8"', "service.vpc_cidr: found '10.20.0.0/8'"),
+        (DEV, '"10.20.0.0/20"', '"10.20.0.1/20"', "service.vpc_cidr: found '10.20.0.1/20'"),
+        (DEV, '"10.20.0.0/20"', '"10.999.0.0/20"', "service.vpc_cidr: found '10.999.0.0/20'"),
+        (DEV, "certificate/", "certificates/", "service.certificate_arn"),
+        (DEV, "floor = 0.80", "floor = nan", "rule[0].floor: found nan"),
+        (DEV, "[service]", "[service", "file: found"),
+        (TOOLS, "evaluator]", "evaluators]", "evaluator: found 'nothing'"),
+        (TOOLS, "sha256:", "sha-256:", "evaluator.image_digest: found 'sha-256:"),
+        (TOOLS, '"main"', '"*"', "github.branch: found '*'"),
+        (TOOLS, '"1001"', "1001", "github.owner_id: found 1001"),
+        (TOOLS, '"prod"]', '"prod", "qa"]', "promotion: found ['dev', 'staging', 'prod', 'qa']"),
+        (TOOLS, ', "prod"]', "]", "promotion: found ['dev', 'staging'], expected each of ['dev', 'prod', 'staging']"),
+        (TOOLS, '"staging"', '"dev"', "promotion: found ['dev', 'dev', 'prod']"),
+        (TOOLS, "retention_days = 1", "retention_days = 0", "ledger.retention_days: found 0"),
+        (INCOME, '"integer"', '"int"', "feature[0].type: found 'int', expected one of category, integer, number"),
+        (INCOME, "minimum = 0", "", "feature[0].minimum: found 'nothing'"),
+        (INCOME, "minimum = 0", "minimum = 100", "feature[0].minimum: found 100.0, expected at most 99.0"),
+        (INCOME, "minimum = 0", "minimum = inf", "feature[0].minimum: found inf"),
+        (INCOME, "minimum = 0", "minimun = 0\nminimum = 0", "feature[0].minimun"),
+        (
+            INCOME,
+            '["1", "2"]',
+            '["1", "1"]',
+            "feature[1].values: found ['1', '1'], expected at least one text, each once",
+        ),
+        (INCOME, '["1", "2"]', "[1, 2]", "feature[1].values: found [1, 2], expected a list of texts"),
+        (INCOME, '["1", "2"]', "[]", "feature[1].values: found []"),
+        (INCOME, "null_share = 0.1", "null_share = 1.1", "feature[1].null_share: found 1.1"),
+        (INCOME, 'name = "SEX"', 'name = "AGEP"', "feature: found ['AGEP']"),
+        (INCOME, '["SEX"]', '["RACE"]', "protected: found ['RACE']"),
+        (INCOME, 'target = "employed"', 'target = "AGEP"', "target: found 'AGEP', expected a column that is not"),
+        (INCOME, 'target = "employed"', 'target = "person"', "target: found 'person'"),
+        (INCOME, "max_iter = 100", "max_iter = [100]", "parameters.max_iter: found [100]"),
+        (INCOME, "[data]", "[date]", "data: found 'nothing'"),
+    ],
+    ids=lambda value: value[:28],
+)
+def test_a_mistake_is_named_with_file_and_key(
+    root: Path, change: Callable[[str, str, str], None], file: str, old: str, new: str, message: str
+) -> None:
+    change(file, old, new)
+    with pytest.raises(ConfigError, match=re.escape(f"{file}: {message}")):
+        read_configuration(root)
+
+
+def test_a_missing_file_is_named(root: Path) -> None:
+    (root / INCOME).unlink()
+    with pytest.raises(ConfigError, match=f"{INCOME}: file: found 'no such file'"):
+        read_configuration(root)
+
+
+def test_a_file_that_is_no_text_is_named(root: Path) -> None:
+    (root / DEV).write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match=f"{DEV}: file: found .* expected valid TOML"):
+        read_configuration(root)
+
+
+def test_an_environment_that_is_not_promoted_to_is_a_mistake(root: Path) -> None:
+    (root / "environments" / "qa.toml").write_text((root / DEV).read_text())
+    with pytest.raises(ConfigError, match="promotion"):
+        read_configuration(root)
+
+
+@pytest.mark.parametrize("name", ["Dev", "1dev", "d" * 32, "dev_2"])
+def test_a_name_that_aws_would_not_take_everywhere_is_refused(root: Path, name: str) -> None:
+    file = root / "environments" / f"{name}.toml"
+    file.write_text((root / DEV).read_text())
+    with pytest.raises(ConfigError, match="name: found"):
+        read_environment(file)
+
+
+def test_a_model_folder_without_train_is_a_mistake_not_a_skip(root: Path) -> None:
+    (root / "model" / "income" / "train.py").unlink()
+    with pytest.raises(ConfigError, match=r"model/income: train.py: found 'no such file'"):
+        read_configuration(root)
+
+
+def test_no_model_at_all_is_a_mistake(root: Path) -> None:
+    for file in (root / "model" / "income").iterdir():
+        file.unlink()
+    (root / "model" / "income").rmdir()
+    with pytest.raises(ConfigError, match="no model"):
+        read_configuration(root)
+    (root / "model").rmdir()
+    with pytest.raises(ConfigError, match="a folder with one folder a model"):
+        read_configuration(root)
+
+
+def test_folders_that_python_or_an_editor_leaves_behind_are_no_models(root: Path) -> None:
+    for name in ("__pycache__", ".idea"):
+        (root / "model" / name).mkdir()
+    assert len(read_configuration(root).models) == 1

@@ -123,11 +123,11 @@ def _start_container(
     for name in _NOT_PERFORMED:
         if container.get(name):
             recorded.note("ecs", f"container definition: {name} is accepted, not performed")
-    executor = _execution_key(definition, task_id)
+    executor = _execution_key(definition, arn)
     image = _pull(container["image"], executor, settings)
     record["imageDigest"] = image.digest
     environment = {
-        **roles.environment(_task_credentials(definition, task_id), region, settings),
+        **roles.environment(_task_credentials(definition, arn), region, settings),
         **{entry["name"]: str(entry["value"]) for entry in container["environment"]},
         **_secrets(container, executor, account, region),
         **_bind(running, container),
@@ -160,17 +160,21 @@ def _start_container(
         record["networkInterfaces"] = [{"attachmentId": str(uuid.uuid4()), "privateIpv4Address": HOST}]
 
 
-def _execution_key(definition: Mapping[str, Any], task_id: str) -> str:
+def _execution_key(definition: Mapping[str, Any], task_arn: str) -> str:
     """Access key with which ECS itself prepares the task. Fargate cannot pull from ECR without an execution role."""
     role = definition.get("executionRoleArn")
     if not role:
         raise TaskStartError("ResourceInitializationError: the task definition has no execution role")
-    return roles.assume(role, _PRINCIPAL, task_id)["AWS_ACCESS_KEY_ID"]
+    return _assumed(role, task_arn)["AWS_ACCESS_KEY_ID"]
 
 
-def _task_credentials(definition: Mapping[str, Any], task_id: str) -> dict[str, str]:
+def _task_credentials(definition: Mapping[str, Any], task_arn: str) -> dict[str, str]:
     role = definition.get("taskRoleArn")
-    return roles.assume(role, _PRINCIPAL, task_id) if role else {}
+    return _assumed(role, task_arn) if role else {}
+
+
+def _assumed(role_arn: str, task_arn: str) -> dict[str, str]:
+    return roles.assume(role_arn, _PRINCIPAL, task_arn.rpartition("/")[2], {"aws:SourceArn": task_arn})
 
 
 def _pull(image_uri: str, access_key: str, settings: Settings) -> containers.Image:

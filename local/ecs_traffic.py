@@ -51,7 +51,9 @@ def refusal(service: Mapping[str, Any]) -> str | None:
         advanced = balancer.get("advancedConfiguration") or {}
         if not advanced:
             continue
-        key = roles.assume(advanced["roleArn"], "ecs.amazonaws.com", "ecs-service-deployment")["AWS_ACCESS_KEY_ID"]
+        source = {"aws:SourceArn": service["serviceArn"]}
+        assumed = roles.assume(advanced["roleArn"], "ecs.amazonaws.com", "ecs-service-deployment", source)
+        key = assumed["AWS_ACCESS_KEY_ID"]
         rules = (advanced["productionListenerRule"], advanced.get("testListenerRule"))
         groups = (balancer["targetGroupArn"], advanced["alternateTargetGroupArn"])
         needed = [("elasticloadbalancing:ModifyRule", rule) for rule in rules if rule]

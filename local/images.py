@@ -24,15 +24,16 @@ MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
 CREATED = "1970-01-01T00:00:00Z"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_HEALTH_TIMES = {"interval": "Interval", "timeout": "Timeout", "start-period": "StartPeriod"}
 _COPY_FLAGS = {"chmod", "chown", "from", "link"}
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One file, folder (`content` None) or symbolic link (`target`) of a layer."""
+    """One file (read only when a layer is written), folder (neither field) or symbolic link of a layer."""
 
     mode: int
-    content: bytes | None = None
+    file: Path | None = None
     target: str | None = None
 
 
@@ -150,7 +151,7 @@ class _Builder:
             ports: dict[str, Any] = {port if "/" in port else f"{port}/tcp": {} for port in instruction.words(values)}
             added = {"ExposedPorts": {**settings.get("ExposedPorts", {}), **ports}}
         elif word == "HEALTHCHECK":
-            added = {"Healthcheck": {"Test": _health_test(instruction)}}
+            added = {"Healthcheck": _health_check(instruction)}
         else:
             raise DockerfileError(instruction.line, f"{word} is not supported")
         return replace(stage, settings={**settings, **added})
@@ -200,7 +201,7 @@ def _select(available: Mapping[str, Entry], source: str, target: str, into_folde
     for name in sorted(available):
         if not pattern.fullmatch(name):
             continue
-        if available[name].content is None and available[name].target is None:
+        if available[name].file is None and available[name].target is None:
             inside = {n[len(name) + 1 :]: e for n, e in available.items() if n.startswith(f"{name}/")}
             found |= {_joined(target, inner): entry for inner, entry in inside.items()}
             found[target.lstrip("/")] = available[name]
@@ -224,7 +225,7 @@ def _context_files(context: Path, ignored: Sequence[tuple[bool, re.Pattern[str]]
             found[name] = Entry(0o755)
         else:
             executable = path.stat().st_mode & stat.S_IXUSR
-            found[name] = Entry(0o755 if executable else 0o644, content=path.read_bytes())
+            found[name] = Entry(0o755 if executable else 0o644, file=path)
     return found
 
 
@@ -262,14 +263,23 @@ def _with_parents(entries: Mapping[str, Entry]) -> dict[str, Entry]:
     return {**{parent: Entry(0o755) for parent in parents}, **entries}
 
 
-def _health_test(instruction: Instruction) -> list[str]:
+def _health_check(instruction: Instruction) -> dict[str, Any]:
     word, _, rest = instruction.text.partition(" ")
     if word == "NONE":
-        return ["NONE"]
+        return {"Test": ["NONE"]}
     if word != "CMD" or not rest:
         raise DockerfileError(instruction.line, f"HEALTHCHECK {instruction.text}: expected CMD or NONE")
     inner = replace(instruction, text=rest.strip())
-    return ["CMD", *inner.command()] if inner.exec_form() is not None else ["CMD-SHELL", inner.text]
+    exec_form = inner.exec_form()
+    found: dict[str, Any] = {"Test": ["CMD-SHELL", inner.text] if exec_form is None else ["CMD", *exec_form]}
+    for flag, value in instruction.flags.items():
+        if flag == "retries":
+            found["Retries"] = int(value)
+        elif flag in _HEALTH_TIMES and (seconds := re.fullmatch(r"(\d+)s", value)):
+            found[_HEALTH_TIMES[flag]] = int(seconds[1]) * 10**9
+        else:
+            raise DockerfileError(instruction.line, f"HEALTHCHECK --{flag}={value} is not supported")
+    return found
 
 
 def _inside(workdir: str, path: str) -> str:
@@ -295,11 +305,11 @@ def _layer(entries: Mapping[str, Entry]) -> bytes:
             info.mode, info.mtime, info.uid, info.gid = entry.mode, 0, 0, 0
             if entry.target is not None:
                 info.type, info.linkname = tarfile.SYMTYPE, entry.target
-            elif entry.content is None:
+            elif entry.file is None:
                 info.type = tarfile.DIRTYPE
-            else:
-                info.size = len(entry.content)
-            archive.addfile(info, io.BytesIO(entry.content or b""))
+            content = entry.file.read_bytes() if entry.file else b""
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
     return written.getvalue()
 
 

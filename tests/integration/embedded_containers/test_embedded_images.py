@@ -35,7 +35,7 @@ COPY requirements.txt data/*.csv /app/data/
 LABEL revision=${REVISION} kind="a model"
 USER 10001
 EXPOSE 8080
-HEALTHCHECK CMD ["python3", "-m", "health"]
+HEALTHCHECK --interval=10s --retries=2 CMD ["python3", "-m", "health"]
 ENTRYPOINT ["python3", "-m"]
 CMD ["serve"]
 """
@@ -95,7 +95,8 @@ def test_the_recipe_is_in_the_config(tmp_path: Path) -> None:
     assert found["Cmd"] == ["serve"]
     assert found["User"] == "10001"
     assert found["ExposedPorts"] == {"8080/tcp": {}}
-    assert found["Healthcheck"] == {"Test": ["CMD", "python3", "-m", "health"]}
+    check = {"Test": ["CMD", "python3", "-m", "health"], "Interval": 10_000_000_000, "Retries": 2}
+    assert found["Healthcheck"] == check
     assert found["Labels"] == {"revision": "abc", "kind": "a model", "org.example": "x"}
 
 

@@ -162,7 +162,8 @@ def test_a_row_without_a_column_is_named(served: Application, rows: list[dict[st
 def test_an_infinite_number_is_refused_however_it_is_written(served: Application, rows: list[dict[str, Any]]) -> None:
     body = json.dumps({"instances": [{**rows[0], "AGEP": "AGE"}]}).replace('"AGE"', "1e999").encode()
     status, answer, _ = ask(served, "POST", "/invocations", body)
-    assert (status, answer["error"]["found"]) == (400, "inf")
+    assert status == 400
+    assert "the number 1e999" in answer["error"]["found"]
 
 
 def test_more_rows_than_allowed_are_too_large(

@@ -1,9 +1,9 @@
 """Records how a deployment ended.
 
 Event: {"model", "version", "environment", "execution" (name of the workflow's execution), "outcome": "succeeded" |
-"failed", "release" (as the gate gave it: what was wanted), "deployment" (the deploy function's last status: {"status",
-"reason", "release" (what the stack pins, all fields, or null), "url"})}.
-Answer: {"record": "<model>/<sequence>"}; the record's body: outcome, release (what is live, or was wanted), url, reason.
+"failed", "release" (as the gate gave it: what was wanted), "deployment" (the deploy function's last status: {"reason",
+"release" (what the stack pins, all fields), "url"}; a failure may have the reason alone)}.
+Answer: {"record": "<model>/<sequence>"}; the body says outcome, release (what is live, or was wanted), url, reason.
 The same end of the same execution again is the same record; a redriven execution that ends otherwise adds one.
 
 Environment:

@@ -45,6 +45,12 @@ def test_a_failure_records_what_was_wanted_and_why_it_is_not_live(world: World) 
     assert (body["outcome"], body["release"], body["reason"]) == ("failed", WANTED, "Service: rolled back")
 
 
+def test_a_deployment_that_never_got_as_far_as_a_status_records_its_reason(world: World) -> None:
+    record.handler(event("failed", deployment={"reason": "NotFoundError: deploy the environment first"}), None)
+    body = world.records()[0]["body"]
+    assert (body["release"], body["url"], body["reason"][:13]) == (WANTED, None, "NotFoundError")
+
+
 def test_the_same_end_twice_is_one_record(world: World) -> None:
     assert record.handler(event(), None) == record.handler(event(), None)
     assert len(world.records()) == 1
@@ -63,6 +69,7 @@ def test_an_execution_that_failed_and_was_redriven_to_success_has_both_records(w
         {"outcome": None},
         {"version": "2"},
         {"environment": "nowhere"},
+        {"deployment": {"status": "SUCCEEDED", "reason": "", "url": URL}},
         {"deployment": {"status": "SUCCEEDED", "reason": "", "release": None, "url": URL}},
         {"deployment": {"status": "SUCCEEDED", "reason": "", "release": WANTED, "url": URL}},
         {"deployment": {"status": "SUCCEEDED", "reason": "", "release": {**LIVE, "commit": "d" * 40}, "url": URL}},

@@ -6,8 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from lockgate.evidence import Data, Evidence, Metric
+
+settings.register_profile("lockgate", deadline=None, database=None)  # a busy machine is no finding
+settings.load_profile("lockgate")
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,8 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
+from lockgate_constructs.acknowledgement import acknowledge
+
 RETRIES = 24
 MAX_AGE = Duration.hours(6)
 
@@ -41,6 +43,13 @@ class WatchedRule(events.Rule):
         )
 
     def tells(self, topic: sns.ITopic) -> None:
+        """`topic` has to let this account's rules publish. CDK's own grant would let any account's, so it gets none."""
+        told = sns.Topic.from_topic_arn(self, "Told", topic.topic_arn)
+        acknowledge(
+            self,
+            "Rule and topic are of the same stage, so of the same account and region.",
+            "Annotation::@aws-cdk/aws-events:ruleUnresolvedEnvironment",
+        )
         self.add_target(
-            targets.SnsTopic(topic, dead_letter_queue=self._dead_letters, retry_attempts=RETRIES, max_event_age=MAX_AGE)
+            targets.SnsTopic(told, dead_letter_queue=self._dead_letters, retry_attempts=RETRIES, max_event_age=MAX_AGE)
         )

@@ -3,17 +3,62 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-os.environ["CDK_VALIDATION"] = "false"
 PROJECT = Path(__file__).parents[2]
+CONTEXT: dict[str, Any] = json.loads((PROJECT / "cdk.json").read_text())["context"]
 
+TOOLS = """\
+account = "111111111111"
+region = "us-east-1"
+promotion = ["dev", "staging", "prod"]
+
+[github]
+owner = "your-org"
+owner_id = "1001"
+repository = "your-models"
+repository_id = "2002"
+branch = "main"
+
+[evaluator]
+image_digest = "sha256:{evaluator}"
+
+[training]
+instance_type = "ml.m5.large"
+
+[ledger]
+retention_days = 3
+"""
+ENVIRONMENT = """\
+account = "{account}"
+region = "us-east-1"
+approvals = {approvals}
+
+[service]
+certificate_arn = "arn:aws:acm:us-east-1:{account}:certificate/00000000-0000-4000-8000-000000000000"
+vpc_cidr = "{cidr}"
+cpu = 512
+memory = 1024
+tasks = {tasks}
+
+[[rule]]
+name = "ranking"
+kind = "limit"
+metric = "roc_auc"
+floor = 0.80
+"""
+# name: (account, approvals, vpc_cidr, tasks)
+ENVIRONMENTS = {
+    "dev": ("222222222222", 0, "10.20.0.0/20", 1),
+    "staging": ("333333333333", 0, "10.30.0.0/20", 1),
+    "prod": ("444444444444", 1, "10.40.0.0/20", 2),
+}
 MODEL = """\
 description = "a model of tests"
 identifier = "row"
@@ -39,9 +84,15 @@ PLACEHOLDERS = (
 
 
 def make_project(root: Path, models: tuple[str, ...] = ("alpha", "beta")) -> Path:
-    """A project in `root` with the real environments and handlers, small models, and every placeholder once."""
-    for folder in ("environments", "lambdas", "lockgate"):
+    """A project in `root` with the real handlers, small models, and every placeholder once."""
+    for folder in ("lambdas", "lockgate"):
         shutil.copytree(PROJECT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    environments = root / "environments"
+    environments.mkdir()
+    (environments / "tools.toml").write_text(TOOLS.format(evaluator="e" * 64))
+    for name, (account, approvals, cidr, tasks) in ENVIRONMENTS.items():
+        text = ENVIRONMENT.format(account=account, approvals=approvals, cidr=cidr, tasks=tasks)
+        (environments / f"{name}.toml").write_text(text)
     for model in models:
         (root / "model" / model).mkdir(parents=True)
         (root / "model" / model / "model.toml").write_text(MODEL)
@@ -84,8 +135,7 @@ def build(root: Path, directory: Path) -> Any:
     import app
 
     app.use_node_from_python()
-    context = json.loads((PROJECT / "cdk.json").read_text())["context"]
-    return app.build(root, context=context, outdir=str(directory))
+    return app.build(root, context=CONTEXT, outdir=str(directory))
 
 
 def synthesize(root: Path, directory: Path) -> Synthesized:
@@ -100,3 +150,26 @@ def synthesized(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
     """Two models, three environments."""
     root = make_project(tmp_path_factory.mktemp("project") / "root")
     return synthesize(root, tmp_path_factory.mktemp("assembly"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def as_the_command_line_runs_it() -> Iterator[None]:
+    """What `cdk` hands to app.py, without validation: test_synth.py asks for that itself."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CDK_VALIDATION", "false")
+        patch.setenv("CDK_CONTEXT_JSON", json.dumps(CONTEXT))
+        yield
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project of its own, with app.py, that a test may spoil."""
+    root = make_project(tmp_path / "root", ("alpha",))
+    shutil.copy(PROJECT / "app.py", root)
+    return root
+
+
+@pytest.fixture
+def new_app() -> Callable[[Path, Path], Any]:
+    """Makes the app of a project with an output folder."""
+    return build

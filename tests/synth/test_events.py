@@ -1,0 +1,108 @@
+"""Nothing fails in silence: targets, dead letters, logs and alarms."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+
+def test_every_target_is_retried_and_has_a_dead_letter_queue(synthesized: Any) -> None:
+    rules = synthesized.resources("AWS::Events::Rule")
+    assert rules
+    for name, rule in rules:
+        assert rule["Properties"]["Targets"], name
+        for target in rule["Properties"]["Targets"]:
+            assert target["DeadLetterConfig"]["Arn"], name
+            assert target["RetryPolicy"]["MaximumRetryAttempts"] > 0, name
+
+
+def test_every_queue_and_topic_is_encrypted_with_a_key_of_ours(synthesized: Any) -> None:
+    for name, queue in synthesized.resources("AWS::SQS::Queue"):
+        if queue["Type"] == "AWS::SQS::Queue":
+            assert queue["Properties"]["KmsMasterKeyId"], name
+    for name, topic in synthesized.resources("AWS::SNS::Topic"):
+        if topic["Type"] == "AWS::SNS::Topic":
+            assert topic["Properties"]["KmsMasterKeyId"], name
+
+
+def test_every_dead_letter_queue_is_announced(synthesized: Any) -> None:
+    watched = {
+        json.dumps([stack.partition("/")[0], alarm["Properties"]["Dimensions"]])
+        for stack, alarm in synthesized.resources("AWS::CloudWatch::Alarm")
+        if alarm["Properties"].get("Namespace") == "AWS/SQS"
+    }
+    queues = [entry for entry in synthesized.resources("AWS::SQS::Queue") if entry[1]["Type"] == "AWS::SQS::Queue"]
+    assert len(watched) == len(queues) > 0
+
+
+def test_every_function_has_an_alarm_of_its_own(synthesized: Any) -> None:
+    functions = {name for name, _ in synthesized.resources("AWS::Lambda::Function")}
+    watched = {
+        f"{name.partition('/')[0]}/{alarm['Properties']['Dimensions'][0]['Value']['Ref']}"
+        for name, alarm in synthesized.resources("AWS::CloudWatch::Alarm")
+        if alarm["Properties"].get("Namespace") == "AWS/Lambda"
+    }
+    assert functions == watched
+
+
+def test_failed_builds_and_promotions_raise_alarms(synthesized: Any) -> None:
+    watched = {
+        (alarm["Properties"].get("Namespace"), alarm["Properties"].get("MetricName"))
+        for _, alarm in synthesized.resources("AWS::CloudWatch::Alarm", "lockgate-tools")
+    }
+    assert {
+        ("AWS/CodeBuild", "FailedBuilds"),
+        ("AWS/States", "ExecutionsFailed"),
+        ("AWS/States", "ExecutionsTimedOut"),
+        ("AWS/States", "ExecutionsAborted"),
+    } <= watched
+
+
+def test_every_alarm_says_so_and_needs_no_metric_math(synthesized: Any) -> None:
+    for name, alarm in synthesized.resources("AWS::CloudWatch::Alarm"):
+        assert alarm["Properties"]["AlarmActions"], name
+        assert alarm["Properties"]["AlarmDescription"], name
+        assert "Metrics" not in alarm["Properties"], name
+
+
+def test_failed_trainings_and_stuck_releases_are_told(synthesized: Any) -> None:
+    patterns = [rule["Properties"].get("EventPattern", {}) for _, rule in synthesized.resources("AWS::Events::Rule")]
+    told = {pattern["detail-type"][0] for pattern in patterns if pattern}
+    assert {
+        "SageMaker Model Building Pipeline Execution Status Change",
+        "CloudFormation Stack Status Change",
+        "ECS Deployment State Change",
+    } <= told
+
+
+def test_intake_hears_of_pending_packages_of_our_groups_and_reconciles(synthesized: Any) -> None:
+    rules = [rule["Properties"] for _, rule in synthesized.resources("AWS::Events::Rule", "lockgate-tools-promotion")]
+    (pattern,) = [rule["EventPattern"] for rule in rules if "EventPattern" in rule]
+    assert pattern["detail"] == {
+        "ModelPackageGroupName": ["lockgate-alpha", "lockgate-beta"],
+        "ModelApprovalStatus": ["PendingManualApproval"],
+    }
+    (schedule,) = [rule["ScheduleExpression"] for rule in rules if "ScheduleExpression" in rule]
+    assert schedule == "rate(15 minutes)"
+
+
+def test_every_log_group_is_encrypted_and_ends(synthesized: Any) -> None:
+    groups = synthesized.resources("AWS::Logs::LogGroup")
+    assert groups
+    for name, group in groups:
+        assert group["Properties"]["RetentionInDays"] == 90, name
+        assert group["Properties"]["KmsKeyId"], name
+
+
+def test_every_function_is_python_3_13_on_arm_with_its_own_log_group(synthesized: Any) -> None:
+    functions = synthesized.resources("AWS::Lambda::Function")
+    assert len(functions) == 5 + 3
+    for name, function in functions:
+        properties = function["Properties"]
+        assert (properties["Runtime"], properties["Architectures"]) == ("python3.13", ["arm64"]), name
+        assert properties["LoggingConfig"]["LogGroup"], name
+
+
+def test_there_are_no_custom_resources(synthesized: Any) -> None:
+    for name, resource in synthesized.resources():
+        assert not resource["Type"].startswith(("Custom::", "AWS::CloudFormation::CustomResource")), name

@@ -1,0 +1,38 @@
+"""The functions' variables are what their handlers read."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HANDLERS = ("approval", "deploy", "gate", "intake", "record", "request_approval")
+
+
+@pytest.mark.parametrize("name", HANDLERS)
+def test_a_function_is_given_exactly_the_variables_that_its_handler_reads(synthesized: Any, name: str) -> None:
+    wanted = {field.name.upper() for field in fields(importlib.import_module(f"lambdas.{name}").Settings)}
+    found = [
+        function["Properties"]
+        for _, function in synthesized.resources("AWS::Lambda::Function")
+        if function["Properties"]["Handler"] == f"lambdas.{name}.handler"
+    ]
+    assert found
+    for properties in found:
+        assert set(properties["Environment"]["Variables"]) == wanted
+
+
+def test_every_handler_is_deployed() -> None:
+    folder = Path(__file__).parents[2] / "lambdas"
+    assert {file.stem for file in folder.glob("*.py")} - {"__init__", "shared"} == set(HANDLERS)
+
+
+def test_the_bundle_holds_handlers_rules_and_policies_and_nothing_else(synthesized: Any) -> None:
+    (asset,) = synthesized.directory.glob("asset.*")
+    assert {path.name for path in asset.iterdir()} == {"environments", "lambdas", "lockgate"}
+    assert not list(asset.rglob("*.pyc"))
+    assert (asset / "lambdas" / "gate.py").is_file()
+    assert (asset / "lockgate" / "aws").is_dir()

@@ -1,0 +1,204 @@
+"""What roles may do, read from the templates: exact resources, exact passing of roles, exact trust."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+# Actions that have no resource to name, as the service authorization reference says.
+WITHOUT_RESOURCE = {
+    "application-autoscaling:DescribeScalableTargets",
+    "application-autoscaling:DescribeScalingPolicies",
+    "ecr:GetAuthorizationToken",
+    "ecs:DeregisterTaskDefinition",
+    "ecs:DescribeTaskDefinition",
+    "elasticloadbalancing:DescribeListeners",
+    "elasticloadbalancing:DescribeRules",
+    "elasticloadbalancing:DescribeTargetGroups",
+    "elasticloadbalancing:DescribeTargetHealth",
+    "logs:CreateLogDelivery",
+    "logs:DeleteLogDelivery",
+    "logs:DescribeLogGroups",
+    "logs:DescribeResourcePolicies",
+    "logs:GetLogDelivery",
+    "logs:ListLogDeliveries",
+    "logs:PutResourcePolicy",
+    "logs:UpdateLogDelivery",
+    "sagemaker:ListModelPackages",
+    "xray:GetSamplingRules",
+    "xray:GetSamplingTargets",
+    "xray:PutTelemetryRecords",
+    "xray:PutTraceSegments",
+}
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def statements(synthesized: Any, stack: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every statement of an identity's policy."""
+    for name, resource in synthesized.resources("AWS::IAM::", stack):
+        properties = resource["Properties"]
+        documents = [properties.get("PolicyDocument")]
+        documents += [policy["PolicyDocument"] for policy in properties.get("Policies", [])]
+        for document in filter(None, documents):
+            for statement in document["Statement"]:
+                yield name, statement
+
+
+def of_role(synthesized: Any, stack: str, fragment: str) -> list[dict[str, Any]]:
+    found = [
+        statement for name, statement in statements(synthesized, stack) if name.rpartition("/")[2].startswith(fragment)
+    ]
+    assert found, f"no policy of {fragment} in {stack}"
+    return found
+
+
+def test_only_actions_without_resources_are_allowed_on_everything(synthesized: Any) -> None:
+    for name, statement in statements(synthesized):
+        if statement["Effect"] == "Allow" and "*" in listed(statement["Resource"]):
+            assert set(listed(statement["Action"])) <= WITHOUT_RESOURCE, name
+
+
+def test_no_action_is_a_pattern(synthesized: Any) -> None:
+    for name, statement in statements(synthesized):
+        assert not [action for action in listed(statement["Action"]) if "*" in action], name
+
+
+def test_no_role_has_a_managed_policy(synthesized: Any) -> None:
+    for name, role in synthesized.resources("AWS::IAM::Role"):
+        assert "ManagedPolicyArns" not in role["Properties"], name
+
+
+def test_roles_are_passed_by_exact_name_and_to_one_service(synthesized: Any) -> None:
+    seen = 0
+    for name, statement in statements(synthesized):
+        if "iam:PassRole" in listed(statement["Action"]):
+            seen += 1
+            assert listed(statement["Action"]) == ["iam:PassRole"], name
+            assert "*" not in json.dumps(statement["Resource"]), name
+            (service,) = listed(statement["Condition"]["StringEquals"]["iam:PassedToService"])
+            assert service.endswith(".amazonaws.com"), name
+    assert seen >= 1 + 3 * 3  # the pipeline's, and in each environment two of the release's role and one of deploy
+
+
+def test_no_trust_policy_has_a_pattern(synthesized: Any) -> None:
+    for name, role in synthesized.resources("AWS::IAM::Role"):
+        assert "*" not in json.dumps(role["Properties"]["AssumeRolePolicyDocument"]), name
+
+
+def test_delivery_is_trusted_to_one_branch_of_one_repository_by_exact_claims(synthesized: Any) -> None:
+    role = synthesized.only("AWS::IAM::Role", RoleName="lockgate-delivery")
+    (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
+    issuer = "token.actions.githubusercontent.com"
+    assert trust["Action"] == "sts:AssumeRoleWithWebIdentity"
+    assert trust["Condition"] == {
+        "StringEquals": {
+            f"{issuer}:aud": "sts.amazonaws.com",
+            f"{issuer}:sub": "repo:your-org@1001/your-models@2002:ref:refs/heads/main",
+            f"{issuer}:repository_id": "2002",
+            f"{issuer}:ref": "refs/heads/main",
+        }
+    }
+
+
+def test_delivery_can_do_nothing_but_deliver(synthesized: Any) -> None:
+    allowed = {
+        action
+        for statement in of_role(synthesized, "lockgate-tools-delivery", "GitHub")
+        if statement["Effect"] == "Allow"
+        for action in listed(statement["Action"])
+    }
+    assert allowed == {
+        "codebuild:BatchGetBuilds",
+        "codebuild:StartBuild",
+        "ecr:DescribeImages",
+        "kms:Decrypt",
+        "kms:GenerateDataKey",
+        "s3:ListBucket",
+        "s3:PutObject",
+        "sagemaker:StartPipelineExecution",
+    }
+
+
+def test_delivery_cannot_bring_its_own_build_commands_identity_or_machine(synthesized: Any) -> None:
+    denied = [s for s in of_role(synthesized, "lockgate-tools-delivery", "GitHub") if s["Effect"] == "Deny"]
+    assert {key for s in denied for key in s["Condition"]["Null"]} == {
+        "codebuild:source.buildspec",
+        "codebuild:serviceRole",
+        "codebuild:environment.image",
+    }
+    assert all(
+        s["Action"] == "codebuild:StartBuild" and set(s["Condition"]["Null"].values()) == {"false"} for s in denied
+    )
+
+
+def test_delivery_starts_the_image_build_but_not_the_evaluators(synthesized: Any) -> None:
+    starting = [
+        s
+        for s in of_role(synthesized, "lockgate-tools-delivery", "GitHub")
+        if "codebuild:StartBuild" in listed(s["Action"])
+    ]
+    assert "EvaluatorBuild" not in json.dumps(starting)
+
+
+def test_training_never_reads_labels_nor_writes_evidence(synthesized: Any) -> None:
+    text = json.dumps(of_role(synthesized, "lockgate-tools-training", "Training"))
+    assert "lockgate-labels" not in text
+    assert "LabelsKey" not in text
+    assert "lockgate-evidence" not in text
+
+
+def test_an_approver_is_who_the_session_says_and_may_only_call_the_approval(synthesized: Any) -> None:
+    role = synthesized.only("AWS::IAM::Role", RoleName="lockgate-approver")
+    (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Condition"] == {"StringEquals": {"sts:RoleSessionName": "${aws:username}"}}
+    rights = of_role(synthesized, "lockgate-tools-promotion", "Approver")
+    assert {tuple(listed(s["Action"])) for s in rights} == {
+        ("lambda:GetFunctionUrlConfig", "lambda:InvokeFunctionUrl"),
+        ("lambda:InvokeFunction",),
+    }
+    (direct,) = [s for s in rights if s["Action"] == "lambda:InvokeFunction"]
+    assert direct["Condition"] == {"Bool": {"lambda:InvokedViaFunctionUrl": "true"}}
+    assert all("ApprovalFunction" in json.dumps(s["Resource"]) for s in rights)
+
+
+def test_only_the_approval_function_wakes_the_workflow(synthesized: Any) -> None:
+    holders = {
+        name.rpartition("/")[2][:8]
+        for name, statement in statements(synthesized)
+        if "states:SendTaskSuccess" in listed(statement["Action"])
+    }
+    assert holders == {"Approval"}
+
+
+def test_each_environment_has_one_updater_of_its_own_releases_with_one_role(synthesized: Any) -> None:
+    for environment in ("dev", "staging", "prod"):
+        stack = f"lockgate-{environment}-edge"
+        found = [
+            (name, s)
+            for name, s in statements(synthesized, stack)
+            if "cloudformation:UpdateStack" in listed(s["Action"])
+        ]
+        ((name, statement),) = found
+        assert name.startswith(f"{stack}/Deploy")
+        assert "ReleaseRole" in json.dumps(statement["Condition"]["StringEquals"]["cloudformation:RoleArn"])
+        for resource in listed(statement["Resource"]):
+            assert f":stack/lockgate-{environment}-release-" in resource
+
+
+def test_only_the_promotion_workflow_calls_the_deploy_function(synthesized: Any) -> None:
+    for environment in ("dev", "staging", "prod"):
+        role = synthesized.only("AWS::IAM::Role", RoleName=f"lockgate-{environment}-promote")
+        (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
+        workflow = "arn:aws:iam::111111111111:role/lockgate-promotion"
+        assert trust["Condition"] == {"ArnEquals": {"aws:PrincipalArn": workflow}}
+
+
+def test_key_policies_let_services_act_for_this_account_only(synthesized: Any) -> None:
+    for name, key in synthesized.resources("AWS::KMS::Key"):
+        for statement in key["Properties"]["KeyPolicy"]["Statement"]:
+            if "Service" in statement["Principal"]:
+                assert statement["Condition"], name

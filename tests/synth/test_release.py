@@ -1,0 +1,151 @@
+"""The release stacks: parameters are the release, resources exist only with one, and there is no IAM."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from lockgate.release import PARAMETERS
+
+ENVIRONMENTS = ("dev", "staging", "prod")
+
+
+def releases(synthesized: Any) -> dict[str, dict[str, Any]]:
+    return {name: template for name, template in synthesized.stacks.items() if "-release-" in name}
+
+
+def test_each_model_has_a_release_stack_in_each_environment(synthesized: Any) -> None:
+    assert set(releases(synthesized)) == {
+        f"lockgate-{environment}-release-{model}" for environment in ENVIRONMENTS for model in ("alpha", "beta")
+    }
+
+
+def test_the_parameters_are_exactly_the_release_and_default_to_none(synthesized: Any) -> None:
+    wanted = {parameter: {"Type": "String", "Default": ""} for parameter in PARAMETERS.values()}
+    for name, template in releases(synthesized).items():
+        assert template["Parameters"] == wanted, name
+
+
+def test_every_resource_exists_only_with_a_release(synthesized: Any) -> None:
+    has_release = {"Fn::Not": [{"Fn::Equals": [{"Ref": "ReleaseVersion"}, ""]}]}
+    for name, template in releases(synthesized).items():
+        assert template["Conditions"] == {"HasRelease": has_release}, name
+        assert {resource.get("Condition") for resource in template["Resources"].values()} == {"HasRelease"}, name
+
+
+def test_a_release_stack_holds_no_iam(synthesized: Any) -> None:
+    for name in releases(synthesized):
+        assert not synthesized.resources("AWS::IAM::", name)
+
+
+def test_a_release_holds_only_types_that_its_narrow_role_may_change(synthesized: Any) -> None:
+    types = {resource["Type"] for name in releases(synthesized) for _, resource in synthesized.resources("", name)}
+    assert types == {
+        "AWS::ApplicationAutoScaling::ScalableTarget",
+        "AWS::ApplicationAutoScaling::ScalingPolicy",
+        "AWS::CloudWatch::Alarm",
+        "AWS::ECS::Service",
+        "AWS::ECS::TaskDefinition",
+    }
+
+
+def test_a_service_is_deployed_blue_green_without_bake_and_names_no_count(synthesized: Any) -> None:
+    service = synthesized.only("AWS::ECS::Service", "lockgate-dev-release-alpha")
+    assert "DesiredCount" not in service
+    deployment = service["DeploymentConfiguration"]
+    assert (deployment["Strategy"], deployment["BakeTimeInMinutes"]) == ("BLUE_GREEN", 0)
+    assert len(deployment["Alarms"]["AlarmNames"]) == 2  # both target groups: their roles swap
+    (balancer,) = service["LoadBalancers"]
+    assert set(balancer["AdvancedConfiguration"]) == {
+        "AlternateTargetGroupArn",
+        "ProductionListenerRule",
+        "RoleArn",
+        "TestListenerRule",
+    }
+
+
+def test_a_task_runs_the_pinned_image_on_the_pinned_model_data(synthesized: Any) -> None:
+    definition = synthesized.only("AWS::ECS::TaskDefinition", "lockgate-prod-release-beta")
+    (container,) = definition["ContainerDefinitions"]
+    assert container["Image"] == {"Ref": "ReleaseImage"}
+    variables = {variable["Name"]: variable["Value"] for variable in container["Environment"]}
+    assert set(variables) == {
+        "AWS_REGION",
+        "BIND_HOST",
+        "BIND_PORT",
+        "MODEL",
+        "MODEL_DATA_BUCKET",
+        "MODEL_DATA_KEY",
+        "MODEL_DATA_SHA256",
+        "MODEL_DATA_VERSION_ID",
+        "RELEASE_COMMIT",
+        "RELEASE_VERSION",
+        "VERDICT_ID",
+    }
+    assert variables["MODEL_DATA_SHA256"] == {"Ref": "ReleaseModelSha256"}
+    assert variables["MODEL_DATA_VERSION_ID"] == {"Ref": "ReleaseModelVersionId"}
+    assert json.dumps(variables["MODEL_DATA_KEY"]).count("ReleaseModelSha256") == 1
+
+
+def test_capacity_is_the_environments(synthesized: Any) -> None:
+    for environment, tasks in (("dev", 1), ("prod", 2)):
+        target = synthesized.only(
+            "AWS::ApplicationAutoScaling::ScalableTarget", f"lockgate-{environment}-release-alpha"
+        )
+        assert target["MinCapacity"] == tasks
+        assert target["ResourceId"] == f"service/lockgate-{environment}/alpha"
+
+
+def test_before_a_release_the_listeners_answer_503_in_json(synthesized: Any) -> None:
+    listeners = synthesized.resources("AWS::ElasticLoadBalancingV2::Listener", "lockgate-dev-edge")
+    listeners = [entry for entry in listeners if entry[1]["Type"].endswith("::Listener")]
+    assert {listener["Properties"]["Port"] for _, listener in listeners} == {443, 8443}
+    for _, listener in listeners:
+        assert listener["Properties"]["Protocol"] == "HTTPS"
+        (action,) = listener["Properties"]["DefaultActions"]
+        assert action["FixedResponseConfig"]["StatusCode"] == "503"
+        assert json.loads(action["FixedResponseConfig"]["MessageBody"])["error"]
+
+
+def test_each_model_has_a_production_and_a_test_rule_that_start_at_blue(synthesized: Any) -> None:
+    rules = [
+        rule["Properties"]
+        for _, rule in synthesized.resources("AWS::ElasticLoadBalancingV2::ListenerRule", "lockgate-dev")
+    ]
+    assert len(rules) == 2 * 2
+    for rule in rules:
+        (action,) = rule["Actions"]
+        assert [group["Weight"] for group in action["ForwardConfig"]["TargetGroups"]] == [100, 0]
+
+
+def test_adding_a_model_does_not_move_the_rules_of_another() -> None:
+    from lockgate_constructs.model_route import priority
+
+    assert priority("employment") == priority("employment")
+    assert len({priority(name) for name in ("alpha", "beta", "employment", "income")}) == 4
+
+
+def test_the_tasks_are_reached_by_the_load_balancer_only(synthesized: Any) -> None:
+    groups = {
+        group["Properties"]["GroupDescription"]: group["Properties"]
+        for _, group in synthesized.resources("AWS::EC2::SecurityGroup", "lockgate-dev")
+        if group["Type"] == "AWS::EC2::SecurityGroup"
+    }
+    assert "SecurityGroupIngress" not in groups["The tasks that serve models"]
+    (inside,) = groups["The load balancer"]["SecurityGroupIngress"]
+    assert (inside["CidrIp"], inside["FromPort"], inside["ToPort"]) == ("10.20.0.0/20", 443, 443)
+    (way,) = [rule["Properties"] for _, rule in synthesized.resources("AWS::EC2::SecurityGroupIngress", "lockgate-dev")]
+    assert (way["FromPort"], way["ToPort"]) == (8080, 8080)
+    assert "LoadBalancer" in json.dumps(way["SourceSecurityGroupId"])
+
+
+def test_the_load_balancer_is_internal(synthesized: Any) -> None:
+    for environment in ENVIRONMENTS:
+        balancer = synthesized.only("AWS::ElasticLoadBalancingV2::LoadBalancer", f"lockgate-{environment}-edge")
+        assert balancer["Scheme"] == "internal"
+
+
+def test_environments_know_tools_by_name_only(synthesized: Any) -> None:
+    for name, template in synthesized.stacks.items():
+        if not name.startswith("lockgate-tools"):
+            assert "lockgate-tools-" not in json.dumps(template), name

@@ -1,0 +1,157 @@
+"""Buckets, repositories and the ledger, as their templates and policies have them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lockgate import names
+
+TOOLS = "111111111111"
+
+
+def policy_of(synthesized: Any, bucket_id: str, stack: str) -> list[dict[str, Any]]:
+    for _, resource in synthesized.resources("AWS::S3::BucketPolicy", stack):
+        if resource["Properties"]["Bucket"] == {"Ref": bucket_id}:
+            statements: list[dict[str, Any]] = resource["Properties"]["PolicyDocument"]["Statement"]
+            return statements
+    raise AssertionError(f"{bucket_id} has no policy")
+
+
+def bucket_of(synthesized: Any, purpose: str) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """Properties of a bucket of tools, and the named statements of its policy."""
+    wanted = names.bucket(purpose, TOOLS, "us-east-1")
+    ((name, bucket),) = [
+        (name, resource)
+        for name, resource in synthesized.resources("AWS::S3::Bucket", "lockgate-tools")
+        if resource["Properties"].get("BucketName") == wanted
+    ]
+    stack, _, bucket_id = name.partition("/")
+    return bucket["Properties"], {s["Sid"]: s for s in policy_of(synthesized, bucket_id, stack) if "Sid" in s}
+
+
+def denied_but_for(*roles: str) -> dict[str, Any]:
+    return {"ArnNotEquals": {"aws:PrincipalArn": [names.role_arn(TOOLS, role) for role in roles]}}
+
+
+def test_every_bucket_is_encrypted_versioned_private_and_kept(synthesized: Any) -> None:
+    buckets = [entry for entry in synthesized.resources("AWS::S3::Bucket") if entry[1]["Type"] == "AWS::S3::Bucket"]
+    assert len(buckets) > 8
+    for name, bucket in buckets:
+        properties = bucket["Properties"]
+        assert properties["BucketEncryption"], name
+        assert properties["VersioningConfiguration"] == {"Status": "Enabled"}, name
+        assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}, name
+        assert bucket["DeletionPolicy"] == "Retain", name
+
+
+def test_every_bucket_but_the_logs_has_a_key_of_ours_and_access_logs(synthesized: Any) -> None:
+    for name, bucket in synthesized.resources("AWS::S3::Bucket"):
+        if bucket["Type"] != "AWS::S3::Bucket" or "Logs" in name:
+            continue
+        (rule,) = bucket["Properties"]["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+        assert rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "aws:kms", name
+        assert bucket["Properties"]["LoggingConfiguration"], name
+
+
+def test_every_bucket_refuses_requests_without_tls(synthesized: Any) -> None:
+    for name, bucket in synthesized.resources("AWS::S3::Bucket"):
+        if bucket["Type"] == "AWS::S3::Bucket":
+            stack, _, bucket_id = name.partition("/")
+            without_tls = {"Bool": {"aws:SecureTransport": "false"}}
+            assert any(
+                s["Effect"] == "Deny" and s["Action"] == "s3:*" and s.get("Condition") == without_tls
+                for s in policy_of(synthesized, bucket_id, stack)
+            ), name
+
+
+def test_the_ledger_is_locked_for_as_long_as_configured(synthesized: Any) -> None:
+    bucket, _ = bucket_of(synthesized, "ledger")
+    assert bucket["ObjectLockConfiguration"]["Rule"]["DefaultRetention"] == {"Days": 3, "Mode": "GOVERNANCE"}
+
+
+def test_the_ledger_takes_a_record_only_where_nothing_is(synthesized: Any) -> None:
+    _, policy = bucket_of(synthesized, "ledger")
+    once = policy["OnlyWhereNothingIsYet"]
+    assert (once["Effect"], once["Action"], once["Principal"]) == ("Deny", "s3:PutObject", {"AWS": "*"})
+    assert once["Condition"] == {"Null": {"s3:if-none-match": "true"}}
+
+
+def test_nobody_undoes_the_ledger(synthesized: Any) -> None:
+    _, policy = bucket_of(synthesized, "ledger")
+    undoing = policy["NothingIsUndone"]
+    assert (undoing["Effect"], undoing["Principal"], "Condition" in undoing) == ("Deny", {"AWS": "*"}, False)
+    assert {
+        "s3:BypassGovernanceRetention",
+        "s3:DeleteObject",
+        "s3:DeleteObjectVersion",
+        "s3:PutBucketVersioning",
+        "s3:PutBucketObjectLockConfiguration",
+    } <= set(undoing["Action"])
+
+
+def test_only_the_functions_that_decide_and_record_write_the_ledger(synthesized: Any) -> None:
+    _, policy = bucket_of(synthesized, "ledger")
+    assert policy["OnlyWritersPut"]["Condition"] == denied_but_for(*names.LEDGER_WRITER_ROLES)
+    made = {
+        role["Properties"].get("RoleName")
+        for _, role in synthesized.resources("AWS::IAM::Role", "lockgate-tools-promotion")
+    }
+    assert set(names.LEDGER_WRITER_ROLES) <= made
+
+
+def test_only_the_evaluation_reads_labels(synthesized: Any) -> None:
+    _, policy = bucket_of(synthesized, "labels")
+    reading = policy["OnlyEvaluationReads"]
+    assert (reading["Effect"], reading["Principal"]) == ("Deny", {"AWS": "*"})
+    assert set(reading["Action"]) == {"s3:GetObject", "s3:GetObjectVersion"}
+    assert reading["Condition"] == denied_but_for(names.EVALUATION_ROLE)
+
+
+def test_no_role_of_ours_publishes_labels(synthesized: Any) -> None:
+    _, policy = bucket_of(synthesized, "labels")
+    assert policy["OnlyOperatorsPublish"]["Action"] == "s3:PutObject"
+    assert policy["OnlyOperatorsPublish"]["Condition"] == {
+        "ArnLike": {"aws:PrincipalArn": names.role_arn(TOOLS, "lockgate-*")}
+    }
+
+
+def test_labels_have_a_key_of_their_own(synthesized: Any) -> None:
+    def key(purpose: str) -> Any:
+        (rule,) = bucket_of(synthesized, purpose)[0]["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+        return rule["ServerSideEncryptionByDefault"]["KMSMasterKeyID"]
+
+    assert all(key("labels") != key(other) for other in ("data", "models", "evidence", "ledger", "source"))
+
+
+def test_only_the_evaluation_writes_evidence(synthesized: Any) -> None:
+    _, policy = bucket_of(synthesized, "evidence")
+    assert policy["OnlyEvaluationPuts"]["Action"] == "s3:PutObject"
+    assert policy["OnlyEvaluationPuts"]["Condition"] == denied_but_for(names.EVALUATION_ROLE)
+
+
+def test_sources_data_and_labels_are_published_once(synthesized: Any) -> None:
+    for purpose in ("source", "data", "labels"):
+        _, policy = bucket_of(synthesized, purpose)
+        assert policy["OnlyWhereNothingIsYet"]["Condition"] == {"Null": {"s3:if-none-match": "true"}}, purpose
+
+
+def test_repositories_keep_tags_scan_and_encrypt(synthesized: Any) -> None:
+    repositories = synthesized.resources("AWS::ECR::Repository")
+    assert len(repositories) == 2
+    for name, repository in repositories:
+        properties = repository["Properties"]
+        assert properties["ImageTagMutability"] == "IMMUTABLE", name
+        assert properties["ImageScanningConfiguration"] == {"ScanOnPush": True}, name
+        assert properties["EncryptionConfiguration"]["EncryptionType"] == "KMS", name
+        assert "LifecyclePolicy" not in properties, name
+
+
+def test_an_environment_pulls_and_copies_with_one_role_each(synthesized: Any) -> None:
+    repository = synthesized.only("AWS::ECR::Repository", RepositoryName=names.MODELS_REPOSITORY)
+    pulling = {s["Condition"]["ArnEquals"]["aws:PrincipalArn"] for s in repository["RepositoryPolicyText"]["Statement"]}
+    assert pulling == {
+        f"arn:aws:iam::{account}:role/lockgate-{environment}-execution"
+        for account, environment in (("222222222222", "dev"), ("333333333333", "staging"), ("444444444444", "prod"))
+    }
+    evaluator = synthesized.only("AWS::ECR::Repository", RepositoryName=names.EVALUATOR_REPOSITORY)
+    assert "RepositoryPolicyText" not in evaluator

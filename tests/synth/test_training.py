@@ -1,0 +1,75 @@
+"""Pipelines and package groups: one each a model, from the checked-in definition, with every placeholder replaced."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from lockgate.errors import ConfigError
+
+
+def definition_of(synthesized: Any, model: str) -> str:
+    pipeline = synthesized.only("AWS::SageMaker::Pipeline", PipelineName=f"lockgate-{model}")
+    body = pipeline["PipelineDefinition"]["PipelineDefinitionBody"]
+    return (
+        body
+        if isinstance(body, str)
+        else "".join(
+            part if isinstance(part, str) else json.dumps(part).replace('"', "'") for part in body["Fn::Join"][1]
+        )
+    )
+
+
+def test_each_model_has_a_pipeline_and_a_package_group(synthesized: Any) -> None:
+    pipelines = {p["Properties"]["PipelineName"] for _, p in synthesized.resources("AWS::SageMaker::Pipeline")}
+    groups = {
+        group["Properties"]["ModelPackageGroupName"]
+        for _, group in synthesized.resources("AWS::SageMaker::ModelPackageGroup")
+    }
+    assert pipelines == groups == {"lockgate-alpha", "lockgate-beta"}
+
+
+def test_every_placeholder_is_replaced(synthesized: Any) -> None:
+    assert "{{" not in definition_of(synthesized, "alpha")
+
+
+def test_the_evaluator_is_the_pinned_one(synthesized: Any) -> None:
+    steps = json.loads(definition_of(synthesized, "alpha"))["Steps"]
+    filled = {name: value for step in steps for name, value in step.items()}
+    repository = "111111111111.dkr.ecr.us-east-1.amazonaws.com/lockgate-evaluator"
+    assert filled["EvaluatorImage"] == f"<{repository}@sha256:{'e' * 64}>"
+    assert filled["PackageGroup"] == "<lockgate-alpha>"
+    assert "TrainingRole" in filled["TrainingRole"] or "Training" in filled["TrainingRole"]
+
+
+def test_placeholders_are_replaced_deep_inside_strings() -> None:
+    from lockgate_constructs.pipeline_definition import fill
+
+    given = {"a": ["s3://{{Bucket}}/{{Model}}/x", 1, None], "{{Model}}": True}
+    assert fill(given, {"Bucket": "b", "Model": "m"}, file="f") == {"a": ["s3://b/m/x", 1, None], "{{Model}}": True}
+
+
+def test_an_unknown_placeholder_is_refused() -> None:
+    from lockgate_constructs.pipeline_definition import fill
+
+    with pytest.raises(ConfigError, match=r"model/pipeline.json: \{\{Bukcet\}\}: found .*unknown.*one of Bucket"):
+        fill(["{{Bukcet}}"], {"Bucket": "b"}, file="model/pipeline.json")
+
+
+def test_a_value_that_no_placeholder_asks_for_is_refused() -> None:
+    from lockgate_constructs.pipeline_definition import fill
+
+    with pytest.raises(ConfigError, match=r"Bucket.*found 'nothing'"):
+        fill(["no placeholder"], {"Bucket": "b"}, file="model/pipeline.json")
+
+
+def test_a_build_tags_the_commit_and_pushes_nothing_else(synthesized: Any) -> None:
+    project = synthesized.only("AWS::CodeBuild::Project", Name="lockgate-image")
+    commands = json.dumps(project["Source"]["BuildSpec"])
+    assert "docker push" in commands
+    assert "$REPOSITORY_URI:$COMMIT" in commands
+    assert project["LogsConfig"]["CloudWatchLogs"]["Status"] == "ENABLED"
+    assert project["TimeoutInMinutes"] == 30
+    assert project["EncryptionKey"]

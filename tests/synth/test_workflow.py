@@ -1,0 +1,76 @@
+"""The promotion workflow in Amazon States Language."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lockgate_constructs.promotion_workflow import RETRY, Stop, definition
+
+STOPS = [Stop(name, f"deploy-{name}", f"promote-{name}") for name in ("dev", "prod")]
+WORKFLOW = definition(STOPS, gate_arn="gate", request_approval_arn="ask", record_arn="record")
+STATES: dict[str, Any] = WORKFLOW["States"]
+
+
+def following(state: dict[str, Any]) -> set[str]:
+    found = {state[key] for key in ("Next", "Default") if key in state}
+    return found | {part["Next"] for key in ("Choices", "Catch") for part in state.get(key, [])}
+
+
+def test_every_state_is_reached_and_every_way_ends() -> None:
+    reached, waiting = set(), {WORKFLOW["StartAt"]}
+    while waiting:
+        name = waiting.pop()
+        reached.add(name)
+        waiting |= following(STATES[name]) - reached
+    assert reached == set(STATES)
+    ends = {name for name, state in STATES.items() if state["Type"] in ("Succeed", "Fail")}
+    assert ends == {"Released", "Refused", "ApprovalExpired", "DeploymentFailed"}
+
+
+def test_environments_follow_in_order() -> None:
+    assert WORKFLOW["StartAt"] == "Gate dev"
+    assert STATES["Record dev"]["Next"] == "Gate prod"
+    assert STATES["Record prod"]["Next"] == "Released"
+
+
+def test_nothing_is_deployed_unless_the_gate_passed() -> None:
+    ways = {name: state for name, state in STATES.items() if "Deploy dev" in following(state)}
+    assert set(ways) == {"Passed dev", "Approved dev"}
+    for choice in STATES["Passed dev"]["Choices"]:
+        assert "$gate.outcome = 'passed'" in choice["Condition"]
+    assert STATES["Passed dev"]["Default"] == STATES["Approved dev"]["Default"] == "Refused"
+
+
+def test_a_release_that_needs_persons_waits_for_them() -> None:
+    asking = STATES["Approval prod"]
+    assert asking["Resource"].endswith("lambda:invoke.waitForTaskToken")
+    assert asking["Arguments"]["Payload"]["task_token"] == "{% $states.context.Task.Token %}"
+    assert asking["TimeoutSeconds"] < WORKFLOW["TimeoutSeconds"]
+
+
+def test_an_environment_is_changed_with_its_own_promote_role() -> None:
+    for name in ("dev", "prod"):
+        for step in ("Deploy", "Status"):
+            assert STATES[f"{step} {name}"]["Credentials"] == {"RoleArn": f"promote-{name}"}
+            assert STATES[f"{step} {name}"]["Arguments"]["FunctionName"] == f"deploy-{name}"
+
+
+def test_a_deployment_is_not_watched_for_ever_and_every_end_is_recorded() -> None:
+    ended = STATES["Deployed dev"]["Choices"]
+    assert "$polls >=" in ended[1]["Condition"]
+    assert [way["Next"] for way in ended] == ["Record dev", "RecordFailure dev"]
+    assert STATES["RecordFailure dev"]["Next"] == "DeploymentFailed"
+    for step in ("Deploy", "Status"):
+        assert STATES[f"{step} dev"]["Catch"][0]["Next"] == "RecordFailure dev"
+
+
+def test_what_a_handler_refuses_is_not_tried_again() -> None:
+    assert "RefusedError" in RETRY[0]["ErrorEquals"]
+    assert RETRY[0]["MaxAttempts"] == 0
+    assert all(state["Retry"] == RETRY for state in STATES.values() if state["Type"] == "Task")
+
+
+def test_the_workflow_logs_everything_and_is_traced(synthesized: Any) -> None:
+    machine = synthesized.only("AWS::StepFunctions::StateMachine", StateMachineName="lockgate-promotion")
+    assert machine["LoggingConfiguration"]["Level"] == "ALL"
+    assert machine["TracingConfiguration"] == {"Enabled": True}

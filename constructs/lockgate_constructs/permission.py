@@ -1,0 +1,39 @@
+"""The one way to let a role do something."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from aws_cdk import aws_iam as iam
+
+from lockgate_constructs.acknowledgement import acknowledge
+
+
+def allow(
+    role: iam.Role,
+    actions: Sequence[str],
+    resources: Sequence[str],
+    *,
+    because: str = "",
+    conditions: Mapping[str, Mapping[str, str]] | None = None,
+) -> None:
+    """Let `role` do exact actions on resources.
+
+    because: why a resource has a wildcard; it answers cdk-nag's finding about it. Raises ValueError where one is
+    missing, or given without need.
+    """
+    wild = [resource for resource in resources if "*" in resource]
+    if bool(wild) != bool(because):
+        raise ValueError(f"{role.node.path}: {', '.join(actions)} on {', '.join(resources)}: found because={because!r}")
+    role.add_to_policy(
+        iam.PolicyStatement(
+            actions=list(actions), resources=list(resources), conditions=dict(conditions) if conditions else None
+        )
+    )
+    if wild:
+        acknowledge(role, because, *(f"AwsSolutions-IAM5[Resource::{resource}]" for resource in wild))
+
+
+def pass_role(role: iam.Role, passed: Sequence[str], service: str) -> None:
+    """Let `role` hand exactly these roles (ARNs) to one service."""
+    allow(role, ["iam:PassRole"], passed, conditions={"StringEquals": {"iam:PassedToService": service}})

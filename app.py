@@ -34,7 +34,7 @@ def build(root: Path, **options: Any) -> cdk.App:
     from stacks.stages import compose
 
     configuration = read_configuration(root)
-    app = cdk.App(analytics_reporting=False, stack_traces=False, tree_metadata=False, **options)
+    app = cdk.App(analytics_reporting=False, tree_metadata=False, **options)
     compose(app, configuration, root)
     return app
 

@@ -1,7 +1,7 @@
 """A call that names another account's resource is answered there, if that resource's own policy allows it.
 
-The emulator looks for every resource in the caller's account. S3 and SQS find the owner by themselves; here are the
-others that our accounts share: functions, keys and image repositories.
+The emulator looks for every resource in the caller's account. S3 and SQS find the owner by themselves, but S3 asks a
+bucket's policy about the caller's account and not about the caller; functions, keys and image repositories are here.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import unquote
 
-from local import recorded
+from local import recorded, roles
 from local.settings import Settings
 
 _ACCOUNT_OF_FUNCTION = re.compile(r"/functions/arn:aws:lambda:([a-z0-9-]+):(\d{12}):")
@@ -26,12 +26,34 @@ def install(settings: Settings) -> None:
     """Patch the policy lookup and the three services; `local.ecr` has replaced its own by then."""
     from ministack import app
     from ministack.core import iam_actions, iam_evaluator
+    from ministack.services import s3
 
+    s3._foreign_bucket_allows = _asked_about_the_caller(s3._foreign_bucket_allows)
     iam_actions.extract_resource_arn = _of_the_named_registry(iam_actions.extract_resource_arn)
     iam_evaluator._resource_policy = _in_the_owners_account(iam_evaluator._resource_policy)
     for service in ("lambda", "kms", "ecr"):
         app.SERVICE_HANDLERS[service] = _answered_by_the_owner(service, app.SERVICE_HANDLERS[service], settings)
     recorded.note("kms", "S3, SQS and SNS do not ask for the caller's permission on the key that encrypts")
+
+
+def _asked_about_the_caller(original: Callable[..., bool]) -> Callable[..., bool]:
+    """Reading another account's object takes the caller's own permission and the bucket's, which may name the role."""
+    from ministack.core.iam_actions import _s3_action
+    from ministack.core.router import extract_access_key_id
+    from ministack.services import s3
+
+    def allows(
+        owner: str, bucket: str, key: str, method: str, query: dict[str, Any], caller: str, headers: Any = None
+    ) -> bool:
+        access_key = extract_access_key_id(headers or {}, query) if caller else ""
+        if method not in ("GET", "HEAD") or not access_key:
+            return original(owner, bucket, key, method, query, caller, headers)
+        path = f"/{bucket}/{key}" if key else f"/{bucket}"
+        action = f"s3:{_s3_action(method, path, query) or 'GetObject'}"
+        policy = s3._bucket_policies.get_scoped(owner, None, bucket) or ""
+        return roles.allowed(access_key, action, f"arn:aws:s3:::{path[1:]}", policy, owner)
+
+    return allows
 
 
 def _in_the_owners_account(original: Callable[[str, str], Any]) -> Callable[[str, str], Any]:

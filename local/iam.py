@@ -173,7 +173,8 @@ def _with_passed_role(original: Callable[..., Awaitable[Handled]]) -> Callable[.
         access_key = extract_access_key_id(headers, query_params)
         # Calls from inside the emulator (nested stacks, Step Functions) carry no key; they were checked before.
         if role and access_key and sent.get("Action") in _ROLE_TAKING:
-            if not roles.allowed(access_key, "iam:PassRole", role, owner=get_account_id()):
+            passed = {"iam:PassedToService": "cloudformation.amazonaws.com"}
+            if not roles.allowed(access_key, "iam:PassRole", role, owner=get_account_id(), keys=passed):
                 denied: Handled = access_denied_response(
                     "cloudformation", "iam:PassRole", caller_arn(), "", headers=headers, resource_arn=role
                 )

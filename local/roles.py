@@ -63,10 +63,18 @@ def assume(role_arn: str, service: str, session: str, keys: Mapping[str, str] | 
     return {"AWS_ACCESS_KEY_ID": access_key, "AWS_SECRET_ACCESS_KEY": secret, "AWS_SESSION_TOKEN": token}
 
 
-def allowed(access_key: str, action: str, resource_arn: str, policy: str = "", owner: str = "") -> bool:
+def allowed(
+    access_key: str,
+    action: str,
+    resource_arn: str,
+    policy: str = "",
+    owner: str = "",
+    keys: Mapping[str, str] | None = None,
+) -> bool:
     """Whether IAM lets the holder of an access key do this, here where no signed request carries the question.
 
     `policy` is the resource's own policy and `owner` its account: across accounts both sides must allow.
+    `keys` are the condition keys of this action, such as iam:PassedToService.
     """
     from ministack.core.iam_evaluator import (
         AuthError,
@@ -88,6 +96,7 @@ def allowed(access_key: str, action: str, resource_arn: str, policy: str = "", o
         resource_arn=resource_arn,
         region="",
         principal_keys=principal.keys,
+        service_context={name.lower(): value for name, value in (keys or {}).items()},
     )
     if principal.policies is None:
         return not owner or principal.account == owner

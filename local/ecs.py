@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ministack.core.concurrency import spawn_background
 from ministack.core.responses import error_response_json, json_response
 from ministack.services import ecs
-from ministack.services.cloudformation import provisioners
+from ministack.services.cloudformation import provisioners, stacks
 
 from local import ecs_deployments, ecs_tasks, ecs_traffic, recorded
 from local.ecs_records import Release
@@ -78,6 +78,12 @@ def install(settings: Settings) -> None:
     handlers["AWS::ECS::TaskDefinition"]["create"] = _create_task_definition
     handlers["AWS::ECS::Service"]["create"] = _create_from_template
     handlers["AWS::ECS::Service"]["update"] = _update_from_template
+    stacks._runs_on_worker_thread = _beside_the_gateway(stacks._runs_on_worker_thread)
+
+
+def _beside_the_gateway(original: Callable[[str], bool]) -> Callable[[str], bool]:
+    """A stack that waits for its service must not keep the gateway from the tasks that it waits for."""
+    return lambda kind: kind == "AWS::ECS::Service" or original(kind)
 
 
 def _clean_up(task: Mapping[str, Any], *_: object) -> None:

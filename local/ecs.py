@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ministack.core import iam_actions
 from ministack.core.concurrency import spawn_background
 from ministack.core.responses import error_response_json, json_response
 from ministack.services import ecs
@@ -79,6 +80,21 @@ def install(settings: Settings) -> None:
     handlers["AWS::ECS::Service"]["create"] = _create_from_template
     handlers["AWS::ECS::Service"]["update"] = _update_from_template
     stacks._runs_on_worker_thread = _beside_the_gateway(stacks._runs_on_worker_thread)
+    iam_actions.extract_resource_arn = _of_the_named_service(iam_actions.extract_resource_arn)
+
+
+def _of_the_named_service(original: Callable[..., str]) -> Callable[..., str]:
+    """IAM judges a request that names services on the (first) service, as AWS does, and not on the cluster."""
+
+    def arn(kind: str, method: str, path: str, headers: Any, body: bytes, query: Any, region: str, account: str) -> str:
+        request = json.loads(body or b"{}") if kind == "ecs" else {}
+        service = str(request.get("service") or next(iter(request.get("services") or []), ""))
+        if not service or service.startswith("arn:"):
+            return service or original(kind, method, path, headers, body, query, region, account)
+        cluster = ecs._resolve_cluster_name(request.get("cluster", "default"))
+        return f"arn:aws:ecs:{region}:{account}:service/{cluster}/{service}"
+
+    return arn
 
 
 def _beside_the_gateway(original: Callable[[str], bool]) -> Callable[[str], bool]:

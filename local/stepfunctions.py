@@ -31,18 +31,23 @@ class Identity:
     access_key: str
     account: str
     region: str
+    machine: str
 
 
+# The state machine that waits for each task token: a token is answered with permission on its machine.
+_waiting: dict[str, str] = {}
 _identity: contextvars.ContextVar[Identity] = contextvars.ContextVar("task_identity")
 
 
 def install(settings: Settings) -> None:
     """Patch the task state. `settings` is not needed; every extension has this signature."""
+    from ministack.core import iam_actions
     from ministack.services import stepfunctions
 
     stepfunctions._execute_task = _as_role(stepfunctions._execute_task)
     stepfunctions._invoke_resource = _authorized(stepfunctions._invoke_resource)
-    stepfunctions._invoke_with_callback = _authorized(stepfunctions._invoke_with_callback)
+    stepfunctions._invoke_with_callback = _remembered(_authorized(stepfunctions._invoke_with_callback))
+    iam_actions.extract_resource_arn = _of_the_waiting_machine(iam_actions.extract_resource_arn)
 
 
 def _as_role(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -76,7 +81,7 @@ def _settle(state: dict[str, Any], raw_input: Any, execution: dict[str, Any], co
     machine = stepfunctions._state_machines[machine_arn]
     _, _, _, region, account, *_ = machine_arn.split(":")
     own = roles.assume(machine["roleArn"], "states.amazonaws.com", execution["name"], {"aws:SourceArn": machine_arn})
-    identity = Identity(own["AWS_ACCESS_KEY_ID"], account, region)
+    identity = Identity(own["AWS_ACCESS_KEY_ID"], account, region, machine_arn)
     if "Credentials" not in state:
         return identity
     if stepfunctions._state_query_language(state, context) == "JSONata":
@@ -104,13 +109,32 @@ def _assume(identity: Identity, own_role: str, role_arn: str, session: str) -> I
     if status != 200:
         raise roles.RoleRefusedError(refused)
     key = ElementTree.fromstring(body).findtext(".//{*}AccessKeyId") or ""  # noqa: S314 - our own process wrote it
-    return Identity(key, account, identity.region)
+    return Identity(key, account, identity.region, identity.machine)
 
 
 def _text(document: str) -> str:
     """A policy as one JSON document: the emulator keeps some as text and some parsed."""
     parsed = json.loads(document)
     return parsed if isinstance(parsed, str) else document
+
+
+def _remembered(original: Callable[..., Any]) -> Callable[..., Any]:
+    def invoke(resource: str, sent: Any, token: str, *more: Any) -> Any:
+        _waiting[token] = _identity.get().machine
+        try:
+            return original(resource, sent, token, *more)
+        finally:
+            del _waiting[token]
+
+    return invoke
+
+
+def _of_the_waiting_machine(original: Callable[..., str]) -> Callable[..., str]:
+    def arn(service: str, method: str, path: str, headers: Any, body: bytes, *rest: Any) -> str:
+        token = json.loads(body or b"{}").get("taskToken") if service == "states" else None
+        return _waiting.get(token or "") or original(service, method, path, headers, body, *rest)
+
+    return arn
 
 
 def _authorized(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -51,7 +51,7 @@ def _asked_about_the_caller(original: Callable[..., bool]) -> Callable[..., bool
         path = f"/{bucket}/{key}" if key else f"/{bucket}"
         action = f"s3:{_s3_action(method, path, query) or 'GetObject'}"
         policy = s3._bucket_policies.get_scoped(owner, None, bucket) or ""
-        return roles.allowed(access_key, action, f"arn:aws:s3:::{path[1:]}", policy, owner)
+        return roles.allowed(access_key, action, f"arn:aws:s3:::{path[1:]}", policy, owner, account=caller)
 
     return allows
 

@@ -70,11 +70,13 @@ def allowed(
     policy: str = "",
     owner: str = "",
     keys: Mapping[str, str] | None = None,
+    account: str = "",
 ) -> bool:
     """Whether IAM lets the holder of an access key do this, here where no signed request carries the question.
 
     `policy` is the resource's own policy and `owner` its account: across accounts both sides must allow.
-    `keys` are the condition keys of this action, such as iam:PassedToService.
+    `keys` are the condition keys of this action, such as iam:PassedToService. `account` is where a user's key is
+    looked up, the owner's unless it is given; a session knows its own.
     """
     from ministack.core.iam_evaluator import (
         AuthError,
@@ -85,7 +87,7 @@ def allowed(
     )
 
     # A root key is the account's number; every other key knows its own account.
-    principal = resolve_principal(access_key, owner or access_key)
+    principal = resolve_principal(access_key, account or owner or access_key)
     if isinstance(principal, AuthError):
         return False
     context = EvalContext(

@@ -90,14 +90,47 @@ def test_the_ledger_verifies_and_nobody_can_overwrite_or_delete_a_record(aws: An
         s3.delete_object(Bucket=LEDGER, Key=key)
 
 
+def call(aws: Any, handler: str, event: dict[str, Any]) -> Any:
+    """Invoke the function of a handler, as a duplicated event would."""
+    functions = aws("lambda").list_functions()["Functions"]
+    function = next(found for found in functions if found["Handler"] == f"lambdas.{handler}.handler")
+    return json.load(aws("lambda").invoke(FunctionName=function["FunctionName"], Payload=json.dumps(event))["Payload"])
+
+
+def package_event(group: str, version: int) -> dict[str, Any]:
+    package = f"arn:aws:sagemaker:{TOOLS.region}:{TOOLS.account}:model-package/{group}/{version}"
+    return {
+        "source": "aws.sagemaker",
+        "detail-type": "SageMaker Model Package State Change",
+        "account": TOOLS.account,
+        "region": TOOLS.region,
+        "detail": {
+            "ModelPackageGroupName": group,
+            "ModelPackageVersion": version,
+            "ModelPackageArn": package,
+            "ModelApprovalStatus": "PendingManualApproval",
+        },
+    }
+
+
 def test_the_same_event_again_changes_nothing(aws: Any, ledger: LedgerStore) -> None:
     before = ledger.chain(MODEL)
-    group = names.package_group(MODEL)
-    package = f"arn:aws:sagemaker:{TOOLS.region}:{TOOLS.account}:model-package/{group}/1"
+    event = package_event(names.package_group(MODEL), 1)
+    call(aws, "intake", event)
+    package = event["detail"]["ModelPackageArn"]
     gate = {"model": MODEL, "version": "1", "package_arn": package, "environment": ENVIRONMENTS[0]}
-    answer = aws("lambda").invoke(FunctionName="lockgate-gate", Payload=json.dumps(gate))
-    assert json.load(answer["Payload"])["outcome"] == "passed"
+    assert call(aws, "gate", gate)["outcome"] == "passed"
     assert ledger.chain(MODEL) == before
+
+
+@pytest.mark.parametrize(("group", "version"), [("lockgate-unknown", 1), (names.package_group(MODEL), 99)])
+def test_an_event_for_an_unknown_package_starts_nothing(
+    aws: Any, ledger: LedgerStore, group: str, version: int
+) -> None:
+    machine = f"arn:aws:states:{TOOLS.region}:{TOOLS.account}:stateMachine:{names.PROMOTION_STATE_MACHINE}"
+    before = len(aws("stepfunctions").list_executions(stateMachineArn=machine)["executions"])
+    call(aws, "intake", package_event(group, version))
+    assert len(aws("stepfunctions").list_executions(stateMachineArn=machine)["executions"]) == before
 
 
 def test_the_author_cannot_approve(demo: Any) -> None:
@@ -123,15 +156,15 @@ def test_deploying_the_infrastructure_again_keeps_the_release(demo: Any) -> None
 
 
 def test_a_commit_that_claims_perfect_metrics_is_judged_by_the_evaluator_alone(demo: Any) -> None:
-    train = demo.clone / "model" / MODEL / "train.py"
+    predict = demo.clone / "runtime" / "predict.py"
     claim = """
 import json, os, pathlib
 root = pathlib.Path(os.environ.get("ML_ROOT", "/opt/ml"))
-for folder in (root / "model", root / "output"):
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "evidence.json").write_text(json.dumps({"metrics": {"roc_auc": {"value": 1.0, "rows": 69126}}}))
+predictions = root / "processing" / "output" / "predictions"
+predictions.mkdir(parents=True, exist_ok=True)
+(predictions / "evidence.json").write_text(json.dumps({"metrics": {"roc_auc": {"value": 1.0, "rows": 69126}}}))
 """
-    train.write_text(train.read_text() + claim)
+    predict.write_text(predict.read_text() + claim)
     git(demo, "commit", "--quiet", "--all", "--message", "Claim the best model ever")
     assert demo.facts("deliver", cwd=demo.clone)
     followed = demo.lockgate("follow", "--json", cwd=demo.clone)

@@ -7,7 +7,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ BIN = Path(sys.executable).parent
 TIMEOUT = 900
 
 
-def free_ports(count: int) -> int:
+def first_free(count: int) -> int:
     """The first of `count` neighbouring free ports on loopback."""
     for first in range(20000, 30000, count):
         try:
@@ -32,6 +32,11 @@ def free_ports(count: int) -> int:
             continue
         return first
     raise RuntimeError("no free ports")
+
+
+@pytest.fixture
+def free_ports() -> Callable[[int], int]:
+    return first_free
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,7 @@ def paths(state: Path) -> dict[str, str]:
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     folder = tmp_path_factory.mktemp("demo")
     state, build = folder / "state", folder / "build"
-    command = [sys.executable, "-m", "local.demo", "--port", str(free_ports(3)), "--build", str(build)]
+    command = [sys.executable, "-m", "local.demo", "--port", str(first_free(3)), "--build", str(build)]
     done = subprocess.run(
         command,
         cwd=ROOT,

@@ -62,7 +62,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except LockgateError as error:
         return error_line(str(error))
     except ClientError as error:
-        return error_line(f"AWS refused {error.operation_name}: {error.response['Error'].get('Message', error)}")
+        said = error.response["Error"]
+        hint = "; deploy the tools first: cdk deploy 'tools/*'" if said.get("Code") == "NoSuchBucket" else ""
+        return error_line(f"AWS refused {error.operation_name}: {said.get('Message', error)}{hint}")
     except BotoCoreError as error:
         return error_line(f"AWS could not be asked: {error}")
     except BrokenPipeError:

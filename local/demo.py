@@ -195,7 +195,8 @@ def deliver(demo: Demo, sha: str) -> None:
 
 def follow(demo: Demo, sha: str, expect: int) -> int:
     """Follow a commit to the given ending; the version that it became."""
-    _, output = demo.lockgate("follow", sha, "--json", cwd=demo.clone, expect=(expect,), show=True)
+    command = ("follow", sha, "--json", "--timeout", "600")
+    _, output = demo.lockgate(*command, cwd=demo.clone, expect=(expect,), show=True)
     return int(json.loads(output)["version"])
 
 

@@ -18,6 +18,7 @@ from lockgate.table import Table
 NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 ACCOUNT = re.compile(r"[0-9]{12}")
 REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]")
+BASE_IMAGE = re.compile(r"[a-z0-9./:_-]+@sha256:[0-9a-f]{64}")
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 CERTIFICATE = re.compile(r"arn:aws:acm:[a-z0-9-]+:[0-9]{12}:certificate/[0-9a-f-]{36}")
 CIDR = re.compile(r"[0-9.]+/(1[6-9]|2[0-4])")
@@ -48,6 +49,7 @@ class Tools:
     region: str
     promotion: tuple[str, ...]
     github: GitHub
+    base_image: str
     evaluator_image_digest: str
     training_instance_type: str
     ledger_retention_days: int
@@ -114,12 +116,17 @@ def read_configuration(root: Path) -> Configuration:
             "environments/tools.toml", "promotion", list(tools.promotion), f"each of {found} exactly once"
         )
     environments = tuple(read_environment(root / "environments" / f"{name}.toml") for name in tools.promotion)
+    for environment in environments:
+        if environment.region != tools.region:  # Step Functions does not call a function of another region
+            expected = f"the region of environments/tools.toml, {tools.region}"
+            raise ConfigError(f"environments/{environment.name}.toml", "region", environment.region, expected)
     return Configuration(tools, environments, read_models(root / "model"))
 
 
 def read_tools(file: Path) -> Tools:
     table = Table.read(file, f"environments/{file.name}")
     github = table.table("github")
+    images = table.table("images")
     evaluator = table.table("evaluator")
     training = table.table("training")
     ledger = table.table("ledger")
@@ -134,11 +141,12 @@ def read_tools(file: Path) -> Tools:
             repository_id=github.text("repository_id", re.compile(r"[0-9]+"), "the numeric id as text"),
             branch=github.text("branch", re.compile(r"[A-Za-z0-9._/-]+"), "one branch name, no pattern"),
         ),
+        base_image=images.text("base", BASE_IMAGE, "an image with its digest: name:tag@sha256:..."),
         evaluator_image_digest=evaluator.text("image_digest", DIGEST, "sha256: and 64 hexadecimal digits"),
         training_instance_type=training.text("instance_type", re.compile(r"ml\.[a-z0-9.]+"), "ml.<type>"),
         ledger_retention_days=ledger.integer("retention_days", 1, 36500),
     )
-    for part in (table, github, evaluator, training, ledger):
+    for part in (table, github, images, evaluator, training, ledger):
         part.finish()
     return tools
 

@@ -33,6 +33,7 @@ class DeliveryStack(Stack):
             scope, construct_id, stack_name=stack_name, description="Lockgate: delivery of commits as images"
         )
         self._artifacts = artifacts
+        self._base_image = configuration.tools.base_image
         images = self._build(
             "ImageBuild",
             names.IMAGE_PROJECT,
@@ -64,6 +65,7 @@ class DeliveryStack(Stack):
             construct_id,
             project_name=project,
             dockerfile=dockerfile,
+            base_image=self._base_image,
             labels=labels,
             source=self._artifacts.source,
             sources=sources,

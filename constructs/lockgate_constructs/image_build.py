@@ -18,13 +18,12 @@ from lockgate_constructs.log_group import LogGroup
 from lockgate_constructs.permission import allow
 from lockgate_constructs.private_bucket import PrivateBucket
 
-BASE_IMAGE = "python:3.13-slim-bookworm"
-
 
 class ImageBuild(Construct):
     """A project whose commands are part of the stack: no commit, and nobody who starts it, can change them.
 
     sources: keys in `source` that may be built, such as `commits/*`; whoever starts a build names one, and COMMIT.
+    base_image: with its digest.
     labels: NAME=VALUE, where VALUE may use $COMMIT; default none, so that the same files give the same digest.
     """
 
@@ -35,6 +34,7 @@ class ImageBuild(Construct):
         *,
         project_name: str,
         dockerfile: str,
+        base_image: str,
         labels: Sequence[str] = (),
         source: PrivateBucket,
         sources: str,
@@ -68,7 +68,7 @@ class ImageBuild(Construct):
             ),
             environment_variables={
                 "REPOSITORY_URI": codebuild.BuildEnvironmentVariable(value=repository.repository_uri),
-                "BASE_IMAGE": codebuild.BuildEnvironmentVariable(value=BASE_IMAGE),
+                "BASE_IMAGE": codebuild.BuildEnvironmentVariable(value=base_image),
             },
             logging=codebuild.LoggingOptions(cloud_watch=codebuild.CloudWatchLoggingOptions(log_group=logs)),
             encryption_key=key,

@@ -26,6 +26,9 @@ repository = "your-models"
 repository_id = "2002"
 branch = "main"
 
+[images]
+base = "python:3.13-slim@sha256:{evaluator}"
+
 [evaluator]
 image_digest = "sha256:{evaluator}"
 

@@ -47,6 +47,9 @@ owner_id = "1"
 repository = "models"
 repository_id = "2"
 branch = "main"
+[images]
+base = "python:3.13-slim@sha256:{EVALUATOR_DIGEST[7:]}"
+
 [evaluator]
 image_digest = "{EVALUATOR_DIGEST}"
 [training]

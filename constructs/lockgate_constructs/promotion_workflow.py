@@ -159,7 +159,9 @@ def _stop(stop: Stop, following: str, gate_arn: str, request_approval_arn: str, 
             "model": _input("model"),
             "release": "{% $gate.release %}",
             "source": "{% $gate.source %}",
-            "token": f"{{% $states.context.Execution.Name & '-{environment}' %}}",
+            # CloudFormation ignores a token it has seen: a redriven execution keeps its name and must try anew.
+            "token": f"{{% $states.context.Execution.Name & '-{environment}-' "
+            "& $string($states.context.Execution.RedriveCount) %}",
         }
         return {
             **_call(stop.deploy_function_arn, payload),

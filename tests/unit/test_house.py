@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,19 @@ def test_only_the_frame_of_the_command_line_touches_the_embedded_aws() -> None:
 def test_source_roots_and_tests_have_no_init_file() -> None:
     roots = [ROOT / "constructs", ROOT / "model", ROOT / "tests", *(ROOT / "tests").iterdir()]
     assert [root for root in roots if (root / "__init__.py").exists()] == []
+
+
+def test_what_pyproject_pins_is_in_the_lock_file() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    pinned = {*project["dependencies"], *(pin for group in project["optional-dependencies"].values() for pin in group)}
+    locked = set((ROOT / "requirements.lock").read_text().splitlines())
+    assert pinned - locked == set(), "run `make lock`"
+
+
+def test_set_up_without_git_is_one_clear_line() -> None:
+    command = [sys.executable, "-I", str(ROOT / "local" / "setup.py")]
+    done = subprocess.run(command, env={"PATH": ""}, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "set-up: git is not installed, or not on PATH\n")
 
 
 def test_lock_files_carry_no_download_addresses() -> None:

@@ -1,4 +1,4 @@
-"""Approve a release that waits for a person; AWS says who you are, and you may not be the commit's author."""
+"""Approve a release that waits for a person; AWS says who you are, and you may not be who delivered it."""
 
 from __future__ import annotations
 

@@ -20,7 +20,9 @@ from lockgate.aws import delivery, github
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("revision", nargs="?", default="HEAD", help="what to deliver (HEAD)")
-    parser.add_argument("--attempt", type=int, default=1, help="number of the training run for this image and data (1)")
+    attempt = int(os.environ.get("GITHUB_RUN_ATTEMPT", "1"))
+    attempt_help = f"number of the training run for this image and data; a GitHub run gives its own ({attempt})"
+    parser.add_argument("--attempt", type=int, default=attempt, help=attempt_help)
     json_argument(parser)
 
 
@@ -63,14 +65,20 @@ def deliver_image(
         bucket = context.bucket("source")
         delivery.put_once(session.client("s3"), bucket, key, archive(context.root, commit))
         begin = time.monotonic()
-        delivery.build_image(
-            session.client("codebuild"),
-            project,
-            f"{bucket}/{key}",
-            commit,
-            said=lambda phase: progress(f"  {time.monotonic() - begin:5.1f} s  build: {phase.lower()}"),
-        )
-        image = delivery.find_image(ecr, repository, uri, commit)
+        try:
+            delivery.build_image(
+                session.client("codebuild"),
+                project,
+                f"{bucket}/{key}",
+                commit,
+                said=lambda phase: progress(f"  {time.monotonic() - begin:5.1f} s  build: {phase.lower()}"),
+            )
+        except delivery.BuildError:
+            # Another delivery of this commit may have pushed first; its tag cannot be pushed twice.
+            image = delivery.find_image(ecr, repository, uri, commit)
+            if image is None:
+                raise
+        image = image or delivery.find_image(ecr, repository, uri, commit)
         if image is None:
             raise delivery.BuildError(f"the build of {commit[:12]} succeeded, yet {repository} has no image of it")
     progress(f"image {image.uri}")

@@ -9,13 +9,11 @@ import argparse
 import time
 from collections.abc import Iterator
 
-from botocore.exceptions import ClientError
-
 from cli.context import Context, json_argument, model_argument, open_context
 from cli.git import commit_of
-from cli.terminal import outcome, progress, show_json
+from cli.terminal import outcome, progress, show_json, utc_now
 from lockgate import names
-from lockgate.aws import training
+from lockgate.aws import promotions, training
 from lockgate.errors import LockgateError, NotFoundError
 from lockgate.ledger import Record
 from lockgate.standing import of_version, waiting
@@ -88,22 +86,21 @@ def _promoted(context: Context, model: str, version: int, deadline: float) -> in
         ending = _ending(context, records)
         if ending is not None:
             return ending
-        if any(entry["version"] == version for entry in waiting({model: chain})):
+        if any(entry["version"] == version for entry in waiting({model: chain}, utc_now())):
             return WAITING
-        _refuse_broken_promotion(context, model, version)
+        _refuse_broken_promotion(context, model, version, records)
     raise AssertionError("unreachable: _ticks ends by raising")
 
 
 def _ending(context: Context, records: tuple[Record, ...]) -> int | None:
-    for record in records:
-        kind, body = record.entry.kind, record.entry.body
-        if kind == "rejection" or (kind == "verdict" and body["outcome"] != "passed"):
-            return REFUSED
-        if kind == "deployment" and body["outcome"] == "failed":
-            raise LockgateError(f"deployment to {record.entry.environment} failed: {body.get('reason')}")
-        if kind == "deployment" and record.entry.environment == context.tools.promotion[-1]:
-            return DONE
-    return None
+    """What the newest record of a version means, where it means an end; a failed deployment may be tried again."""
+    if not records:
+        return None
+    entry = records[-1].entry
+    if entry.kind == "rejection" or (entry.kind == "verdict" and entry.body["outcome"] != "passed"):
+        return REFUSED
+    last = entry.environment == context.tools.promotion[-1]
+    return DONE if entry.kind == "deployment" and entry.body["outcome"] == "succeeded" and last else None
 
 
 def _line(record: Record) -> str:
@@ -117,17 +114,14 @@ def _line(record: Record) -> str:
     return "waits for an approval"
 
 
-def _refuse_broken_promotion(context: Context, model: str, version: int) -> None:
-    """Raise LockgateError when the promotion workflow ended without a record that says so."""
-    tools = context.tools
-    machine = f"arn:aws:states:{tools.region}:{tools.account}:execution:{names.PROMOTION_STATE_MACHINE}"
-    try:
-        found = context.client("stepfunctions").describe_execution(executionArn=f"{machine}:{model}-{version}")
-    except ClientError as error:
-        if error.response["Error"]["Code"] == "ExecutionDoesNotExist":
-            return  # the event is still on its way; the reconciler starts what an event lost
-        raise
-    if found["status"] in ("FAILED", "TIMED_OUT", "ABORTED"):
-        raise LockgateError(
-            f"promotion of {model} {version}: {found['status']}: {found.get('error', '')} {found.get('cause', '')}"
-        )
+def _refuse_broken_promotion(context: Context, model: str, version: int, records: tuple[Record, ...]) -> None:
+    """Raise LockgateError when the newest attempt to promote failed, with its record's reason if it left one."""
+    machine = names.state_machine_arn(context.tools.account, context.tools.region)
+    last = promotions.last_attempt(context.client("stepfunctions"), machine, model, version)
+    # None: the event is still on its way; the reconciler starts what an event lost.
+    if last is None or last.status not in ("FAILED", "TIMED_OUT", "ABORTED"):
+        return
+    entry = records[-1].entry if records else None
+    if entry is not None and entry.kind == "deployment":
+        raise LockgateError(f"deployment to {entry.environment} failed: {entry.body.get('reason')}")
+    raise LockgateError(f"promotion {last.name}: {last.status}: {last.reason}; `lockgate promote` tries again")

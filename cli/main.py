@@ -20,6 +20,7 @@ COMMANDS = (
     "snapshot",
     "deliver",
     "follow",
+    "promote",
     "approve",
     "reject",
     "status",

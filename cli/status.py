@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from cli.context import Context, json_argument, model_argument, open_context
-from cli.terminal import outcome, paint, show_json, table
+from cli.terminal import outcome, paint, show_json, table, utc_now
 from lockgate.aws import training
 from lockgate.standing import live_facts, refused, waiting
 
@@ -37,7 +37,7 @@ def collect(context: Context, models: tuple[str, ...]) -> dict[str, Any]:
             for environment in context.tools.promotion
         },
         "refused": refused(chains),
-        "waiting": waiting(chains),
+        "waiting": waiting(chains, utc_now()),
         "training": [
             {"model": model, "run": run.name, "since": run.started.isoformat()}
             for model, run in runs

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 Colour = Literal["green", "red", "yellow", "bold", "dim"]
@@ -22,6 +23,11 @@ def outcome(text: str) -> str:
     """An outcome of a gate, a step or a deployment in its colour."""
     good, bad = {"passed", "live", "Succeeded", "succeeded"}, {"failed", "error", "refused", "Failed", "rejected"}
     return paint(text, "green" if text in good else "red" if text in bad else "yellow")
+
+
+def utc_now() -> str:
+    """The one clock of the command line: UTC, ISO 8601, as the ledger's records have it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def show_json(facts: Any) -> None:

@@ -17,7 +17,14 @@ from lockgate.config import read_configuration
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--port", type=int, default=4566, help="gateway port; the next two are used as well (4566)")
+    parser.add_argument(
+        "--port",
+        type=int,
+        default=4566,
+        choices=range(1024, 65534),
+        metavar="PORT",
+        help="gateway port; the next two are used as well (4566)",
+    )
     parser.add_argument("--export", action="store_true", help="print shell lines that point tools at it")
 
 

@@ -137,7 +137,9 @@ def _take(answer: Answer, person: str, arn: str) -> dict[str, Any]:
         raise AnswerRefusedError(409, _decided(decided))
     waits = _wake(request.entry.body["task_token"], answer.decision)
     if not waits and before is None:
-        raise AnswerRefusedError(409, f"recorded as {said['record']}, but the workflow waits no more: promote it again")
+        raise AnswerRefusedError(
+            409, f"recorded as {said['record']}, but the workflow waits no more: `lockgate promote` asks again"
+        )
     return {"message": "recorded" if waits else "recorded before; the workflow has gone on", **said}
 
 
@@ -148,7 +150,9 @@ def _refuse(chain: Sequence[Record], request: Record, person: str) -> None:
         raise AnswerRefusedError(409, _decided(decided))
     expires = str(request.entry.body["expires"])
     if shared.timestamp(shared.now()) >= expires:
-        raise AnswerRefusedError(409, f"the request {reference(request)} expired at {expires}: promote it again")
+        raise AnswerRefusedError(
+            409, f"the request {reference(request)} expired at {expires}: `lockgate promote` asks again"
+        )
     verdict = referred(chain, request.entry.body["verdict_id"])
     if verdict is None or verdict.entry.body["actor"].casefold() == person.casefold():
         raise AnswerRefusedError(403, f"{person} delivered this commit: another person has to decide")

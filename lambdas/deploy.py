@@ -22,7 +22,7 @@ Calls:
     kms:Decrypt               on the key of the tools models bucket
     kms:Decrypt, kms:GenerateDataKey   on the key of RELEASES_BUCKET
     ecs:DescribeServices      on service/<cluster>/*
-Needs temporary disk for the model data (ephemeral storage, 512 MB unless the stack gives more).
+Needs temporary disk for the model data: lockgate.aws.deployments.LARGEST, which is what a function has by default.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, list[str]]:
 
 
 def _execution(package: Package) -> str:
-    return f"{names.model_of_package_group(package.group)}-{package.version}"
+    return names.promotion_execution(names.model_of_package_group(package.group), package.version)
 
 
 def _start(state_machine: str, package: Package) -> bool:

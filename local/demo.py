@@ -146,11 +146,9 @@ def prepare(demo: Demo) -> None:
 def bootstrap(demo: Demo) -> None:
     """`cdk bootstrap` in each account; outside the project, or the CLI would synthesize it first."""
     region = demo.configuration.tools.region
-    trust = ["--trust", demo.accounts["tools"], "--cloudformation-execution-policies"]
-    trust += ["arn:aws:iam::aws:policy/AdministratorAccess"]
     with ThreadPoolExecutor(2) as pool:
         done = [
-            pool.submit(demo.cdk, "bootstrap", f"aws://{account}/{region}", *trust, profile=name, cwd=demo.build)
+            pool.submit(demo.cdk, "bootstrap", f"aws://{account}/{region}", profile=name, cwd=demo.build)
             for name, account in demo.accounts.items()
         ]
         for each in done:
@@ -158,9 +156,15 @@ def bootstrap(demo: Demo) -> None:
 
 
 def deploy(demo: Demo) -> None:
-    stages = [f"{name}/*" for name in demo.accounts]
-    options = ["--app", str(demo.build / "cdk.out"), "--require-approval", "never", "--concurrency", "8"]
-    demo.cdk("deploy", *stages, *options, "--method", "direct", "--progress", "events")
+    """`cdk deploy` of each environment with its own account's credentials: no account trusts another."""
+    options = ["--app", str(demo.build / "cdk.out"), "--require-approval", "never", "--concurrency", "4"]
+    with ThreadPoolExecutor(2) as pool:
+        done = [
+            pool.submit(demo.cdk, "deploy", f"{name}/*", *options, "--progress", "events", profile=name)
+            for name in demo.accounts
+        ]
+        for each in done:
+            each.result()
 
 
 def commit(demo: Demo, message: str) -> str:
@@ -270,22 +274,31 @@ def summary(demo: Demo) -> None:
     (demo.build / "steps.json").write_text(json.dumps(demo.seconds, indent=2) + "\n")
 
 
+def clear(build: Path) -> None:
+    """An empty folder for this run; a folder that no demo made is left alone."""
+    mark = build / "made-by-the-demo"
+    if build.exists() and not mark.exists():
+        raise StepError(f"--build {build}: is there and was not made by the demo; name a new folder")
+    shutil.rmtree(build, ignore_errors=True)
+    build.mkdir(parents=True)
+    mark.touch()
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m local.demo", description=__doc__)
     parser.add_argument("--port", type=int, default=4566, help="gateway port; the next two are used as well (4566)")
     parser.add_argument("--build", type=Path, default=ROOT / "build" / "demo", help="folder for logs and the clone")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-    shutil.rmtree(arguments.build, ignore_errors=True)
-    arguments.build.mkdir(parents=True)
     demo: Demo | None = None
     try:
+        clear(arguments.build)
         configuration = read_configuration(ROOT)
         port, region = arguments.port, configuration.tools.region
         demo = Demo(configuration, Settings(default_state(), port, port + 1, port + 2, region), arguments.build)
         main_job(demo)
         summary(demo)
-    except (KeyboardInterrupt, LockgateError) as error:
+    except (KeyboardInterrupt, LockgateError, OSError) as error:
         if demo is not None:
             demo.end()
         interrupted = isinstance(error, KeyboardInterrupt)

@@ -5,6 +5,7 @@ Every mistake is a ConfigError with file, key, what was found and what was expec
 
 from __future__ import annotations
 
+import ast
 import ipaddress
 import re
 from collections.abc import Mapping, Sequence
@@ -16,11 +17,20 @@ from lockgate.policy import Policy, read_policy
 from lockgate.table import Table
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
+ENVIRONMENT_NAME = re.compile(r"[a-z][a-z0-9-]{0,15}")
 ACCOUNT = re.compile(r"[0-9]{12}")
 REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]")
 BASE_IMAGE = re.compile(r"[a-z0-9./:_-]+@sha256:[0-9a-f]{64}")
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 CERTIFICATE = re.compile(r"arn:aws:acm:[a-z0-9-]+:[0-9]{12}:certificate/[0-9a-f-]{36}")
+# Memory that Fargate offers with each CPU size, in MiB.
+FARGATE_MEMORY: dict[int, Sequence[int]] = {
+    256: (512, 1024, 2048),
+    512: range(1024, 4096 + 1, 1024),
+    1024: range(2048, 8192 + 1, 1024),
+    2048: range(4096, 16384 + 1, 1024),
+    4096: range(8192, 30720 + 1, 1024),
+}
 CIDR = re.compile(r"[0-9.]+/(1[6-9]|2[0-4])")
 
 
@@ -155,7 +165,7 @@ def read_environment(file: Path) -> Environment:
     table = Table.read(file, f"environments/{file.name}")
     service = table.table("service")
     environment = Environment(
-        name=_name_of(file.stem, f"environments/{file.name}"),
+        name=_environment_name(file.stem, f"environments/{file.name}"),
         account=table.text("account", ACCOUNT, "12 digits"),
         region=table.text("region", REGION, "an AWS region such as us-east-1"),
         certificate_arn=service.text("certificate_arn", CERTIFICATE, "the ARN of an ACM certificate"),
@@ -168,6 +178,10 @@ def read_environment(file: Path) -> Environment:
     )
     service.finish()
     table.finish()
+    offered = FARGATE_MEMORY[environment.cpu]
+    if environment.memory not in offered:
+        expected = f"one of {', '.join(map(str, offered))} with cpu {environment.cpu}"
+        raise ConfigError(table.file, "service.memory", environment.memory, expected)
     return environment
 
 
@@ -195,6 +209,7 @@ def read_model(folder: Path) -> Model:
     where = f"model/{folder.name}"
     if not (folder / "train.py").is_file():
         raise ConfigError(where, "train.py", "no such file", "a module train.py with a function train")
+    _refuse_without_train(folder / "train.py", f"{where}/train.py")
     table = Table.read(folder / "model.toml", f"{where}/model.toml")
     data = table.table("data")
     features = tuple(_read_feature(entry) for entry in table.tables("feature"))
@@ -214,6 +229,15 @@ def read_model(folder: Path) -> Model:
     table.finish()
     _refuse_contradictions(model, table.file)
     return model
+
+
+def _refuse_without_train(file: Path, where: str) -> None:
+    try:
+        module = ast.parse(file.read_text(encoding="utf-8"))
+    except (SyntaxError, UnicodeDecodeError) as error:
+        raise ConfigError(where, "file", str(error), "Python in UTF-8") from error
+    if not any(isinstance(found, ast.FunctionDef) and found.name == "train" for found in module.body):
+        raise ConfigError(where, "train", "no such function", "a function train(rows, target, model)")
 
 
 def _read_feature(table: Table) -> Feature:
@@ -252,6 +276,12 @@ def _refuse_contradictions(model: Model, file: str) -> None:
 def _name_of(name: str, file: str) -> str:
     if not NAME.fullmatch(name):
         raise ConfigError(file, "name", name, "lower-case letters, digits and dashes, 31 at most, a letter first")
+    return name
+
+
+def _environment_name(name: str, file: str) -> str:
+    if not ENVIRONMENT_NAME.fullmatch(name):
+        raise ConfigError(file, "name", name, "lower-case letters, digits and dashes, 16 at most, a letter first")
     return name
 
 

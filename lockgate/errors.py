@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+# What a message says where there was nothing to quote.
+ABSENT = ("nothing", "no such file", "no such function")
+
 
 class LockgateError(Exception):
     """Base of every error that Lockgate raises on purpose."""
@@ -12,7 +15,8 @@ class ConfigError(LockgateError):
 
     def __init__(self, file: str, key: str, found: object, expected: str) -> None:
         self.file, self.key, self.found, self.expected = file, key, found, expected
-        super().__init__(f"{file}: {key}: found {found!r}, expected {expected}")
+        said = found if found in ABSENT else repr(found)
+        super().__init__(f"{file}: {key}: found {said}, expected {expected}")
 
 
 class EvidenceError(LockgateError):

@@ -80,6 +80,22 @@ def model_of_package_group(group: str) -> str:
     return group.removeprefix("lockgate-")
 
 
+def state_machine_arn(account: str, region: str) -> str:
+    return f"arn:aws:states:{region}:{account}:stateMachine:{PROMOTION_STATE_MACHINE}"
+
+
+def package_arn(account: str, region: str, model: str, version: int) -> str:
+    return f"arn:aws:sagemaker:{region}:{account}:model-package/{package_group(model)}/{version}"
+
+
+def promotion_execution(model: str, version: int, attempt: int = 1) -> str:
+    """Name of an execution of the promotion workflow; it is the lock that starts each attempt once.
+
+    Names of models have no capital letters, so that no model's first attempt has the name of another's second.
+    """
+    return f"{model}-{version}" if attempt == 1 else f"{model}-{version}-R{attempt}"
+
+
 def repository_uri(account: str, region: str, repository: str) -> str:
     return f"{account}.dkr.ecr.{region}.amazonaws.com/{repository}"
 

@@ -50,15 +50,18 @@ def _reasons_against(record: Record) -> list[str]:
     return []
 
 
-def waiting(chains: Chains) -> list[dict[str, Any]]:
-    """Approval requests that are open: undecided, and not overtaken by a newer request for the same."""
+def waiting(chains: Chains, now: str) -> list[dict[str, Any]]:
+    """Approval requests that are open: undecided, not expired at `now`, not overtaken by a newer one for the same.
+
+    now: UTC, ISO 8601, as in the records.
+    """
     found = []
     for model, chain in chains.items():
         for record in chain:
             entry = record.entry
             if entry.kind != "approval-request" or newest_request(chain, entry.version, entry.environment) != record:
                 continue
-            if decision(chain, record) is None:
+            if decision(chain, record) is None and now < entry.body["expires"]:
                 where = {"model": model, "version": entry.version, "environment": entry.environment}
                 found.append({**where, "since": record.time, "expires": entry.body["expires"]})
     return found

@@ -213,6 +213,7 @@ def _container(
         name=CONTAINER,
         image=image,
         command=["serve"],
+        user="10001",
         essential=True,
         stop_timeout=30,
         port_mappings=[ecs.CfnTaskDefinition.PortMappingProperty(container_port=TASK_PORT, protocol="tcp")],

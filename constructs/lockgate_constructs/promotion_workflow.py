@@ -20,8 +20,10 @@ from lockgate_constructs.permission import allow
 
 State = dict[str, Any]
 
-POLL_SECONDS = 3
-MOST_POLLS = 600
+# A status every 3 s for two minutes, then every 15 s for longer than CloudFormation waits for a service (3 hours):
+# by the last poll the update has ended one way or the other.
+POLL_SECONDS = "{% $polls < 40 ? 3 : 15 %}"
+MOST_POLLS = 1000
 APPROVAL_SECONDS = 7 * 24 * 3600
 WHOLE_SECONDS = 30 * 24 * 3600
 REFUSALS = ["RefusedError", "NotFoundError", "ConfigError", "EvidenceError", "LedgerError"]
@@ -96,7 +98,7 @@ class PromotionWorkflow(Construct):
                 )
             ),
             logs=sfn.LogOptions(
-                destination=LogGroup(self, "Logs", key=key), level=sfn.LogLevel.ALL, include_execution_data=True
+                destination=LogGroup(self, "Logs", key=key), level=sfn.LogLevel.ALL, include_execution_data=False
             ),
             tracing_enabled=True,
             removal_policy=RemovalPolicy.DESTROY,
@@ -138,12 +140,12 @@ def definition(stops: Sequence[Stop], *, gate_arn: str, request_approval_arn: st
             "ApprovalExpired": {
                 "Type": "Fail",
                 "Error": "ApprovalExpired",
-                "Cause": "Nobody decided in time; start the promotion again to ask again.",
+                "Cause": "Nobody decided in time; `lockgate promote` asks again.",
             },
             "DeploymentFailed": {
                 "Type": "Fail",
                 "Error": "DeploymentFailed",
-                "Cause": "See the deployment's record in the ledger.",
+                "Cause": "See the deployment's record in the ledger; `lockgate promote` tries again.",
             },
         },
     }
@@ -159,9 +161,7 @@ def _stop(stop: Stop, following: str, gate_arn: str, request_approval_arn: str, 
             "model": _input("model"),
             "release": "{% $gate.release %}",
             "source": "{% $gate.source %}",
-            # CloudFormation ignores a token it has seen: a redriven execution keeps its name and must try anew.
-            "token": f"{{% $states.context.Execution.Name & '-{environment}-' "
-            "& $string($states.context.Execution.RedriveCount) %}",
+            "token": f"{{% $states.context.Execution.Name & '-{environment}' %}}",
         }
         return {
             **_call(stop.deploy_function_arn, payload),

@@ -62,7 +62,6 @@ def build_image(
         projectName=project,
         sourceLocationOverride=source,
         environmentVariablesOverride=[{"name": "COMMIT", "value": commit, "type": "PLAINTEXT"}],
-        idempotencyToken=canonical.sha256(f"{project} {source} {time.time_ns()}".encode())[:32],
     )["build"]
     phase = ""
     while True:

@@ -17,7 +17,7 @@ from lockgate.errors import BusyError, NotFoundError, RefusedError
 from lockgate.release import PARAMETERS, Release, read_parameters
 
 READY = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE")
-LARGEST = 5 * 1024**3  # what one PutObject takes
+LARGEST = 500 * 1024**2  # what fits on the temporary disk of the deploy function
 
 
 @dataclass(frozen=True)
@@ -170,22 +170,22 @@ def copy_model(s3: Any, source: Mapping[str, str], bucket: str, model: str, sha2
     """Copy one S3 version of model data into the environment's bucket; the version id of the copy.
 
     source: {bucket, key, version_id}. The bytes go to a temporary file while they are hashed, and only bytes with the
-    right SHA-256 become visible. Limit: the function's temporary disk, and 5 GiB. A copy that is there is read again.
-    Raises RefusedError for other bytes, a source that is gone, or a bucket without versions.
+    right SHA-256 become visible. A copy that is there is read again. Raises RefusedError for other bytes, more than
+    LARGEST, a source that is gone, or a bucket without versions.
     """
     key = names.released_model_key(model, sha256)
     if fingerprint(s3, bucket, key) is None:
         with tempfile.TemporaryFile() as file:
             try:
-                body = s3.get_object(Bucket=source["bucket"], Key=source["key"], VersionId=source["version_id"])["Body"]
+                found = s3.get_object(Bucket=source["bucket"], Key=source["key"], VersionId=source["version_id"])
             except ClientError as error:
                 if code(error) not in ("NoSuchKey", "NoSuchVersion"):
                     raise
                 raise RefusedError(f"model data: {dict(source)} is gone: {error}") from error
-            found = canonical.sha256(_written(body.iter_chunks(CHUNK), file))
-            _refuse_other(found, sha256, f"s3://{source['bucket']}/{source['key']}")
-            if file.tell() > LARGEST:
-                raise RefusedError(f"model data: found {file.tell()} bytes, expected at most {LARGEST}")
+            if found["ContentLength"] > LARGEST:
+                raise RefusedError(f"model data: found {found['ContentLength']} bytes, expected at most {LARGEST}")
+            digest = canonical.sha256(_written(found["Body"].iter_chunks(CHUNK), file))
+            _refuse_other(digest, sha256, f"s3://{source['bucket']}/{source['key']}")
             file.seek(0)
             _put(s3, bucket, key, file, sha256)
     copy = fingerprint(s3, bucket, key)

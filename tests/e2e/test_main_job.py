@@ -133,7 +133,7 @@ def test_an_event_for_an_unknown_package_starts_nothing(
     assert len(aws("stepfunctions").list_executions(stateMachineArn=machine)["executions"]) == before
 
 
-def test_the_author_cannot_approve(demo: Any) -> None:
+def test_who_delivered_cannot_approve(demo: Any) -> None:
     done = demo.lockgate("approve", "1", "--env", ENVIRONMENTS[-1])
     assert done.returncode == 1
     assert "403" in done.stderr or "not authorized" in done.stderr
@@ -149,7 +149,7 @@ def test_delivering_a_commit_again_makes_nothing_new(demo: Any, aws: Any) -> Non
 
 
 def test_deploying_the_infrastructure_again_keeps_the_release(demo: Any) -> None:
-    done = demo.run("cdk", "deploy", "dev/*", "--require-approval", "never", "--no-notices", "--method", "direct")
+    done = demo.run("cdk", "deploy", "dev/*", "--require-approval", "never", "--no-notices", profile="dev")
     assert done.returncode == 0, done.stderr
     facts = demo.facts("replay", "dev")
     assert (facts["version"], facts["equal"]) == ("1", 100)

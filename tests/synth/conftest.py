@@ -99,7 +99,7 @@ def make_project(root: Path, models: tuple[str, ...] = ("alpha", "beta")) -> Pat
     for model in models:
         (root / "model" / model).mkdir(parents=True)
         (root / "model" / model / "model.toml").write_text(MODEL)
-        (root / "model" / model / "train.py").write_text("")
+        (root / "model" / model / "train.py").write_text("def train(rows, target, model): ...\n")
     definition = {"Version": "2020-12-01", "Steps": [{name: f"<{{{{{name}}}}}>"} for name in PLACEHOLDERS.split()]}
     (root / "model" / "pipeline.json").write_text(json.dumps(definition))
     return root

@@ -33,7 +33,7 @@ MISTAKES = {
     ),
     "a missing key": (
         replaced("environments/prod.toml", "approvals = 1", ""),
-        ["environments/prod.toml: approvals: found 'nothing'"],
+        ["environments/prod.toml: approvals: found nothing"],
     ),
     "an unknown key": (
         replaced("environments/dev.toml", "tasks = 1", "tasks = 1\ntaks = 2"),
@@ -45,11 +45,11 @@ MISTAKES = {
     ),
     "a model without train.py": (
         removed("model/alpha/train.py"),
-        ["model/alpha: train.py: found 'no such file'", "expected a module train.py"],
+        ["model/alpha: train.py: found no such file", "expected a module train.py"],
     ),
     "a model without model.toml": (
         removed("model/alpha/model.toml"),
-        ["model/alpha/model.toml: file: found 'no such file'"],
+        ["model/alpha/model.toml: file: found no such file"],
     ),
     "an unknown placeholder": (
         replaced("model/pipeline.json", "{{Model}}", "{{Modle}}"),
@@ -57,7 +57,7 @@ MISTAKES = {
     ),
     "no pipeline definition": (
         removed("model/pipeline.json"),
-        ["model/pipeline.json: file: found 'no such file'"],
+        ["model/pipeline.json: file: found no such file"],
     ),
 }
 

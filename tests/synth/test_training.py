@@ -61,7 +61,7 @@ def test_an_unknown_placeholder_is_refused() -> None:
 def test_a_value_that_no_placeholder_asks_for_is_refused() -> None:
     from lockgate_constructs.pipeline_definition import fill
 
-    with pytest.raises(ConfigError, match=r"Bucket.*found 'nothing'"):
+    with pytest.raises(ConfigError, match=r"Bucket.*found nothing"):
         fill(["no placeholder"], {"Bucket": "b"}, file="model/pipeline.json")
 
 

@@ -55,14 +55,6 @@ def test_an_environment_is_changed_with_its_own_promote_role() -> None:
             assert STATES[f"{step} {name}"]["Arguments"]["FunctionName"] == f"deploy-{name}"
 
 
-def test_a_redriven_workflow_deploys_with_another_token() -> None:
-    """CloudFormation does nothing for a token it has seen; a redrive keeps the execution's name."""
-    token = STATES["Deploy dev"]["Arguments"]["Payload"]["token"]
-    assert "$states.context.Execution.Name" in token
-    assert "$states.context.Execution.RedriveCount" in token
-    assert token == STATES["Status dev"]["Arguments"]["Payload"]["token"]
-
-
 def test_a_deployment_is_not_watched_for_ever_and_every_end_is_recorded() -> None:
     ended = STATES["Deployed dev"]["Choices"]
     assert "$polls >=" in ended[1]["Condition"]

@@ -45,7 +45,7 @@ def root(tmp_path: Path) -> Path:
         (tmp_path / "environments" / file.name).write_text(file.read_text())
     (tmp_path / "model" / "income").mkdir(parents=True)
     (tmp_path / "model" / "income" / "model.toml").write_text(MODEL)
-    (tmp_path / "model" / "income" / "train.py").touch()
+    (tmp_path / "model" / "income" / "train.py").write_text("def train(rows, target, model): ...\n")
     return tmp_path
 
 
@@ -96,8 +96,8 @@ INCOME = "model/income/model.toml"
     [
         (DEV, '"222222222222"', '"22222222222"', "account: found '22222222222', expected 12 digits"),
         (DEV, '"222222222222"', "222222222222", "account: found 222222222222, expected 12 digits"),
-        (DEV, 'account = "222222222222"', "", "account: found 'nothing'"),
-        (DEV, "account =", "acount =", "account: found 'nothing'"),
+        (DEV, 'account = "222222222222"', "", "account: found nothing"),
+        (DEV, "account =", "acount =", "account: found nothing"),
         (
             DEV,
             "approvals =",
@@ -116,6 +116,7 @@ INCOME = "model/income/model.toml"
         (DEV, "approvals = 0", "approvals = -1", "approvals: found -1, expected an integer from 0 to 5"),
         (DEV, "approvals = 0", "approvals = true", "approvals: found True"),
         (DEV, "cpu = 512", "cpu = 513", "service.cpu: found 513, expected one of 256, 512, 1024, 2048, 4096"),
+        (DEV, "memory = 1024", "memory = 30720", "service.memory: found 30720, expected one of 1024, 2048"),
         (DEV, "tasks = 1", "tasks = 0", "service.tasks: found 0"),
         (DEV, '"10.20.0.0/20"', '"10.20.0.0/8"', "service.vpc_cidr: found '10.20.0.0/8'"),
         (DEV, '"10.20.0.0/20"', '"10.20.0.1/20"', "service.vpc_cidr: found '10.20.0.1/20'"),
@@ -123,7 +124,7 @@ INCOME = "model/income/model.toml"
         (DEV, "certificate/", "certificates/", "service.certificate_arn"),
         (DEV, "floor = 0.80", "floor = nan", "rule[0].floor: found nan"),
         (DEV, "[service]", "[service", "file: found"),
-        (TOOLS, "evaluator]", "evaluators]", "evaluator: found 'nothing'"),
+        (TOOLS, "evaluator]", "evaluators]", "evaluator: found nothing"),
         (TOOLS, 'image_digest = "sha256:', 'image_digest = "sha-256:', "evaluator.image_digest: found 'sha-256:"),
         (TOOLS, "@sha256:", ":", "images.base: found 'python:3.13-slim-bookworm:"),
         (TOOLS, '"main"', '"*"', "github.branch: found '*'"),
@@ -133,7 +134,7 @@ INCOME = "model/income/model.toml"
         (TOOLS, '"staging"', '"dev"', "promotion: found ['dev', 'dev', 'prod']"),
         (TOOLS, "retention_days = 1", "retention_days = 0", "ledger.retention_days: found 0"),
         (INCOME, '"integer"', '"int"', "feature[0].type: found 'int', expected one of category, integer, number"),
-        (INCOME, "minimum = 0", "", "feature[0].minimum: found 'nothing'"),
+        (INCOME, "minimum = 0", "", "feature[0].minimum: found nothing"),
         (INCOME, "minimum = 0", "minimum = 100", "feature[0].minimum: found 100.0, expected at most 99.0"),
         (INCOME, "minimum = 0", "minimum = inf", "feature[0].minimum: found inf"),
         (INCOME, "minimum = 0", "minimun = 0\nminimum = 0", "feature[0].minimun"),
@@ -151,7 +152,7 @@ INCOME = "model/income/model.toml"
         (INCOME, 'target = "employed"', 'target = "AGEP"', "target: found 'AGEP', expected a column that is not"),
         (INCOME, 'target = "employed"', 'target = "person"', "target: found 'person'"),
         (INCOME, "max_iter = 100", "max_iter = [100]", "parameters.max_iter: found [100]"),
-        (INCOME, "[data]", "[date]", "data: found 'nothing'"),
+        (INCOME, "[data]", "[date]", "data: found nothing"),
     ],
     ids=lambda value: value[:28],
 )
@@ -165,7 +166,7 @@ def test_a_mistake_is_named_with_file_and_key(
 
 def test_a_missing_file_is_named(root: Path) -> None:
     (root / INCOME).unlink()
-    with pytest.raises(ConfigError, match=f"{INCOME}: file: found 'no such file'"):
+    with pytest.raises(ConfigError, match=f"{INCOME}: file: found no such file"):
         read_configuration(root)
 
 
@@ -191,7 +192,7 @@ def test_a_name_that_aws_would_not_take_everywhere_is_refused(root: Path, name: 
 
 def test_a_model_folder_without_train_is_a_mistake_not_a_skip(root: Path) -> None:
     (root / "model" / "income" / "train.py").unlink()
-    with pytest.raises(ConfigError, match=r"model/income: train.py: found 'no such file'"):
+    with pytest.raises(ConfigError, match=r"model/income: train.py: found no such file"):
         read_configuration(root)
 
 
@@ -210,3 +211,18 @@ def test_folders_that_python_or_an_editor_leaves_behind_are_no_models(root: Path
     for name in ("__pycache__", ".idea"):
         (root / "model" / name).mkdir()
     assert len(read_configuration(root).models) == 1
+
+
+def test_a_train_module_without_the_function_train_is_refused(root: Path) -> None:
+    (root / "model" / "income" / "train.py").write_text("def fit(): ...\n")
+    with pytest.raises(ConfigError, match=r"model/income/train.py: train: found no such function"):
+        read_configuration(root)
+
+
+def test_an_environment_with_a_name_too_long_for_a_stack_is_refused(root: Path) -> None:
+    long = "a-name-of-17-char"
+    (root / "environments" / "dev.toml").rename(root / "environments" / f"{long}.toml")
+    tools = root / "environments" / "tools.toml"
+    tools.write_text(tools.read_text().replace('"dev"', f'"{long}"'))
+    with pytest.raises(ConfigError, match=rf"environments/{long}.toml: name: found '{long}', expected .* 16 at most"):
+        read_configuration(root)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from lockgate.config import read_tools
+
 ROOT = Path(__file__).parents[2]
 OURS = ("app.py", "stacks", "constructs", "lockgate", "lambdas", "runtime", "model")
 # Words by which code could tell the embedded AWS from AWS.
@@ -70,3 +72,8 @@ def test_workflow_actions_are_pinned_to_a_commit_and_no_keys_are_stored(file: Pa
     assert all(re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", action) for action in used)
     assert "secrets." not in text
     assert "pull_request_target" not in text
+
+
+def test_the_delivery_workflow_runs_on_the_branch_that_the_delivery_role_trusts() -> None:
+    branch = read_tools(ROOT / "environments" / "tools.toml").github.branch
+    assert f"branches: [{branch}]" in (ROOT / ".github" / "workflows" / "deliver.yml").read_text()

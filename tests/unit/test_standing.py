@@ -5,6 +5,7 @@ from typing import Any
 from lockgate.ledger import Entry, Record, next_record
 from lockgate.standing import live_facts, of_version, refused, waiting
 
+NOW = "2026-01-02T00:00:00Z"
 RELEASE = {
     "version": "1",
     "commit": "c" * 40,
@@ -74,13 +75,19 @@ def test_a_rejection_is_a_refusal_with_the_person_and_the_reason() -> None:
 def test_a_request_waits_until_enough_different_persons_approved_or_one_rejected() -> None:
     grace, alan = answer("approval", "grace"), answer("approval", "alan")
     for open_still in ((), (grace,), (grace, grace)):
-        assert [entry["version"] for entry in waiting({"census": chain_of(REQUEST, *open_still)})] == [1]
+        assert [entry["version"] for entry in waiting({"census": chain_of(REQUEST, *open_still)}, NOW)] == [1]
     for decided in ((grace, alan), (answer("rejection", "grace"),)):
-        assert waiting({"census": chain_of(REQUEST, *decided)}) == []
+        assert waiting({"census": chain_of(REQUEST, *decided)}, NOW) == []
+
+
+def test_a_request_that_expired_waits_no_more() -> None:
+    assert waiting({"census": chain_of(REQUEST)}, "2026-01-08T00:00:00Z") == []
 
 
 def test_a_newer_request_takes_the_place_of_the_older() -> None:
-    assert [entry["since"] for entry in waiting({"census": chain_of(REQUEST, REQUEST)})] == ["2026-01-01T00:00:01Z"]
+    assert [entry["since"] for entry in waiting({"census": chain_of(REQUEST, REQUEST)}, NOW)] == [
+        "2026-01-01T00:00:01Z"
+    ]
 
 
 def test_records_of_a_version_keep_their_order() -> None:

@@ -31,6 +31,9 @@ def run(what: str, *command: str) -> None:
 
 
 def main() -> None:
+    if Path(sys.prefix) == VENV:  # .venv is first on PATH; it cannot make itself anew
+        base = sys._base_executable  # type: ignore[attr-defined]
+        os.execv(base, [base, "-I", __file__])  # noqa: S606 - our own interpreter, no shell
     if sys.version_info < (3, 11):
         fail("found Python {}.{}, needs 3.11 or newer: make PYTHON=python3.13 ...".format(*sys.version_info))
     if shutil.which("git") is None:

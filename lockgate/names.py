@@ -110,6 +110,16 @@ def snapshot_prefix(model: str, snapshot: str) -> str:
     return f"snapshots/{model}/{snapshot}"
 
 
+def champion_prefix(model: str) -> str:
+    """In the data bucket: notes of what the last environment serves, for whoever starts an evaluation."""
+    return f"champions/{model}/"
+
+
+def champion_key(model: str, sequence: int) -> str:
+    """The note that a deployment's record, with this number in the ledger, made; the last key is the champion."""
+    return f"{champion_prefix(model)}{sequence:010d}.json"
+
+
 def labels_key(model: str, snapshot: str) -> str:
     """In the labels bucket: the holdout's labels, which no commit may read."""
     return f"{model}/{snapshot}/labels.parquet"

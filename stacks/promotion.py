@@ -58,7 +58,7 @@ class PromotionStack(Stack):
             "Records that a release waits for persons.",
             {"APPROVAL_SECONDS": str(APPROVAL_SECONDS)},
         )
-        record = self._ledger_function("Record", "record", "Records how a deployment ended.", {})
+        record = self._record()
         self._approval()
         PromotionWorkflow(
             self,
@@ -111,6 +111,16 @@ class PromotionStack(Stack):
         )
         gate.allow("ecr:DescribeImages", on=[artifacts.models_repository.repository_arn])
         return gate
+
+    def _record(self) -> PythonFunction:
+        data = self._artifacts.data
+        record = self._ledger_function(
+            "Record", "record", "Records how a deployment ended.", {"DATA_BUCKET": data.bucket_name}
+        )
+        champions = [data.objects(f"{names.champion_prefix(model)}*") for model in self._models()]
+        record.allow("s3:PutObject", on=champions, because=_KEYS)
+        record.allow("kms:GenerateDataKey", on=[self._artifacts.artifacts_key.key_arn])
+        return record
 
     def _approval(self) -> None:
         """The only way to answer a request: a URL that hands over who signed, for a role that only calls it."""

@@ -35,6 +35,7 @@ BUCKETS = {
     "LEDGER_BUCKET": "test-ledger",
     "EVIDENCE_BUCKET": "test-evidence",
     "MODELS_BUCKET": "test-models",
+    "DATA_BUCKET": "test-data",
     "RELEASES_BUCKET": "test-releases",
 }
 TOOLS = f"""
@@ -279,6 +280,8 @@ class World:
             "parameters": {"learning_rate": 0.1},
             "replay_sha256": "3" * 64,
             "metrics": metrics,
+            "groups": {},
+            "champion": None,
             **changes,
         }
         data = json.dumps(document).encode()

@@ -35,6 +35,8 @@ def build(root: Path, **options: Any) -> cdk.App:
 
     configuration = read_configuration(root)
     app = cdk.App(analytics_reporting=False, tree_metadata=False, **options)
+    # Stack traces in metadata name folders of the machine; the CLI warns when cdk.json says this.
+    app.node.set_context("aws:cdk:disable-creation-stack-traces", True)
     compose(app, configuration, root)
     return app
 

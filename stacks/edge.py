@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from aws_cdk import ArnFormat, Duration, Stack
+import jsii
+from aws_cdk import ArnFormat, Duration, Fn, Stack
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
@@ -34,6 +35,12 @@ _STACK_IDS = "CloudFormation adds an id to the ARN of a stack that has exactly t
 
 class EdgeStack(Stack):
     """One VPC, load balancer and cluster an environment; two target groups and two rules a model."""
+
+    @property
+    @jsii.member(jsii_name="availabilityZones")
+    def availability_zones(self) -> list[str]:
+        """The account's first two zones, found at deployment: CDK would ask the account at synth otherwise."""
+        return [Fn.select(i, Fn.get_azs()) for i in range(2)]
 
     def __init__(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -27,6 +28,8 @@ def test_two_synths_of_the_project_are_equal_byte_for_byte_without_network_or_cr
         subprocess.run([sys.executable, "app.py"], cwd=PROJECT, env=variables, check=True)
     assert templates(tmp_path / "first") == templates(tmp_path / "second")
     assert len(templates(tmp_path / "first")) > 10
+    manifests = [json.loads(path.read_bytes()) for path in (tmp_path / "first").rglob("manifest.json")]
+    assert [manifest["missing"] for manifest in manifests if "missing" in manifest] == [], "synth asks an account"
 
 
 def test_cdk_nag_finds_nothing_that_is_not_answered(

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from math import exp, inf, log, log1p
 
-_SHARES = tuple(2.0 ** (-k / 2) for k in range(1, 25))  # 0.71 down to 0.00024, and each as likely
+_SHARES = (0.95, *(0.7 * 2.0**-k for k in range(10)))  # down to 0.0014, and each as likely
 _LOG_WEIGHT = -log(len(_SHARES))
 
 

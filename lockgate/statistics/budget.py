@@ -4,7 +4,7 @@ The author of a commit learns from verdicts, so later commits depend on the hold
 interval that is right for a fixed commit is not for those. What stays true: before the holdout was used, the tree of
 everything that could happen on it was fixed. A node of that tree is one commit against one champion, fixed before the
 data, so its bound holds; the chance that any node lets a worse model through is at most the sum of their levels. This
-module gives each node a level such that the whole tree's sum to the rate (Dwork et al., "Generalization in adaptive data
+module gives each node a level such that all of them sum to the rate (Dwork et al., "Generalization in adaptive data
 analysis and holdout reuse", NeurIPS 2015; Renggli et al., "Continuous integration of machine learning models with
 ease.ml/ci", MLSys 2019, give every node the same).
 
@@ -28,7 +28,7 @@ class Budget:
     rate: the probability of ever letting a model through that a rule should have stopped, at most.
     scope: over what the rate holds; one holdout's life, or the policy's, over all its successive holdouts.
     decisions: how many decisions one holdout serves; then it is used up.
-    feedback: what authors learn: nothing; that a decision passed, which ends the holdout's life; or every passed or not.
+    feedback: what authors learn: nothing; the first pass, which ends the holdout's life; or of each if it passed.
     """
 
     rate: float

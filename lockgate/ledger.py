@@ -16,8 +16,8 @@ from lockgate.errors import EvidenceError, LedgerError
 SCHEMA = "lockgate.ledger/1"
 FIRST = "0" * 64
 
-Kind = Literal["verdict", "approval-request", "approval", "rejection", "deployment"]
-KINDS: tuple[Kind, ...] = ("verdict", "approval-request", "approval", "rejection", "deployment")
+Kind = Literal["verdict", "approval-request", "approval", "rejection", "deployment", "waiver"]
+KINDS: tuple[Kind, ...] = ("verdict", "approval-request", "approval", "rejection", "deployment", "waiver")
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,11 @@ vpc_cidr = "10.40.0.0/20"
 cpu = 512
 memory = 1024
 tasks = 2
+[budget]
+false_promotion_rate = 0.05
+scope = "holdout"
+decisions = 32
+feedback = "every-verdict"
 [[rule]]
 name = "ranking"
 kind = "limit"
@@ -259,7 +264,7 @@ class World:
                 ]
             },
         }
-        self.evaluate(version, {"roc_auc": {"value": roc_auc, "rows": 1000, "statistics": {}}})
+        self.evaluate(version, {"roc_auc": {"value": roc_auc, "rows": 1000, "statistics": {"variance": 1e-6}}})
         return arn
 
     def evaluate(self, version: int, metrics: dict[str, Any], **changes: Any) -> None:

@@ -84,7 +84,7 @@ def lineage(**changes: str) -> Defect:
 
 
 def evidence(**changes: Any) -> Defect:
-    metrics = {"roc_auc": {"value": 0.9, "rows": 1000, "statistics": {}}}
+    metrics = {"roc_auc": {"value": 0.9, "rows": 1000, "statistics": {"variance": 1e-6}}}
     return lambda world: world.evaluate(1, changes.pop("metrics", metrics), **changes)
 
 
@@ -119,7 +119,7 @@ def another_models_evidence(world: World) -> None:
 
 
 def metric(**parts: Any) -> Defect:
-    return evidence(metrics={"roc_auc": {"value": 0.9, "rows": 1000, "statistics": {}, **parts}})
+    return evidence(metrics={"roc_auc": {"value": 0.9, "rows": 1000, "statistics": {"variance": 1e-6}, **parts}})
 
 
 DEFECTS: dict[str, tuple[Defect, str, str]] = {

@@ -293,6 +293,17 @@ class World:
         lineage["evidence_sha256"] = hashlib.sha256(data).hexdigest()
         self.s3.put_object(Bucket="test-evidence", Key=f"{MODEL}/exec{version}/evidence.json", Body=data)
 
+    def predict_as_champion(self, version: int, image: str) -> None:
+        """Let the step `champion` of the version's execution have run with this image."""
+        job = f"champion-{version}"
+        arn = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:processing-job/{job}"
+        steps = [step for step in self.sagemaker.steps[self.execution(version)] if step["StepName"] != "champion"]
+        steps.append({"StepName": "champion", "Metadata": {"ProcessingJob": {"Arn": arn}}})
+        self.sagemaker.steps[self.execution(version)] = steps
+        evaluation = self.sagemaker.jobs[f"evaluate-{version}"]
+        facts = {"ProcessingJobName": job, "ProcessingJobArn": arn, "AppSpecification": {"ImageUri": image}}
+        self.sagemaker.jobs[job] = {**evaluation, **facts}
+
     def lineage(self, version: int) -> dict[str, str]:
         found: dict[str, str] = self.sagemaker.packages[self.arn(version)]["CustomerMetadataProperties"]
         return found

@@ -61,30 +61,25 @@ def decision_level(budget: Budget, holdout: int, spent: int, passes: int) -> flo
     return holdout_rate(budget, holdout) / (budget.decisions * paths(budget.feedback, spent, passes))
 
 
-def paths(feedback: Feedback, spent: int, passes: int) -> int:
+def paths(feedback: Feedback, spent: int, passes: int) -> float:
     """By how much the next decision's share is divided, since the data so far chose what is compared in it.
 
     first-pass: 1. While the holdout lives nothing has passed, so there is one way to get here.
     none: commits do not depend on the data, but after a pass the champion does: it is one of the `spent` before.
     Half the share is for "no pass yet", half for the others.
-    every-verdict: commit and champion follow from which decisions passed: C(spent, passes) ways. The share for
-    `passes` is 1 / ((passes + 1)(passes + 2)), which sums to 1, so that a holdout on which little passes, as most do,
-    costs little more than without feedback, instead of the 2^decisions of a uniform union bound.
+    every-verdict: commit and champion follow from which decisions passed: C(spent, passes) ways. Each number of passes
+    from 0 to `spent` gets 1 / ((passes + 1)(passes + 2)) of the share, scaled to sum to 1. A holdout on which little
+    passes, as most do, so costs little more than without feedback, instead of the 2^decisions of a uniform union bound.
     """
-    if feedback == "first-pass":
-        return 1
+    if feedback == "first-pass" or spent == 0:
+        return 1.0
     if feedback == "none":
-        return 2 if passes == 0 else 2 * spent
-    return (passes + 1) * (passes + 2) * comb(spent, passes)
+        return 2.0 if passes == 0 else 2.0 * spent
+    return (passes + 1) * (passes + 2) * comb(spent, passes) * (spent + 1) / (spent + 2)
 
 
 def smallest_level(budget: Budget, holdout: int) -> float:
     """The alpha of the worst decision that can come up on the holdout-th holdout, whatever passes: for planning."""
-    feedback, last = budget.feedback, budget.decisions - 1
-    if feedback == "first-pass":
-        most = 1
-    elif feedback == "none":
-        most = max(2, 2 * last)
-    else:
-        most = max(paths(feedback, last, passes) for passes in range(last + 1))
+    last = 0 if budget.feedback == "first-pass" else budget.decisions - 1
+    most = max(paths(budget.feedback, last, passes) for passes in range(last + 1))
     return holdout_rate(budget, holdout) / (budget.decisions * most)

@@ -96,8 +96,11 @@ def _promoted(context: Context, model: str, version: int, deadline: float) -> in
 
 
 def _ending(context: Context, records: tuple[Record, ...]) -> int | None:
+    waived = max((record.sequence for record in records if record.entry.kind == "waiver"), default=0)
     for record in records:
         kind, body = record.entry.kind, record.entry.body
+        if record.sequence < waived and kind != "deployment":
+            continue  # the promotion was started again
         if kind == "rejection" or (kind == "verdict" and body["outcome"] != "passed"):
             return REFUSED
         if kind == "deployment" and body["outcome"] == "failed":
@@ -116,6 +119,8 @@ def _line(record: Record) -> str:
         return f"{said}; for readers of the ledger: lockgate explain {record.entry.version}"
     if kind == "deployment":
         return f"deployment {outcome(body['outcome'])}"
+    if kind == "waiver":
+        return f"{body['rule']} waived by {body['person']}: {body['reason']}"
     if kind in ("approval", "rejection"):
         return f"{kind} by {body['person']}: {body.get('reason') or 'no reason given'}"
     return "waits for an approval"

@@ -35,7 +35,7 @@ from lockgate.holdout import tells_authors, usage
 from lockgate.ledger import Entry, Record, live
 from lockgate.verdict import Circumstances, Outcome, Verdict, judge, refusal
 from lockgate.verification import Expected, Found, Package, verify
-from lockgate.waiver import waived
+from lockgate.waiver import newest, waived
 
 RELEASE = ("commit", "package_arn", "image", "model_sha256", "policy_sha256")
 
@@ -54,9 +54,10 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     store = shared.ledger(settings.ledger_bucket)
     registry = Registry(clients.client("sagemaker"))
     package = registry.describe(str(event.get("package_arn")))
-    entry_id = f"verdict:{version}:{environment.name}"
-    expected = _expected(settings, model, version, str(event.get("package_arn")))
     now = shared.timestamp(shared.now())
+    waiver = newest(store.chain(model), version, environment.name, now)
+    entry_id = f"verdict:{version}:{environment.name}" + (f":{waiver}" if waiver else "")  # a waiver asks anew
+    expected = _expected(settings, model, version, str(event.get("package_arn")))
     found: Found | None = None
 
     def decide(chain: Sequence[Record]) -> Entry:

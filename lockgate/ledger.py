@@ -119,6 +119,28 @@ def read_chain(model: str, stored: Sequence[bytes]) -> tuple[Record, ...]:
     return tuple(chain)
 
 
+@dataclass(frozen=True)
+class Head:
+    """The last record of a chain: its number (0 for an empty chain) and its SHA-256."""
+
+    sequence: int
+    sha256: str
+
+
+def head_of(chain: Sequence[Record]) -> Head:
+    return Head(len(chain), chain[-1].sha256 if chain else FIRST)
+
+
+def refuse_unless_extends(model: str, chain: Sequence[Record], kept: Head) -> None:
+    """Raise LedgerError unless a chain has grown from a head that was kept before: what is cut off leaves no gap."""
+    found = head_of(chain[: kept.sequence])
+    if found != kept:
+        raise LedgerError(
+            f"ledger of {model}: found {len(chain)} records, of which number {found.sequence} has {found.sha256[:12]}; "
+            f"expected number {kept.sequence} with {kept.sha256[:12]}: records were cut off or written anew"
+        )
+
+
 def find(chain: Sequence[Record], entry_id: str) -> Record | None:
     return next((record for record in chain if record.entry.id == entry_id), None)
 

@@ -11,14 +11,22 @@ EVALUATION_ROLE = "lockgate-evaluation"
 DELIVERY_ROLE = "lockgate-delivery"
 PROMOTION_ROLE = "lockgate-promotion"
 APPROVER_ROLE = "lockgate-approver"
-LEDGER_WRITER_ROLES = ("lockgate-gate", "lockgate-request-approval", "lockgate-approval", "lockgate-record")
+LEDGER_WRITER_ROLES = (
+    "lockgate-gate",
+    "lockgate-request-approval",
+    "lockgate-approval",
+    "lockgate-record",
+    "lockgate-waive",
+)
 
 MODELS_REPOSITORY = "lockgate-models"
 EVALUATOR_REPOSITORY = "lockgate-evaluator"
 IMAGE_PROJECT = "lockgate-image"
 EVALUATOR_PROJECT = "lockgate-evaluator"
 PROMOTION_STATE_MACHINE = "lockgate-promotion"
+GATE_FUNCTION = "lockgate-gate"
 APPROVAL_FUNCTION = "lockgate-approval"
+WAIVE_FUNCTION = "lockgate-waive"
 
 
 def bucket(purpose: str, account: str, region: str) -> str:

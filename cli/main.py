@@ -25,6 +25,7 @@ COMMANDS = (
     "waive",
     "status",
     "explain",
+    "fairness",
     "replay",
     "gate",
     "verify",

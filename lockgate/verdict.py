@@ -128,7 +128,7 @@ def _limit(rule: Limit, evidence: Evidence, alpha: float) -> Reason:
 def _against(name: str, rule: Limit, found: Measured, where: str) -> Reason:
     if found.rows == 0:
         return Reason(name, Outcome.ERROR, f"{rule.metric}{where}: measured on 0 rows")
-    outcome = _decided(rule.bound, rule.value, found, rule.decide)
+    outcome = decided(rule.bound, rule.value, found, rule.decide)
     holds = _holds(rule.bound, rule.value, found.value)
     shown = _shown(found.value, rule.value)
     message = (
@@ -151,7 +151,7 @@ def _compare(rule: Compare, evidence: Evidence, circumstances: Circumstances) ->
         message = f"{rule.metric}: compared with {champion.model_sha256[:12]}, while {expected[:12]} is served; {again}"
         return Reason(rule.name, Outcome.INCONCLUSIVE, message)
     found = compared(rule.metric, evidence, champion, circumstances.alpha)
-    outcome = _decided("floor", rule.gain, found, rule.decide)
+    outcome = decided("floor", rule.gain, found, rule.decide)
     sign = SIGNS["floor", _holds("floor", rule.gain, found.value)]
     message = (
         f"{rule.metric} better than the champion's by {_shown(found.value, rule.gain)} on {found.rows} rows "
@@ -176,7 +176,7 @@ def _gap(rule: Gap, evidence: Evidence, alpha: float) -> Reason:
         )
         found.append(Reason(rule.name, Outcome.INCONCLUSIVE, message))
     for gap in gaps(rule.measure, rule.bound, large, alpha):
-        outcome = _decided(rule.bound, rule.value, gap.measured, "interval")
+        outcome = decided(rule.bound, rule.value, gap.measured, "interval")
         sign = SIGNS[rule.bound, _holds(rule.bound, rule.value, gap.measured.value)]
         shown = _shown(gap.measured.value, rule.value)
         kind = "difference" if rule.bound == "ceiling" else "ratio"
@@ -220,7 +220,8 @@ def _holds(bound: str, limit: float, value: float) -> bool:
     return value >= limit if bound == "floor" else value <= limit
 
 
-def _decided(bound: str, limit: float, found: Measured, decide: str) -> Outcome:
+def decided(bound: str, limit: float, found: Measured, decide: str) -> Outcome:
+    """Passed when all of the interval (or the estimate, where that decides) keeps the bound, failed when none does."""
     ends = [found.value] if decide == "estimate" else [found.interval.low, found.interval.high]
     kept = [_holds(bound, limit, end) for end in ends]
     if all(kept):

@@ -28,6 +28,7 @@ COMMANDS = (
     "fairness",
     "replay",
     "gate",
+    "policy",
     "verify",
 )
 

@@ -7,10 +7,10 @@ export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo down test check synth lock clean pipeline
+.PHONY: bench-gate help setup demo down test check synth lock clean pipeline
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/.ready ## install everything into .venv and node_modules
 
@@ -40,6 +40,9 @@ check: setup ## format, lint, types, import rules
 
 synth: setup ## write the CloudFormation templates of all environments to cdk.out
 	@cdk synth --quiet
+
+bench-gate: setup ## false promotions, power, rows and labels of the gate's statistics, simulated
+	@python -m bench.gate
 
 pipeline: .venv-pipeline/.ready ## build model/pipeline.json anew with the SageMaker SDK
 	@.venv-pipeline/bin/python model/_pipeline/build.py

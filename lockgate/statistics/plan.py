@@ -62,6 +62,7 @@ def rows_to_decide_rate(successes: int, rows: int, limit: float, alpha: float) -
     return smallest(decides, rows) if rows else None
 
 
+@lru_cache(maxsize=1024)
 def paired_need(alpha: float, disagreement: float, difference: float, margin: float, power: float) -> Need:
     """Rows at which a challenger that is `difference` better passes "better than `margin`" with probability `power`.
 
@@ -108,10 +109,9 @@ def _power(rows: int, alpha: float, disagreement: float, difference: float, marg
     return total / _DISAGREEMENT_POINTS
 
 
-@lru_cache(maxsize=4096)
 def _wins_needed(discordant: int, rows: int, alpha: float, margin: float) -> int:
     def passes(wins: int) -> bool:
-        return paired.interval(wins, discordant - wins, rows, alpha).low > margin
+        return paired.lower_bound(wins, discordant - wins, rows, alpha) > margin
 
     return _fewest(passes, discordant, 0.5 + margin * rows / (2 * max(1, discordant)))
 

@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 
 from lockgate import canonical
 from lockgate.evidence import Champion, Data, Evidence, Group, Metric, read_evidence
+from lockgate.measurement import Measured
 from lockgate.policy import Compare, Gap, Limit, Policy, Require, Rule
 from lockgate.statistics.budget import Budget
-from lockgate.verdict import Circumstances, Outcome, Reason, Verdict, judge, refusal
+from lockgate.statistics.interval import Interval
+from lockgate.verdict import Circumstances, Outcome, Reason, Verdict, judge, refusal, rows_needed
 
 Make = Callable[..., Evidence]
 
@@ -93,6 +95,14 @@ def test_too_few_rows_are_inconclusive_and_say_how_many_more_would_decide(make_e
     assert judged(limit(), more).outcome is Outcome.PASSED
     fewer = make_evidence(metrics=accuracy(round(0.82 * rows * 0.5), round(rows * 0.5)))
     assert judged(limit(), fewer).outcome is Outcome.INCONCLUSIVE
+
+
+def test_the_rows_needed_follow_from_how_far_the_interval_passes_the_limit() -> None:
+    found = Measured(0.82, Interval(0.78, 0.86, "exact"), 100, 0.01)
+    assert rows_needed(0.8, found) == pytest.approx(301, abs=1), "half the margin takes four times the rows"
+    assert rows_needed(0.84, found) == pytest.approx(301, abs=1)
+    assert rows_needed(0.82, found) == 0
+    assert rows_needed(0.78, found) == 1, "at the end of the interval one row more is enough"
 
 
 def test_a_value_at_the_limit_itself_is_never_decided_by_rows(make_evidence: Make) -> None:

@@ -99,7 +99,7 @@ def _body(
     checked = verify(expected, found)
     trusted = checked.evidence if not checked.reasons else None
     champion = live(chain, shared.tools().promotion[-1])
-    used = usage(chain, trusted.data.labels_sha256) if trusted else None
+    used = usage(chain, trusted.data.labels_sha256, expected.version) if trusted else None
     alpha = used.level(environment.policy.budget) if used else None
     waivers = waived(chain, expected.version, environment.name, now)
     if trusted is None:

@@ -28,23 +28,32 @@ def decision(holdout: str | None, outcome: str = "failed") -> tuple[Kind, dict[s
 
 
 def test_a_holdout_that_nothing_looked_at_is_whole_and_comes_after_the_others() -> None:
-    assert usage([], "a") == Usage(1, 0, 0)
-    assert usage(chain(decision("a"), decision("b")), "c") == Usage(3, 0, 0)
+    assert usage([], "a", 2) == Usage(1, 0, 0)
+    assert usage(chain(decision("a"), decision("b")), "c", 2) == Usage(3, 0, 0)
 
 
 def test_decisions_on_a_holdout_are_counted_and_those_that_passed() -> None:
     records = chain(decision("a"), decision("b", "passed"), decision("a", "passed"), decision("a", "error"))
-    assert usage(records, "a") == Usage(1, 3, 1)
-    assert usage(records, "b") == Usage(2, 1, 1)
+    assert usage(records, "a", 2) == Usage(1, 3, 1)
+    assert usage(records, "b", 2) == Usage(2, 1, 1)
+
+
+def test_the_first_pass_ends_a_holdout_for_every_version_but_the_one_on_its_way_up() -> None:
+    budget = Budget(0.05, "holdout", 10, "first-pass")
+    records = chain(decision("a"), decision("a", "passed"))  # of version 1
+    assert usage(records, "a", 1).level(budget) == 0.05 / 10
+    assert usage(records, "a", 2).level(budget) is None
+    other_way = usage(records, "a", 1).level(Budget(0.05, "holdout", 10, "every-verdict"))
+    assert other_way == usage(records, "a", 2).level(Budget(0.05, "holdout", 10, "every-verdict"))
 
 
 def test_a_verdict_that_looked_at_no_row_spends_nothing() -> None:
-    assert usage(chain(decision(None, "error"), ("deployment", {"outcome": "succeeded"})), "a") == Usage(1, 0, 0)
+    assert usage(chain(decision(None, "error"), ("deployment", {"outcome": "succeeded"})), "a", 2) == Usage(1, 0, 0)
 
 
 @given(st.lists(st.sampled_from(["passed", "failed", "inconclusive"]), max_size=5))
 def test_a_used_up_holdout_has_no_level_and_any_other_spends_less_than_the_rate(outcomes: list[str]) -> None:
-    level = usage(chain(*(decision("a", outcome) for outcome in outcomes)), "a").level(BUDGET)
+    level = usage(chain(*(decision("a", outcome) for outcome in outcomes)), "a", 2).level(BUDGET)
     if len(outcomes) >= BUDGET.decisions:
         assert level is None
     else:

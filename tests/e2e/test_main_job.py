@@ -195,7 +195,8 @@ def test_a_waiver_by_another_person_is_in_the_next_verdict_and_lets_only_its_own
     assert demo.lockgate(*waiver).returncode == 1, "ada delivered it"
     done = demo.lockgate(*waiver, profile="grace")
     assert done.returncode == 0, done.stderr
-    followed = demo.lockgate("follow", "HEAD~1", cwd=demo.clone)
+    commit = demo.facts("explain", "2")["records"][0]["commit"]
+    followed = demo.lockgate("follow", commit, cwd=demo.clone)
     assert followed.returncode == 3, followed.stderr
     verdicts = [r for r in ledger.chain(MODEL) if r.entry.kind == "verdict" and r.entry.version == 2]
     outcomes = {reason["rule"]: reason for reason in verdicts[-1].entry.body["reasons"]}

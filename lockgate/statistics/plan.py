@@ -1,4 +1,4 @@
-"""How many labelled rows a decision needs: before a holdout is drawn, and after one could not decide."""
+"""How many labelled rows a decision needs, before a holdout is drawn."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from statistics import NormalDist
 from lockgate.statistics import binomial, paired
 from lockgate.statistics._beta import log_cdf
 
-MOST_ROWS = 10**9
+_MOST_ROWS = 10**9
 _DISAGREEMENT_POINTS = 9
 
 
@@ -23,45 +23,6 @@ class Need:
     labels: int
 
 
-def smallest(decides: Callable[[int], bool], start: int) -> int | None:
-    """The smallest number of rows from `start` on that decides, if more rows always do; None beyond a billion.
-
-    For a verdict: `decides` scales what was observed to a number of rows and asks its bound.
-    """
-    low, high = start - 1, max(start, 1)
-    while not decides(high):
-        low, high = high, 2 * high
-        if high > MOST_ROWS:
-            return None
-    while high - low > max(1, high // 1000):  # a thousandth is closer than anyone draws rows
-        middle = (low + high) // 2
-        if decides(middle):
-            high = middle
-        else:
-            low = middle
-    return high
-
-
-def rows_to_decide_paired(wins: int, losses: int, rows: int, margin: float, alpha: float) -> int | None:
-    """Rows at which what was observed so far would put the difference clearly on one side of a margin."""
-
-    def decides(more: int) -> bool:
-        found = paired.interval(wins * more // rows, losses * more // rows, more, alpha)
-        return found.low > margin or found.high < margin
-
-    return smallest(decides, rows) if rows else None
-
-
-def rows_to_decide_rate(successes: int, rows: int, limit: float, alpha: float) -> int | None:
-    """The same for one rate against a floor or a ceiling."""
-
-    def decides(more: int) -> bool:
-        found = binomial.interval(round(successes * more / rows), more, alpha)
-        return found.low > limit or found.high < limit
-
-    return smallest(decides, rows) if rows else None
-
-
 @lru_cache(maxsize=1024)
 def paired_need(alpha: float, disagreement: float, difference: float, margin: float, power: float) -> Need:
     """Rows at which a challenger that is `difference` better passes "better than `margin`" with probability `power`.
@@ -69,7 +30,7 @@ def paired_need(alpha: float, disagreement: float, difference: float, margin: fl
     disagreement: share of rows on which exactly one of both is right, at least `difference`; planning guesses it, the
     decision does not assume it. Raises ValueError where no number of rows would do.
     """
-    if not abs(difference) <= disagreement <= 1 or difference <= margin:
+    if not (abs(difference) <= disagreement <= 1 and disagreement > 0 and difference > margin):
         raise ValueError(f"difference {difference} with disagreement {disagreement} never exceeds {margin} for certain")
     normal = NormalDist()
     deviations = normal.inv_cdf(power) - normal.inv_cdf(alpha)
@@ -77,9 +38,7 @@ def paired_need(alpha: float, disagreement: float, difference: float, margin: fl
     start = max(1, ceil(guess / 2))
     while start > 1 and _power(start, alpha, disagreement, difference, margin) >= power:
         start //= 2
-    rows = smallest(lambda n: _power(n, alpha, disagreement, difference, margin) >= power, start)
-    if rows is None:
-        raise ValueError(f"more than {MOST_ROWS} rows")
+    rows = _smallest(lambda n: _power(n, alpha, disagreement, difference, margin) >= power, start)
     return Need(rows, ceil(rows * disagreement))
 
 
@@ -92,10 +51,24 @@ def rate_need(alpha: float, rate: float, floor: float, power: float) -> Need:
         needed = _fewest(lambda hits: binomial.lower_bound(hits, rows, alpha) > floor, rows, floor)
         return _at_least(needed, rows, rate) >= power
 
-    rows = smallest(shows, 1)
-    if rows is None:
-        raise ValueError(f"more than {MOST_ROWS} rows")
+    rows = _smallest(shows, 1)
     return Need(rows, rows)
+
+
+def _smallest(decides: Callable[[int], bool], start: int) -> int:
+    """The smallest number of rows from `start` on that decides, if more rows always do; ValueError beyond a billion."""
+    low, high = start - 1, max(start, 1)
+    while not decides(high):
+        low, high = high, 2 * high
+        if high > _MOST_ROWS:
+            raise ValueError(f"more than {_MOST_ROWS} rows needed")
+    while high - low > max(1, high // 1000):  # a thousandth is closer than anyone draws rows
+        middle = (low + high) // 2
+        if decides(middle):
+            high = middle
+        else:
+            low = middle
+    return high
 
 
 def _power(rows: int, alpha: float, disagreement: float, difference: float, margin: float) -> float:

@@ -122,6 +122,8 @@ def test_a_mistake_in_a_rule_of_another_kind_is_named(rule: dict[str, Any], mess
     ("change", "message"),
     [
         ({"false_promotion_rate": 0}, "budget.false_promotion_rate: found 0.0, expected a rate above 0 and below 0.5"),
+        ({"false_promotion_rate": 0.5}, "budget.false_promotion_rate: found 0.5"),
+        ({"false_promotion_rate": 0.6}, "budget.false_promotion_rate: found 0.6"),
         ({"scope": "forever"}, "budget.scope: found 'forever', expected one of holdout, policy"),
         ({"decisions": 0}, "budget.decisions: found 0"),
         ({"feedback": "all"}, "budget.feedback: found 'all', expected one of none, first-pass, every-verdict"),
@@ -142,3 +144,9 @@ def test_a_policy_without_a_budget_is_refused() -> None:
 def test_the_digest_changes_with_the_budget() -> None:
     table = Table("environments/dev.toml", "", {"rule": [RULE], "budget": {**BUDGET, "decisions": 33}})
     assert read_policy(table).sha256 != read(RULE).sha256
+
+
+@pytest.mark.parametrize("ceiling", [0, 1])
+def test_a_gap_may_be_nothing_or_everything(ceiling: float) -> None:
+    (rule,) = read({**GAP, "ceiling": ceiling}).rules
+    assert rule == Gap("fair", "equalised_odds", "SEX", "ceiling", float(ceiling), 100)

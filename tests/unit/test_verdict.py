@@ -184,6 +184,26 @@ def test_a_limit_by_group_is_kept_by_all_or_broken(make_evidence: Make) -> None:
     assert judged(one, make_evidence(groups=groups)).outcome is Outcome.PASSED
 
 
+def test_a_message_names_five_groups_and_counts_the_others(make_evidence: Make) -> None:
+    groups = {"RACE": {str(code): group(500, 50, 500, 950) for code in range(7)}}
+    (reason,) = judged(limit("true_positive_rate", by="RACE"), make_evidence(groups=groups)).reasons
+    assert reason.message.startswith("7 failed: ")
+    assert reason.message.count("for RACE") == 5
+    assert reason.message.endswith("; and 2 more")
+    five = {"RACE": dict(list(groups["RACE"].items())[:5])}
+    (reason,) = judged(limit("true_positive_rate", by="RACE"), make_evidence(groups=five)).reasons
+    assert "more" not in reason.message
+
+
+def test_a_group_of_exactly_the_minimum_is_large_enough(make_evidence: Make) -> None:
+    evidence = make_evidence(groups={"SEX": EVEN})
+    rows = EVEN["1"].rows
+    assert judged(policy(replace(GAP, minimum_rows=rows)), evidence).outcome is Outcome.PASSED
+    one = judged(policy(replace(GAP, minimum_rows=rows, leave_out=("2",))), evidence)
+    assert one.outcome is Outcome.INCONCLUSIVE
+    assert "found 1 groups of at least" in one.reasons[0].message
+
+
 def test_a_group_or_an_attribute_that_is_not_there_is_an_error(make_evidence: Make) -> None:
     evidence = make_evidence(groups={"SEX": {"1": group(9, 1, 1, 9)}})
     assert judged(limit("precision", by="AGE"), evidence).outcome is Outcome.ERROR

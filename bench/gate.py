@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,10 +54,10 @@ class Author:
         self._has_best = np.zeros(streams, dtype=bool)
 
     def write(self) -> Words:
-        unrelated = self._fresh()
-        climbing = np.where(self._has_best[:, None], self._vary(self._best, unrelated), unrelated)
+        unrelated, changed = self._fresh(), self._fresh()  # one contested row in 8 is answered otherwise
+        climbing = np.where(self._has_best[:, None], _vary(self._best, unrelated, changed), unrelated)
         together = self._has_best & (self._random.random(len(self._kind)) < 0.5)
-        copying = np.where(together[:, None], self._majority(), self._vary(self._latest, unrelated))
+        copying = np.where(together[:, None], self._majority(), _vary(self._latest, unrelated, changed))
         self._latest = np.choose(self._kind[:, None], [climbing, copying, unrelated])
         return self._latest
 
@@ -82,11 +83,6 @@ class Author:
 
     def _fresh(self) -> Words:
         return self._bits() & self._bits() & self._bits()
-
-    def _vary(self, commit: Words, other: Words) -> Words:
-        """One contested row in 8 answered as another commit does."""
-        changed = self._fresh()
-        return (commit & ~changed) | (other & changed)
 
     def _bits(self) -> Words:
         return self._random.integers(0, 2**64, size=(len(self._kind), WORDS), dtype=np.uint64)
@@ -124,7 +120,7 @@ class Holdouts:
 
 def simulate_ours(feedback: Feedback, scope: Scope, seed: int, *, numbers_leak: bool = False) -> dict[str, float]:
     """Shares of streams and of holdouts in which our gate promoted anything at all: all of it is false."""
-    random = np.random.default_rng(seed)
+    random = np.random.Generator(np.random.SFC64(seed))
     author = (Silence if feedback == "none" else Author)(random, STREAMS)
     holdouts, stated = Holdouts(random), Budget(RATE, scope, DECISIONS, feedback)
     holdout, spent, passes = (np.full(STREAMS, first, dtype=np.int64) for first in (1, 0, 0))
@@ -154,7 +150,7 @@ def simulate_ours(feedback: Feedback, scope: Scope, seed: int, *, numbers_leak: 
 
 def simulate_peer(passes: Callable[[Numbers, Numbers], Mask], seed: int) -> dict[str, float]:
     """The same for a gate that asks for no fresh holdout; one holdout serves each stream for good."""
-    random = np.random.default_rng(seed)
+    random = np.random.Generator(np.random.SFC64(seed))
     author, holdouts = Author(random, STREAMS), Holdouts(random)
     stream_false = np.zeros(STREAMS, dtype=bool)
     for _ in range(COMMITS):
@@ -254,18 +250,30 @@ def simulated_power(entry: dict[str, Any], random: np.random.Generator) -> float
     return sum(paired.lower_bound(wins, losses, rows, level) > margin for wins, losses, _ in drawn) / len(drawn)
 
 
+def _vary(commit: Words, other: Words, changed: Words) -> Words:
+    """Answers like one commit, and where changed like the other."""
+    varied: Words = (commit & ~changed) | (other & changed)
+    return varied
+
+
 def _bits(words: Words) -> Numbers:
     counts: Numbers = np.bitwise_count(words).sum(axis=1, dtype=np.int64)
     return counts
 
 
 def main() -> None:
-    life = {feedback: simulate_ours(feedback, "policy", seed=11) for feedback in FEEDBACKS}
-    per_holdout = {feedback: simulate_ours(feedback, "holdout", seed=12) for feedback in FEEDBACKS}
-    leak = simulate_ours("every-verdict", "policy", seed=13, numbers_leak=True)
-    naive = simulate_peer(at_least_champion, seed=14)
-    fixed = simulate_peer(interval_above_champion, seed=15)
-    power, rows = power_table(), list(rows_table())
+    with ProcessPoolExecutor(2) as pool:
+        in_life = {feedback: pool.submit(simulate_ours, feedback, "policy", seed=11) for feedback in FEEDBACKS}
+        in_holdouts = {feedback: pool.submit(simulate_ours, feedback, "holdout", seed=12) for feedback in FEEDBACKS}
+        leaking = pool.submit(simulate_ours, "every-verdict", "policy", seed=13, numbers_leak=True)
+        peers = [
+            pool.submit(simulate_peer, at_least_champion, seed=14),
+            pool.submit(simulate_peer, interval_above_champion, seed=15),
+        ]
+        rows, power = list(rows_table()), power_table()
+        life = {feedback: future.result() for feedback, future in in_life.items()}
+        per_holdout = {feedback: future.result() for feedback, future in in_holdouts.items()}
+        leak, naive, fixed = leaking.result(), peers[0].result(), peers[1].result()
 
     print(f"{STREAMS:,} streams of {COMMITS:,} commits, none better than the champion; {ROWS:,} rows a holdout,")
     print(f"models disagree on 5 %, {DECISIONS} decisions a holdout. Stated rate {RATE:.0%}.\n")

@@ -17,7 +17,9 @@ def test_the_author_beats_a_threshold_and_not_ours() -> None:
 
 
 def test_the_author_beats_ours_when_shown_its_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gate, "DECISIONS", 200)
+    monkeypatch.setattr(gate, "STREAMS", 12)
+    monkeypatch.setattr(gate, "COMMITS", 100)
+    monkeypatch.setattr(gate, "DECISIONS", 100)
     assert gate.simulate_ours("every-verdict", "policy", seed=3, numbers_leak=True)["streams"] > 0.5
 
 

@@ -68,6 +68,8 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
         return Entry("verdict", entry_id, version, environment.name, body)
 
     if event.get("dry_run") is True:
+        if package and package.approval == "Rejected" and _refused(store.chain(model), version):
+            package = replace(package, approval="PendingManualApproval")  # the mark of an earlier gate, not a person's
         return {**decide(store.chain(model)).body, "dry_run": True}
     record = store.append_decided(model, entry_id, decide, now)
     passed = record.entry.body["outcome"] == "passed"
@@ -157,6 +159,12 @@ def _used_up(trusted: Evidence, environment: Environment) -> str:
         f"{budget.decisions} decisions with feedback {budget.feedback}; publish {rows} fresh labelled rows as a new "
         "snapshot and deliver the commit again"
     )
+
+
+def _refused(chain: Sequence[Record], version: int) -> bool:
+    """Whether a gate refused a version, and so marked it in the registry itself."""
+    verdicts = [record.entry for record in chain if record.entry.kind == "verdict" and record.entry.version == version]
+    return any(entry.body["outcome"] != "passed" for entry in verdicts)
 
 
 def _is(package: Package, record: Record) -> bool:

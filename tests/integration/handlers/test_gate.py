@@ -451,6 +451,13 @@ def test_a_dry_run_says_what_the_gate_would_say_and_records_marks_and_spends_not
     assert (world.records(), world.status(1)) == ([], "PendingManualApproval")
 
 
+def test_a_dry_run_judges_a_version_again_that_a_gate_refused(world: World) -> None:
+    world.register(roc_auc=0.5)
+    gate.handler(world.gate_event(), None)
+    assert world.status(1) == "Rejected"
+    assert gate.handler({**world.gate_event(), "dry_run": True}, None)["outcome"] == "failed"
+
+
 def test_authors_see_one_bit_and_no_number_in_the_registry(world: World) -> None:
     world.register(roc_auc=0.5)
     gate.handler(world.gate_event(), None)

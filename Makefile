@@ -7,10 +7,10 @@ export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo down test check synth lock clean pipeline
+.PHONY: bench-decision bench-gate help mutation setup demo down test check synth lock clean pipeline
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/.ready ## install everything into .venv and node_modules
 
@@ -40,6 +40,20 @@ check: setup ## format, lint, types, import rules
 
 synth: setup ## write the CloudFormation templates of all environments to cdk.out
 	@cdk synth --quiet
+
+bench-gate: setup ## false promotions, power, rows and labels of the gate's statistics, simulated
+	@python -m bench.gate
+
+bench-decision: setup ## CPU of one decision, and what importing the gate costs
+	@python -m bench.decision
+
+mutation: setup ## do tests fail when policy or verdict is wrong? Half an hour, on a clone of the last commit
+	@rm -rf build/mutation && git clone -q . build/mutation && uv venv -q --clear build/cosmic
+	@uv pip install -q --python build/cosmic cosmic-ray==8.7.0
+	@cd build/mutation && export PATH=$(CURDIR)/build/cosmic/bin:$(PATH) PYTHONPATH= && \
+		cosmic-ray init bench/mutation.toml session.sqlite && cr-filter-operators session.sqlite bench/mutation.toml && \
+		$(CURDIR)/build/cosmic/bin/cosmic-ray exec bench/mutation.toml session.sqlite && \
+		cr-report session.sqlite --no-show-output | grep -B4 -A1 "SURVIVED" ; cr-rate session.sqlite
 
 pipeline: .venv-pipeline/.ready ## build model/pipeline.json anew with the SageMaker SDK
 	@.venv-pipeline/bin/python model/_pipeline/build.py

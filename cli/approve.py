@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
+from typing import Any
 
-from cli.context import json_argument, model_argument, open_context
+from cli.context import Context, json_argument, model_argument, open_context
 from cli.terminal import show_json
 from lockgate import names
 from lockgate.aws.signed import post_as_caller
@@ -36,10 +38,14 @@ def decide(arguments: argparse.Namespace, decision: str) -> int:
         "decision": decision,
         "reason": arguments.reason,
     }
-    client = context.client("lambda")
-    url = client.get_function_url_config(FunctionName=names.APPROVAL_FUNCTION)["FunctionUrl"]
+    return say(context, names.APPROVAL_FUNCTION, body, json=arguments.json)
+
+
+def say(context: Context, function: str, body: Mapping[str, Any], *, json: bool) -> int:
+    """Tell a function, signed as the caller, and print its answer."""
+    url = context.client("lambda").get_function_url_config(FunctionName=function)["FunctionUrl"]
     answer = post_as_caller(context.session, url, "lambda", body)
-    if arguments.json:
+    if json:
         show_json(answer)
     else:
         print(answer["message"])

@@ -43,9 +43,13 @@ def run(arguments: argparse.Namespace) -> int:
     executions = {}
     for model in context.models(None):
         snapshot = delivery.newest_snapshot(s3, context.bucket("data"), model)
-        execution = delivery.start_training(sagemaker, model, image, snapshot, actor, arguments.attempt)
+        champion = delivery.find_champion(s3, context.bucket("data"), model)
+        execution = delivery.start_training(
+            sagemaker, model, image, snapshot, actor, arguments.attempt, champion=champion, data=context.bucket("data")
+        )
         executions[model] = {"execution": execution, "snapshot": snapshot}
-        progress(f"training of {model} started on snapshot {snapshot}")
+        against = f"version {champion.version}" if champion else "no champion yet"
+        progress(f"training of {model} started on snapshot {snapshot}, against {against}")
     facts = {"commit": commit, "image": image.uri, "actor": actor, "models": executions}
     if arguments.json:
         show_json(facts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from typing import Any
 
 from cli.context import json_argument, model_argument, open_context
@@ -12,6 +13,7 @@ from lockgate.ledger import Record
 from lockgate.standing import of_version
 
 LINEAGE = ("commit", "actor", "image", "evaluator_image", "model_sha256", "snapshot", "evidence_uri", "evidence_sha256")
+DATA = ("train_sha256", "features_sha256", "labels_sha256", "train_rows", "holdout_rows")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,16 +58,43 @@ def _text(model: str, version: int, records: tuple[Record, ...]) -> list[str]:
     verdicts = [record for record in records if record.entry.kind == "verdict"]
     if verdicts:
         body = verdicts[0].entry.body
-        lines += table([(f"  {key}", str(body[key])) for key in LINEAGE if body.get(key)]).splitlines()
+        facts = [(f"  {key}", str(body[key])) for key in LINEAGE if body.get(key)]
+        facts += [(f"  {key}", str(body["data"][key])) for key in DATA if body.get("data")]
+        facts += [(f"  {key}", _listed(body[key])) for key in ("features", "parameters") if body.get(key)]
+        lines += table([*facts, ("  evaluate it again", f"lockgate deliver {body['commit']} --attempt 2")]).splitlines()
     for record in records:
         body, where = record.entry.body, f"{record.entry.environment} {record.time[:19]}Z"
         said = body.get("outcome") or (f"by {body['person']}" if "person" in body else "")
         lines += ["", f"{where}  {record.entry.kind} {outcome(said)}  [{model}/{record.sequence}]"]
         if record.entry.kind == "verdict":
-            lines += [f"  {r['rule']}: {outcome(r['outcome'])}: {r['message']}" for r in body["reasons"]]
-            lines += [f"  policy {body['policy_sha256'][:12]}"]
+            lines += [_reason(reason) for reason in body["reasons"]]
+            lines += [f"  policy {body['policy_sha256'][:12]}", *_decided_on(body)]
         elif body.get("reason"):
             lines += [f"  {body['reason']}"]
         elif body.get("url"):
             lines += [f"  {body['url']}"]
     return lines
+
+
+def _reason(reason: dict[str, Any]) -> str:
+    dry = " (dry run, decides nothing)" if reason.get("dry_run") else ""
+    return f"  {reason['rule']}{dry}: {outcome(reason['outcome'])}: {reason['message']}"
+
+
+def _decided_on(body: Mapping[str, Any]) -> list[str]:
+    """The champion that was served, and what the decision spent of the holdout."""
+    champion = body["champion"]
+    served = (
+        f"version {champion['version']}, model {champion['model_sha256'][:12]}" if champion else "nothing was served"
+    )
+    lines = [f"  champion: {served}"]
+    if body["alpha"] is not None:
+        spent = f"decision {body['spent_before'] + 1} on holdout {body['holdout']}, at error {body['alpha']:.2g}"
+        lines += [f"  {spent}; feedback to authors: {body['feedback']}"]
+    return lines
+
+
+def _listed(found: Any) -> str:
+    """Features and parameters in one line each."""
+    pairs = [f"{key}={value}" for key, value in found.items()] if isinstance(found, dict) else found
+    return ", ".join(pairs)

@@ -23,9 +23,14 @@ COMMANDS = (
     "promote",
     "approve",
     "reject",
+    "waive",
     "status",
     "explain",
+    "fairness",
     "replay",
+    "gate",
+    "policy",
+    "verify",
 )
 
 EXIT_CODES = """\
@@ -33,7 +38,7 @@ exit codes:
   0  done (follow: live in every environment)
   1  an error, said in one line on standard error
   2  wrong usage
-  3  refused: a gate or a person said no (follow), or predictions differ (replay)
+  3  refused: a gate or a person said no (follow, gate), or predictions differ (replay)
   4  waiting for a person's approval (follow)
   130  interrupted
 """

@@ -16,17 +16,15 @@ Calls:
 
 from __future__ import annotations
 
-import base64
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from lambdas import shared
-from lockgate import names
+from lambdas import shared, signed
+from lambdas.signed import AnswerRefusedError
 from lockgate.approval import approvers, decision, newest_request, reference, referred
 from lockgate.aws import clients
 from lockgate.errors import RefusedError
@@ -53,44 +51,12 @@ class Answer:
     reason: str
 
 
-class AnswerRefusedError(RefusedError):
-    """An answer that is not taken, with the HTTP status that says why."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-
-
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    try:
-        person, arn = _person(event)
-        status, body = 200, _take(_read(event), person, arn)
-    except AnswerRefusedError as refused:
-        status, body = refused.status, {"message": str(refused)}
-    shared.log("approval", status=status, answer=body)
-    return {"statusCode": status, "headers": {"content-type": "application/json"}, "body": json.dumps(body)}
+    return signed.answer("approval", event, lambda body, person, arn: _take(_read(body), person, arn))
 
 
-def _person(event: dict[str, Any]) -> tuple[str, str]:
-    """The session name of the approver role, and the ARN it came from; anybody else is refused."""
-    try:
-        arn = event["requestContext"]["authorizer"]["iam"]["userArn"]
-    except (KeyError, TypeError):
-        arn = ""
-    role = f"arn:aws:sts::{shared.tools().account}:assumed-role/{names.APPROVER_ROLE}"
-    match = re.fullmatch(re.escape(role) + r"/([\w+=,.@-]+)", arn, re.ASCII)
-    if not match:
-        raise AnswerRefusedError(403, f"found {arn or 'no identity'}, expected a session of {role}/<person>")
-    return match[1], arn
-
-
-def _read(event: dict[str, Any]) -> Answer:
-    text = event.get("body") or ""
-    try:
-        body = json.loads(base64.b64decode(text) if event.get("isBase64Encoded") else text)
-    except ValueError as error:
-        raise AnswerRefusedError(400, f"body: found something else ({error}), expected a JSON object") from error
-    if not isinstance(body, dict) or set(body) - FIELDS:
+def _read(body: dict[str, Any]) -> Answer:
+    if set(body) - FIELDS:
         raise AnswerRefusedError(400, f"body: expected an object with {', '.join(sorted(FIELDS))} and nothing else")
     try:
         model, version = shared.model_and_version(body)

@@ -5,12 +5,14 @@ Event: {"model", "version", "environment", "execution" (name of the workflow's e
 "release" (what the stack pins, all fields), "url"}; a failure may have the reason alone)}.
 Answer: {"record": "<model>/<sequence>"}; the body says outcome, release (what is live, or was wanted), url, reason.
 The same end of the same execution again is the same record; a redriven execution that ends otherwise adds one.
+After a deployment to the last environment it notes the new champion for whoever starts the next evaluation.
 
 Environment:
-    LEDGER_BUCKET
+    LEDGER_BUCKET, DATA_BUCKET
 Calls:
     s3:ListBucket on the ledger bucket; s3:GetObject, s3:PutObject (If-None-Match: *) on <ledger>/*
-    kms:Decrypt, kms:GenerateDataKey on its key
+    s3:PutObject (If-None-Match: *) on <data>/champions/*
+    kms:Decrypt, kms:GenerateDataKey on the keys of both
 """
 
 from __future__ import annotations
@@ -19,15 +21,20 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from lambdas import shared
-from lockgate.approval import reference
+from lockgate import names
+from lockgate.approval import reference, referred
+from lockgate.aws import clients
+from lockgate.aws.delivery import put_once
+from lockgate.champion import champion_of
 from lockgate.errors import RefusedError
-from lockgate.ledger import Entry
+from lockgate.ledger import Entry, live
 from lockgate.release import read_release
 
 
 @dataclass(frozen=True)
 class Settings:
     ledger_bucket: str
+    data_bucket: str
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, str]:
@@ -47,9 +54,23 @@ def handler(event: dict[str, Any], context: object) -> dict[str, str]:
     }
     entry_id = f"deployment:{version}:{environment}:{event['execution']}:{outcome}"
     entry = Entry("deployment", entry_id, version, environment, body)
-    record = shared.ledger(settings.ledger_bucket).append(model, entry, shared.timestamp(shared.now()))
+    store = shared.ledger(settings.ledger_bucket)
+    record = store.append(model, entry, shared.timestamp(shared.now()))
+    if outcome == "succeeded" and environment == shared.tools().promotion[-1]:
+        _note_champion(settings, model, environment)
     shared.log("deployment", record=reference(record), outcome=outcome, environment=environment)
     return {"record": reference(record)}
+
+
+def _note_champion(settings: Settings, model: str, environment: str) -> None:
+    """From the chain, not from the event: an event that comes late must not bring back an earlier champion."""
+    chain = shared.ledger(settings.ledger_bucket).chain(model)
+    deployment = live(chain, environment)
+    verdict = referred(chain, deployment.entry.body["release"]["verdict_id"]) if deployment else None
+    champion = champion_of(deployment, verdict)
+    if deployment and champion:
+        key = names.champion_key(model, deployment.sequence)
+        put_once(clients.client("s3"), settings.data_bucket, key, champion.to_bytes())
 
 
 def _live(wanted: dict[str, str], found: object) -> dict[str, str]:

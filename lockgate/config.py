@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lockgate.errors import ConfigError
 from lockgate.policy import Policy, read_policy
@@ -162,7 +163,8 @@ def read_tools(file: Path) -> Tools:
 
 
 def read_environment(file: Path) -> Environment:
-    table = Table.read(file, f"environments/{file.name}")
+    """One environment; what its file does not say, the file that it extends says."""
+    table = _extended(file, ())
     service = table.table("service")
     environment = Environment(
         name=_environment_name(file.stem, f"environments/{file.name}"),
@@ -183,6 +185,38 @@ def read_environment(file: Path) -> Environment:
         expected = f"one of {', '.join(map(str, offered))} with cpu {environment.cpu}"
         raise ConfigError(table.file, "service.memory", environment.memory, expected)
     return environment
+
+
+def _extended(file: Path, extending: tuple[str, ...]) -> Table:
+    """A file's table over that of the environment it `extends`: tables key by key, rules by their names."""
+    table = Table.read(file, f"environments/{file.name}")
+    base = table.optional_text("extends")
+    if not base:
+        return table
+    if base in (*extending, file.stem) or not (file.parent / f"{base}.toml").is_file() or base == "tools":
+        raise ConfigError(table.file, "extends", base, "the name of another environment, without going in a circle")
+    below = _extended(file.parent / f"{base}.toml", (*extending, file.stem)).data
+    above = {key: value for key, value in table.data.items() if key != "extends"}
+    return Table(table.file, "", _over(below, above))
+
+
+def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        under = merged.get(key)
+        if isinstance(value, dict) and isinstance(under, dict):
+            merged[key] = _over(under, value)
+        elif key == "rule" and isinstance(value, list) and isinstance(under, list):
+            merged[key] = _rules_over(under, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _rules_over(below: list[Any], above: list[Any]) -> list[Any]:
+    """A rule takes the place of the one of its name, whole; a new one comes after."""
+    names = [rule.get("name") for rule in above if isinstance(rule, dict)]
+    return [rule for rule in below if not isinstance(rule, dict) or rule.get("name") not in names] + above
 
 
 def _network(table: Table) -> str:

@@ -35,6 +35,51 @@ class Metric:
 
 
 @dataclass(frozen=True)
+class Group:
+    """The holdout rows with one value of a protected attribute, at the threshold that serving uses.
+
+    Counts of label and prediction (true means equal); `metrics` as for the whole holdout, where both labels occur.
+    residual, residual_squares: sums over the rows of score - label, from -1 to 1 each, and of its square.
+    """
+
+    true_positives: int
+    false_positives: int
+    false_negatives: int
+    true_negatives: int
+    residual: float
+    residual_squares: float
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> int:
+        return self.true_positives + self.false_positives + self.false_negatives + self.true_negatives
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**vars(self), "metrics": {name: metric.as_dict() for name, metric in self.metrics.items()}}
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The version that was served, measured on the same holdout rows as the version under judgement.
+
+    metrics: the champion's own. paired: metric -> sums over the rows of both models together: for accuracy the counts
+    of rows that only one of them has right, for roc_auc DeLong's variances and covariance, for a mean loss the sums of
+    the differences (challenger - champion) and of their squares.
+    """
+
+    model_sha256: str
+    metrics: Mapping[str, Metric]
+    paired: Mapping[str, Mapping[str, float]]
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "model_sha256": self.model_sha256,
+            "metrics": {name: metric.as_dict() for name, metric in self.metrics.items()},
+            "paired": {name: dict(sums) for name, sums in self.paired.items()},
+        }
+
+
+@dataclass(frozen=True)
 class Data:
     """The rows training and evaluation used, by digest (SHA-256 of the Parquet files, hexadecimal)."""
 
@@ -51,6 +96,7 @@ class Evidence:
     """All that a gate may base a decision on.
 
     model_sha256: digest of model.tar.gz; contents_sha256: digest of what is in it (reproducible).
+    groups: protected attribute -> its value as text -> the rows that have it. champion: None when none was measured.
     unreadable: metric name -> why its number cannot be used.
     """
 
@@ -66,6 +112,8 @@ class Evidence:
     parameters: Mapping[str, Any]
     replay_sha256: str
     metrics: Mapping[str, Metric]
+    groups: Mapping[str, Mapping[str, Group]] = field(default_factory=dict)
+    champion: Champion | None = None
     unreadable: Mapping[str, str] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
@@ -85,6 +133,11 @@ class Evidence:
                 "parameters": dict(self.parameters),
                 "replay_sha256": self.replay_sha256,
                 "metrics": {name: metric.as_dict() for name, metric in self.metrics.items()},
+                "groups": {
+                    attribute: {value: group.as_dict() for value, group in groups.items()}
+                    for attribute, groups in self.groups.items()
+                },
+                "champion": self.champion.as_dict() if self.champion else None,
             }
         )
 
@@ -121,8 +174,48 @@ def read_evidence(data: bytes, expected_sha256: str) -> Evidence:
         parameters=_object(document, "parameters"),
         replay_sha256=_text(document, "replay_sha256", HEX),
         metrics=metrics,
+        groups=_groups(_object(document, "groups")),
+        champion=None if document.get("champion") is None else _champion(_object(document, "champion")),
         unreadable=unreadable,
     )
+
+
+def _groups(document: dict[str, Any]) -> dict[str, dict[str, Group]]:
+    return {
+        attribute: {value: _group(_object(values, value)) for value in values}
+        for attribute in document
+        for values in [_object(document, attribute)]
+    }
+
+
+def _group(document: dict[str, Any]) -> Group:
+    """A metric of a group that cannot be read is an error of the whole: it has no name that a rule could miss."""
+    return Group(
+        true_positives=_count(document, "true_positives"),
+        false_positives=_count(document, "false_positives"),
+        false_negatives=_count(document, "false_negatives"),
+        true_negatives=_count(document, "true_negatives"),
+        residual=_number(document, "residual"),
+        residual_squares=_number(document, "residual_squares"),
+        metrics=_readable(_object(document, "metrics")),
+    )
+
+
+def _champion(document: dict[str, Any]) -> Champion:
+    paired = _object(document, "paired")
+    return Champion(
+        model_sha256=_text(document, "model_sha256", HEX),
+        metrics=_readable(_object(document, "metrics")),
+        paired={name: {key: _number(sums, key) for key in sums} for name in paired for sums in [_object(paired, name)]},
+    )
+
+
+def _readable(document: dict[str, Any]) -> dict[str, Metric]:
+    metrics, unreadable = _metrics(document)
+    if unreadable:
+        name = min(unreadable)
+        raise EvidenceError(f"evidence: {name}: {unreadable[name]}")
+    return metrics
 
 
 def _metrics(document: dict[str, Any]) -> tuple[dict[str, Metric], dict[str, str]]:

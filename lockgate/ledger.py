@@ -16,8 +16,8 @@ from lockgate.errors import EvidenceError, LedgerError
 SCHEMA = "lockgate.ledger/1"
 FIRST = "0" * 64
 
-Kind = Literal["verdict", "approval-request", "approval", "rejection", "deployment"]
-KINDS: tuple[Kind, ...] = ("verdict", "approval-request", "approval", "rejection", "deployment")
+Kind = Literal["verdict", "approval-request", "approval", "rejection", "deployment", "waiver"]
+KINDS: tuple[Kind, ...] = ("verdict", "approval-request", "approval", "rejection", "deployment", "waiver")
 
 
 @dataclass(frozen=True)
@@ -117,6 +117,28 @@ def read_chain(model: str, stored: Sequence[bytes]) -> tuple[Record, ...]:
             raise LedgerError(f"ledger of {model}: record {position}: not in canonical form: it was changed")
         chain.append(record)
     return tuple(chain)
+
+
+@dataclass(frozen=True)
+class Head:
+    """The last record of a chain: its number (0 for an empty chain) and its SHA-256."""
+
+    sequence: int
+    sha256: str
+
+
+def head_of(chain: Sequence[Record]) -> Head:
+    return Head(len(chain), chain[-1].sha256 if chain else FIRST)
+
+
+def refuse_unless_extends(model: str, chain: Sequence[Record], kept: Head) -> None:
+    """Raise LedgerError unless a chain has grown from a head that was kept before: what is cut off leaves no gap."""
+    found = head_of(chain[: kept.sequence])
+    if found != kept:
+        raise LedgerError(
+            f"ledger of {model}: found {len(chain)} records, of which number {found.sequence} has {found.sha256[:12]}; "
+            f"expected number {kept.sequence} with {kept.sha256[:12]}: records were cut off or written anew"
+        )
 
 
 def find(chain: Sequence[Record], entry_id: str) -> Record | None:

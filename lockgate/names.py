@@ -11,14 +11,22 @@ EVALUATION_ROLE = "lockgate-evaluation"
 DELIVERY_ROLE = "lockgate-delivery"
 PROMOTION_ROLE = "lockgate-promotion"
 APPROVER_ROLE = "lockgate-approver"
-LEDGER_WRITER_ROLES = ("lockgate-gate", "lockgate-request-approval", "lockgate-approval", "lockgate-record")
+LEDGER_WRITER_ROLES = (
+    "lockgate-gate",
+    "lockgate-request-approval",
+    "lockgate-approval",
+    "lockgate-record",
+    "lockgate-waive",
+)
 
 MODELS_REPOSITORY = "lockgate-models"
 EVALUATOR_REPOSITORY = "lockgate-evaluator"
 IMAGE_PROJECT = "lockgate-image"
 EVALUATOR_PROJECT = "lockgate-evaluator"
 PROMOTION_STATE_MACHINE = "lockgate-promotion"
+GATE_FUNCTION = "lockgate-gate"
 APPROVAL_FUNCTION = "lockgate-approval"
+WAIVE_FUNCTION = "lockgate-waive"
 
 
 def bucket(purpose: str, account: str, region: str) -> str:
@@ -124,6 +132,16 @@ def evaluator_source_key(commit: str) -> str:
 def snapshot_prefix(model: str, snapshot: str) -> str:
     """In the data bucket: manifest.json, train/train.parquet, holdout/features.parquet."""
     return f"snapshots/{model}/{snapshot}"
+
+
+def champion_prefix(model: str) -> str:
+    """In the data bucket: notes of what the last environment serves, for whoever starts an evaluation."""
+    return f"champions/{model}/"
+
+
+def champion_key(model: str, sequence: int) -> str:
+    """The note that a deployment's record, with this number in the ledger, made; the last key is the champion."""
+    return f"{champion_prefix(model)}{sequence:010d}.json"
 
 
 def labels_key(model: str, snapshot: str) -> str:

@@ -81,6 +81,17 @@ class Table:
         found = self._take(name, None)
         return None if found is None else self.number(name)
 
+    def optional_text(self, name: str) -> str:
+        """ "" when the key is not there; there it must not be empty."""
+        return "" if self._take(name, None) is None else self.text(name)
+
+    def flag(self, name: str) -> bool:
+        """False when the key is not there."""
+        found = self._take(name, False)
+        if not isinstance(found, bool):
+            raise self._refuse(name, found, "true or false")
+        return found
+
     def choice(self, name: str, allowed: Sequence[Value]) -> Value:
         found = self._take(name)
         if isinstance(found, bool) or found not in allowed:

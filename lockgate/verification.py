@@ -35,11 +35,15 @@ class Package:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The job that the evaluate step of a pipeline execution ran; outputs are the s3:// folders it wrote."""
+    """The job that the evaluate step of a pipeline execution ran; outputs are the s3:// folders it wrote.
+
+    champion_image: with which the champion's predictions were made; "" when no step says so.
+    """
 
     status: str
     image: str
     outputs: tuple[str, ...]
+    champion_image: str = ""
 
 
 @dataclass(frozen=True)

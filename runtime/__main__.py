@@ -1,4 +1,4 @@
-"""`python3 -m runtime prepare|train|predict|serve`: the entry points of the image that a commit becomes.
+"""`python3 -m runtime prepare|train|predict|champion|serve`: the entry points of the image that a commit becomes.
 
 Each imports only what it needs, so that a step starts fast.
 """
@@ -24,12 +24,16 @@ def main(arguments: list[str]) -> int:
             from runtime.predict import predict
 
             return job.run(predict, job.this_job())
+        case ["champion"]:
+            from runtime.predict import predict_as_champion
+
+            return job.run(predict_as_champion, job.this_job())
         case ["serve"]:
             from runtime.serve import serve
 
             return job.run(serve, job.this_job())
         case _:
-            sys.stderr.write(f"found {arguments}, expected one of: prepare, train, predict, serve\n")
+            sys.stderr.write(f"found {arguments}, expected one of: prepare, train, predict, champion, serve\n")
             return 2
 
 

@@ -19,12 +19,12 @@ import pyarrow.parquet as pq
 
 from lockgate import canonical
 from lockgate.errors import EvidenceError
-from lockgate.evidence import Data, Evidence
+from lockgate.evidence import Champion, Data, Evidence, Group
 from lockgate.snapshot import Manifest, Part, read_manifest
 from runtime import job as jobs
 from runtime.archive import read_archive
 from runtime.job import Job
-from runtime.metrics import Labels, Scores, measure
+from runtime.metrics import Labels, Scores, against, by_group, measure
 
 REPLAYED = 100  # holdout rows that a deployment must answer as evaluation did
 
@@ -65,6 +65,8 @@ def evaluate(job: Job) -> None:
         parameters=_parameters(files),
         replay_sha256=canonical.sha256(replay),
         metrics=measure(truth, scores),
+        groups=_groups(features, labels, truth, scores, manifest),
+        champion=_champion(job, labels, truth, scores, manifest),
     )
     digests = {
         "evidence_sha256": canonical.sha256(evidence.to_bytes()),
@@ -134,13 +136,36 @@ def _scores(predictions: pa.Table, labels: pa.Table, manifest: Manifest) -> Scor
     return scores
 
 
-def _replay(features: pa.Table, labels: pa.Table, scores: Scores, manifest: Manifest) -> dict[str, Any]:
-    """The first rows by identifier, as a request would carry them, and their scores."""
-    order = pc.sort_indices(labels[manifest.identifier])[:REPLAYED]
-    identifiers = labels[manifest.identifier].take(order)
+def _groups(
+    features: pa.Table, labels: pa.Table, truth: Labels, scores: Scores, manifest: Manifest
+) -> dict[str, dict[str, Group]]:
+    """The rows by the values of each protected attribute, as texts; a missing value is the group "null"."""
+    rows = _rows(features, labels[manifest.identifier], manifest)
+    columns = {name: pc.fill_null(features[name].take(rows).cast(pa.string()), "null") for name in manifest.protected}
+    return {name: by_group(truth, scores, column.to_numpy()) for name, column in columns.items()}
+
+
+def _champion(job: Job, labels: pa.Table, truth: Labels, scores: Scores, manifest: Manifest) -> Champion | None:
+    """The champion's predictions of these rows, made by its own image in the step before; None when it made none."""
+    predictions = job.inputs / "champion" / "predictions.parquet"
+    if not predictions.is_file():
+        return None
+    before = _scores(_table(predictions, "champion's predictions"), labels, manifest)
+    return against(truth, scores, before, canonical.sha256(job.read("champion-model/model.tar.gz")))
+
+
+def _rows(features: pa.Table, identifiers: pa.ChunkedArray, manifest: Manifest) -> pa.Array:
+    """Where in the features the rows with these identifiers are."""
     rows = pc.index_in(identifiers, value_set=features[manifest.identifier])
     if rows.null_count:
         raise EvidenceError(f"holdout features: found {rows.null_count} labelled rows missing, expected all")
+    return rows
+
+
+def _replay(features: pa.Table, labels: pa.Table, scores: Scores, manifest: Manifest) -> dict[str, Any]:
+    """The first rows by identifier, as a request would carry them, and their scores."""
+    order = pc.sort_indices(labels[manifest.identifier])[:REPLAYED]
+    rows = _rows(features, labels[manifest.identifier].take(order), manifest)
     instances = features.select(manifest.features).take(rows).to_pylist()
     return {"instances": [_instance(row) for row in instances], "predictions": scores[order.to_numpy()].tolist()}
 

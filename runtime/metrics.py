@@ -5,10 +5,12 @@ Arrays of one dimension and equal length: labels 0 or 1 (both occur), scores fro
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
 
-from lockgate.evidence import Metric
+from lockgate.evidence import Champion, Group, Metric
 
 Labels = npt.NDArray[np.int64]
 Scores = npt.NDArray[np.float64]
@@ -25,6 +27,27 @@ def measure(labels: Labels, scores: Scores) -> dict[str, Metric]:
     }
 
 
+def by_group(labels: Labels, scores: Scores, values: npt.NDArray[np.object_]) -> dict[str, Group]:
+    """For each value of an attribute (texts), what its rows say; metrics only where both labels occur."""
+    return {str(value): _group(labels[values == value], scores[values == value]) for value in np.unique(values)}
+
+
+def against(labels: Labels, scores: Scores, champion: Scores, model_sha256: str) -> Champion:
+    """The champion on the same rows, and the sums of both together that a paired comparison needs."""
+    right, right_before = _correct(labels, scores), _correct(labels, champion)
+    paired: dict[str, Mapping[str, float]] = {
+        "accuracy": {
+            "only_challenger": float((right & ~right_before).sum()),
+            "only_champion": float((right_before & ~right).sum()),
+        },
+        "log_loss": _sums(_log_losses(labels, scores) - _log_losses(labels, champion)),
+        "brier": _sums(_squared_errors(labels, scores) - _squared_errors(labels, champion)),
+    }
+    if min((labels == 1).sum(), (labels == 0).sum()) > 1:
+        paired["roc_auc"] = _delong(labels, scores, champion)
+    return Champion(model_sha256, measure(labels, champion), paired)
+
+
 def roc_auc(labels: Labels, scores: Scores) -> Metric:
     """Probability that a random positive scores above a random negative, a tie counting half.
 
@@ -37,32 +60,87 @@ def roc_auc(labels: Labels, scores: Scores) -> Metric:
     wins = int(ranks[:m].sum()) - m * (m + 1)  # twice the Mann-Whitney statistic
     statistics = {"positives": float(m), "negatives": float(n)}
     if min(m, n) > 1:
-        of_positives = (ranks[:m] - _doubled_midranks(positive)) / (2 * n)
-        of_negatives = 1 - (ranks[m:] - _doubled_midranks(negative)) / (2 * m)
+        of_positives, of_negatives = _placements(labels, scores)
         statistics["variance"] = float(of_positives.var(ddof=1) / m + of_negatives.var(ddof=1) / n)
     return Metric(wins / (2 * m * n), m + n, statistics)
 
 
 def accuracy(labels: Labels, scores: Scores) -> Metric:
     """Share of rows whose score is on the label's side of the threshold."""
-    correct = int(((scores >= THRESHOLD) == (labels == 1)).sum())
+    correct = int(_correct(labels, scores).sum())
     return Metric(correct / len(labels), len(labels), {"correct": float(correct)})
 
 
 def log_loss(labels: Labels, scores: Scores) -> Metric:
     """Mean of -ln(probability given to the label); a certain and wrong score counts as 2**-52 and not as infinity."""
-    given = np.where(labels == 1, scores, 1 - scores)
-    return _mean(-np.log(np.clip(given, np.finfo(np.float64).eps, 1 - np.finfo(np.float64).eps)))
+    return _mean(_log_losses(labels, scores))
 
 
 def brier(labels: Labels, scores: Scores) -> Metric:
     """Mean squared difference of score and label."""
-    return _mean((scores - labels) ** 2)
+    return _mean(_squared_errors(labels, scores))
+
+
+def _correct(labels: Labels, scores: Scores) -> npt.NDArray[np.bool_]:
+    correct: npt.NDArray[np.bool_] = (scores >= THRESHOLD) == (labels == 1)
+    return correct
+
+
+def _log_losses(labels: Labels, scores: Scores) -> Scores:
+    given = np.where(labels == 1, scores, 1 - scores)
+    losses: Scores = -np.log(np.clip(given, np.finfo(np.float64).eps, 1 - np.finfo(np.float64).eps))
+    return losses
+
+
+def _squared_errors(labels: Labels, scores: Scores) -> Scores:
+    return (scores - labels) ** 2
+
+
+def _group(labels: Labels, scores: Scores) -> Group:
+    predicted, actual = scores >= THRESHOLD, labels == 1
+    residual = scores - labels
+    return Group(
+        true_positives=int((predicted & actual).sum()),
+        false_positives=int((predicted & ~actual).sum()),
+        false_negatives=int((~predicted & actual).sum()),
+        true_negatives=int((~predicted & ~actual).sum()),
+        residual=float(residual.sum()),
+        residual_squares=float((residual**2).sum()),
+        metrics=measure(labels, scores) if 0 < actual.sum() < len(labels) else {},
+    )
+
+
+def _delong(labels: Labels, scores: Scores, champion: Scores) -> dict[str, float]:
+    """Variances and covariance of two correlated areas (DeLong, DeLong, Clarke-Pearson 1988, equation 5)."""
+    (positives, negatives), (positives_before, negatives_before) = (
+        _placements(labels, found) for found in (scores, champion)
+    )
+    m, n = len(positives), len(negatives)
+    covariance = np.cov(positives, positives_before) / m + np.cov(negatives, negatives_before) / n
+    return {
+        "variance_challenger": float(covariance[0, 0]),
+        "variance_champion": float(covariance[1, 1]),
+        "covariance": float(covariance[0, 1]),
+    }
+
+
+def _placements(labels: Labels, scores: Scores) -> tuple[Scores, Scores]:
+    """For each positive the share of negatives below it, for each negative the share of positives above it."""
+    positive, negative = scores[labels == 1], scores[labels == 0]
+    m, n = len(positive), len(negative)
+    ranks = _doubled_midranks(np.concatenate([positive, negative]))
+    of_positives: Scores = (ranks[:m] - _doubled_midranks(positive)) / (2 * n)
+    of_negatives: Scores = 1 - (ranks[m:] - _doubled_midranks(negative)) / (2 * m)
+    return of_positives, of_negatives
 
 
 def _mean(losses: Scores) -> Metric:
-    total = float(losses.sum())
-    return Metric(total / len(losses), len(losses), {"sum": total, "sum_of_squares": float((losses**2).sum())})
+    sums = _sums(losses)
+    return Metric(sums["sum"] / len(losses), len(losses), sums)
+
+
+def _sums(values: Scores) -> dict[str, float]:
+    return {"sum": float(values.sum()), "sum_of_squares": float((values**2).sum())}
 
 
 def _doubled_midranks(values: Scores) -> npt.NDArray[np.int64]:

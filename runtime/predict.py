@@ -1,11 +1,15 @@
-"""The prediction step: a score for every row of the holdout, whose labels this container never sees."""
+"""The prediction steps: a score for every row of the holdout, whose labels these containers never see."""
 
 from __future__ import annotations
+
+import sys
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lockgate.config import Model
+from lockgate.errors import LockgateError
 from runtime import commit
 from runtime.archive import read_archive
 from runtime.artifact import Estimator, read_artifact, score
@@ -18,16 +22,37 @@ def predict(job: Job) -> None:
 
     Raises ConfigError, EvidenceError (the archive is not a model of this image) or DataContractError.
     """
-    model = commit.declared_model(job.setting("MODEL"))
-    estimator = load(model, job.read("model/model.tar.gz"))
-    holdout = read_parquet(job.inputs / "prepared" / "holdout.parquet", "holdout")
-    scores = score(estimator, matrix_of_table(holdout, model))
-    folder = job.outputs / "predictions"
+    _predict(job, job.inputs / "prepared" / "holdout.parquet", job.outputs / "predictions")
+
+
+def predict_as_champion(job: Job) -> None:
+    """The same by the image of the version that is served, for a commit that wants to take its place.
+
+    It reads the published features, which the commit's prepare step could have changed. Where nothing is served, or the
+    champion cannot predict these rows, it leaves a note instead: that the champion is outdated must not stop a commit.
+    """
+    folder = job.outputs / "champion"
     folder.mkdir(parents=True, exist_ok=True)
-    table = pa.table({model.identifier: holdout[model.identifier], "score": scores})
-    pq.write_table(table, folder / "predictions.parquet")
+    if not (job.inputs / "model" / "model.tar.gz").is_file():
+        (folder / "none.txt").write_text("nothing is served yet\n")
+        return
+    try:
+        _predict(job, job.inputs / "snapshot" / "holdout" / "features.parquet", folder)
+    except LockgateError as error:
+        sys.stderr.write(f"{error}\n")
+        (folder / "none.txt").write_text(f"{error}\n")
 
 
 def load(model: Model, archive: bytes) -> Estimator:
     """The estimator of a model archive. Raises EvidenceError."""
     return read_artifact(read_archive(archive), model, commit.training_module(model).TRUSTED)
+
+
+def _predict(job: Job, rows: Path, folder: Path) -> None:
+    model = commit.declared_model(job.setting("MODEL"))
+    estimator = load(model, job.read("model/model.tar.gz"))
+    holdout = read_parquet(rows, "holdout")
+    scores = score(estimator, matrix_of_table(holdout, model))
+    folder.mkdir(parents=True, exist_ok=True)
+    table = pa.table({model.identifier: holdout[model.identifier], "score": scores})
+    pq.write_table(table, folder / "predictions.parquet")

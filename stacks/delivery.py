@@ -104,8 +104,10 @@ class DeliveryStack(Stack):
             role,
             ["s3:ListBucket"],
             [artifacts.data.known_arn],
-            conditions={"StringLike": {"s3:prefix": "snapshots/*"}},
+            conditions={"StringLike": {"s3:prefix": ["snapshots/*", "champions/*"]}},
         )
+        champions = [artifacts.data.objects(f"{names.champion_prefix(m.name)}*") for m in configuration.models]
+        allow(role, ["s3:GetObject"], champions, because="A note of each champion to come, named by its record.")
         allow(role, ["sagemaker:StartPipelineExecution"], pipelines)
         allow(role, ["kms:Decrypt", "kms:GenerateDataKey"], [artifacts.artifacts_key.key_arn])
 

@@ -58,8 +58,8 @@ class PromotionStack(Stack):
             "Records that a release waits for persons.",
             {"APPROVAL_SECONDS": str(APPROVAL_SECONDS)},
         )
-        record = self._ledger_function("Record", "record", "Records how a deployment ended.", {})
-        self._approval()
+        record = self._record()
+        self._persons([self._approval(), self._waive()])
         PromotionWorkflow(
             self,
             "Workflow",
@@ -90,6 +90,7 @@ class PromotionStack(Stack):
             "gate",
             "Judges a model version for an environment.",
             {"EVIDENCE_BUCKET": artifacts.evidence.bucket_name, "MODELS_BUCKET": artifacts.models.bucket_name},
+            function_name=names.GATE_FUNCTION,
             timeout=Duration.minutes(10),
         )
         self._allow_read(gate, (artifacts.evidence, artifacts.models), artifacts.artifacts_key)
@@ -112,8 +113,17 @@ class PromotionStack(Stack):
         gate.allow("ecr:DescribeImages", on=[artifacts.models_repository.repository_arn])
         return gate
 
-    def _approval(self) -> None:
-        """The only way to answer a request: a URL that hands over who signed, for a role that only calls it."""
+    def _record(self) -> PythonFunction:
+        data = self._artifacts.data
+        record = self._ledger_function(
+            "Record", "record", "Records how a deployment ended.", {"DATA_BUCKET": data.bucket_name}
+        )
+        champions = [data.objects(f"{names.champion_prefix(model)}*") for model in self._models()]
+        record.allow("s3:PutObject", on=champions, because=_KEYS)
+        record.allow("kms:GenerateDataKey", on=[self._artifacts.artifacts_key.key_arn])
+        return record
+
+    def _approval(self) -> PythonFunction:
         approval = self._ledger_function(
             "Approval",
             "approval",
@@ -122,22 +132,39 @@ class PromotionStack(Stack):
             function_name=names.APPROVAL_FUNCTION,
         )
         approval.allow("states:SendTaskSuccess", on=[self._machine_arn])
-        approval.function.add_function_url(auth_type=lambda_.FunctionUrlAuthType.AWS_IAM)
+        return approval
+
+    def _waive(self) -> PythonFunction:
+        waive = self._ledger_function(
+            "Waive",
+            "waive",
+            "Lets one rule go for one version, because a person says so.",
+            {"STATE_MACHINE_ARN": self._machine_arn},
+            function_name=names.WAIVE_FUNCTION,
+        )
+        waive.allow("sagemaker:UpdateModelPackage", on=self._packages(), because=_COUNTED)
+        waive.allow("states:StartExecution", on=[self._machine_arn])
+        return waive
+
+    def _persons(self, functions: Sequence[PythonFunction]) -> None:
+        """The only way for a person to be heard: URLs that hand over who signed, for a role that only calls them."""
+        for each in functions:
+            each.function.add_function_url(auth_type=lambda_.FunctionUrlAuthType.AWS_IAM)
         approver = iam.Role(
             self,
             "Approver",
             role_name=names.APPROVER_ROLE,
-            description="Approves and rejects releases; a session bears its user's own name.",
+            description="Approves, rejects and waives; a session bears its user's own name.",
             assumed_by=iam.AccountRootPrincipal().with_conditions(
                 {"StringEquals": {"sts:RoleSessionName": "${aws:username}"}}
             ),
         )
-        function = approval.function.function_arn
-        allow(approver, ["lambda:GetFunctionUrlConfig", "lambda:InvokeFunctionUrl"], [function])
+        arns = [each.function.function_arn for each in functions]
+        allow(approver, ["lambda:GetFunctionUrlConfig", "lambda:InvokeFunctionUrl"], arns)
         allow(
             approver,
             ["lambda:InvokeFunction"],
-            [function],
+            arns,
             # An invocation past the URL would carry whatever identity its sender writes into the event.
             conditions={"Bool": {"lambda:InvokedViaFunctionUrl": "true"}},
         )

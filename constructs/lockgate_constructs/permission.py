@@ -15,7 +15,7 @@ def allow(
     resources: Sequence[str],
     *,
     because: str = "",
-    conditions: Mapping[str, Mapping[str, str]] | None = None,
+    conditions: Mapping[str, Mapping[str, str | list[str]]] | None = None,
 ) -> None:
     """Let `role` do exact actions on resources.
 

@@ -13,6 +13,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from lockgate import canonical, names
+from lockgate.champion import Champion, read_champion
 from lockgate.errors import LockgateError, NotFoundError
 
 POLL_SECONDS = 1.0
@@ -100,8 +101,35 @@ def newest_snapshot(s3: Any, bucket: str, model: str) -> str:
     return str(newest["Key"]).removeprefix(prefix).split("/")[0]
 
 
-def start_training(sagemaker: Any, model: str, image: Image, snapshot: str, actor: str, attempt: int) -> str:
-    """ARN of the execution of a model's pipeline; the same inputs and attempt give the same execution."""
+def find_champion(s3: Any, bucket: str, model: str) -> Champion | None:
+    """What is served, as the recorder of deployments noted it; None when nothing is yet."""
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=names.champion_prefix(model))
+    keys = [found["Key"] for page in pages for found in page.get("Contents", [])]
+    if not keys:
+        return None
+    return read_champion(s3.get_object(Bucket=bucket, Key=max(keys))["Body"].read())
+
+
+def start_training(
+    sagemaker: Any,
+    model: str,
+    image: Image,
+    snapshot: str,
+    actor: str,
+    attempt: int,
+    *,
+    champion: Champion | None,
+    data: str,
+) -> str:
+    """ARN of the execution of a model's pipeline; the same inputs, champion and attempt give the same execution.
+
+    Without a champion the manifest of the snapshot, which exists, stands where its model would be (data: the bucket).
+    """
+    champion_image = champion.image if champion else image.uri
+    champion_model = (
+        champion.model_data_uri if champion else f"s3://{data}/{names.snapshot_prefix(model, snapshot)}/manifest.json"
+    )
+    request = f"{model} {image.digest} {snapshot} {champion_image} {champion_model} {attempt}"
     started = sagemaker.start_pipeline_execution(
         PipelineName=names.pipeline(model),
         PipelineExecutionDisplayName=display_name(image.commit, attempt),
@@ -110,8 +138,10 @@ def start_training(sagemaker: Any, model: str, image: Image, snapshot: str, acto
             {"Name": "Image", "Value": image.uri},
             {"Name": "Snapshot", "Value": snapshot},
             {"Name": "Actor", "Value": actor},
+            {"Name": "ChampionImage", "Value": champion_image},
+            {"Name": "ChampionModel", "Value": champion_model},
         ],
-        ClientRequestToken=canonical.sha256(f"{model} {image.digest} {snapshot} {attempt}".encode()),
+        ClientRequestToken=canonical.sha256(request.encode()),
     )
     return str(started["PipelineExecutionArn"])
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 import time as clock
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -50,12 +51,21 @@ class LedgerStore:
 
         Raises BusyError when other writers won every attempt, LedgerError when the chain is broken.
         """
+        return self.append_decided(model, entry.id, lambda chain: entry, time)
+
+    def append_decided(
+        self, model: str, entry_id: str, decide: Callable[[Sequence[Record]], Entry], time: str
+    ) -> Record:
+        """The same for an entry that depends on the chain before it: decided anew whenever another writer was first.
+
+        So what an entry says about the chain, such as what it spends of a budget, is true of the records before it.
+        """
         for attempt in range(ATTEMPTS):
             chain = self.chain(model)
-            present = find(chain, entry.id)
+            present = find(chain, entry_id)
             if present:
                 return present
-            data = next_record(model, chain, entry, time).to_bytes()
+            data = next_record(model, chain, decide(chain), time).to_bytes()
             try:
                 self._s3.put_object(
                     Bucket=self._bucket,

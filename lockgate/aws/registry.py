@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -13,6 +14,7 @@ from lockgate.verification import Evaluation, Package
 # DescribeModelPackage answers ValidationException for a package that does not exist.
 ABSENT = ("ValidationException", "ResourceNotFound")
 EVALUATE_STEP = "evaluate"
+CHAMPION_STEP = "champion"
 
 
 class Registry:
@@ -68,14 +70,10 @@ class Registry:
                 PipelineExecutionArn=execution
             )
             steps = [step for page in pages for step in page["PipelineExecutionSteps"]]
-            jobs = [
-                step["Metadata"]["ProcessingJob"]["Arn"]
-                for step in steps
-                if step["StepName"] == EVALUATE_STEP and "ProcessingJob" in step.get("Metadata", {})
-            ]
-            if len(jobs) != 1:
+            job = self._job(steps, EVALUATE_STEP)
+            if job is None:
                 return None
-            job = self._sagemaker.describe_processing_job(ProcessingJobName=jobs[0].rpartition("/")[2])
+            champion = self._job(steps, CHAMPION_STEP)
         except ClientError as error:
             if code(error) in ABSENT:
                 return None
@@ -85,4 +83,17 @@ class Registry:
             status=job["ProcessingJobStatus"],
             image=job["AppSpecification"]["ImageUri"],
             outputs=tuple(output["S3Output"]["S3Uri"] for output in outputs if "S3Output" in output),
+            champion_image=champion["AppSpecification"]["ImageUri"] if champion else "",
         )
+
+    def _job(self, steps: Sequence[Mapping[str, Any]], name: str) -> dict[str, Any] | None:
+        """The processing job of the one step of this name."""
+        jobs = [
+            step["Metadata"]["ProcessingJob"]["Arn"]
+            for step in steps
+            if step["StepName"] == name and "ProcessingJob" in step.get("Metadata", {})
+        ]
+        if len(jobs) != 1:
+            return None
+        found: dict[str, Any] = self._sagemaker.describe_processing_job(ProcessingJobName=jobs[0].rpartition("/")[2])
+        return found

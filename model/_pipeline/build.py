@@ -3,7 +3,7 @@
     .venv-pipeline/bin/python model/_pipeline/build.py                 writes model/pipeline.json
     .venv-pipeline/bin/python model/_pipeline/build.py /dev/stdout     prints it
 
-Whoever starts an execution chooses four parameters. What the infrastructure fixes is a placeholder `{{Name}}` that
+Whoever starts an execution chooses six parameters. What the infrastructure fixes is a placeholder `{{Name}}` that
 the stack replaces. No AWS call, no credentials, no clock: the same code gives the same bytes.
 """
 
@@ -61,6 +61,9 @@ HOUR = 3600
 VOLUME_GB = 30
 
 COMMIT, IMAGE, SNAPSHOT, ACTOR = (ParameterString(name) for name in ("Commit", "Image", "Snapshot", "Actor"))
+# What is served while the commit is judged: its image, and the s3:// URI of its model.tar.gz. Whoever starts an
+# execution says so, and the gate compares it with the ledger.
+CHAMPION_IMAGE, CHAMPION_MODEL = (ParameterString(name) for name in ("ChampionImage", "ChampionModel"))
 EXECUTION = ExecutionVariables.PIPELINE_EXECUTION_ARN
 EVIDENCE = "evidence.json"
 ROLE = "arn:aws:iam::000000000000:role/"  # what does not look like an ARN the SDK looks up; taken off at the end
@@ -83,6 +86,7 @@ def build() -> dict[str, Any]:
     snapshot = _join("s3://{{DataBucket}}/snapshots/{{Model}}/", SNAPSHOT, "/")
     prepared = _place("{{ModelsBucket}}", "/prepared/")
     predictions = _place("{{ModelsBucket}}", "/predictions/")
+    champion_predictions = _place("{{ModelsBucket}}", "/champion/")
     evidence = _place("{{EvidenceBucket}}", "/")
 
     prepare = ProcessingStep(
@@ -101,6 +105,14 @@ def build() -> dict[str, Any]:
         ),
         depends_on=[train],
     )
+    champion = ProcessingStep(
+        name="champion",
+        step_args=_processor(session, "champion", CHAMPION_IMAGE).run(
+            inputs=[_input("model", CHAMPION_MODEL), _input("snapshot", snapshot)],
+            outputs=[_output("champion", champion_predictions)],
+        ),
+        depends_on=[prepare],  # a commit whose data is refused should not cost a champion's prediction
+    )
     digests = PropertyFile(name="Digests", output_name="evidence", path="digests.json")
     evaluate = ProcessingStep(
         name="evaluate",
@@ -108,21 +120,23 @@ def build() -> dict[str, Any]:
             inputs=[
                 _input("predictions", predictions),
                 _input("model", model_data),
+                _input("champion", champion_predictions),
+                _input("champion-model", CHAMPION_MODEL),
                 _input("snapshot", snapshot),
                 _input("labels", _join("s3://{{LabelsBucket}}/{{Model}}/", SNAPSHOT, "/")),
             ],
             outputs=[_output("evidence", evidence)],
         ),
         property_files=[digests],
-        depends_on=[predict],
+        depends_on=[predict, champion],
     )
     register = ModelStep(
         name="register", step_args=_register(session, model_data, evidence, digests), depends_on=[evaluate]
     )
     pipeline = Pipeline(
         name="lockgate",
-        parameters=[COMMIT, IMAGE, SNAPSHOT, ACTOR],
-        steps=[prepare, train, predict, evaluate, register],
+        parameters=[COMMIT, IMAGE, SNAPSHOT, ACTOR, CHAMPION_IMAGE, CHAMPION_MODEL],
+        steps=[prepare, train, predict, champion, evaluate, register],
         pipeline_experiment_config=None,  # no experiment and no trial for each execution
         sagemaker_session=session,
     )
@@ -155,11 +169,11 @@ def _place(bucket: str, end: str) -> Join:
     return _join(f"s3://{bucket}/{{{{Model}}}}/", ExecutionVariables.PIPELINE_EXECUTION_ID, end)
 
 
-def _processor(session: PipelineSession, command: str) -> Processor:
-    """A step of the commit's image. It gets the training role, which cannot read labels or write evidence."""
+def _processor(session: PipelineSession, command: str, image: ParameterString = IMAGE) -> Processor:
+    """A step of a commit's image. It gets the training role, which cannot read labels or write evidence."""
     return Processor(
         role=ROLE + "{{TrainingRole}}",
-        image_uri=IMAGE,
+        image_uri=image,
         entrypoint=["python3", "-m", "runtime", command],
         env={"MODEL": "{{Model}}", "SNAPSHOT": SNAPSHOT},
         **_machine(session),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -194,3 +195,55 @@ def test_data_outside_the_contract_fails_the_prepare_step_and_registers_nothing(
     assert any("CIT" in reason and "atlantis" in reason for reason in reasons)
     after = len(aws("sagemaker").list_model_packages(ModelPackageGroupName=group)["ModelPackageSummaryList"])
     assert after == before
+
+
+def test_the_gate_says_what_it_would_say_now_and_spends_nothing(demo: Any, ledger: LedgerStore) -> None:
+    before = ledger.chain(MODEL)
+    done = demo.lockgate("gate", "2", "--env", ENVIRONMENTS[-1], "--dry-run", "--json")
+    assert done.returncode == 3, done.stderr
+    body = json.loads(done.stdout)
+    assert (body["outcome"], body["champion"]["version"]) == ("failed", 1)
+    assert ledger.chain(MODEL) == before
+
+
+def test_the_second_commit_was_compared_with_the_first_on_the_same_rows(demo: Any) -> None:
+    reasons = demo.facts("explain", "2")["records"][0]["reasons"]
+    (message,) = [reason["message"] for reason in reasons if "champion" in reason["message"]]
+    assert re.search(
+        r"accuracy better than the champion's by -0\.\d+ on 69126 rows < -0\.01; champion [0-9a-f]{12}", message
+    )
+
+
+def test_groups_of_a_few_people_are_inconclusive_in_the_fairness_table(demo: Any) -> None:
+    by_race = {row["group"]: row for row in demo.facts("fairness", "1")["RAC1P"]}
+    assert {value: by_race[value]["rows"] for value in ("4", "7", "5")} == {"4": 4, "7": 32, "5": 56}
+    assert {by_race[value]["outcome"] for value in ("4", "7", "5")} == {"inconclusive"}
+
+
+def test_a_waiver_by_another_person_is_in_the_next_verdict_and_lets_only_its_own_rule_go(
+    demo: Any, ledger: LedgerStore
+) -> None:
+    day = (datetime.now(UTC) + timedelta(days=7)).strftime("%Y-%m-%d")
+    waiver = ("waive", "2", "--env", ENVIRONMENTS[0], "--rule", "ranking", "--reason", "a trial", "--expires", day)
+    assert demo.lockgate(*waiver).returncode == 1, "ada delivered it"
+    done = demo.lockgate(*waiver, profile="grace")
+    assert done.returncode == 0, done.stderr
+    commit = demo.facts("explain", "2")["records"][0]["commit"]
+    followed = demo.lockgate("follow", commit, cwd=demo.clone)
+    assert followed.returncode == 3, followed.stderr
+    verdicts = [r for r in ledger.chain(MODEL) if r.entry.kind == "verdict" and r.entry.version == 2]
+    outcomes = {reason["rule"]: reason for reason in verdicts[-1].entry.body["reasons"]}
+    assert len(verdicts) == 2
+    assert outcomes["ranking"]["message"].startswith("failed, waived by grace")
+    assert outcomes["not worse than what is served"]["outcome"] == "failed"
+
+
+def test_the_ledger_verifies_against_a_head_that_was_kept(demo: Any, tmp_path: Path) -> None:
+    kept = tmp_path / "heads.json"
+    kept.write_text(json.dumps(demo.facts("verify")))
+    assert demo.lockgate("verify", "--since", str(kept)).returncode == 0
+    forged = json.loads(kept.read_text())
+    forged["heads"][MODEL]["sequence"] += 1
+    kept.write_text(json.dumps(forged))
+    done = demo.lockgate("verify", "--since", str(kept))
+    assert (done.returncode, "cut off or written anew" in done.stderr) == (1, True)

@@ -50,6 +50,8 @@ VALUES = {
     "Parameters.Image": "111111111111.dkr.ecr.us-east-1.amazonaws.com/lockgate-models@sha256:" + "1" * 64,
     "Parameters.Snapshot": "0123456789abcdef",
     "Parameters.Actor": "ana",
+    "Parameters.ChampionImage": "111111111111.dkr.ecr.us-east-1.amazonaws.com/lockgate-models@sha256:" + "2" * 64,
+    "Parameters.ChampionModel": "s3://lockgate-models/employment/b/training/t/output/model.tar.gz",
     "Execution.PipelineExecutionId": "abcdefghijkl",
     "Execution.PipelineExecutionArn": "arn:aws:sagemaker:us-east-1:111111111111:pipeline/lockgate-toy/execution/a",
     "Steps.train.ModelArtifacts.S3ModelArtifacts": "s3://lockgate-models/employment/a/training/t/output/model.tar.gz",
@@ -197,15 +199,38 @@ def test_a_planted_error_is_found(
     assert message in "\n".join(problems(service, broken))
 
 
-def test_who_starts_an_execution_chooses_four_texts_and_nothing_else(definition: dict[str, Any]) -> None:
-    names = ("Commit", "Image", "Snapshot", "Actor")
+def test_who_starts_an_execution_chooses_six_texts_and_nothing_else(definition: dict[str, Any]) -> None:
+    names = ("Commit", "Image", "Snapshot", "Actor", "ChampionImage", "ChampionModel")
     assert definition["Parameters"] == [{"Name": name, "Type": "String"} for name in names]
 
 
-def test_the_steps_run_one_after_another(definition: dict[str, Any]) -> None:
-    order = ["prepare", "train", "predict", "evaluate", "register"]
-    assert [step["Name"] for step in definition["Steps"]] == order
-    assert [step.get("DependsOn") for step in definition["Steps"]] == [None, *([name] for name in order[:-1])]
+def test_the_champion_predicts_beside_the_commits_own_steps_which_run_one_after_another(
+    definition: dict[str, Any],
+) -> None:
+    assert {step["Name"]: step.get("DependsOn") for step in definition["Steps"]} == {
+        "prepare": None,
+        "train": ["prepare"],
+        "predict": ["train"],
+        "champion": ["prepare"],
+        "evaluate": ["predict", "champion"],
+        "register": ["evaluate"],
+    }
+
+
+def test_the_champion_reads_the_published_features_and_nothing_that_the_commit_made(definition: dict[str, Any]) -> None:
+    arguments = step(definition, "champion")["Arguments"]
+    sources = {entry["InputName"]: resolved(entry["S3Input"]["S3Uri"]) for entry in arguments["ProcessingInputs"]}
+    assert arguments["AppSpecification"]["ImageUri"] == {"Get": "Parameters.ChampionImage"}
+    assert sources == {
+        "model": VALUES["Parameters.ChampionModel"],
+        "snapshot": "s3://lockgate-data/snapshots/employment/0123456789abcdef/",
+    }
+
+
+def test_the_evaluator_hashes_the_model_that_the_champion_predicted_with(definition: dict[str, Any]) -> None:
+    arguments = step(definition, "evaluate")["Arguments"]
+    sources = {entry["InputName"]: entry["S3Input"]["S3Uri"] for entry in arguments["ProcessingInputs"]}
+    assert sources["champion-model"] == {"Get": "Parameters.ChampionModel"}
 
 
 def test_every_placeholder_is_used_and_no_other(definition: dict[str, Any]) -> None:
@@ -220,7 +245,7 @@ def test_no_account_no_region_no_clock_and_nothing_of_the_sdk_is_in_it(definitio
 
 
 def test_all_jobs_are_isolated_from_the_network_and_encrypted(definition: dict[str, Any]) -> None:
-    for name in ("prepare", "predict", "evaluate"):
+    for name in ("prepare", "predict", "champion", "evaluate"):
         arguments = step(definition, name)["Arguments"]
         assert arguments["NetworkConfig"] == {"EnableNetworkIsolation": True}
         assert arguments["ProcessingOutputConfig"]["KmsKeyId"] == "{{KmsKey}}"
@@ -232,7 +257,7 @@ def test_all_jobs_are_isolated_from_the_network_and_encrypted(definition: dict[s
 
 
 def test_only_the_pinned_evaluator_gets_the_role_the_labels_and_the_evidence(definition: dict[str, Any]) -> None:
-    for name in ("prepare", "train", "predict"):
+    for name in ("prepare", "train", "predict", "champion"):
         text = json.dumps(step(definition, name))
         assert re.findall(r"\{\{\w+Role\}\}", text) == ["{{TrainingRole}}"]
         assert not re.search(r"Labels|Evidence|Evaluator", text)

@@ -50,6 +50,12 @@ cpu = 512
 memory = 1024
 tasks = {tasks}
 
+[budget]
+false_promotion_rate = 0.05
+scope = "policy"
+decisions = 100
+feedback = "every-verdict"
+
 [[rule]]
 name = "ranking"
 kind = "limit"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-HANDLERS = ("approval", "deploy", "gate", "intake", "record", "request_approval")
+HANDLERS = ("approval", "deploy", "gate", "intake", "record", "request_approval", "waive")
 
 
 @pytest.mark.parametrize("name", HANDLERS)
@@ -27,7 +27,7 @@ def test_a_function_is_given_exactly_the_variables_that_its_handler_reads(synthe
 
 def test_every_handler_is_deployed() -> None:
     folder = Path(__file__).parents[2] / "lambdas"
-    assert {file.stem for file in folder.glob("*.py")} - {"__init__", "shared"} == set(HANDLERS)
+    assert {file.stem for file in folder.glob("*.py")} - {"__init__", "shared", "signed"} == set(HANDLERS)
 
 
 def test_the_bundle_holds_handlers_rules_and_policies_and_nothing_else(synthesized: Any) -> None:

@@ -117,10 +117,15 @@ def test_delivery_can_do_nothing_but_deliver(synthesized: Any) -> None:
         "ecr:DescribeImages",
         "kms:Decrypt",
         "kms:GenerateDataKey",
+        "s3:GetObject",
         "s3:ListBucket",
         "s3:PutObject",
         "sagemaker:StartPipelineExecution",
     }
+    read = [
+        s for s in of_role(synthesized, "lockgate-tools-delivery", "GitHub") if "s3:GetObject" in listed(s["Action"])
+    ]
+    assert all("/champions/" in resource for s in read for resource in map(json.dumps, listed(s["Resource"])))
 
 
 def test_delivery_cannot_bring_its_own_build_commands_identity_or_machine(synthesized: Any) -> None:
@@ -151,7 +156,7 @@ def test_training_never_reads_labels_nor_writes_evidence(synthesized: Any) -> No
     assert "lockgate-evidence" not in text
 
 
-def test_an_approver_is_who_the_session_says_and_may_only_call_the_approval(synthesized: Any) -> None:
+def test_an_approver_is_who_the_session_says_and_may_only_approve_and_waive(synthesized: Any) -> None:
     role = synthesized.only("AWS::IAM::Role", RoleName="lockgate-approver")
     (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
     assert trust["Condition"] == {"StringEquals": {"sts:RoleSessionName": "${aws:username}"}}
@@ -162,7 +167,9 @@ def test_an_approver_is_who_the_session_says_and_may_only_call_the_approval(synt
     }
     (direct,) = [s for s in rights if s["Action"] == "lambda:InvokeFunction"]
     assert direct["Condition"] == {"Bool": {"lambda:InvokedViaFunctionUrl": "true"}}
-    assert all("ApprovalFunction" in json.dumps(s["Resource"]) for s in rights)
+    for statement in rights:
+        resources = [json.dumps(resource) for resource in listed(statement["Resource"])]
+        assert all("ApprovalFunction" in resource or "WaiveFunction" in resource for resource in resources)
 
 
 def test_only_the_approval_function_wakes_the_workflow(synthesized: Any) -> None:

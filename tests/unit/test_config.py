@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from lockgate.config import Feature, model_named, read_configuration, read_environment, read_tools
+from lockgate.config import Environment, Feature, model_named, read_configuration, read_environment, read_tools
 from lockgate.errors import ConfigError
 
 ENVIRONMENTS = Path(__file__).parents[2] / "environments"
@@ -226,3 +227,52 @@ def test_an_environment_with_a_name_too_long_for_a_stack_is_refused(root: Path) 
     tools.write_text(tools.read_text().replace('"dev"', f'"{long}"'))
     with pytest.raises(ConfigError, match=rf"environments/{long}.toml: name: found '{long}', expected .* 16 at most"):
         read_configuration(root)
+
+
+PROD = """
+extends = "dev"
+approvals = 2
+
+[service]
+tasks = 7
+
+[[rule]]
+name = "ranking"
+kind = "limit"
+metric = "accuracy"
+floor = 0.9
+"""
+
+
+def extending(folder: Path, prod: str) -> Environment:
+    for name in ("dev", "staging"):
+        shutil.copy(ENVIRONMENTS / f"{name}.toml", folder / f"{name}.toml")
+    (folder / "prod.toml").write_text(prod)
+    return read_environment(folder / "prod.toml")
+
+
+def test_an_environment_that_extends_another_says_only_what_differs(tmp_path: Path) -> None:
+    prod, dev = extending(tmp_path, PROD), read_environment(tmp_path / "dev.toml")
+    assert (prod.approvals, prod.tasks, prod.cpu, prod.account) == (2, 7, dev.cpu, dev.account)
+    assert prod.policy.budget == dev.policy.budget
+    rules = {rule.name: rule for rule in prod.policy.rules}
+    assert set(rules) == {rule.name for rule in dev.policy.rules}
+    assert rules["ranking"].metric == "accuracy"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("base", ["prod", "nowhere", "tools"])
+def test_an_environment_extends_another_that_exists(tmp_path: Path, base: str) -> None:
+    with pytest.raises(ConfigError, match=r"prod.toml: extends: found .* without going in a circle"):
+        extending(tmp_path, PROD.replace("dev", base))
+
+
+def test_environments_do_not_extend_each_other_in_a_circle(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text('extends = "b"')
+    (tmp_path / "b.toml").write_text('extends = "a"')
+    with pytest.raises(ConfigError, match="without going in a circle"):
+        read_environment(tmp_path / "a.toml")
+
+
+def test_a_mistake_in_what_an_environment_adds_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"prod.toml: aprovals: found 2, expected no such key"):
+        extending(tmp_path, PROD.replace("approvals", "aprovals"))

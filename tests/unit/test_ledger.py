@@ -11,7 +11,18 @@ from hypothesis import strategies as st
 
 from lockgate import canonical
 from lockgate.errors import LedgerError
-from lockgate.ledger import FIRST, Entry, Record, find, live, next_record, read_chain, read_record
+from lockgate.ledger import (
+    FIRST,
+    Entry,
+    Record,
+    find,
+    head_of,
+    live,
+    next_record,
+    read_chain,
+    read_record,
+    refuse_unless_extends,
+)
 
 TIME = "2026-11-21T00:00:00.000Z"
 sizes = st.integers(2, 6)
@@ -152,3 +163,15 @@ def test_live_is_the_last_success_in_that_environment() -> None:
     assert live(chain, "dev") is chain[2]
     assert live(chain, "prod") is chain[1]
     assert live(chain, "staging") is None
+
+
+def test_a_chain_that_grew_from_a_kept_head_is_accepted_and_one_that_was_cut_off_or_written_anew_is_not() -> None:
+    whole = chain_of(*(verdict(f"v{i}") for i in range(5)))
+    for length in range(6):
+        refuse_unless_extends("income", whole, head_of(whole[:length]))
+    for length in range(1, 5):
+        with pytest.raises(LedgerError, match="cut off or written anew"):
+            refuse_unless_extends("income", whole[:length], head_of(whole))
+    other = chain_of(*(verdict(f"other{i}") for i in range(5)))
+    with pytest.raises(LedgerError, match="written anew"):
+        refuse_unless_extends("income", other, head_of(whole))

@@ -5,31 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from lockgate.errors import ConfigError
-from lockgate.policy import Limit, Policy, read_policy
+from lockgate.policy import Compare, Gap, Limit, Policy, Require, read_policy
 from lockgate.table import Table
 
-numbers = st.floats(allow_nan=False, allow_infinity=False)
+BUDGET: dict[str, Any] = {
+    "false_promotion_rate": 0.05,
+    "scope": "policy",
+    "decisions": 32,
+    "feedback": "every-verdict",
+}
 RULE: dict[str, Any] = {"kind": "limit", "name": "ranking", "metric": "roc_auc", "floor": 0.8}
 
 
 def read(*rules: Any) -> Policy:
-    return read_policy(Table("environments/dev.toml", "", {"rule": list(rules)}))
-
-
-@given(numbers)
-def test_a_value_at_the_bound_passes(value: float) -> None:
-    assert Limit("r", "m", "floor", value).holds(value)
-    assert Limit("r", "m", "ceiling", value).holds(value)
-
-
-@given(numbers, numbers)
-def test_a_floor_and_a_ceiling_at_the_same_place_agree_only_there(bound: float, value: float) -> None:
-    both = Limit("r", "m", "floor", bound).holds(value) and Limit("r", "m", "ceiling", bound).holds(value)
-    assert both == (value == bound)
+    return read_policy(Table("environments/dev.toml", "", {"rule": list(rules), "budget": BUDGET}))
 
 
 def test_a_rule_is_read_with_its_bound() -> None:
@@ -42,13 +33,16 @@ def test_a_rule_is_read_with_its_bound() -> None:
     ("change", "message"),
     [
         ({"flor": 0.8}, "rule[0].flor: found 0.8, expected no such key"),
-        ({"kind": "limits"}, "rule[0].kind: found 'limits', expected one of limit"),
+        ({"kind": "limits"}, "rule[0].kind: found 'limits', expected one of limit, compare, gap, require"),
         ({"ceiling": 0.9}, "expected either floor or ceiling"),
         ({"floor": "0.8"}, "rule[0].floor: found '0.8', expected a finite number"),
         ({"floor": float("nan")}, "rule[0].floor: found nan, expected a finite number"),
         ({"floor": True}, "rule[0].floor: found True, expected a finite number"),
         ({"name": ""}, "rule[0].name: found '', expected text"),
-        ({"metric": 7}, "rule[0].metric: found 7, expected text"),
+        ({"metric": 7}, "rule[0].metric: found 7, expected one of roc_auc, accuracy"),
+        ({"dry_run": "yes"}, "rule[0].dry_run: found 'yes', expected true or false"),
+        ({"decide": "guess"}, "rule[0].decide: found 'guess', expected one of interval, estimate"),
+        ({"group": "1"}, "rule[0].group: found '1', expected the attribute it is a value of"),
     ],
 )
 def test_a_mistake_in_a_rule_is_named(change: dict[str, Any], message: str) -> None:
@@ -77,3 +71,82 @@ def test_the_digest_changes_with_every_part_of_a_rule() -> None:
     changes: list[dict[str, Any]] = [{}, {"name": "other"}, {"metric": "log_loss"}, {"floor": 0.81}]
     assert len({read({**RULE, **change}).sha256 for change in changes}) == 4
     assert read(RULE).sha256 == read(dict(reversed(RULE.items()))).sha256
+
+
+GAP: dict[str, Any] = {
+    "kind": "gap",
+    "name": "fair",
+    "measure": "equalised_odds",
+    "by": "SEX",
+    "ceiling": 0.1,
+    "minimum_rows": 100,
+}
+
+
+def test_every_kind_of_rule_is_read() -> None:
+    compare = {"kind": "compare", "name": "better", "metric": "accuracy", "gain": 0, "dry_run": True}
+    require = {"kind": "require", "name": "drift", "what": "drift", "ceiling": 0.2}
+    lineage = {"kind": "require", "name": "lineage", "what": "lineage"}
+    assert read({**RULE, "by": "SEX"}, compare, {**GAP, "leave_out": ["4"]}, require, lineage).rules == (
+        Limit("ranking", "roc_auc", "floor", 0.8, by="SEX"),
+        Compare("better", "accuracy", 0.0, dry_run=True),
+        Gap("fair", "equalised_odds", "SEX", "ceiling", 0.1, 100, ("4",)),
+        Require("drift", "drift", "ceiling", 0.2),
+        Require("lineage", "lineage", "ceiling", 0.0),
+    )
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        ({**GAP, "ceiling": 1.5}, "rule[0].ceiling: found 1.5, expected from 0 to 1"),
+        ({**GAP, "measure": "calibration", "ceiling": None, "floor": 0.8}, "a ceiling: calibration has no ratio"),
+        ({**GAP, "minimum_rows": 0}, "rule[0].minimum_rows: found 0, expected an integer from 1"),
+        ({**GAP, "measure": "fairness"}, "rule[0].measure: found 'fairness', expected one of demographic_parity"),
+        ({"kind": "require", "name": "r", "what": "luck"}, "rule[0].what: found 'luck', expected one of lineage"),
+        ({"kind": "require", "name": "r", "what": "drift"}, "expected either floor or ceiling"),
+        (
+            {"kind": "require", "name": "r", "what": "lineage", "floor": 1},
+            "rule[0].floor: found 1, expected no such key",
+        ),
+        ({"kind": "compare", "name": "c", "metric": "accuracy"}, "rule[0].gain: found nothing, expected this key"),
+    ],
+)
+def test_a_mistake_in_a_rule_of_another_kind_is_named(rule: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read({key: value for key, value in rule.items() if value is not None})
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"false_promotion_rate": 0}, "budget.false_promotion_rate: found 0.0, expected a rate above 0 and below 0.5"),
+        ({"false_promotion_rate": 0.5}, "budget.false_promotion_rate: found 0.5"),
+        ({"false_promotion_rate": 0.6}, "budget.false_promotion_rate: found 0.6"),
+        ({"scope": "forever"}, "budget.scope: found 'forever', expected one of holdout, policy"),
+        ({"decisions": 0}, "budget.decisions: found 0"),
+        ({"feedback": "all"}, "budget.feedback: found 'all', expected one of none, first-pass, every-verdict"),
+        ({"rate": 0.05}, "budget.rate: found 0.05, expected no such key"),
+    ],
+)
+def test_a_mistake_in_the_budget_is_named(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_policy(Table("environments/dev.toml", "", {"rule": [RULE], "budget": {**BUDGET, **change}}))
+    assert message in str(caught.value)
+
+
+def test_a_policy_without_a_budget_is_refused() -> None:
+    with pytest.raises(ConfigError, match="budget: found nothing"):
+        read_policy(Table("environments/dev.toml", "", {"rule": [RULE]}))
+
+
+def test_the_digest_changes_with_the_budget() -> None:
+    table = Table("environments/dev.toml", "", {"rule": [RULE], "budget": {**BUDGET, "decisions": 33}})
+    assert read_policy(table).sha256 != read(RULE).sha256
+
+
+@pytest.mark.parametrize("ceiling", [0, 1])
+def test_a_gap_may_be_nothing_or_everything(ceiling: float) -> None:
+    (rule,) = read({**GAP, "ceiling": ceiling}).rules
+    assert rule == Gap("fair", "equalised_odds", "SEX", "ceiling", float(ceiling), 100)

@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lockgate import canonical
-from lockgate.evidence import Evidence, Metric, read_evidence
-from lockgate.policy import Limit, Policy
-from lockgate.verdict import Outcome, Reason, Verdict, judge, refusal
+from lockgate.evidence import Champion, Data, Evidence, Group, Metric, read_evidence
+from lockgate.measurement import Measured
+from lockgate.policy import Compare, Gap, Limit, Policy, Require, Rule
+from lockgate.statistics.budget import Budget
+from lockgate.statistics.interval import Interval
+from lockgate.verdict import Circumstances, Outcome, Reason, Verdict, judge, refusal, rows_needed
 
-FLOOR = Policy((Limit("ranking", "roc_auc", "floor", 0.8),))
+Make = Callable[..., Evidence]
+
+
+def policy(*rules: Rule) -> Policy:
+    return Policy(rules, Budget(0.05, "policy", 32, "every-verdict"))
+
+
+def _evidence(**changes: Any) -> Evidence:
+    parts = Evidence("m", "c", "i", "e", "a", "s", "s", Data("s", "t", "f", "l", 1, 1), (), {}, "r", {})
+    return replace(parts, **changes)
+
+
 outcomes = st.lists(st.sampled_from(Outcome), min_size=1)
 
 
@@ -43,53 +61,278 @@ def test_another_reason_never_makes_a_verdict_better(found: list[Outcome], more:
     assert of(*found, more).outcome.badness >= of(*found).outcome.badness
 
 
-def test_a_metric_at_the_floor_passes_with_its_numbers(make_evidence: Callable[..., Evidence]) -> None:
-    verdict = judge(FLOOR, make_evidence(metrics={"roc_auc": Metric(0.8, 500)}))
+def accuracy(correct: int, rows: int) -> dict[str, Metric]:
+    return {"accuracy": Metric(correct / rows, rows, {"correct": float(correct)})}
+
+
+def limit(metric: str = "accuracy", bound: Any = "floor", value: float = 0.8, **more: Any) -> Policy:
+    return policy(Limit("rule", metric, bound, value, **more))
+
+
+def judged(rules: Policy, evidence: Evidence, **circumstances: Any) -> Verdict:
+    return judge(rules, evidence, Circumstances(**{"alpha": 0.01, **circumstances}))
+
+
+def test_a_limit_passes_when_the_whole_interval_keeps_it(make_evidence: Make) -> None:
+    verdict = judged(limit(), make_evidence(metrics=accuracy(850, 1000)))
     assert verdict.outcome is Outcome.PASSED
-    assert verdict.reasons[0].message == "roc_auc 0.8 on 500 rows >= floor 0.8"
+    assert verdict.reasons[0].message.startswith("accuracy 0.85 on 1000 rows >= floor 0.8; exact interval 0.82")
 
 
-def test_a_metric_below_the_floor_fails_with_its_numbers(make_evidence: Callable[..., Evidence]) -> None:
-    verdict = judge(FLOOR, make_evidence(metrics={"roc_auc": Metric(0.7999, 500)}))
+def test_a_limit_fails_when_none_of_the_interval_keeps_it(make_evidence: Make) -> None:
+    verdict = judged(limit(), make_evidence(metrics=accuracy(700, 1000)))
     assert verdict.outcome is Outcome.FAILED
-    assert verdict.reasons[0].message == "roc_auc 0.7999 on 500 rows < floor 0.8"
+    assert "accuracy 0.7 on 1000 rows < floor 0.8; exact interval" in verdict.reasons[0].message
 
 
-def test_a_failure_never_reads_as_if_the_number_equalled_the_bound(make_evidence: Callable[..., Evidence]) -> None:
-    verdict = judge(FLOOR, make_evidence(metrics={"roc_auc": Metric(0.79999999, 500)}))
+def test_too_few_rows_are_inconclusive_and_say_how_many_more_would_decide(make_evidence: Make) -> None:
+    verdict = judged(limit(), make_evidence(metrics=accuracy(82, 100)))
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    found = re.search(r"about (\d+) more labelled rows would decide", verdict.reasons[0].message)
+    assert found
+    rows = 100 + int(found[1])
+    more = make_evidence(metrics=accuracy(round(0.82 * rows), rows))
+    assert judged(limit(), more).outcome is Outcome.PASSED
+    fewer = make_evidence(metrics=accuracy(round(0.82 * rows * 0.5), round(rows * 0.5)))
+    assert judged(limit(), fewer).outcome is Outcome.INCONCLUSIVE
+
+
+def test_the_rows_needed_follow_from_how_far_the_interval_passes_the_limit() -> None:
+    found = Measured(0.82, Interval(0.78, 0.86, "exact"), 100, 0.01)
+    assert rows_needed(0.8, found) == pytest.approx(301, abs=1), "half the margin takes four times the rows"
+    assert rows_needed(0.84, found) == pytest.approx(301, abs=1)
+    assert rows_needed(0.82, found) == 0
+    assert rows_needed(0.78, found) == 1, "at the end of the interval one row more is enough"
+
+
+def test_a_value_at_the_limit_itself_is_never_decided_by_rows(make_evidence: Make) -> None:
+    verdict = judged(limit(), make_evidence(metrics=accuracy(80, 100)))
+    assert verdict.reasons[0].message.endswith("at the limit itself no number of rows decides")
+
+
+def test_the_point_estimate_decides_only_where_the_policy_says_so(make_evidence: Make) -> None:
+    evidence = make_evidence(metrics=accuracy(80, 100))
+    assert judged(limit(), evidence).outcome is Outcome.INCONCLUSIVE
+    verdict = judged(limit(decide="estimate"), evidence)
+    assert verdict.outcome is Outcome.PASSED
+    assert "by the point estimate, as the policy says" in verdict.reasons[0].message
+
+
+def test_a_failure_never_reads_as_if_the_number_equalled_the_limit(make_evidence: Make) -> None:
+    verdict = judged(limit("roc_auc", decide="estimate"), make_evidence(metrics={"roc_auc": Metric(0.79999999, 500)}))
     assert verdict.outcome is Outcome.FAILED
     assert "0.79999999" in verdict.reasons[0].message
 
 
-def test_a_ceiling_is_the_other_way_round(make_evidence: Callable[..., Evidence]) -> None:
-    policy = Policy((Limit("loss", "log_loss", "ceiling", 0.5),))
-    assert judge(policy, make_evidence(metrics={"log_loss": Metric(0.5, 9)})).outcome is Outcome.PASSED
-    verdict = judge(policy, make_evidence(metrics={"log_loss": Metric(0.6, 9)}))
-    assert verdict.reasons[0].message == "log_loss 0.6 on 9 rows > ceiling 0.5"
+def test_a_ceiling_is_the_other_way_round(make_evidence: Make) -> None:
+    evidence = make_evidence(metrics={"brier": Metric(0.1, 10000, {"sum": 1000.0, "sum_of_squares": 200.0})})
+    assert judged(limit("brier", "ceiling", 0.2), evidence).outcome is Outcome.PASSED
+    assert judged(limit("brier", "ceiling", 0.05), evidence).outcome is Outcome.FAILED
 
 
-def test_a_missing_metric_is_an_error_that_says_what_there_is(make_evidence: Callable[..., Evidence]) -> None:
-    verdict = judge(FLOOR, make_evidence(metrics={"log_loss": Metric(0.1, 9)}))
+def test_an_asymptotic_interval_says_so(make_evidence: Make) -> None:
+    evidence = make_evidence(metrics={"roc_auc": Metric(0.9, 1000, {"variance": 1e-4})})
+    assert "; asymptotic interval 0.87" in judged(limit("roc_auc"), evidence).reasons[0].message
+
+
+def test_an_area_without_variance_decides_nothing(make_evidence: Make) -> None:
+    evidence = make_evidence(metrics={"roc_auc": Metric(1.0, 1000, {"variance": 0.0})})
+    assert judged(limit("roc_auc"), evidence).outcome is Outcome.INCONCLUSIVE
+
+
+def test_a_missing_metric_is_an_error_that_says_what_there_is(make_evidence: Make) -> None:
+    verdict = judged(limit("roc_auc"), make_evidence(metrics={"log_loss": Metric(0.1, 9)}))
     assert verdict.outcome is Outcome.ERROR
     assert "not in the evidence (it has: log_loss)" in verdict.reasons[0].message
 
 
-def test_a_metric_on_no_rows_is_an_error(make_evidence: Callable[..., Evidence]) -> None:
-    assert judge(FLOOR, make_evidence(metrics={"roc_auc": Metric(1.0, 0)})).outcome is Outcome.ERROR
+def test_a_metric_on_no_rows_is_an_error(make_evidence: Make) -> None:
+    evidence = make_evidence(metrics={"roc_auc": Metric(1.0, 0)})
+    assert judged(limit("roc_auc"), evidence).outcome is Outcome.ERROR
 
 
-def test_an_unreadable_metric_is_an_error_only_for_the_rule_that_needs_it(
-    make_evidence: Callable[..., Evidence],
-) -> None:
-    document = json.loads(make_evidence().to_bytes())
+@pytest.mark.parametrize("statistics", [{}, {"correct": 8.5}, {"correct": -1.0}, {"correct": 1001.0}])
+def test_sums_that_no_rows_can_have_are_an_error(make_evidence: Make, statistics: dict[str, float]) -> None:
+    evidence = make_evidence(metrics={"accuracy": Metric(0.85, 1000, statistics)})
+    assert judged(limit(), evidence).outcome is Outcome.ERROR
+
+
+def test_an_unreadable_metric_is_an_error_only_for_the_rule_that_needs_it(make_evidence: Make) -> None:
+    document = json.loads(make_evidence(metrics=accuracy(900, 1000)).to_bytes())
     document["metrics"]["log_loss"] = {"value": "small", "rows": 9, "statistics": {}}
     data = json.dumps(document).encode()
     evidence = read_evidence(data, canonical.sha256(data))
-    assert judge(FLOOR, evidence).outcome is Outcome.PASSED
-    loss = Policy((*FLOOR.rules, Limit("loss", "log_loss", "ceiling", 0.5)))
-    verdict = judge(loss, evidence)
+    assert judged(limit(), evidence).outcome is Outcome.PASSED
+    both = policy(Limit("good", "accuracy", "floor", 0.8), Limit("loss", "log_loss", "ceiling", 0.5))
+    verdict = judged(both, evidence)
     assert [reason.outcome for reason in verdict.reasons] == [Outcome.PASSED, Outcome.ERROR]
     assert "found 'small', expected a finite number" in verdict.reasons[1].message
+
+
+def group(tp: int, fp: int, fn: int, tn: int, **metrics: Metric) -> Group:
+    return Group(tp, fp, fn, tn, 0.0, 1.0, metrics)
+
+
+def test_a_limit_by_group_is_kept_by_all_or_broken(make_evidence: Make) -> None:
+    groups = {"SEX": {"1": group(900, 50, 100, 950), "2": group(500, 50, 500, 950)}}
+    rule = limit("true_positive_rate", value=0.8, by="SEX")
+    verdict = judged(rule, make_evidence(groups=groups))
+    assert verdict.outcome is Outcome.FAILED
+    assert verdict.reasons[0].message.startswith("1 passed, 1 failed: true_positive_rate 0.5 on 1000 rows < floor 0.8")
+    assert "for SEX 2" in verdict.reasons[0].message
+    one = limit("true_positive_rate", value=0.8, by="SEX", group="1")
+    assert judged(one, make_evidence(groups=groups)).outcome is Outcome.PASSED
+
+
+def test_a_message_names_five_groups_and_counts_the_others(make_evidence: Make) -> None:
+    groups = {"RACE": {str(code): group(500, 50, 500, 950) for code in range(7)}}
+    (reason,) = judged(limit("true_positive_rate", by="RACE"), make_evidence(groups=groups)).reasons
+    assert reason.message.startswith("7 failed: ")
+    assert reason.message.count("for RACE") == 5
+    assert reason.message.endswith("; and 2 more")
+    five = {"RACE": dict(list(groups["RACE"].items())[:5])}
+    (reason,) = judged(limit("true_positive_rate", by="RACE"), make_evidence(groups=five)).reasons
+    assert "more" not in reason.message
+
+
+def test_a_group_of_exactly_the_minimum_is_large_enough(make_evidence: Make) -> None:
+    evidence = make_evidence(groups={"SEX": EVEN})
+    rows = EVEN["1"].rows
+    assert judged(policy(replace(GAP, minimum_rows=rows)), evidence).outcome is Outcome.PASSED
+    one = judged(policy(replace(GAP, minimum_rows=rows, leave_out=("2",))), evidence)
+    assert one.outcome is Outcome.INCONCLUSIVE
+    assert "found 1 groups of at least" in one.reasons[0].message
+
+
+def test_a_group_or_an_attribute_that_is_not_there_is_an_error(make_evidence: Make) -> None:
+    evidence = make_evidence(groups={"SEX": {"1": group(9, 1, 1, 9)}})
+    assert judged(limit("precision", by="AGE"), evidence).outcome is Outcome.ERROR
+    assert judged(limit("precision", by="SEX", group="3"), evidence).outcome is Outcome.ERROR
+
+
+def test_a_group_with_one_label_only_cannot_be_ranked(make_evidence: Make) -> None:
+    evidence = make_evidence(groups={"SEX": {"1": group(9, 0, 1, 0)}})
+    verdict = judged(limit("roc_auc", by="SEX"), evidence)
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert "these rows cannot say how many more" in verdict.reasons[0].message
+
+
+GAP = Gap("fair", "equal_opportunity", "SEX", "ceiling", 0.1, 100)
+EVEN = {"1": group(5000, 500, 1000, 5000), "2": group(5050, 500, 950, 5000)}
+
+
+def test_groups_that_are_treated_alike_pass_and_others_fail_with_both_named(make_evidence: Make) -> None:
+    assert judged(policy(GAP), make_evidence(groups={"SEX": EVEN})).outcome is Outcome.PASSED
+    uneven = {**EVEN, "2": group(3000, 500, 3000, 5000)}
+    verdict = judged(policy(GAP), make_evidence(groups={"SEX": uneven}))
+    assert verdict.outcome is Outcome.FAILED
+    assert "true_positive_rate difference 0.333333 between SEX 1 and 2 on 12000 rows" in verdict.reasons[0].message
+
+
+def test_a_tiny_group_is_inconclusive_unless_a_reviewer_left_it_out(make_evidence: Make) -> None:
+    evidence = make_evidence(groups={"SEX": {**EVEN, "3": group(1, 1, 1, 1)}})
+    verdict = judged(policy(GAP), evidence)
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert "fewer than 100 rows in 3 (4 rows)" in verdict.reasons[0].message
+    excused = judged(policy(replace(GAP, leave_out=("3",))), evidence)
+    assert excused.outcome is Outcome.PASSED
+    assert excused.reasons[0].message.endswith("left out by the policy: 3")
+
+
+@pytest.mark.parametrize("measure", ["demographic_parity", "equal_opportunity", "equalised_odds", "calibration"])
+def test_every_measure_of_a_gap_is_decided(make_evidence: Make, measure: Any) -> None:
+    evidence = make_evidence(groups={"SEX": EVEN})
+    assert judged(policy(replace(GAP, measure=measure)), evidence).outcome is Outcome.PASSED
+    if measure != "calibration":
+        ratio = replace(GAP, measure=measure, bound="floor", value=0.8)
+        assert judged(policy(ratio), evidence).outcome is Outcome.PASSED
+
+
+def champion(only_challenger: float, only_champion: float, **changes: Any) -> Champion:
+    paired = {"accuracy": {"only_challenger": only_challenger, "only_champion": only_champion}}
+    return Champion(**{"model_sha256": SERVED, "metrics": accuracy(850, 1000), "paired": paired, **changes})
+
+
+SERVED = "9" * 64
+BETTER = policy(Compare("better", "accuracy", 0.0))
+
+
+def test_a_challenger_must_be_better_than_the_champion_on_the_same_rows(make_evidence: Make) -> None:
+    def outcome(wins: float, losses: float) -> Outcome:
+        evidence = make_evidence(metrics=accuracy(880, 1000), champion=champion(wins, losses))
+        return judged(BETTER, evidence, champion_sha256=SERVED).outcome
+
+    assert outcome(60, 10) is Outcome.PASSED
+    assert outcome(10, 60) is Outcome.FAILED
+    assert outcome(30, 28) is Outcome.INCONCLUSIVE
+
+
+def test_the_first_model_has_no_champion_and_its_limits_decide(make_evidence: Make) -> None:
+    verdict = judged(BETTER, make_evidence())
+    assert verdict.outcome is Outcome.PASSED
+    assert "nothing is served" in verdict.reasons[0].message
+
+
+def test_evidence_against_another_champion_than_is_served_is_inconclusive_with_what_to_do(make_evidence: Make) -> None:
+    for found in (None, champion(60, 10, model_sha256="8" * 64)):
+        verdict = judged(BETTER, make_evidence(metrics=accuracy(880, 1000), champion=found), champion_sha256=SERVED)
+        assert verdict.outcome is Outcome.INCONCLUSIVE
+        assert "deliver this commit again" in verdict.reasons[0].message
+
+
+def test_champions_are_never_compared_across_rows(make_evidence: Make) -> None:
+    other = champion(60, 10, metrics=accuracy(85, 100))
+    evidence = make_evidence(metrics=accuracy(880, 1000), champion=other)
+    assert judged(BETTER, evidence, champion_sha256=SERVED).outcome is Outcome.ERROR
+
+
+def test_what_is_required_and_unknown_is_an_error(make_evidence: Make) -> None:
+    rule = policy(Require("drift", "drift", "ceiling", 0.2))
+    assert judged(rule, make_evidence()).outcome is Outcome.ERROR
+    assert judged(rule, make_evidence(), facts={"drift": 0.2}).outcome is Outcome.PASSED
+    assert judged(rule, make_evidence(), facts={"drift": 0.21}).outcome is Outcome.FAILED
+
+
+def test_a_dry_run_is_reported_and_decides_nothing(make_evidence: Make) -> None:
+    evidence = make_evidence(metrics=accuracy(850, 1000))
+    tried = Limit("tried", "accuracy", "floor", 0.99, dry_run=True)
+    verdict = judged(policy(*limit().rules, tried), evidence)
+    assert verdict.outcome is Outcome.PASSED
+    assert verdict.reasons[1].as_dict()["outcome"] == "failed"
+    assert verdict.reasons[1].as_dict()["dry_run"] is True
+    assert judged(policy(tried), evidence).outcome is Outcome.ERROR, "a policy of dry runs passes nothing"
+
+
+def test_a_waiver_lets_a_broken_rule_go_and_says_so_but_never_an_error(make_evidence: Make) -> None:
+    waived = {"rule": "grace (income/7, until 2026-12-01: holiday data)"}
+    broken = judged(limit(), make_evidence(metrics=accuracy(700, 1000)), waived=waived)
+    assert broken.outcome is Outcome.PASSED
+    assert broken.reasons[0].message.startswith("failed, waived by grace (income/7")
+    missing = judged(limit("roc_auc"), make_evidence(metrics={}), waived=waived)
+    assert missing.outcome is Outcome.ERROR
+
+
+@given(st.integers(0, 2000), st.integers(1, 2000), st.floats(0, 1), st.sampled_from(["floor", "ceiling"]))
+def test_every_message_carries_observed_interval_limit_and_rows(
+    correct: int, rows: int, value: float, bound: Any
+) -> None:
+    evidence = _evidence(metrics=accuracy(min(correct, rows), rows))
+    (reason,) = judged(limit(bound=bound, value=value), evidence).reasons
+    pattern = rf"accuracy \S+ on {rows} rows (>=|<|<=|>) {bound} \S+; exact interval \S+ to \S+ at 0.01"
+    assert re.match(pattern, reason.message)
+    assert ("would decide" in reason.message or "no number" in reason.message) == (
+        reason.outcome is Outcome.INCONCLUSIVE
+    )
+
+
+@given(st.integers(0, 1000), st.floats(0.01, 0.99), st.floats(1e-9, 0.4), st.floats(1e-9, 0.4))
+def test_a_smaller_error_rate_never_turns_a_failure_or_doubt_into_a_pass(
+    correct: int, floor: float, one: float, other: float
+) -> None:
+    evidence = _evidence(metrics=accuracy(correct, 1000))
+    strict, loose = sorted((one, other))
+    if judged(limit(value=floor), evidence, alpha=strict).outcome is Outcome.PASSED:
+        assert judged(limit(value=floor), evidence, alpha=loose).outcome is Outcome.PASSED
 
 
 def test_a_refusal_is_an_error_with_its_reason() -> None:

@@ -35,6 +35,7 @@ BUCKETS = {
     "LEDGER_BUCKET": "test-ledger",
     "EVIDENCE_BUCKET": "test-evidence",
     "MODELS_BUCKET": "test-models",
+    "DATA_BUCKET": "test-data",
     "RELEASES_BUCKET": "test-releases",
 }
 TOOLS = f"""
@@ -67,6 +68,11 @@ vpc_cidr = "10.40.0.0/20"
 cpu = 512
 memory = 1024
 tasks = 2
+[budget]
+false_promotion_rate = 0.05
+scope = "holdout"
+decisions = 32
+feedback = "every-verdict"
 [[rule]]
 name = "ranking"
 kind = "limit"
@@ -261,7 +267,7 @@ class World:
                 ]
             },
         }
-        self.evaluate(version, {"roc_auc": {"value": roc_auc, "rows": 1000, "statistics": {}}})
+        self.evaluate(version, {"roc_auc": {"value": roc_auc, "rows": 1000, "statistics": {"variance": 1e-6}}})
         return arn
 
     def evaluate(self, version: int, metrics: dict[str, Any], **changes: Any) -> None:
@@ -282,11 +288,24 @@ class World:
             "parameters": {"learning_rate": 0.1},
             "replay_sha256": "3" * 64,
             "metrics": metrics,
+            "groups": {},
+            "champion": None,
             **changes,
         }
         data = json.dumps(document).encode()
         lineage["evidence_sha256"] = hashlib.sha256(data).hexdigest()
         self.s3.put_object(Bucket="test-evidence", Key=f"{MODEL}/exec{version}/evidence.json", Body=data)
+
+    def predict_as_champion(self, version: int, image: str) -> None:
+        """Let the step `champion` of the version's execution have run with this image."""
+        job = f"champion-{version}"
+        arn = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:processing-job/{job}"
+        steps = [step for step in self.sagemaker.steps[self.execution(version)] if step["StepName"] != "champion"]
+        steps.append({"StepName": "champion", "Metadata": {"ProcessingJob": {"Arn": arn}}})
+        self.sagemaker.steps[self.execution(version)] = steps
+        evaluation = self.sagemaker.jobs[f"evaluate-{version}"]
+        facts = {"ProcessingJobName": job, "ProcessingJobArn": arn, "AppSpecification": {"ImageUri": image}}
+        self.sagemaker.jobs[job] = {**evaluation, **facts}
 
     def lineage(self, version: int) -> dict[str, str]:
         found: dict[str, str] = self.sagemaker.packages[self.arn(version)]["CustomerMetadataProperties"]

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError
 
-from lambdas import gate
+from lambdas import gate, record
+from lockgate.aws.delivery import find_champion
 from lockgate.errors import RefusedError
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def reasons(world: World) -> dict[str, str]:
 def test_a_good_package_passes_and_the_answer_pins_the_exact_artifacts(world: World) -> None:
     arn = world.register()
     answer = gate.handler(world.gate_event(), None)
-    (record,) = world.records()
+    (recorded,) = world.records()
     assert (answer["outcome"], answer["verdict_id"], answer["approvals"]) == ("passed", "income/1", 0)
     assert answer["release"] == {
         "version": "1",
@@ -31,14 +32,14 @@ def test_a_good_package_passes_and_the_answer_pins_the_exact_artifacts(world: Wo
         "package_arn": arn,
         "image": world.image,
         "model_sha256": world.lineage(1)["model_sha256"],
-        "policy_sha256": record["body"]["policy_sha256"],
+        "policy_sha256": recorded["body"]["policy_sha256"],
         "verdict_id": "income/1",
     }
     source = answer["source"]
     stored = world.s3.head_object(Bucket=source["bucket"], Key=source["key"])
     assert source["version_id"] == stored["VersionId"]
-    assert record["body"]["metrics"]["roc_auc"]["value"] == 0.9
-    assert record["body"]["actor"] == "amelie"
+    assert recorded["body"]["metrics"]["roc_auc"]["value"] == 0.9
+    assert recorded["body"]["actor"] == "amelie"
     assert "roc_auc 0.9 on 1000 rows >= floor 0.8" in reasons(world)["ranking"]
 
 
@@ -84,7 +85,7 @@ def lineage(**changes: str) -> Defect:
 
 
 def evidence(**changes: Any) -> Defect:
-    metrics = {"roc_auc": {"value": 0.9, "rows": 1000, "statistics": {}}}
+    metrics = {"roc_auc": {"value": 0.9, "rows": 1000, "statistics": {"variance": 1e-6}}}
     return lambda world: world.evaluate(1, changes.pop("metrics", metrics), **changes)
 
 
@@ -119,7 +120,7 @@ def another_models_evidence(world: World) -> None:
 
 
 def metric(**parts: Any) -> Defect:
-    return evidence(metrics={"roc_auc": {"value": 0.9, "rows": 1000, "statistics": {}, **parts}})
+    return evidence(metrics={"roc_auc": {"value": 0.9, "rows": 1000, "statistics": {"variance": 1e-6}, **parts}})
 
 
 DEFECTS: dict[str, tuple[Defect, str, str]] = {
@@ -215,12 +216,12 @@ def test_what_cannot_be_verified_is_an_error_with_found_and_expected(world: Worl
     plant(world)
     answer = gate.handler(world.gate_event(), None)
     assert (answer["outcome"], answer["release"], answer["source"]) == ("error", None, None)
-    (record,) = world.records()
-    assert record["body"]["outcome"] == "error"
+    (recorded,) = world.records()
+    assert recorded["body"]["outcome"] == "error"
     assert any(
         reason["rule"] == rule and reason["outcome"] == "error" and message in reason["message"]
-        for reason in record["body"]["reasons"]
-    ), record["body"]["reasons"]
+        for reason in recorded["body"]["reasons"]
+    ), recorded["body"]["reasons"]
 
 
 def test_an_error_rejects_the_package_and_keeps_unverified_numbers_out_of_the_record(world: World) -> None:
@@ -298,3 +299,175 @@ def test_an_event_that_makes_no_sense_is_refused_and_recorded_nowhere(world: Wor
     with pytest.raises(RefusedError):
         gate.handler({**world.gate_event(), **change}, None)
     assert world.records() == []
+
+
+def accuracy(only_challenger: int, only_champion: int) -> dict[str, Any]:
+    """Metrics and champion of evidence in which the challenger is right on 900 of 1000 rows."""
+    metric = {"accuracy": {"value": 0.9, "rows": 1000, "statistics": {"correct": 900.0}}}
+    paired = {"accuracy": {"only_challenger": float(only_challenger), "only_champion": float(only_champion)}}
+    return {"metrics": metric, "paired": paired}
+
+
+COMPARE = '\n[[rule]]\nname = "better"\nkind = "compare"\nmetric = "accuracy"\ngain = 0\n'
+
+
+def serve(world: World, version: int) -> dict[str, str]:
+    """Let prod serve a version, as the ledger has it; the release."""
+    answer = gate.handler(world.gate_event(version, "prod"), None)
+    release = {**answer["release"], "model_version_id": "v1"}
+    record.handler(
+        {
+            "model": "income",
+            "version": str(version),
+            "environment": "prod",
+            "execution": f"income-{version}",
+            "outcome": "succeeded",
+            "release": answer["release"],
+            "deployment": {"reason": "", "release": release, "url": "https://x"},
+        },
+        None,
+    )
+    return dict(release)
+
+
+def challenge(world: World, release: dict[str, str], **changes: Any) -> None:
+    """Register version 2, evaluated against the release; `changes` replace parts of its champion."""
+    world.register(2)
+    found = accuracy(60, 10)
+    champion = {"model_sha256": release["model_sha256"], **found, **changes}
+    roc_auc = {"roc_auc": {"value": 0.9, "rows": 1000, "statistics": {"variance": 1e-6}}}
+    world.evaluate(2, {**found["metrics"], **roc_auc}, champion=champion)
+    world.predict_as_champion(2, release["image"])
+
+
+def compare_in(world: World, environment: str) -> None:
+    file = world.root / "environments" / f"{environment}.toml"
+    file.write_text(file.read_text() + COMPARE)
+
+
+def test_a_challenger_is_compared_with_what_the_last_environment_serves(world: World) -> None:
+    world.register()
+    release = serve(world, 1)
+    compare_in(world, "dev")
+    challenge(world, release)
+    assert gate.handler(world.gate_event(2), None)["outcome"] == "passed"
+    assert "accuracy better than the champion's by 0.05 on 1000 rows" in reasons(world)["better"]
+    assert world.records()[-1]["body"]["champion"]["version"] == 1
+
+
+def test_evidence_that_names_another_champion_than_the_ledger_is_inconclusive(world: World) -> None:
+    world.register()
+    release = serve(world, 1)
+    compare_in(world, "dev")
+    challenge(world, release, model_sha256="8" * 64)
+    assert gate.handler(world.gate_event(2), None)["outcome"] == "inconclusive"
+    assert "deliver this commit again" in reasons(world)["better"]
+
+
+def test_a_champion_that_another_image_played_is_no_champion(world: World) -> None:
+    world.register()
+    release = serve(world, 1)
+    compare_in(world, "dev")
+    challenge(world, release)
+    world.predict_as_champion(2, f"x/lockgate-models@sha256:{'0' * 64}")
+    assert gate.handler(world.gate_event(2), None)["outcome"] == "inconclusive"
+
+
+def test_a_deployment_to_the_last_environment_notes_the_champion_for_the_next_delivery(world: World) -> None:
+    world.register()
+    release = serve(world, 1)
+    champion = find_champion(world.s3, "test-data", "income")
+    assert champion is not None
+    assert (champion.version, champion.image, champion.model_sha256) == (1, release["image"], release["model_sha256"])
+    assert champion.model_data_uri == "s3://test-models/income/exec1/training/job/output/model.tar.gz"
+    assert find_champion(world.s3, "test-data", "churn") is None
+
+
+def test_a_used_up_holdout_is_inconclusive_and_names_the_rows_needed(world: World) -> None:
+    file = world.root / "environments" / "dev.toml"
+    file.write_text(file.read_text().replace("decisions = 32", "decisions = 1"))
+    world.register(1, roc_auc=0.5)
+    world.register(2)
+    gate.handler(world.gate_event(1), None)
+    assert gate.handler(world.gate_event(2), None)["outcome"] == "inconclusive"
+    assert "publish 1000 fresh labelled rows as a new snapshot" in reasons(world)["holdout"]
+
+
+def test_fresh_rows_have_a_budget_of_their_own(world: World) -> None:
+    file = world.root / "environments" / "dev.toml"
+    file.write_text(file.read_text().replace("decisions = 32", "decisions = 1"))
+    world.register(1, roc_auc=0.5)
+    gate.handler(world.gate_event(1), None)
+    world.register(2)
+    roc_auc = {"roc_auc": {"value": 0.9, "rows": 1000, "statistics": {"variance": 1e-6}}}
+    data = {f"{part}_sha256": "2" * 64 for part in ("train", "features")}
+    fresh = {"snapshot": "5" * 16, **data, "labels_sha256": "7" * 64, "train_rows": 2000, "holdout_rows": 1000}
+    world.evaluate(2, roc_auc, data=fresh)
+    assert gate.handler(world.gate_event(2), None)["outcome"] == "passed"
+    assert world.records()[-1]["body"]["holdout"] == 2
+
+
+def test_each_decision_spends_and_has_less_than_the_rate(world: World) -> None:
+    for version in (1, 2, 3):
+        world.register(version, roc_auc=0.5)
+        gate.handler(world.gate_event(version), None)
+    bodies = [found["body"] for found in world.records()]
+    assert [body["spent_before"] for body in bodies] == [0, 1, 2]
+    assert sum(body["alpha"] for body in bodies) < 0.05
+
+
+def test_two_decisions_at_once_cannot_spend_the_same_share(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other decision is recorded while this one is being made: this one is made anew."""
+    world.register(1, roc_auc=0.5)
+    world.register(2, roc_auc=0.5)
+    judge, decided = gate.judge, []
+
+    def overtaken(*arguments: Any) -> Any:
+        decided.append(arguments)
+        if len(decided) == 1:
+            gate.handler(world.gate_event(2), None)
+        return judge(*arguments)
+
+    monkeypatch.setattr(gate, "judge", overtaken)
+    gate.handler(world.gate_event(1), None)
+    bodies = [found["body"] for found in world.records()]
+    assert len(decided) == 3
+    assert [body["spent_before"] for body in bodies] == [0, 1]
+    assert bodies[0]["alpha"] != bodies[1]["alpha"] or bodies[0]["holdout"] == 1
+
+
+def test_evidence_that_cannot_be_trusted_spends_nothing(world: World) -> None:
+    world.register()
+    put("test-evidence", "income/exec1/evidence.json", b"{}")(world)
+    gate.handler(world.gate_event(), None)
+    assert world.records()[-1]["body"]["holdout_sha256"] is None
+
+
+def test_a_dry_run_says_what_the_gate_would_say_and_records_marks_and_spends_nothing(world: World) -> None:
+    world.register(roc_auc=0.5)
+    answer = gate.handler({**world.gate_event(), "dry_run": True}, None)
+    assert (answer["outcome"], answer["dry_run"]) == ("failed", True)
+    assert answer["reasons"][0]["message"].startswith("roc_auc 0.5 on 1000 rows < floor 0.8")
+    assert (world.records(), world.status(1)) == ([], "PendingManualApproval")
+
+
+def test_a_dry_run_judges_a_version_again_that_a_gate_refused(world: World) -> None:
+    world.register(roc_auc=0.5)
+    gate.handler(world.gate_event(), None)
+    assert world.status(1) == "Rejected"
+    assert gate.handler({**world.gate_event(), "dry_run": True}, None)["outcome"] == "failed"
+
+
+def test_authors_see_one_bit_and_no_number_in_the_registry(world: World) -> None:
+    world.register(roc_auc=0.5)
+    gate.handler(world.gate_event(), None)
+    assert world.sagemaker.packages[world.arn(1)]["ApprovalDescription"] == "verdict income/1: not passed"
+
+
+@pytest.mark.parametrize("feedback", ["none", "first-pass"])
+def test_a_refusal_stays_hidden_from_authors_where_the_policy_says_so(world: World, feedback: str) -> None:
+    file = world.root / "environments" / "dev.toml"
+    file.write_text(file.read_text().replace("every-verdict", feedback))
+    world.register(roc_auc=0.5)
+    gate.handler(world.gate_event(), None)
+    assert world.status(1) == "PendingManualApproval"

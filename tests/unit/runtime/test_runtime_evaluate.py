@@ -95,6 +95,47 @@ def test_the_metrics_are_those_of_scores_joined_with_labels_by_identifier(job: J
     assert metric.rows == 1500
 
 
+def test_the_groups_of_a_protected_attribute_add_up_to_the_holdout(job: Job, snapshot: Any) -> None:
+    evaluate(job)
+    evidence = results(job)[0]
+    assert set(evidence.groups) == {"SEX", "RAC1P"}
+    for attribute, groups in evidence.groups.items():
+        values = snapshot.holdout[attribute].to_pylist()
+        assert {value: group.rows for value, group in groups.items()} == {v: values.count(v) for v in set(values)}
+        correct = sum(group.true_positives + group.true_negatives for group in groups.values())
+        assert correct == evidence.metrics["accuracy"].statistics["correct"]
+
+
+def with_champion(job: Job, change: Callable[[pa.Table], pa.Table]) -> Job:
+    """A champion that predicted something else on the same rows."""
+    (job.inputs / "champion").mkdir()
+    pq.write_table(change(pq.read_table(job.inputs / "predictions" / "predictions.parquet")), champion_file(job))
+    (job.inputs / "champion-model").mkdir()
+    (job.inputs / "champion-model" / "model.tar.gz").write_bytes(b"the champion")
+    return job
+
+
+def champion_file(job: Job) -> Path:
+    return job.inputs / "champion" / "predictions.parquet"
+
+
+def test_a_champion_is_measured_on_the_same_rows_and_named_by_the_digest_of_its_model(job: Job) -> None:
+    evaluate(with_champion(job, with_score(0.123)))
+    champion = results(job)[0].champion
+    assert champion.model_sha256 == canonical.sha256(b"the champion")
+    assert champion.metrics["roc_auc"].rows == 1500
+    assert set(champion.paired) == {"accuracy", "roc_auc", "log_loss", "brier"}
+
+
+def test_a_champion_that_predicted_other_rows_is_refused(job: Job) -> None:
+    assert "found 1 holdout rows missing" in refused(with_champion(job, lambda table: table.slice(1)))
+
+
+def test_without_a_champions_predictions_the_evidence_names_none(job: Job) -> None:
+    evaluate(job)
+    assert results(job)[0].champion is None
+
+
 def test_the_replay_is_the_first_hundred_rows_by_identifier(job: Job, model: Any, run: Any) -> None:
     evaluate(job)
     _, replay, digests = results(job)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, brier_score_loss, roc_auc_score
 from sklearn.metrics import log_loss as reference_log_loss
 
-from runtime.metrics import accuracy, brier, log_loss, measure, roc_auc
+from runtime.metrics import accuracy, against, brier, log_loss, measure, roc_auc
 
 Rows = tuple[list[int], list[float]]
 
@@ -85,3 +86,29 @@ def test_perfect_reversed_and_constant_scores() -> None:
 
 def test_a_certain_and_wrong_score_is_costly_but_finite() -> None:
     assert log_loss(np.array([1]), np.array([0.0])).value == pytest.approx(52 * np.log(2))
+
+
+@given(labelled(), st.randoms(use_true_random=False))
+def test_paired_sums_are_those_of_the_rows(rows: Rows, random: Any) -> None:
+    labels, scores = arrays(rows)
+    champion = np.array([random.choice([0.0, 0.4, 0.5, 0.6, score]) for score in scores])
+    found = against(labels, scores, champion, "0" * 64)
+    right, before = (scores >= 0.5) == labels, (champion >= 0.5) == labels
+    assert found.paired["accuracy"] == {
+        "only_challenger": (right & ~before).sum(),
+        "only_champion": (before & ~right).sum(),
+    }
+    differences = (scores - labels) ** 2 - (champion - labels) ** 2
+    assert found.paired["brier"]["sum"] == pytest.approx(differences.sum(), abs=1e-12)
+    if "roc_auc" in found.paired:
+        sums = found.paired["roc_auc"]
+        assert sums["variance_challenger"] == pytest.approx(roc_auc(labels, scores).statistics["variance"])
+        assert sums["variance_champion"] == pytest.approx(roc_auc(labels, champion).statistics["variance"])
+
+
+def test_a_model_compared_with_itself_has_no_variance_of_the_difference() -> None:
+    rng = np.random.default_rng(3)
+    labels, scores = rng.integers(0, 2, 500), rng.random(500)
+    sums = against(labels, scores, scores, "0" * 64).paired["roc_auc"]
+    difference = sums["variance_challenger"] + sums["variance_champion"] - 2 * sums["covariance"]
+    assert difference == pytest.approx(0, abs=1e-15)

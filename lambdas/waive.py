@@ -1,0 +1,118 @@
+"""A person lets one rule go for one version in one environment, over a Function URL with IAM authorization.
+
+POST {"model", "version", "environment", "rule", "reason", "expires" (a date, YYYY-MM-DD, 90 days ahead at most)}; who
+waives is who signed. Recorded in the ledger, then the version's promotion is started again: gates that passed answer as
+before, and the one that the waiver is about decides anew.
+Answers with {"message", ...}: 200; 400 malformed; 403 not an approver, or the one who delivered the commit; 404 no
+verdict; 409 the newest verdict passed, is an error, or is not about this rule. An error is never waived.
+
+Environment:
+    LEDGER_BUCKET, STATE_MACHINE_ARN (the promotion workflow)
+Calls:
+    s3:ListBucket on the ledger bucket; s3:GetObject, s3:PutObject (If-None-Match: *) on <ledger>/*
+    kms:Decrypt, kms:GenerateDataKey on its key
+    sagemaker:UpdateModelPackage on model-package/lockgate-<model>/*
+    states:StartExecution on STATE_MACHINE_ARN
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from lambdas import shared, signed
+from lambdas.signed import AnswerRefusedError
+from lockgate import canonical
+from lockgate.approval import reference
+from lockgate.aws import clients
+from lockgate.errors import RefusedError
+from lockgate.ledger import Entry, Record
+from lockgate.waiver import waivable
+
+FIELDS = {"model", "version", "environment", "rule", "reason", "expires"}
+LONGEST = timedelta(days=90)
+
+
+@dataclass(frozen=True)
+class Settings:
+    ledger_bucket: str
+    state_machine_arn: str
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    return signed.answer("waive", event, _take)
+
+
+def _take(body: dict[str, Any], person: str, arn: str) -> dict[str, Any]:
+    settings = shared.settings(Settings)
+    model, version, environment, rule = _read(body)
+    facts = {"person": person, "user_arn": arn, "reason": body["reason"].strip(), "expires": _expiry(body["expires"])}
+    entry_id = f"waiver:{version}:{environment}:{rule}:{person}:{body['expires']}"
+
+    def decide(chain: Sequence[Record]) -> Entry:
+        try:
+            verdict = waivable(chain, version, environment, rule)
+        except RefusedError as error:
+            raise AnswerRefusedError(409, str(error)) from error
+        if verdict.entry.body["actor"].casefold() == person.casefold():
+            raise AnswerRefusedError(403, f"{person} delivered this commit: another person has to decide")
+        said = {"rule": rule, **facts, "verdict_id": reference(verdict)}
+        return Entry("waiver", entry_id, version, environment, said)
+
+    store = shared.ledger(settings.ledger_bucket)
+    record = store.append_decided(model, entry_id, decide, shared.timestamp(shared.now()))
+    _start_again(settings, model, version, record)
+    return {"message": f"recorded as {reference(record)}; the promotion was started again", "record": reference(record)}
+
+
+def _read(body: dict[str, Any]) -> tuple[str, int, str, str]:
+    """Model, version, environment and rule. Refuses what is malformed."""
+    if set(body) != FIELDS or not all(isinstance(body[name], str) and body[name].strip() for name in FIELDS):
+        raise AnswerRefusedError(400, f"body: expected texts {', '.join(sorted(FIELDS))} and nothing else")
+    try:
+        model, version = shared.model_and_version(body)
+        environment = shared.environment(body["environment"])
+    except RefusedError as error:
+        raise AnswerRefusedError(400, str(error)) from error
+    rules = [rule.name for rule in environment.policy.rules]
+    if body["rule"] not in rules:
+        raise AnswerRefusedError(400, f"rule: found {body['rule']!r}, expected one of {', '.join(rules)}")
+    return model, version, environment.name, body["rule"]
+
+
+def _expiry(text: str) -> str:
+    """The end of a day from today to 90 days ahead."""
+    now = shared.now()
+    try:
+        end = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC) + timedelta(days=1)
+    except ValueError as error:
+        raise AnswerRefusedError(400, f"expires: found {text!r}, expected a date such as 2026-12-31") from error
+    if not now < end <= now + LONGEST + timedelta(days=1):
+        raise AnswerRefusedError(400, f"expires: found {text}, expected a day from today to {LONGEST.days} days ahead")
+    return shared.timestamp(end)
+
+
+def _start_again(settings: Settings, model: str, version: int, waiver: Record) -> None:
+    """The workflow under a name of its own for this waiver; the registry no longer says that the version is refused."""
+    package = f"model-package/lockgate-{model}/{version}"
+    tools = shared.tools()
+    arn = f"arn:aws:sagemaker:{tools.region}:{tools.account}:{package}"
+    clients.client("sagemaker").update_model_package(
+        ModelPackageArn=arn,
+        ModelApprovalStatus="PendingManualApproval",
+        ApprovalDescription=f"waiver {reference(waiver)}",
+    )
+    event = {"model": model, "version": str(version), "package_arn": arn}
+    try:
+        clients.client("stepfunctions").start_execution(
+            stateMachineArn=settings.state_machine_arn,
+            name=f"{model}-{version}-waiver-{waiver.sequence}",
+            input=canonical.to_bytes(event).decode(),
+        )
+    except ClientError as error:
+        if clients.code(error) != "ExecutionAlreadyExists":
+            raise

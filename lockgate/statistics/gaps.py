@@ -1,0 +1,28 @@
+"""Gaps between two groups' rates: demographic parity, equal opportunity, equalised odds, calibration."""
+
+from __future__ import annotations
+
+from math import inf
+
+from lockgate.statistics import binomial
+from lockgate.statistics.interval import Interval
+
+
+def difference(successes: int, rows: int, other_successes: int, other_rows: int, alpha: float) -> Interval:
+    """The first group's rate minus the other's: exact bounds on each at alpha / 2 (Bonferroni)."""
+    return between(
+        binomial.interval(successes, rows, alpha / 2), binomial.interval(other_successes, other_rows, alpha / 2)
+    )
+
+
+def ratio(successes: int, rows: int, other_successes: int, other_rows: int, alpha: float) -> Interval:
+    """The first group's rate over the other's, likewise; infinite above where the other's rate may be 0."""
+    one = binomial.interval(successes, rows, alpha / 2)
+    other = binomial.interval(other_successes, other_rows, alpha / 2)
+    high = one.high / other.low if other.low > 0.0 else inf
+    return Interval(one.low / other.high if other.high > 0.0 else 0.0, high, "finite-sample")
+
+
+def between(one: Interval, other: Interval) -> Interval:
+    """One mean minus the other, from intervals made at alpha / 2 each: calibration, from residuals' bounds."""
+    return Interval(one.low - other.high, one.high - other.low, "finite-sample")

@@ -25,7 +25,7 @@ def main(arguments: list[str]) -> int:
 
             return job.run(predict, job.this_job())
         case ["serve"]:
-            from runtime.serve import serve
+            from runtime.serving.serve import serve
 
             return job.run(serve, job.this_job())
         case _:

@@ -1,0 +1,217 @@
+"""`python -m bench.serving`: measure, print the table, write serving.json, serving.txt and serving.png."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from bench.serving import exactness, report
+from bench.serving import load as loads
+from bench.serving.environments import PEERS, environment
+from bench.serving.load import LOADS, Load, Measured
+from bench.serving.models import CENSUS, ROOT, declared
+from bench.serving.servers import Server, running
+
+HERE = Path(__file__).parent
+WARM_SECONDS = 2
+AGREED = 1e-6  # largest difference of a peer's predictions from ours
+OURS, SILENT, HELLO = "ours", "ours without capture", "uvicorn hello"
+KINDS = ("categorical", "logistic", "multiclass", "regression")
+FALLBACK_LOADS = tuple(load for load in LOADS if load.key == "16")
+KIND_LOADS = tuple(load for load in LOADS if load.key in ("16", "batch_1000"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="bench-serving")
+    parser.add_argument("--seconds", type=float, default=4, help="of one load in one round")
+    parser.add_argument("--rounds", type=int, default=3, help="interleaved rounds, of which medians are taken")
+    parser.add_argument("--build", type=Path, default=ROOT / "build" / "bench")
+    given = parser.parse_args()
+    loads.require_wrk()
+    begin = time.monotonic()
+    build = given.build.resolve()
+    for name in ("models", "bodies", "logs"):
+        (build / name).mkdir(parents=True, exist_ok=True)
+    bench = Bench(build, given.seconds, given.rounds, {name: environment(build / "envs", name) for name in PEERS})
+    result = bench.result()
+    result["took_seconds"] = round(time.monotonic() - begin)
+    (build / "serving.json").write_text(json.dumps(result, indent=1) + "\n")
+    text = report.text(result)
+    (build / "serving.txt").write_text(text)
+    print(text)
+    subprocess.run([bench.pythons["plot"], str(HERE / "plot.py"), str(build / "serving.json")], check=True)
+    print(f"written: {build / 'serving.json'}, serving.txt and serving.png")
+
+
+class Bench:
+    """One run: models trained once, then every server in every round."""
+
+    def __init__(self, build: Path, seconds: float, rounds: int, pythons: Mapping[str, Path]) -> None:
+        self.build, self.seconds, self.rounds, self.pythons = build, seconds, rounds, pythons
+        self.log = build / "logs"
+        self._expected: dict[str, Any] = {}
+
+    def result(self) -> dict[str, Any]:
+        census = self._rounds(self._servers(CENSUS, "trees"), LOADS, CENSUS)
+        fallback = self._rounds(
+            [server for server in self._servers("fallback", "mixed") if server.name in (OURS, "LitServe")],
+            FALLBACK_LOADS,
+            "fallback",
+        )
+        kinds = {kind: self._rounds([self._ours(kind)], KIND_LOADS, kind)[OURS] for kind in KINDS}
+        limit = self._limit()
+        return report.assemble(census, fallback, kinds, limit, self._exactness())
+
+    def _rounds(self, servers: Sequence[Server], load: Sequence[Load], model: str) -> dict[str, Any]:
+        """Server -> medians over the rounds. The order turns from round to round."""
+        found: dict[str, list[dict[str, Any]]] = {server.name: [] for server in servers}
+        for turn in range(self.rounds):
+            for server in [*servers[turn % len(servers) :], *servers[: turn % len(servers)]]:
+                found[server.name].append(self._once(server, load, model))
+                shown = {key: round(value["a_second"]) for key, value in found[server.name][-1]["loads"].items()}
+                print(f"round {turn + 1} {model}, {server.name}: {shown}", file=sys.stderr, flush=True)
+        return {name: report.medians(runs) for name, runs in found.items()}
+
+    def _once(self, server: Server, load: Sequence[Load], model: str) -> dict[str, Any]:
+        bodies = loads.write_bodies(self.build / "bodies", self._instances(model), server.key) if server.key else {}
+        body = bodies[100].read_text().splitlines()[0].encode() if bodies else None
+        log = self.log / f"{server.name.replace(' ', '-')}.log"
+        with running(server, ROOT, log, body) as process:
+            if body:
+                self._refuse_disagreement(server.name, model, process.first)
+            loads.run(process.url, LOADS[0], bodies.get(1), WARM_SECONDS)
+            measured: dict[str, Measured] = {}
+            for each in load:
+                if each.rows == 1 or bodies:
+                    measured[each.key] = loads.run(process.url, each, bodies.get(each.rows), self.seconds)
+            return {
+                "ready_seconds": process.ready_seconds,
+                "memory_mb": process.memory_mb(),
+                "loads": {key: {**vars(value), "a_second": value.a_second} for key, value in measured.items()},
+            }
+
+    def _servers(self, model: str, kind: str) -> list[Server]:
+        saved = self._peer_model(model, kind)
+        common = {"PEER_MODEL": str(saved), "DECLARATION": str(ROOT / "model" / CENSUS / "model.toml")}
+        peers = HERE / "peers"
+        mlflow = self.build / "models" / f"{model}.mlflow"
+        if model == CENSUS and not mlflow.exists():
+            self._run("mlflow", peers / "mlflow_save.py", saved, mlflow)
+        beside = {"PATH": f"{self.pythons['mlflow'].parent}{os.pathsep}{os.environ['PATH']}"}
+        serve = ("-m", "mlflow", "models", "serve", "-m", str(mlflow), "-h", "127.0.0.1", "-p", "{port}")
+        bento = ("-m", "bentoml", "serve", "bento:Service", "--working-dir", str(peers), "-p", "{port}")
+        return [
+            self._ours(model),
+            *([self._ours(model, capture=False)] if model == CENSUS else []),
+            Server("FastAPI + pandas", self._command("fastapi", str(peers / "fastapi_pandas.py")), common),
+            Server(
+                "MLflow",
+                self._command("mlflow", *serve, "--env-manager", "local", "--workers", "1"),
+                beside,
+                key="dataframe_records",
+            ),
+            Server("BentoML", self._command("bentoml", *bento, "--host", "127.0.0.1"), common),
+            Server("LitServe", self._command("litserve", str(peers / "lit.py")), common),
+            Server(HELLO, self._command("hello", str(peers / "hello.py")), path="/", key=""),
+        ]
+
+    def _ours(self, model: str, capture: bool = True) -> Server:
+        root = self.build / "models" / f"{model}.root"
+        environment = {"MODEL": model, "MODEL_ARCHIVE": str(self._archive(model)), "ML_ROOT": str(root), "TASK_CPU": "1024"}
+        command = (sys.executable, "-m", "bench.serving.ours")
+        return Server(OURS if capture else SILENT, command, environment | ({} if capture else {"WITHOUT_CAPTURE": "1"}))
+
+    def _command(self, name: str, *arguments: str) -> tuple[str, ...]:
+        return (str(self.pythons[name]), *arguments)
+
+    def _run(self, name: str, *arguments: object) -> None:
+        one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}  # the order of additions must not depend on the cores
+        with (self.log / "preparation.log").open("ab") as log:
+            command = [str(self.pythons.get(name, sys.executable)), *map(str, arguments)]
+            subprocess.run(command, cwd=ROOT, env=one_thread, check=True, stdout=log, stderr=log)
+
+    def _archive(self, model: str) -> Path:
+        archive = self.build / "models" / f"{model}.tar.gz"
+        if not archive.exists():
+            self._run("ours", "-m", "bench.serving.models", model, archive.parent)
+        return archive
+
+    def _peer_model(self, model: str, kind: str) -> Path:
+        import pyarrow.csv
+        import pyarrow.parquet as pq
+
+        saved = self.build / "models" / f"{model}.joblib"
+        if not saved.exists():
+            rows = saved.with_suffix(".csv")
+            census = declared(CENSUS)
+            pyarrow.csv.write_csv(pq.read_table(ROOT / census.train_data), rows)
+            declaration = ROOT / "model" / CENSUS / "model.toml"
+            self._run("fastapi", HERE / "peers" / "train.py", declaration, rows, census.target, kind, saved)
+        return saved
+
+    def _instances(self, model: str) -> list[dict[str, Any]]:
+        """Rows of the holdout, as a caller would send them."""
+        import pyarrow.parquet as pq
+
+        declaration = declared(model)
+        table = pq.read_table(ROOT / declaration.holdout_data).slice(0, 4000)
+        rows: list[dict[str, Any]] = table.select([feature.name for feature in declaration.features]).to_pylist()
+        return rows
+
+    def _refuse_disagreement(self, name: str, model: str, answer: Any) -> None:
+        """A peer that predicts something else would make the comparison worthless."""
+        if model not in self._expected:
+            self._expected[model] = exactness.of_scikit_learn(model, self._archive(model), self._instances(model)[:100])
+        expected = self._expected[model]
+        found = np.array(answer["predictions"] if isinstance(answer, dict) else answer)
+        if found.ndim == 2 and expected.ndim == 1:  # both classes of two
+            found = found[:, 1]
+        worst = float(np.abs(found - expected).max()) if found.shape == expected.shape else float("inf")
+        if not worst <= AGREED:
+            raise RuntimeError(f"{name} on {model}: predictions differ from scikit-learn's by {worst}")
+
+    def _limit(self) -> dict[str, float]:
+        """Rows a second in process, by rows in a request; medians of the rounds."""
+        bodies = loads.write_bodies(self.build / "bodies", self._instances(CENSUS), "instances")
+        runs = {
+            rows: [self._module("limit", CENSUS, self._archive(CENSUS), file, self.seconds) for _ in range(self.rounds)]
+            for rows, file in bodies.items()
+        }
+        return {str(rows): median([run["rows_a_second"] for run in found]) for rows, found in runs.items()}
+
+    def _exactness(self) -> list[dict[str, Any]]:
+        table = []
+        for kind in (CENSUS, *KINDS, "fallback"):
+            case = self.build / "models" / f"{kind}.case.joblib"
+            served = self._module("exactness", kind, self._archive(kind), case)
+            table.append({"kind": kind, **served, "verdict": "serves"})
+            check = HERE / "peers" / "onnx_check.py"
+            onnx = self._output([str(self.pythons["onnx"]), str(check), str(case)])
+            refused = onnx.get("refused") or f"{onnx['off']:,} rows off by more than 0.01"
+            tried = {"engine": "ONNX Runtime (skl2onnx)", "rows": served["rows"], "difference": onnx.get("difference")}
+            table.append({"kind": kind, **tried, "verdict": refused})
+        return table
+
+    def _module(self, name: str, *arguments: object) -> dict[str, Any]:
+        return self._output([sys.executable, "-m", f"bench.serving.{name}", *map(str, arguments)])
+
+    def _output(self, command: Sequence[str]) -> dict[str, Any]:
+        """The last line that a command prints, as JSON."""
+        with (self.log / "preparation.log").open("ab") as log:
+            done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, check=True)
+        found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        return found
+
+
+if __name__ == "__main__":
+    main()

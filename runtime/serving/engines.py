@@ -52,7 +52,7 @@ class EstimatorEngine:
             if values is not None:
                 column = values[np.where(np.isnan(column), -1, column).astype(np.int64)]
             elif self._nullable[index]:
-                column = np.where(np.isnan(column), None, column.astype(object))
+                column = np.array([None if np.isnan(value) else value for value in column], dtype=object)
             matrix[:, index] = column
         found: list[float] = score(self._estimator, matrix).tolist()
         return found

@@ -56,14 +56,13 @@ class Decoder:
         renamed = dict(zip(fields, (feature.name for feature in model.features), strict=True))
         options: dict[str, Any] = {"forbid_unknown_fields": True, "gc": False}
         row: Any = msgspec.defstruct("Row", list(zip(fields, types, strict=True)), rename=renamed, **options)
-        instances = Annotated[list[row], msgspec.Meta(min_length=1)]
-        lists = [(field, Annotated[list[each], msgspec.Meta(min_length=1)])
-                 for field, each in zip(fields, types, strict=True)]  # fmt: skip
+        lists = [(field, _list_of(kind)) for field, kind in zip(fields, types, strict=True)]
         self._columns_type: Any = msgspec.defstruct("Columns", lists, rename=renamed, **options)
-        self._rows = msgspec.json.Decoder(msgspec.defstruct("Rows", [("instances", instances)], **options))
+        self._rows: msgspec.json.Decoder[Any] = msgspec.json.Decoder(
+            msgspec.defstruct("Rows", [("instances", _list_of(row))], **options)
+        )
         by_column = msgspec.defstruct("ByColumn", [("columns", self._columns_type)], **options)
-        self._by_column = msgspec.json.Decoder(by_column)
-        self._row = msgspec.json.Decoder(row)
+        self._by_column: msgspec.json.Decoder[Any] = msgspec.json.Decoder(by_column)
         self._row_type = row
         self._pack = _packer(model)
         self._column_packs = [_column_packer(feature) for feature in model.features]
@@ -160,7 +159,7 @@ class Decoder:
         codes = bytearray(8 * rows * width)
         numbers = memoryview(codes).cast("d")
         for index, (pack, values) in enumerate(zip(self._column_packs, lists, strict=True)):
-            numbers[index::width] = memoryview(pack(values)).cast("d")  # type: ignore[call-overload]
+            numbers[index::width] = memoryview(pack(values)).cast("d")
         return Batch(bytes(codes), rows)
 
 
@@ -185,9 +184,13 @@ def _type_of(feature: Feature) -> Any:
     if feature.type == "category":
         kind = _enumeration(feature)
     else:
-        whole = {"multiple_of": 1.0} if feature.type == "integer" else {}
-        kind = Annotated[float, msgspec.Meta(ge=feature.minimum, le=feature.maximum, **whole)]
+        step = 1.0 if feature.type == "integer" else None
+        kind = Annotated[float, msgspec.Meta(ge=feature.minimum, le=feature.maximum, multiple_of=step)]
     return kind | None if feature.null_share > 0 else kind
+
+
+def _list_of(kind: Any) -> Any:
+    return Annotated[list[kind], msgspec.Meta(min_length=1)]
 
 
 class _Category(float, enum.Enum):
@@ -200,7 +203,8 @@ class _Category(float, enum.Enum):
 
 
 def _enumeration(feature: Feature) -> Any:
-    return _Category(feature.name, {f"c{place}": (text, place) for place, text in enumerate(feature.values)})
+    make: Any = _Category
+    return make(feature.name, {f"c{place}": (text, place) for place, text in enumerate(feature.values)})
 
 
 def _packer(model: Model) -> Callable[[Sequence[Any]], bytes]:

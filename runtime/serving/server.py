@@ -85,7 +85,7 @@ class Server(uvicorn.Server):
             for connection in list(self.server_state.connections):
                 since = getattr(connection, "headers_since", None)
                 if since is not None and since < before:
-                    connection.transport.close()  # type: ignore[union-attr]
+                    connection.transport.close()
 
     async def _write_access_log(self) -> None:
         await self._application.access.write_forever()
@@ -143,7 +143,7 @@ def _signal(children: list[int], number: int) -> None:
 
 def _work(application: Application, listening: socket.socket) -> None:
     config = uvicorn.Config(
-        application,  # type: ignore[arg-type]
+        application,
         loop="uvloop",
         http=Protocol,
         ws="none",

@@ -69,7 +69,7 @@ def _softmax(out: ctypes.Array[ctypes.c_double], rows: int, outputs: int) -> lis
     """As sklearn.utils.extmath.softmax, with NumPy's own exponential: libm's differs in the last bit."""
     import numpy as np
 
-    raw = np.asfortranarray(np.frombuffer(out, dtype=np.float64).reshape(rows, outputs))
+    raw = np.asfortranarray(np.frombuffer(memoryview(out).cast("B"), dtype=np.float64).reshape(rows, outputs))
     raw -= np.max(raw, axis=1).reshape((-1, 1))
     np.exp(raw, raw)
     raw /= np.sum(raw, axis=1).reshape((-1, 1))

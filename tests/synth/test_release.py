@@ -81,6 +81,7 @@ def test_a_task_runs_the_pinned_image_on_the_pinned_model_data(synthesized: Any)
         "RELEASE_COMMIT",
         "RELEASE_VERSION",
         "VERDICT_ID",
+        "TASK_CPU",
     }
     assert variables["MODEL_DATA_SHA256"] == {"Ref": "ReleaseModelSha256"}
     assert variables["MODEL_DATA_VERSION_ID"] == {"Ref": "ReleaseModelVersionId"}

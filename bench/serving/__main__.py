@@ -8,7 +8,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -18,12 +19,14 @@ import numpy as np
 from bench.serving import exactness, report
 from bench.serving import load as loads
 from bench.serving.environments import PEERS, environment
-from bench.serving.load import LOADS, Load, Measured
+from bench.serving.load import LOADS, Load
 from bench.serving.models import CENSUS, ROOT, declared
-from bench.serving.servers import Server, running
+from bench.serving.servers import Running, Server, running
 
 HERE = Path(__file__).parent
-WARM_SECONDS = 2
+# One thread to compute with for every server, as ours has: two that wait for each other are slower on a busy machine.
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
+WARM_SECONDS = 5  # BentoML finds out meanwhile how long batches take
 AGREED = 1e-6  # largest difference of a peer's predictions from ours
 OURS, SILENT, HELLO = "ours", "ours without capture", "uvicorn hello"
 KINDS = ("categorical", "logistic", "multiclass", "regression")
@@ -73,41 +76,71 @@ class Bench:
         return report.assemble(census, fallback, kinds, limit, self._exactness())
 
     def _rounds(self, servers: Sequence[Server], load: Sequence[Load], model: str) -> dict[str, Any]:
-        """Server -> medians over the rounds. The order turns from round to round."""
-        found: dict[str, list[dict[str, Any]]] = {server.name: [] for server in servers}
-        for turn in range(self.rounds):
-            for server in [*servers[turn % len(servers) :], *servers[: turn % len(servers)]]:
-                found[server.name].append(self._once(server, load, model))
-                shown = {key: round(value["a_second"]) for key, value in found[server.name][-1]["loads"].items()}
-                print(f"round {turn + 1} {model}, {server.name}: {shown}", file=sys.stderr, flush=True)
-        return {name: report.medians(runs) for name, runs in found.items()}
+        """Server -> medians over the rounds.
 
-    def _once(self, server: Server, load: Sequence[Load], model: str) -> dict[str, Any]:
-        bodies = loads.write_bodies(self.build / "bodies", self._instances(model), server.key) if server.key else {}
-        body = bodies[100].read_text().splitlines()[0].encode() if bodies else None
-        log = self.log / f"{server.name.replace(' ', '-')}.log"
+        All servers stand by while one is under load: the loads alternate every few seconds, and the order turns from
+        round to round, so that what else the machine does falls on all alike.
+        """
+        found: dict[str, dict[str, list[dict[str, float]]]] = {server.name: {} for server in servers}
+        with ExitStack() as stack:
+            standing = {server.name: stack.enter_context(self._ready(server, model)) for server in servers}
+            for turn in range(self.rounds):
+                for each in load:
+                    for server in [*servers[turn % len(servers) :], *servers[: turn % len(servers)]]:
+                        bodies = self._bodies(server, model)
+                        if each.rows > 1 and not bodies:
+                            continue
+                        measured = self._measured(standing[server.name], each, bodies)
+                        found[server.name].setdefault(each.key, []).append(measured)
+                        shown = (
+                            f"round {turn + 1} {model} {each.key}, {server.name}: {measured['a_second']:,.0f} a second"
+                        )
+                        print(shown, file=sys.stderr, flush=True)
+            memory = {name: process.memory_mb() for name, process in standing.items()}
+        return {
+            name: {
+                "ready_seconds": standing[name].ready_seconds,
+                "memory_mb": memory[name],
+                "loads": {key: report.medians(runs) for key, runs in loads.items()},
+            }
+            for name, loads in found.items()
+        }
+
+    @contextmanager
+    def _ready(self, server: Server, model: str) -> Iterator[Running]:
+        """Started, found to predict what scikit-learn predicts, and warm."""
+        bodies = self._bodies(server, model)
+        body = bodies[100].read_bytes().splitlines()[0] if bodies else None
+        log = self.log / f"{model}-{server.name.replace(' ', '-')}.log"
         with running(server, ROOT, log, body) as process:
             if body:
                 self._refuse_disagreement(server.name, model, process.first)
-            loads.run(process.url, LOADS[0], bodies.get(1), WARM_SECONDS)
-            measured: dict[str, Measured] = {}
-            for each in load:
-                if each.rows == 1 or bodies:
-                    measured[each.key] = loads.run(process.url, each, bodies.get(each.rows), self.seconds)
-            return {
-                "ready_seconds": process.ready_seconds,
-                "memory_mb": process.memory_mb(),
-                "loads": {key: {**vars(value), "a_second": value.a_second} for key, value in measured.items()},
-            }
+            loads.run(process.url, LOADS[1], bodies.get(1), WARM_SECONDS)
+            yield process
+
+    def _measured(self, process: Running, load: Load, bodies: Mapping[int, Path]) -> dict[str, float]:
+        before = process.cpu_seconds()
+        measured = loads.run(process.url, load, bodies.get(load.rows), self.seconds)
+        used = process.cpu_seconds() - before
+        return {
+            **vars(measured),
+            "a_second": measured.a_second,
+            "a_cpu_second": (measured.requests - measured.refused) / max(used, 0.01),
+        }
+
+    def _bodies(self, server: Server, model: str) -> dict[int, Path]:
+        if not server.key:
+            return {}
+        return loads.write_bodies(self.build / "bodies" / model, self._instances(model), server.key)
 
     def _servers(self, model: str, kind: str) -> list[Server]:
         saved = self._peer_model(model, kind)
-        common = {"PEER_MODEL": str(saved), "DECLARATION": str(ROOT / "model" / CENSUS / "model.toml")}
+        common = {**ONE_THREAD, "PEER_MODEL": str(saved), "DECLARATION": str(ROOT / "model" / CENSUS / "model.toml")}
         peers = HERE / "peers"
         mlflow = self.build / "models" / f"{model}.mlflow"
         if model == CENSUS and not mlflow.exists():
             self._run("mlflow", peers / "mlflow_save.py", saved, mlflow)
-        beside = {"PATH": f"{self.pythons['mlflow'].parent}{os.pathsep}{os.environ['PATH']}"}
+        beside = {**ONE_THREAD, "PATH": f"{self.pythons['mlflow'].parent}{os.pathsep}{os.environ['PATH']}"}
         serve = ("-m", "mlflow", "models", "serve", "-m", str(mlflow), "-h", "127.0.0.1", "-p", "{port}")
         bento = ("-m", "bentoml", "serve", "bento:Service", "--working-dir", str(peers), "-p", "{port}")
         return [
@@ -127,7 +160,12 @@ class Bench:
 
     def _ours(self, model: str, capture: bool = True) -> Server:
         root = self.build / "models" / f"{model}.root"
-        environment = {"MODEL": model, "MODEL_ARCHIVE": str(self._archive(model)), "ML_ROOT": str(root), "TASK_CPU": "1024"}
+        environment = {
+            "MODEL": model,
+            "MODEL_ARCHIVE": str(self._archive(model)),
+            "ML_ROOT": str(root),
+            "TASK_CPU": "1024",
+        }
         command = (sys.executable, "-m", "bench.serving.ours")
         return Server(OURS if capture else SILENT, command, environment | ({} if capture else {"WITHOUT_CAPTURE": "1"}))
 
@@ -135,10 +173,9 @@ class Bench:
         return (str(self.pythons[name]), *arguments)
 
     def _run(self, name: str, *arguments: object) -> None:
-        one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}  # the order of additions must not depend on the cores
         with (self.log / "preparation.log").open("ab") as log:
             command = [str(self.pythons.get(name, sys.executable)), *map(str, arguments)]
-            subprocess.run(command, cwd=ROOT, env=one_thread, check=True, stdout=log, stderr=log)
+            subprocess.run(command, cwd=ROOT, env={**os.environ, **ONE_THREAD}, check=True, stdout=log, stderr=log)
 
     def _archive(self, model: str) -> Path:
         archive = self.build / "models" / f"{model}.tar.gz"
@@ -182,7 +219,7 @@ class Bench:
 
     def _limit(self) -> dict[str, float]:
         """Rows a second in process, by rows in a request; medians of the rounds."""
-        bodies = loads.write_bodies(self.build / "bodies", self._instances(CENSUS), "instances")
+        bodies = loads.write_bodies(self.build / "bodies" / CENSUS, self._instances(CENSUS), "instances")
         runs = {
             rows: [self._module("limit", CENSUS, self._archive(CENSUS), file, self.seconds) for _ in range(self.rounds)]
             for rows, file in bodies.items()

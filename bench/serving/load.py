@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+PATIENCE = 20.0  # seconds
 SCRIPT = Path(__file__).with_name("load.lua")
 DIFFERENT = {1: 500, 100: 20, 1000: 4}  # bodies a load takes in turn, by rows in each
 
@@ -62,12 +63,27 @@ def write_bodies(folder: Path, instances: Sequence[Mapping[str, Any]], key: str)
     for rows, count in DIFFERENT.items():
         parts = [instances[start * rows : (start + 1) * rows] for start in range(count)]
         files[rows] = folder / f"{key}-{rows}.jsonl"
+        if files[rows].exists():
+            continue
+        files[rows].parent.mkdir(parents=True, exist_ok=True)
         files[rows].write_text("".join(json.dumps({key: part}) + "\n" for part in parts))
     return files
 
 
 def run(url: str, load: Load, bodies: Path | None, seconds: float) -> Measured:
-    """One load for `seconds`; without bodies a plain GET. Raises RuntimeError when nothing was answered."""
+    """One load for `seconds`, or once more for PATIENCE when no answer came; without bodies a plain GET.
+
+    Raises RuntimeError when nothing was answered well.
+    """
+    measured = _once(url, load, bodies, seconds)
+    if not measured.requests:
+        measured = _once(url, load, bodies, PATIENCE)
+    if measured.requests <= measured.refused:
+        raise RuntimeError(f"wrk on {url}, {load.key}: {measured}: no request was answered well")
+    return measured
+
+
+def _once(url: str, load: Load, bodies: Path | None, seconds: float) -> Measured:
     command = [
         "wrk",
         "-t1",
@@ -84,7 +100,4 @@ def run(url: str, load: Load, bodies: Path | None, seconds: float) -> Measured:
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
     if done.returncode or not lines:
         raise RuntimeError(f"wrk on {url}: {done.stderr or done.stdout}")
-    measured = Measured(**json.loads(lines[-1]))
-    if measured.requests <= measured.refused:
-        raise RuntimeError(f"wrk on {url}, {load.key}: {measured}: no request was answered well")
-    return measured
+    return Measured(**json.loads(lines[-1]))

@@ -12,24 +12,19 @@ ROWS = {"batch_100": 100, "batch_1000": 1000}
 BAR = 50  # characters of the longest bar
 
 
-def medians(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Of every figure of one server its median over the rounds; of refused and broken requests the sum."""
-    figures = {
-        key: {
-            name: (sum if name in ("refused", "broken") else median)([run["loads"][key][name] for run in runs])
-            for name in runs[0]["loads"][key]
-        }
-        for key in runs[0]["loads"]
+def medians(rounds: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Of every figure of one server under one load its median; of refused and broken requests the sum."""
+    return {
+        name: (sum if name in ("refused", "broken") else median)([each[name] for each in rounds]) for name in rounds[0]
     }
-    return {name: median([run[name] for run in runs]) for name in ("ready_seconds", "memory_mb")} | {"loads": figures}
 
 
-def ratios(servers: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+def ratios(servers: Mapping[str, Any], figure: str = "a_second") -> dict[str, dict[str, float]]:
     """Load -> peer -> how many times the peer's requests a second ours answers; `best` is the best framework."""
     found: dict[str, dict[str, float]] = {}
     for key, ours in servers[OURS]["loads"].items():
         peers = {name: server["loads"] for name, server in servers.items() if name not in (OURS, SILENT)}
-        found[key] = {name: ours["a_second"] / load[key]["a_second"] for name, load in peers.items() if key in load}
+        found[key] = {name: ours[figure] / load[key][figure] for name, load in peers.items() if key in load}
         frameworks = [found[key][name] for name in FRAMEWORKS if name in found[key]]
         if len(frameworks) > 1:
             found[key]["best"] = min(frameworks)
@@ -57,6 +52,7 @@ def assemble(
     }
     return {
         "ratios": found,
+        "ratios_of_processor_time": ratios(servers, "a_cpu_second"),
         "checks": checks,
         "servers": servers,
         "fallback": fallback,
@@ -80,14 +76,9 @@ def text(result: Mapping[str, Any]) -> str:
         faults = [str(sum(each[what] for each in load.values())) for what in ("refused", "broken")]
         start = [f"{server['ready_seconds']:.2f}", f"{server['memory_mb']:.0f}"]
         table.append([name, *figures, *times, *start, *faults])
-    lines += [*_aligned(table), "", "Ours divided by the peer", ""]
-    peers = [name for name in servers if name not in (OURS, SILENT)] + ["best"]
-    table = [["peer", *keys]]
-    for peer in peers:
-        table.append(
-            [peer, *(f"{result['ratios'][key][peer]:,.2f}" if peer in result["ratios"][key] else "" for key in keys)]
-        )
     lines += [*_aligned(table), ""]
+    lines += [*_ratios("Ours divided by the peer: answers a second", result["ratios"]), ""]
+    lines += [*_ratios("The same: answers a second of processor time", result["ratios_of_processor_time"]), ""]
     for key in keys:
         lines += [f"load {key}: times the peer", *_bars(result["ratios"][key]), ""]
     lines += [*_aligned([[name, _shown(value)] for name, value in result["checks"].items()]), ""]
@@ -106,6 +97,14 @@ def text(result: Mapping[str, Any]) -> str:
     ]
     lines += _aligned(table)
     return "\n".join(lines) + "\n"
+
+
+def _ratios(title: str, ratios: Mapping[str, Mapping[str, float]]) -> list[str]:
+    peers = dict.fromkeys(peer for values in ratios.values() for peer in values)
+    table = [["peer", *ratios]]
+    for peer in peers:
+        table.append([peer, *(f"{values[peer]:,.2f}" if peer in values else "" for values in ratios.values())])
+    return [title, "", *_aligned(table)]
 
 
 def _shown(value: Any) -> str:

@@ -43,6 +43,10 @@ class Running:
         """Memory of the server's processes, shared pages counted once (PSS)."""
         return sum(map(_pss_mb, _descendants(self.process)))
 
+    def cpu_seconds(self) -> float:
+        """Processor time that the server's processes have used."""
+        return sum(map(_cpu_seconds, _descendants(self.process)))
+
 
 @contextmanager
 def running(server: Server, root: Path, log: Path, body: bytes | None) -> Iterator[Running]:
@@ -86,6 +90,13 @@ def _pss_mb(process: int) -> float:
         for line in Path(f"/proc/{process}/smaps_rollup").read_text().splitlines():
             if line.startswith("Pss:"):
                 return int(line.split()[1]) / 1024
+    return 0.0
+
+
+def _cpu_seconds(process: int) -> float:
+    with suppress(OSError):
+        user, system = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
     return 0.0
 
 

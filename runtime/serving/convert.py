@@ -115,9 +115,8 @@ def _places(chosen: Any) -> Any:
 
 def _function(transformer: Any, columns: Sequence[Column]) -> list[Column]:
     """Only the check that HistGradientBoosting puts before its numbers, and the identity."""
-    if transformer.func is None or transformer.func.__name__ == "check_array":
-        return list(columns)
-    if getattr(transformer.func, "func", None) is not None:  # functools.partial(check_array, ...)
+    function = getattr(transformer.func, "func", transformer.func)  # of functools.partial(check_array, ...)
+    if function is None or getattr(function, "__name__", None) == "check_array":
         return list(columns)
     raise NotConvertible("FunctionTransformer with a function of its own")
 

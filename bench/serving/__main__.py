@@ -22,6 +22,7 @@ from bench.serving.environments import PEERS, environment
 from bench.serving.load import LOADS, Load
 from bench.serving.models import CENSUS, ROOT, declared
 from bench.serving.servers import Running, Server, running
+from lockgate import canonical
 
 HERE = Path(__file__).parent
 # One thread to compute with for every server, as ours has: two that wait for each other are slower on a busy machine.
@@ -62,6 +63,9 @@ class Bench:
     def __init__(self, build: Path, seconds: float, rounds: int, pythons: Mapping[str, Path]) -> None:
         self.build, self.seconds, self.rounds, self.pythons = build, seconds, rounds, pythons
         self.log = build / "logs"
+        code = [*ROOT.glob("runtime/**/*.*"), ROOT / "bench/serving/models.py", *ROOT.glob("model/*/*.*")]
+        files = {str(file): file.read_bytes() for file in code if file.suffix in (".py", ".c", ".toml")}
+        self._code = canonical.contents_sha256(files)
         self._expected: dict[str, Any] = {}
 
     def result(self) -> dict[str, Any]:
@@ -178,8 +182,10 @@ class Bench:
             subprocess.run(command, cwd=ROOT, env={**os.environ, **ONE_THREAD}, check=True, stdout=log, stderr=log)
 
     def _archive(self, model: str) -> Path:
-        archive = self.build / "models" / f"{model}.tar.gz"
+        """Trained once as long as the code that trains and serves is the same."""
+        archive = self.build / "models" / self._code[:12] / f"{model}.tar.gz"
         if not archive.exists():
+            archive.parent.mkdir(exist_ok=True)
             self._run("ours", "-m", "bench.serving.models", model, archive.parent)
         return archive
 

@@ -239,9 +239,7 @@ def main() -> int:
     seed = given.seed if given.seed is not None else time.time_ns() // 10**9 * 10**6
     build = ROOT / "build" / "fuzz"
     build.mkdir(parents=True, exist_ok=True)
-    archive = build / f"{CENSUS}.tar.gz"
-    if not archive.exists():
-        train(CENSUS, build)
+    archive = train(CENSUS, build)
     model = declared(CENSUS)
     table = pq.read_table(ROOT / model.holdout_data).slice(0, 2000)
     cases = Cases(table.select([feature.name for feature in model.features]).to_pylist())

@@ -27,9 +27,7 @@ def main() -> None:
     loads.require_wrk()
     build = ROOT / "build" / "soak"
     build.mkdir(parents=True, exist_ok=True)
-    archive = build / f"{CENSUS}.tar.gz"
-    if not archive.exists():
-        train(CENSUS, build)
+    archive = train(CENSUS, build)
     settings = {"MODEL": CENSUS, "MODEL_ARCHIVE": str(archive), "ML_ROOT": str(build / "root"), "TASK_CPU": "1024"}
     server = Server("soaked", (sys.executable, "-m", "bench.serving.ours"), settings, path="/ping")
     bodies = mixed_bodies(build)

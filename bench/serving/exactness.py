@@ -31,7 +31,7 @@ def estimator_of(model: Model, archive: Path) -> Any:
 
 
 def main(name: str, archive: str, case: str) -> None:
-    import joblib
+    import joblib  # type: ignore[import-untyped]
 
     from runtime.serving.engines import codes_of, largest_difference
     from runtime.serving.model_data import engine_of

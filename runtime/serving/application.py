@@ -39,6 +39,7 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 _JSON = (b"content-type", b"application/json")
 _CSV = (b"content-type", b"text/csv; charset=utf-8")
+_PROMETHEUS = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:=-]{1,64}")
 _encode = msgspec.json.Encoder().encode
 
@@ -52,8 +53,7 @@ class Release:
     verdict_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True, gc=False):
     """What the headers of a prediction request say."""
 
     length: int
@@ -100,9 +100,7 @@ class Application:
             "/ping": lambda: self._readiness(ready),
             "/readyz": lambda: self._readiness(ready),
             "/livez": lambda: _Answer(200, _encode({"live": True})),
-            "/metrics": lambda: _Answer(
-                200, self.telemetry.text(), [(b"content-type", b"text/plain; version=0.0.4; charset=utf-8")]
-            ),
+            "/metrics": lambda: _Answer(200, self.telemetry.text(), media_type=_PROMETHEUS),
             "/openapi.json": lambda: contract,
             "/v2": lambda: server,
             "/v2/health/live": lambda: _Answer(200, _encode({"live": True})),
@@ -150,8 +148,8 @@ class Application:
         call = self._call(scope["headers"])
         rows, length = 0, call.length
         self._in_flight += 1
+        self.telemetry.in_flight(self._in_flight)
         self._bytes_in_flight += length
-        self.telemetry.count("in_flight")
         try:
             self._refuse_excess(length)
             body = await self._body(receive, length)
@@ -168,8 +166,8 @@ class Application:
             _log_defect(call.request_id)
         finally:
             self._in_flight -= 1
+            self.telemetry.in_flight(self._in_flight)
             self._bytes_in_flight -= length
-            self.telemetry.count("in_flight", -1.0)
         seconds = time.perf_counter() - begun
         self.telemetry.answered(route, answer.status, rows, seconds)
         self.access.answered(call.request_id, scope["path"], answer.status, rows, seconds)
@@ -183,14 +181,12 @@ class Application:
             batch, given_id = self._read(route, call, body)
             predictions = await self._batcher.submit(batch)
         self.telemetry.predicted(predictions)
-        self.telemetry.count("captured")
-        if given_way := self.capture.offer(call.request_id, batch, predictions):
-            self.telemetry.count("overwritten", given_way)
+        self.telemetry.captured(self.capture.offer(call.request_id, batch, predictions))
         if route == "infer":
             document = inference.answer(self._model, self._release.version, given_id or call.request_id, predictions)
             return _Answer(200, _encode(document)), batch.rows
         if call.accept.startswith(b"text/csv"):
-            return _Answer(200, _csv(predictions), (_CSV,)), batch.rows
+            return _Answer(200, _csv(predictions), media_type=_CSV), batch.rows
         return _Answer(200, self._encoded(predictions)), batch.rows
 
     def _read(self, route: str, call: Call, body: bytes) -> tuple[Batch, str | None]:
@@ -278,26 +274,23 @@ class Application:
 
     async def _send(self, send: Send, answer: _Answer, request_id: str) -> None:
         headers = [
-            (b"content-length", str(len(answer.body)).encode()),
+            (b"content-length", b"%d" % len(answer.body)),
             (b"x-request-id", request_id.encode()),
+            answer.media_type,
             *self._named,
             *answer.headers,
         ]
-        if not answer.headers or answer.headers[0][0] != b"content-type":
-            headers.append(_JSON)
         if self.draining:
             headers.append((b"connection", b"close"))
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": answer.body})
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """headers: a content type, if it is not JSON, comes first."""
-
+class _Answer(msgspec.Struct, frozen=True, gc=False):
     status: int
     body: bytes
     headers: Headers = ()
+    media_type: tuple[bytes, bytes] = _JSON
 
 
 class _GoneError(Exception):

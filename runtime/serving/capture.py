@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from runtime.serving.rows import Batch
 
@@ -13,8 +14,7 @@ MOST_REQUESTS = 4096
 MOST_ROWS = 65_536
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True, gc=False):
     """One answered request: Unix time in seconds, its id, the rows as the engine saw them, and what it answered."""
 
     at: float
@@ -34,10 +34,9 @@ class Capture:
         """Returns how many records gave way: 0 or more; a request larger than the buffer is itself not kept."""
         if batch.rows > MOST_ROWS:
             return 1
-        records = self._records
+        records, given = self._records, 0
         records.append(Record(time.time(), request_id, batch, predictions))
         self._rows += batch.rows
-        given = 0
         while len(records) > MOST_REQUESTS or self._rows > MOST_ROWS:
             self._rows -= records.popleft().batch.rows
             given += 1

@@ -6,7 +6,8 @@ What is not known here is refused; scikit-learn itself then serves the model.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import struct
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lockgate.config import Model
-from runtime.serving.program import COLUMN, NODE, SET_BYTES, Program
+from runtime.serving.program import COLUMN, MOST_COLUMNS, NODE, SET_BYTES, TREE, Program
 
 Floats = npt.NDArray[np.float64]
 
@@ -46,10 +47,16 @@ Column = Number | Categories
 
 def program_of(estimator: Any, model: Model) -> Program:
     """Raises NotConvertible."""
+    columns, last = columns_of(estimator, model)
+    return _final(last, columns, len(model.features))
+
+
+def columns_of(estimator: Any, model: Model) -> tuple[list[Column], Any]:
+    """The columns that the last step sees, and that step. Raises NotConvertible."""
     columns = [_declared(index, model) for index in range(len(model.features))]
     for transformer, last in _steps(estimator):
         if last:
-            return _final(transformer, columns, len(model.features))
+            return columns, transformer
         columns = _transformed(transformer, columns)
     raise NotConvertible("an estimator without steps")
 
@@ -168,6 +175,8 @@ def _widths(encoder: Any, columns: int) -> list[int]:
 
 def _final(estimator: Any, columns: Sequence[Column], features: int) -> Program:
     name = type(estimator).__name__
+    if len(columns) > MOST_COLUMNS:
+        raise NotConvertible(f"{len(columns)} columns, the walker takes {MOST_COLUMNS}")
     if type(estimator).__module__.startswith("sklearn."):
         if name in ("HistGradientBoostingClassifier", "HistGradientBoostingRegressor"):
             return _trees(estimator, columns, features)
@@ -188,8 +197,8 @@ def _linear(estimator: Any, columns: Sequence[Column], features: int) -> Program
         linear=True,
         **_columns(columns),
         nodes=b"",
-        roots=b"",
-        depths=b"",
+        leaves=b"",
+        trees=b"",
         sets=b"",
         baseline=np.broadcast_to(np.asarray(estimator.intercept_, dtype="<f8"), (outputs,)).tobytes(),
         coefficients=np.ascontiguousarray(coefficients, dtype="<f8").tobytes(),
@@ -205,22 +214,25 @@ def _trees(estimator: Any, columns: Sequence[Column], features: int) -> Program:
     if estimator._preprocessor is not None:
         columns = _transformed(estimator._preprocessor, columns)
     known, place = estimator._bin_mapper.make_known_categories_bitsets()
-    nodes, sets = bytearray(), bytearray()
-    roots: list[int] = []
-    depths: list[int] = []
-    for iteration in estimator._predictors:
-        for predictor in iteration:
-            roots.append(len(nodes) // NODE.size)
-            depths.append(int(predictor.nodes["depth"].max()))
-            for index, node in enumerate(predictor.nodes):
-                nodes += _node(node, roots[-1], roots[-1] + index, len(sets) // SET_BYTES)
-                if node["is_categorical"] and not node["is_leaf"]:
-                    if not isinstance(columns[node["feature_idx"]], Categories):
-                        raise NotConvertible("a categorical split of a number")
-                    left = predictor.raw_left_cat_bitsets[node["bitset_idx"]]
-                    if node["missing_go_to_left"]:  # an unknown category goes where a missing one goes
-                        left = left | ~known[place[node["feature_idx"]]]
-                    sets += left.astype("<u4").tobytes()
+    nodes, leaves, trees, sets = bytearray(), bytearray(), bytearray(), bytearray()
+    for predictor in (predictor for iteration in estimator._predictors for predictor in iteration):
+        root, first_set = len(nodes) // NODE.size, len(sets) // SET_BYTES
+        trees += TREE.pack(root, first_set)
+        for own, (node, left) in enumerate(_side_by_side(predictor.nodes), start=root):
+            leaves += struct.pack("<d", node["value"] if node["is_leaf"] else 0.0)
+            if node["is_leaf"]:
+                nodes += NODE.pack(np.inf, own, 0, 1)
+                continue
+            kind = int(node["missing_go_to_left"])
+            if node["is_categorical"]:
+                if not isinstance(columns[node["feature_idx"]], Categories):
+                    raise NotConvertible("a categorical split of a number")
+                kind |= (len(sets) // SET_BYTES - first_set + 1) << 1
+                goes_left = predictor.raw_left_cat_bitsets[node["bitset_idx"]]
+                if node["missing_go_to_left"]:  # an unknown category goes where a missing one goes
+                    goes_left = goes_left | ~known[place[node["feature_idx"]]]
+                sets += goes_left.astype("<u4").tobytes()
+            nodes += NODE.pack(node["num_threshold"], root + left, node["feature_idx"], kind)
     baseline = np.asarray(estimator._baseline_prediction, dtype="<f8").reshape(-1)
     return Program(
         features=features,
@@ -230,21 +242,22 @@ def _trees(estimator: Any, columns: Sequence[Column], features: int) -> Program:
         linear=False,
         **_columns(columns),
         nodes=bytes(nodes),
-        roots=np.array(roots, dtype="<i4").tobytes(),
-        depths=np.array(depths, dtype="<i4").tobytes(),
+        leaves=bytes(leaves),
+        trees=bytes(trees),
         sets=bytes(sets),
         baseline=baseline.tobytes(),
         coefficients=b"",
     )
 
 
-def _node(node: Any, root: int, own: int, sets: int) -> bytes:
-    if node["is_leaf"]:
-        return NODE.pack(node["value"], own, own, 0, 0)
-    kind = int(node["missing_go_to_left"])
-    if node["is_categorical"]:
-        kind |= (sets + 1) << 1
-    return NODE.pack(node["num_threshold"], root + node["left"], root + node["right"], node["feature_idx"], kind)
+def _side_by_side(nodes: Any) -> Iterator[tuple[Any, int]]:
+    """Each node of a tree with the new place of its left child; level by level, so that siblings are neighbours."""
+    order = [0]
+    for index in order:  # grows while it is read
+        left = len(order)
+        if not nodes[index]["is_leaf"]:
+            order += [int(nodes[index]["left"]), int(nodes[index]["right"])]
+        yield nodes[index], left
 
 
 def _columns(columns: Sequence[Column]) -> dict[str, bytes]:

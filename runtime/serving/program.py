@@ -5,6 +5,7 @@ No NumPy here: the process that serves does not need it.
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,11 +16,13 @@ from lockgate.errors import EvidenceError
 from runtime.facts import WALKER_FILE
 
 MAGIC = b"lockgate.walker/1\n"
-NODE = struct.Struct("<d4i")  # value, left, right, column, kind
+NODE = struct.Struct("<diHH")  # threshold, left (the right one follows), column, kind
+TREE = struct.Struct("<2i")  # first node, first set
 COLUMN = struct.Struct("<2d4i")  # subtract, divide, feature, table, size, unused
 SET_BYTES = 32  # categories 0 to 255
 LINKS = ("identity", "logistic", "softmax")
-MOST_COLUMNS, MOST_OUTPUTS = 100_000, 1_000
+MOST_COLUMNS, MOST_OUTPUTS = 65_535, 1_000
+MOST_SETS = 32_766  # of one tree
 
 
 class Header(msgspec.Struct, forbid_unknown_fields=True):
@@ -35,7 +38,7 @@ class Header(msgspec.Struct, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class Program:
-    """Sections as the walker reads them. trees: nodes of every tree, its first node and its depth (levels below)."""
+    """Sections as the walker reads them. leaves: what each node adds if it is one."""
 
     features: int
     width: int
@@ -45,19 +48,15 @@ class Program:
     columns: bytes
     tables: bytes
     nodes: bytes
-    roots: bytes
-    depths: bytes
+    leaves: bytes
+    trees: bytes
     sets: bytes
     baseline: bytes
     coefficients: bytes
 
-    @property
-    def trees(self) -> int:
-        return len(self.roots) // 4
-
     def sections(self) -> tuple[bytes, ...]:
         return (
-            self.columns, self.tables, self.nodes, self.roots, self.depths, self.sets, self.baseline, self.coefficients
+            self.columns, self.tables, self.nodes, self.leaves, self.trees, self.sets, self.baseline, self.coefficients
         )  # fmt: skip
 
     def to_bytes(self) -> bytes:
@@ -109,25 +108,24 @@ def _prove(program: Program) -> None:
         _demand(size >= 0 and table >= 0 and (size == 0 or table + size < entries), "a column's table")
     _demand(len(program.coefficients) == (8 * outputs * width if program.linear else 0), "coefficients")
     _demand(len(program.sets) % SET_BYTES == 0 and len(program.nodes) % NODE.size == 0, "sets or nodes")
-    _demand(len(program.roots) % 4 == 0 and len(program.depths) == len(program.roots), "roots or depths")
+    _demand(len(program.trees) % TREE.size == 0, "trees")
+    _demand(len(program.leaves) * NODE.size == len(program.nodes) * 8, "leaves")
     _demand(not (program.linear and program.trees), "a linear model with trees")
     _prove_trees(program, len(program.sets) // SET_BYTES)
 
 
 def _prove_trees(program: Program, sets: int) -> None:
-    nodes = list(NODE.iter_unpack(program.nodes))
-    below = [0] * len(nodes)  # levels below each node; children come after their parent, so backwards is enough
-    for index in range(len(nodes) - 1, -1, -1):
-        _, left, right, column, kind = nodes[index]
-        _demand(0 <= column < program.width and 0 <= kind >> 1 <= sets, "a node's column or set")
-        if left == right == index:
-            continue
-        _demand(index < left < len(nodes) and index < right < len(nodes), "a node's children")
-        below[index] = 1 + max(below[left], below[right])
-    roots = [root for (root,) in struct.iter_unpack("<i", program.roots)]
-    depths = [depth for (depth,) in struct.iter_unpack("<i", program.depths)]
-    for root, depth in zip(roots, depths, strict=True):
-        _demand(0 <= root < len(nodes) and below[root] == depth, "a tree's root or depth")
+    """Trees follow one another; children come after their parent, in the same tree, so every walk ends at a leaf."""
+    nodes, trees = len(program.nodes) // NODE.size, list(TREE.iter_unpack(program.trees))
+    ends = [*(root for root, _ in trees), nodes][1:]
+    _demand(bool(trees) == bool(nodes) and (not trees or trees[0][0] == 0), "the first tree")
+    for (root, first_set), end in zip(trees, ends, strict=True):
+        _demand(root < end <= nodes and 0 <= first_set <= sets, "a tree")
+        part = program.nodes[root * NODE.size : end * NODE.size]
+        for index, (threshold, left, column, kind) in enumerate(NODE.iter_unpack(part), start=root):
+            _demand(column < program.width and first_set + (kind >> 1) <= sets, "a node's column or set")
+            leaf = left == index and threshold == math.inf and kind == 1  # whatever the value, it stays
+            _demand(leaf or index < left < end - 1, "a node's children")
 
 
 def _demand(holds: bool, what: str) -> None:

@@ -12,7 +12,6 @@ import io
 import math
 import struct
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 import msgspec
@@ -38,8 +37,7 @@ def refused(status: int, kind: str, found: str, wanted: str) -> Refused:
     return Refused(status, kind, Violation(None, None, found, wanted))
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(msgspec.Struct, frozen=True, gc=False):
     """codes: rows x features as float64, categories as places in model.toml, NaN for null."""
 
     codes: bytes

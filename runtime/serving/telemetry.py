@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import mmap
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
-SCORE_BUCKETS = 20  # from 0 to 1
+SCORES = tuple(bucket / 20 for bucket in range(1, 21))
+FEW = 20  # predictions; more are sorted first
 ROUTES = ("invocations", "infer", "other")
 STATUSES = (200, 400, 404, 405, 408, 411, 413, 415, 429, 500, 503)
 ERRORS = ("malformed", "contract", "too_large", "media_type", "no_route", "slow", "busy", "defect")
@@ -28,7 +30,8 @@ class Telemetry:
                           for route in ROUTES for status in STATUSES}  # fmt: skip
         self._seconds, self._scores = self._places["seconds", 0], self._places["scores", 0]
         self._rows, self._sum = self._places["total", "rows"], self._places["total", "seconds"]
-        self._score_sum = self._places["total", "scores"]
+        self._score_sum, self._in_flight = self._places["total", "scores"], self._places["total", "in_flight"]
+        self._captured, self._overwritten = self._places["total", "captured"], self._places["total", "overwritten"]
         self.become(0)
 
     def become(self, worker: int) -> None:
@@ -45,19 +48,30 @@ class Telemetry:
     def failed(self, kind: str) -> None:
         self._own[self._places["errors", kind]] += 1
 
-    def predicted(self, predictions: Sequence[float]) -> None:
-        """Scores from 0 to 1; the bucket of a score is the first whose bound is not below it."""
-        own, first = self._own, self._scores
-        if predictions and isinstance(predictions[0], list):
+    def predicted(self, predictions: Sequence[Any]) -> None:
+        """Scores of one output; a model with several has no histogram."""
+        if isinstance(predictions[0], list):
             return
+        own, first = self._own, self._scores
         own[self._score_sum] += sum(predictions)
-        for score in predictions:
-            place = -int(-score * SCORE_BUCKETS // 1) - 1 if 0 < score <= 1 else 0 if score <= 0 else SCORE_BUCKETS
-            own[first + place] += 1
+        if len(predictions) <= FEW:
+            for score in predictions:
+                own[first + bisect_left(SCORES, score)] += 1
+            return
+        ordered, below = sorted(predictions), 0
+        for place, bound in enumerate(SCORES):
+            until = bisect_right(ordered, bound)
+            own[first + place] += until - below
+            below = until
+        own[first + len(SCORES)] += len(ordered) - below
 
-    def count(self, name: str, amount: float = 1.0) -> None:
-        """Of "captured", "overwritten" (capture records), "in_flight"."""
-        self._own[self._places["total", name]] += amount
+    def captured(self, overwritten: int) -> None:
+        """One request was handed to the capture buffer, and so many gave way."""
+        self._own[self._captured] += 1
+        self._own[self._overwritten] += overwritten
+
+    def in_flight(self, requests: int) -> None:
+        self._own[self._in_flight] = requests
 
     def text(self) -> bytes:
         """The Prometheus text format, version 0.0.4."""
@@ -69,7 +83,7 @@ class Telemetry:
             "requests": [(route, status) for route in ROUTES for status in STATUSES],
             "errors": list(ERRORS),
             "seconds": list(range(len(SECONDS) + 1)),
-            "scores": list(range(SCORE_BUCKETS + 1)),
+            "scores": list(range(len(SCORES) + 1)),
             "total": ["rows", "seconds", "scores", "captured", "overwritten", "in_flight"],
         }
 
@@ -105,8 +119,7 @@ class Telemetry:
         yield from self._histogram(
             "lockgate_request_seconds", "Time from a prediction request's headers to its answer.", SECONDS, "seconds"
         )
-        bounds = [bucket / SCORE_BUCKETS for bucket in range(1, SCORE_BUCKETS + 1)]
-        yield from self._histogram("lockgate_predictions", "Scores that were answered.", bounds, "scores")
+        yield from self._histogram("lockgate_predictions", "Scores that were answered.", SCORES, "scores")
 
     def _histogram(self, name: str, text: str, bounds: Sequence[float], group: str) -> Iterator[str]:
         yield f"# HELP {name} {text}"

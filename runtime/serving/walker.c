@@ -2,7 +2,7 @@
  *
  * The order of additions is scikit-learn's (the baseline, then tree after tree), so sums are equal bit for bit; it must
  * be compiled without contraction into fused multiply-adds. Nothing here checks the model: program.py proves before
- * that every index is in bounds and that every walk ends. A category code that is none is a missing value.
+ * that every index is in bounds and that every walk ends. A category's place that is none is a null.
  */
 #include <math.h>
 #include <stdint.h>
@@ -11,10 +11,10 @@
 enum { BLOCK = 64, LANES = 8 };
 
 typedef struct {
-    double value;         /* threshold, or what a leaf adds */
-    int32_t left, right;  /* a leaf's are its own index, so that a walk may go on without moving */
-    int32_t column;
-    int32_t kind;         /* bit 0: missing goes left; above: 1 + index of the set of categories that go left */
+    double threshold;
+    int32_t left;     /* the right child follows it; a leaf's left child is itself and its threshold infinite */
+    uint16_t column;
+    uint16_t kind;    /* bit 0: missing goes left; above: 1 + index of the tree's set of categories that go left */
 } Node;
 
 typedef struct {
@@ -25,14 +25,19 @@ typedef struct {
 } Column;
 
 typedef struct {
+    int32_t root, sets;  /* the first node and the first set of a tree */
+} Tree;
+
+typedef struct {
     const Column *columns;
     const double *tables;
     const Node *nodes;
-    const int32_t *roots, *depths;
+    const double *leaves;         /* what each node adds, if it is a leaf */
+    const Tree *trees;
     const uint32_t *sets;         /* 8 words a set: categories 0 to 255 */
     const double *baseline;       /* one an output */
     const double *coefficients;   /* outputs x columns, of a linear model */
-    int32_t features, width, trees, outputs, logistic, linear;
+    int32_t features, width, count, outputs, logistic, linear;
 } Model;
 
 static void encode(const Model *m, const double *row, double *x) {
@@ -48,38 +53,60 @@ static void encode(const Model *m, const double *row, double *x) {
     }
 }
 
-static inline int32_t next(const Model *m, int32_t at, const double *x) {
+static inline int32_t next(const Model *m, const Tree *tree, int32_t at, const double *x) {
     const Node *node = m->nodes + at;
     double v = x[node->column];
     int left;
     if (node->kind < 2) {
-        left = (v <= node->value) | ((v != v) & node->kind);
+        left = (v <= node->threshold) | ((v != v) & node->kind);
     } else if (v >= 0 && v < 256) {
         uint32_t category = (uint32_t)v;
-        left = (m->sets[((node->kind >> 1) - 1) * 8 + (category >> 5)] >> (category & 31)) & 1;
+        const uint32_t *set = m->sets + (tree->sets + (node->kind >> 1) - 1) * 8;
+        left = (set[category >> 5] >> (category & 31)) & 1;
     } else {
         left = node->kind & 1;
     }
-    return left ? node->left : node->right;
+    return node->left + !left;
+}
+
+/* LANES walks at once, one a row, through one tree: a walk waits for memory at each step, so others use the time. */
+static void walk_rows(const Model *m, int32_t t, const double *x, double *out) {
+    const Tree *tree = m->trees + t;
+    int32_t at[LANES], moved;
+    for (int lane = 0; lane < LANES; lane++) at[lane] = tree->root;
+    do {
+        moved = 0;
+        for (int lane = 0; lane < LANES; lane++) {
+            int32_t to = next(m, tree, at[lane], x + lane * m->width);
+            moved |= to ^ at[lane];
+            at[lane] = to;
+        }
+    } while (moved);
+    for (int lane = 0; lane < LANES; lane++) out[lane * m->outputs + t % m->outputs] += m->leaves[at[lane]];
+}
+
+/* LANES walks at once, one a tree, of one row; the leaves are added in the order of the trees. */
+static void walk_trees(const Model *m, int32_t first, int32_t count, const double *x, double *out) {
+    int32_t at[LANES], moved;
+    for (int lane = 0; lane < count; lane++) at[lane] = m->trees[first + lane].root;
+    do {
+        moved = 0;
+        for (int lane = 0; lane < count; lane++) {
+            int32_t to = next(m, m->trees + first + lane, at[lane], x);
+            moved |= to ^ at[lane];
+            at[lane] = to;
+        }
+    } while (moved);
+    for (int lane = 0; lane < count; lane++) out[(first + lane) % m->outputs] += m->leaves[at[lane]];
 }
 
 static void walk_block(const Model *m, const double *x, int64_t rows, double *out) {
-    for (int32_t t = 0; t < m->trees; t++) {
-        int32_t root = m->roots[t], depth = m->depths[t], k = t % m->outputs;
-        int64_t r = 0;
-        for (; r + LANES <= rows; r += LANES) {
-            int32_t at[LANES];
-            for (int lane = 0; lane < LANES; lane++) at[lane] = root;
-            for (int32_t d = 0; d < depth; d++)
-                for (int lane = 0; lane < LANES; lane++) at[lane] = next(m, at[lane], x + (r + lane) * m->width);
-            for (int lane = 0; lane < LANES; lane++) out[(r + lane) * m->outputs + k] += m->nodes[at[lane]].value;
-        }
-        for (; r < rows; r++) {
-            int32_t at = root;
-            for (int32_t d = 0; d < depth; d++) at = next(m, at, x + r * m->width);
-            out[r * m->outputs + k] += m->nodes[at].value;
-        }
-    }
+    int64_t whole = rows - rows % LANES;
+    for (int32_t t = 0; t < m->count; t++)
+        for (int64_t r = 0; r < whole; r += LANES) walk_rows(m, t, x + r * m->width, out + r * m->outputs);
+    for (int64_t r = whole; r < rows; r++)
+        for (int32_t t = 0; t < m->count; t += LANES)
+            walk_trees(m, t, m->count - t < LANES ? m->count - t : LANES, x + r * m->width, out + r * m->outputs);
 }
 
 static void add_block(const Model *m, const double *x, int64_t rows, double *out) {

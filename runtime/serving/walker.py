@@ -7,11 +7,11 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from runtime.serving.program import Program
+from runtime.serving.program import TREE, Program
 
 LIBRARY = "lockgate_walker.so"  # beside the installed packages, as the image's build and set-up leave it
 
-_INTEGERS = ("features", "width", "trees", "outputs", "logistic", "linear")
+_INTEGERS = ("features", "width", "count", "outputs", "logistic", "linear")
 
 
 class _Model(ctypes.Structure):
@@ -19,7 +19,7 @@ class _Model(ctypes.Structure):
 
     _fields_ = [
         *((name, ctypes.c_char_p) for name in
-          ("columns", "tables", "nodes", "roots", "depths", "sets", "baseline", "coefficients")),
+          ("columns", "tables", "nodes", "leaves", "trees", "sets", "baseline", "coefficients")),
         *((name, ctypes.c_int32) for name in _INTEGERS),
     ]  # fmt: skip
 
@@ -40,7 +40,13 @@ class Walker:
         sections = [ctypes.c_char_p(section) for section in program.sections()]
         logistic = int(program.link == "logistic")
         self._model = _Model(
-            *sections, program.features, program.width, program.trees, program.outputs, logistic, int(program.linear)
+            *sections,
+            program.features,
+            program.width,
+            len(program.trees) // TREE.size,
+            program.outputs,
+            logistic,
+            int(program.linear),
         )
         self._program = program  # its bytes are what the pointers point to
         self._reference = ctypes.byref(self._model)

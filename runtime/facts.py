@@ -10,7 +10,7 @@ from lockgate.config import Model
 from lockgate.errors import EvidenceError
 
 SCHEMA = "lockgate.model/2"
-WALKER, SCIKIT_LEARN = "walker", "scikit-learn"  # engines, fastest first
+WALKER, ENCODED, SCIKIT_LEARN = "walker", "scikit-learn on encoded columns", "scikit-learn"  # engines, fastest first
 WALKER_FILE = "walker.bin"
 
 

@@ -15,9 +15,10 @@ import numpy.typing as npt
 
 from lockgate.config import Model
 from runtime.artifact import Estimator, score
-from runtime.facts import SCIKIT_LEARN, WALKER, WALKER_FILE
+from runtime.facts import ENCODED, SCIKIT_LEARN, WALKER, WALKER_FILE
 from runtime.frames import Matrix
 from runtime.serving.convert import NotConvertible, program_of
+from runtime.serving.encoded import EncodedEngine
 from runtime.serving.program import Program, read_program
 from runtime.serving.walker import Walker, library
 
@@ -68,10 +69,10 @@ def codes_of(matrix: Matrix, model: Model) -> Codes:
     return codes
 
 
-Candidate = Callable[[Any, Model], tuple[Engine, bytes]]
+Candidate = Callable[[Any, Model], tuple[Engine, bytes | None]]
 
 
-def walker_candidate(estimator: Any, model: Model) -> tuple[Engine, bytes]:
+def walker_candidate(estimator: Any, model: Model) -> tuple[Engine, bytes | None]:
     """The engine and its file. Raises NotConvertible."""
     compiled = library()
     if compiled is None:
@@ -80,7 +81,12 @@ def walker_candidate(estimator: Any, model: Model) -> tuple[Engine, bytes]:
     return Walker(read_program(data), compiled), data
 
 
-CANDIDATES: Mapping[str, Candidate] = {WALKER: walker_candidate}  # in order of speed
+def encoded_candidate(estimator: Any, model: Model) -> tuple[Engine, bytes | None]:
+    """The engine, which needs no file of its own. Raises NotConvertible."""
+    return EncodedEngine(estimator, model), None
+
+
+CANDIDATES: Mapping[str, Candidate] = {WALKER: walker_candidate, ENCODED: encoded_candidate}  # in order of speed
 
 
 def choose(
@@ -99,9 +105,9 @@ def choose(
         codes = np.concatenate([codes_of(part, model) for part in parts])
         found = np.array(engine.predict(codes.tobytes(), rows))
         difference = largest_difference(found, expected)
-        allowed = tolerance(read_program(data)) if name == WALKER else 0.0
+        allowed = tolerance(read_program(data)) if data else 0.0
         if difference <= allowed:
-            return _facts(name, rows, difference, refused), {WALKER_FILE: data}
+            return _facts(name, rows, difference, refused), {WALKER_FILE: data} if data else {}
         refused[name] = f"differs from scikit-learn by {difference:g} at most on {rows} rows, allowed is {allowed:g}"
     return _facts(SCIKIT_LEARN, rows, 0.0, refused), {}
 

@@ -11,7 +11,7 @@ from lockgate.config import Model
 from lockgate.errors import EvidenceError, RefusedError
 from runtime import commit
 from runtime.archive import read_archive
-from runtime.facts import SCIKIT_LEARN, WALKER, WALKER_FILE, refuse_other_model
+from runtime.facts import ENCODED, SCIKIT_LEARN, WALKER, WALKER_FILE, refuse_other_model
 from runtime.job import Job
 from runtime.serving.batching import Engine
 from runtime.serving.program import read_program
@@ -71,12 +71,14 @@ def engine_of(files: Mapping[str, bytes], model: Model) -> Engine:
     name = engine.get("name") if isinstance(engine, dict) else None
     if name == WALKER:
         return _walker(files, model, facts)
-    if name != SCIKIT_LEARN:
-        raise EvidenceError(f"model.json: engine: found {name!r}, expected {WALKER} or {SCIKIT_LEARN}")
+    if name not in (ENCODED, SCIKIT_LEARN):
+        raise EvidenceError(f"model.json: engine: found {name!r}, expected one of {[WALKER, ENCODED, SCIKIT_LEARN]}")
     from runtime.artifact import read_artifact
+    from runtime.serving.encoded import EncodedEngine
     from runtime.serving.engines import EstimatorEngine
 
-    return EstimatorEngine(read_artifact(files, model, commit.training_module(model).TRUSTED), model)
+    estimator = read_artifact(files, model, commit.training_module(model).TRUSTED)
+    return EncodedEngine(estimator, model) if name == ENCODED else EstimatorEngine(estimator, model)
 
 
 def _walker(files: Mapping[str, bytes], model: Model, facts: Mapping[str, object]) -> Walker:

@@ -37,7 +37,7 @@ class EncodedEngine:
     def predict(self, codes: bytes, rows: int) -> list[float] | list[list[float]]:
         """codes: rows x features as float64, categories as places in model.toml, NaN for null."""
         given = np.frombuffer(codes, dtype=np.float64).reshape(rows, self._features)
-        matrix = np.empty((rows, self._width))
+        matrix: Any = np.empty((rows, self._width))
         matrix[:, self._number_places] = (given[:, self._number_features] - self._subtract) / self._divide
         categories = given[:, self._category_features]
         which = np.where(np.isnan(categories), -1.0, categories).astype(np.intp)  # null is the last of each table

@@ -2,7 +2,7 @@
 
     python onnx_check.py case.joblib    prints {"difference": ..., "off": rows that are 0.01 away} or {"refused": ...}
 
-The case holds an estimator and the encoded rows that it sees.
+The case holds an estimator, the encoded rows that it sees, and what scikit-learn predicts for them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import onnxruntime
 from skl2onnx import to_onnx
 
 
-def compared(estimator: Any, rows: np.ndarray) -> dict[str, Any]:
+def compared(estimator: Any, rows: np.ndarray, expected: np.ndarray) -> dict[str, Any]:
     classifies = hasattr(estimator, "predict_proba")
     narrow = rows.astype(np.float32)
     try:
@@ -27,8 +27,10 @@ def compared(estimator: Any, rows: np.ndarray) -> dict[str, Any]:
         found = session.run(None, {session.get_inputs()[0].name: narrow})[-1]
     except Exception as error:  # whatever a converter raises is a refusal
         return {"refused": f"{type(error).__name__}: {str(error).strip().splitlines()[0][:120]}"}
-    expected = estimator.predict_proba(rows) if classifies else estimator.predict(rows)
-    away = np.abs(np.asarray(found, dtype=np.float64).reshape(expected.shape) - expected)
+    found = np.asarray(found, dtype=np.float64).reshape(len(rows), -1)
+    if classifies and found.shape[1] == 2:
+        found = found[:, 1]
+    away = np.abs(found.reshape(expected.shape) - expected)
     return {"difference": float(away.max()), "off": int((away.reshape(len(rows), -1).max(axis=1) > 0.01).sum())}
 
 

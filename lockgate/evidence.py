@@ -97,6 +97,8 @@ class Evidence:
 
     model_sha256: digest of model.tar.gz; contents_sha256: digest of what is in it (reproducible).
     groups: protected attribute -> its value as text -> the rows that have it. champion: None when none was measured.
+    parameters, engine: what training says it used and which engine it chose, with why others were refused: notes for
+    readers, on which no rule may rely. That the engine agrees with scikit-learn is the metric `serving_difference`.
     unreadable: metric name -> why its number cannot be used.
     """
 
@@ -114,6 +116,7 @@ class Evidence:
     metrics: Mapping[str, Metric]
     groups: Mapping[str, Mapping[str, Group]] = field(default_factory=dict)
     champion: Champion | None = None
+    engine: Mapping[str, Any] = field(default_factory=dict)
     unreadable: Mapping[str, str] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
@@ -131,6 +134,7 @@ class Evidence:
                 "data": dict(vars(self.data)),
                 "features": list(self.features),
                 "parameters": dict(self.parameters),
+                "engine": dict(self.engine),
                 "replay_sha256": self.replay_sha256,
                 "metrics": {name: metric.as_dict() for name, metric in self.metrics.items()},
                 "groups": {
@@ -172,6 +176,7 @@ def read_evidence(data: bytes, expected_sha256: str) -> Evidence:
         ),
         features=_texts(document, "features"),
         parameters=_object(document, "parameters"),
+        engine=_object(document, "engine"),
         replay_sha256=_text(document, "replay_sha256", HEX),
         metrics=metrics,
         groups=_groups(_object(document, "groups")),

@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> int:
 
             return job.run(predict_as_champion, job.this_job())
         case ["serve"]:
-            from runtime.serve import serve
+            from runtime.serving.serve import serve
 
             return job.run(serve, job.this_job())
         case _:

@@ -1,4 +1,5 @@
-"""A trained model as files: model.skops (the estimator, never pickle) and model.json (what it is).
+"""A trained model as files: model.skops (the estimator, never pickle), walker.bin (the same for the compiled walker,
+if that serves it) and model.json (what it is, and which engine serves it).
 
 Two trainings that give equal estimators give equal bytes: what skops takes from the process (object addresses, the
 time of day) is replaced by running numbers and a fixed date.
@@ -20,9 +21,9 @@ import numpy.typing as npt
 from lockgate import canonical
 from lockgate.config import Model
 from lockgate.errors import EvidenceError
+from runtime import facts as model_facts
 from runtime.frames import Matrix
 
-SCHEMA = "lockgate.model/1"
 LIBRARIES = ("numpy", "scikit-learn", "skops")
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first date a zip file can have
 
@@ -34,21 +35,22 @@ class Estimator(Protocol):
         """Rows x 2: the probabilities of target 0 and 1."""
 
 
-def write_artifact(estimator: Estimator, model: Model) -> dict[str, bytes]:
-    """File name -> bytes, equal for equal estimators."""
+def write_artifact(
+    estimator: Estimator, model: Model, engine: Mapping[str, Any], files: Mapping[str, bytes]
+) -> dict[str, bytes]:
+    """File name -> bytes, equal for equal estimators. engine, files: what `engines.choose` found."""
     import skops.io
 
-    saved = normalised(skops.io.dumps(estimator))
+    saved = {"model.skops": normalised(skops.io.dumps(estimator)), **files}
     facts = {
-        "schema": SCHEMA,
-        "model": model.name,
+        **model_facts.declared(model),
         "target": model.target,
-        "features": [{"name": feature.name, "type": feature.type} for feature in model.features],
         "parameters": dict(model.parameters),
         "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},
-        "sha256": canonical.sha256(saved),
+        "engine": dict(engine),
+        "sha256": {name: canonical.sha256(content) for name, content in saved.items()},
     }
-    return {"model.skops": saved, "model.json": canonical.to_bytes(facts)}
+    return {**saved, "model.json": canonical.to_bytes(facts)}
 
 
 def read_artifact(files: Mapping[str, bytes], model: Model, trusted: Sequence[str]) -> Estimator:
@@ -59,18 +61,7 @@ def read_artifact(files: Mapping[str, bytes], model: Model, trusted: Sequence[st
     import skops.io
     from skops.io.exceptions import UntrustedTypesFoundException
 
-    if set(files) != {"model.skops", "model.json"}:
-        raise EvidenceError(f"model: found the files {sorted(files)}, expected model.json and model.skops")
-    facts = canonical.from_bytes(files["model.json"], "model.json")
-    expected = {
-        "schema": SCHEMA,
-        "model": model.name,
-        "features": [{"name": feature.name, "type": feature.type} for feature in model.features],
-        "sha256": canonical.sha256(files["model.skops"]),
-    }
-    for key, value in expected.items():
-        if facts.get(key) != value:
-            raise EvidenceError(f"model.json: {key}: found {facts.get(key)!r}, expected {value!r}")
+    model_facts.refuse_other_model(canonical.from_bytes(files.get("model.json", b"{}"), "model.json"), model, files)
     try:
         return cast(Estimator, skops.io.loads(files["model.skops"], trusted=list(trusted)))
     except UntrustedTypesFoundException as error:
@@ -78,9 +69,15 @@ def read_artifact(files: Mapping[str, bytes], model: Model, trusted: Sequence[st
         raise EvidenceError(f"model.skops: {found} Expected only TRUSTED of model/{model.name}/train.py") from error
 
 
-def score(estimator: Estimator, rows: Matrix) -> npt.NDArray[np.float64]:
-    """The probability of target 1 for each row, as float64."""
-    return np.ascontiguousarray(estimator.predict_proba(rows)[:, 1], dtype=np.float64)
+def score(estimator: Any, rows: Matrix) -> npt.NDArray[np.float64]:
+    """What a model answers, as float64: the probability of target 1 for each row.
+
+    Of a classifier with more classes, a row of probabilities; of a regressor, its prediction.
+    """
+    if not hasattr(estimator, "predict_proba"):
+        return np.ascontiguousarray(estimator.predict(rows), dtype=np.float64)
+    found = np.asarray(estimator.predict_proba(rows), dtype=np.float64)
+    return np.ascontiguousarray(found[:, 1] if found.shape[1] == 2 else found)
 
 
 def normalised(saved: bytes) -> bytes:

@@ -19,13 +19,14 @@ import pyarrow.parquet as pq
 
 from lockgate import canonical
 from lockgate.errors import EvidenceError
-from lockgate.evidence import Champion, Data, Evidence, Group
+from lockgate.evidence import Champion, Data, Evidence, Group, Metric
 from lockgate.snapshot import Manifest, Part, read_manifest
 from runtime import job as jobs
 from runtime.archive import read_archive
 from runtime.job import Job
 from runtime.metrics import Labels, Scores, against, by_group, measure
 
+MOST_DIFFERENCE = 1e-6  # between what is served and scikit-learn; an environment's policy may allow less
 REPLAYED = 100  # holdout rows that a deployment must answer as evaluation did
 
 
@@ -40,10 +41,12 @@ def evaluate(job: Job) -> None:
     features = _published(snapshot / "holdout" / "features.parquet", manifest.holdout_features, "holdout features")
     labels = _published(job.inputs / "labels" / "labels.parquet", manifest.holdout_labels, "holdout labels")
     truth = _truth(labels, manifest)
-    scores = _scores(_table(job.inputs / "predictions" / "predictions.parquet", "predictions"), labels, manifest)
+    predictions = _table(job.inputs / "predictions" / "predictions.parquet", "predictions")
+    scores, reference = _scores(predictions, labels, manifest)
 
     archive = job.read("model/model.tar.gz")
     files = read_archive(archive)
+    facts = canonical.from_bytes(files.get("model.json", b"{}"), "model.json")
     replay = canonical.to_bytes(_replay(features, labels, scores, manifest))
     evidence = Evidence(
         model=manifest.model,
@@ -62,9 +65,10 @@ def evaluate(job: Job) -> None:
             holdout_rows=manifest.holdout_labels.rows,
         ),
         features=manifest.features,
-        parameters=_parameters(files),
+        parameters=_note(facts, "parameters"),
+        engine=_note(facts, "engine"),
         replay_sha256=canonical.sha256(replay),
-        metrics=measure(truth, scores),
+        metrics={**measure(truth, scores), "serving_difference": _difference(scores, reference)},
         groups=_groups(features, labels, truth, scores, manifest),
         champion=_champion(job, labels, truth, scores, manifest),
     )
@@ -111,14 +115,20 @@ def _truth(labels: pa.Table, manifest: Manifest) -> Labels:
     return values
 
 
-def _scores(predictions: pa.Table, labels: pa.Table, manifest: Manifest) -> Scores:
-    """The score of each label's row, in the order of the labels. Refuses all but one finite score from 0 to 1 a row."""
-    identifier = manifest.identifier
-    if sorted(predictions.column_names) != sorted([identifier, "score"]):
-        raise EvidenceError(f"predictions: found columns {predictions.column_names}, expected {identifier} and score")
-    if predictions["score"].type != pa.float64() or predictions[identifier].type != labels[identifier].type:
-        found = f"{predictions[identifier].type} and {predictions['score'].type}"
-        raise EvidenceError(f"predictions: found types {found}, expected {labels[identifier].type} and double")
+def _scores(predictions: pa.Table, labels: pa.Table, manifest: Manifest) -> tuple[Scores, Scores]:
+    """What is served and what scikit-learn answers for each label's row, in the order of the labels.
+
+    Refuses all but one finite score from 0 to 1 a row, of each.
+    """
+    identifier, kinds = manifest.identifier, ("score", "reference")
+    if sorted(predictions.column_names) != sorted([identifier, *kinds]):
+        raise EvidenceError(
+            f"predictions: found columns {predictions.column_names}, expected {identifier}, score and reference"
+        )
+    types = [predictions[name].type for name in (identifier, *kinds)]
+    if types != [labels[identifier].type, pa.float64(), pa.float64()]:
+        found = ", ".join(map(str, types))
+        raise EvidenceError(f"predictions: found types {found}, expected {labels[identifier].type}, double and double")
     predicted = predictions[identifier]
     if predicted.null_count or len(predicted.unique()) != len(predicted):
         raise EvidenceError(
@@ -129,11 +139,27 @@ def _scores(predictions: pa.Table, labels: pa.Table, manifest: Manifest) -> Scor
     missing, extra = position.null_count, len(predicted) - len(labels) + position.null_count
     if missing or extra:
         raise EvidenceError(f"predictions: found {missing} holdout rows missing and {extra} others, expected neither")
-    scores: Scores = predictions["score"].take(position).to_numpy()
+    scores, reference = (_probabilities(predictions, name, position) for name in kinds)
+    return scores, reference
+
+
+def _probabilities(predictions: pa.Table, name: str, position: pa.Array) -> Scores:
+    scores: Scores = predictions[name].take(position).to_numpy()
     bad = int((~((scores >= 0) & (scores <= 1))).sum())  # NaN, and null which becomes NaN, compare false
     if bad:
-        raise EvidenceError(f"predictions: score: found {bad} rows not from 0 to 1, expected finite probabilities")
+        raise EvidenceError(f"predictions: {name}: found {bad} rows not from 0 to 1, expected finite probabilities")
     return scores
+
+
+def _difference(scores: Scores, reference: Scores) -> Metric:
+    """The largest difference of the engine that serves from scikit-learn, over every row."""
+    largest = float(np.abs(scores - reference).max())
+    if largest > MOST_DIFFERENCE:
+        raise EvidenceError(
+            f"predictions: the engine that serves differs from scikit-learn by {largest:g} in a row of {len(scores)}, "
+            f"expected at most {MOST_DIFFERENCE:g} in every row"
+        )
+    return Metric(largest, len(scores), {"rows_that_differ": float((scores != reference).sum())})
 
 
 def _groups(
@@ -150,7 +176,7 @@ def _champion(job: Job, labels: pa.Table, truth: Labels, scores: Scores, manifes
     predictions = job.inputs / "champion" / "predictions.parquet"
     if not predictions.is_file():
         return None
-    before = _scores(_table(predictions, "champion's predictions"), labels, manifest)
+    before, _ = _scores(_table(predictions, "champion's predictions"), labels, manifest)
     return against(truth, scores, before, canonical.sha256(job.read("champion-model/model.tar.gz")))
 
 
@@ -175,13 +201,12 @@ def _instance(row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in row.items()}
 
 
-def _parameters(files: Mapping[str, bytes]) -> dict[str, Any]:
-    """What training says it used: a note for readers, on which no rule may rely."""
-    facts = canonical.from_bytes(files.get("model.json", b"{}"), "model.json")
-    parameters = facts.get("parameters")
-    if not isinstance(parameters, dict):
-        raise EvidenceError(f"model.json: parameters: found {type(parameters).__name__}, expected an object")
-    return parameters
+def _note(facts: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """What training says it used or chose: for readers; no rule may rely on it."""
+    note = facts.get(name)
+    if not isinstance(note, dict):
+        raise EvidenceError(f"model.json: {name}: found {type(note).__name__}, expected an object")
+    return note
 
 
 if __name__ == "__main__":

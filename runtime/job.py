@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -68,5 +69,6 @@ def run(work: Callable[[Job], None], job: Job, failure: str = "message") -> int:
 def _leave(job: Job, failure: str, message: str) -> None:
     sys.stderr.write(message + "\n")
     file = job.root / "output" / failure
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(message.encode()[:MESSAGE_BYTES].decode(errors="ignore").encode())
+    with contextlib.suppress(OSError):  # a task that serves may write nowhere, and nobody reads the file
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(message.encode()[:MESSAGE_BYTES].decode(errors="ignore").encode())

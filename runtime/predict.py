@@ -8,17 +8,19 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lockgate.config import Model
 from lockgate.errors import LockgateError
 from runtime import commit
 from runtime.archive import read_archive
-from runtime.artifact import Estimator, read_artifact, score
+from runtime.artifact import read_artifact, score
 from runtime.frames import matrix_of_table, read_parquet
 from runtime.job import Job
+from runtime.serving.engines import codes_of
+from runtime.serving.model_data import engine_of
 
 
 def predict(job: Job) -> None:
-    """Write predictions.parquet: the identifier and `score`, the probability of target 1 as float64.
+    """Write predictions.parquet: the identifier; `score`, what the engine that serves answers; `reference`, what
+    scikit-learn answers. Both are the probability of target 1 as float64.
 
     Raises ConfigError, EvidenceError (the archive is not a model of this image) or DataContractError.
     """
@@ -43,16 +45,13 @@ def predict_as_champion(job: Job) -> None:
         (folder / "none.txt").write_text(f"{error}\n")
 
 
-def load(model: Model, archive: bytes) -> Estimator:
-    """The estimator of a model archive. Raises EvidenceError."""
-    return read_artifact(read_archive(archive), model, commit.training_module(model).TRUSTED)
-
-
 def _predict(job: Job, rows: Path, folder: Path) -> None:
     model = commit.declared_model(job.setting("MODEL"))
-    estimator = load(model, job.read("model/model.tar.gz"))
+    files = read_archive(job.read("model/model.tar.gz"))
     holdout = read_parquet(rows, "holdout")
-    scores = score(estimator, matrix_of_table(holdout, model))
+    matrix = matrix_of_table(holdout, model)
+    reference = score(read_artifact(files, model, commit.training_module(model).TRUSTED), matrix)
+    found = engine_of(files, model).predict(codes_of(matrix, model).tobytes(), len(matrix))
     folder.mkdir(parents=True, exist_ok=True)
-    table = pa.table({model.identifier: holdout[model.identifier], "score": scores})
-    pq.write_table(table, folder / "predictions.parquet")
+    columns = {model.identifier: holdout[model.identifier], "score": found, "reference": reference}
+    pq.write_table(pa.table(columns), folder / "predictions.parquet")

@@ -9,20 +9,29 @@ from runtime import commit
 from runtime.artifact import write_artifact
 from runtime.frames import matrix_of_table, read_parquet
 from runtime.job import Job
+from runtime.serving.engines import choose
 
 
 def train(job: Job) -> None:
     """Read the channel `train`, write the model folder. Raises ConfigError or DataContractError.
 
+    The features of the holdout, which have no labels, only decide which engine may serve the model.
+
     Fits on one thread: the order of additions, and what estimators note of the machine, must not depend on its cores.
     """
     model = commit.declared_model(job.setting("MODEL"))
-    table = read_parquet(job.root / "input" / "data" / "train" / "train.parquet", "train")
+    channel = job.root / "input" / "data" / "train"
+    table, holdout = (
+        read_parquet(channel / "train.parquet", "train"),
+        read_parquet(channel / "holdout.parquet", "holdout"),
+    )
     target = table[model.target].to_numpy().astype(np.int64)
     team = commit.training_module(model)
+    rows = matrix_of_table(table, model)
     with threadpool_limits(limits=1):
-        estimator = team.train(matrix_of_table(table, model), target, model)
+        estimator = team.train(rows, target, model)
+        engine, files = choose(estimator, model, [rows, matrix_of_table(holdout, model)])
     folder = job.root / "model"
     folder.mkdir(parents=True, exist_ok=True)
-    for name, content in write_artifact(estimator, model).items():
+    for name, content in write_artifact(estimator, model, engine, files).items():
         (folder / name).write_bytes(content)

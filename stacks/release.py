@@ -60,6 +60,7 @@ class ReleaseStack(Stack):
                 "RELEASE_VERSION": release["version"],
                 "RELEASE_COMMIT": release["commit"],
                 "VERDICT_ID": release["verdict_id"],
+                "TASK_CPU": str(environment.cpu),
             },
             cpu=environment.cpu,
             memory=environment.memory,

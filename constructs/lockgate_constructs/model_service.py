@@ -27,6 +27,7 @@ Resource = TypeVar("Resource", bound=CfnResource)
 CONTAINER = "model"
 CPU_TARGET_PERCENT = 60
 MOST_TIMES_TASKS = 4
+SERVING_USER = "10001"  # nobody in the image; it owns no file there
 
 
 @dataclass(frozen=True)
@@ -213,9 +214,10 @@ def _container(
         name=CONTAINER,
         image=image,
         command=["serve"],
-        user="10001",
         essential=True,
         stop_timeout=30,
+        user=SERVING_USER,
+        readonly_root_filesystem=True,  # the server writes nothing
         port_mappings=[ecs.CfnTaskDefinition.PortMappingProperty(container_port=TASK_PORT, protocol="tcp")],
         environment=[
             ecs.CfnTaskDefinition.KeyValuePairProperty(name=name, value=bound[name]) for name in sorted(bound)

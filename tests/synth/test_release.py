@@ -68,6 +68,7 @@ def test_a_task_runs_the_pinned_image_on_the_pinned_model_data(synthesized: Any)
     definition = synthesized.only("AWS::ECS::TaskDefinition", "lockgate-prod-release-beta")
     (container,) = definition["ContainerDefinitions"]
     assert container["Image"] == {"Ref": "ReleaseImage"}
+    assert (container["User"], container["ReadonlyRootFilesystem"]) == ("10001", True)
     variables = {variable["Name"]: variable["Value"] for variable in container["Environment"]}
     assert set(variables) == {
         "AWS_REGION",
@@ -81,6 +82,7 @@ def test_a_task_runs_the_pinned_image_on_the_pinned_model_data(synthesized: Any)
         "RELEASE_COMMIT",
         "RELEASE_VERSION",
         "VERDICT_ID",
+        "TASK_CPU",
     }
     assert variables["MODEL_DATA_SHA256"] == {"Ref": "ReleaseModelSha256"}
     assert variables["MODEL_DATA_VERSION_ID"] == {"Ref": "ReleaseModelVersionId"}

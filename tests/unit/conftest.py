@@ -30,6 +30,7 @@ def make_evidence() -> Callable[..., Evidence]:
             "data": Data("5" * 16, "1" * 64, "2" * 64, "3" * 64, 2000, 1000),
             "features": ("AGEP", "SCHL"),
             "parameters": {"learning_rate": 0.1},
+            "engine": {"name": "walker", "rows": 20000, "largest_difference": 0.0, "refused": {}},
             "replay_sha256": "e" * 64,
             "metrics": {"roc_auc": Metric(0.9, 1000, {"pairs": 250000.0})},
         }

@@ -286,6 +286,7 @@ class World:
             },
             "features": ["AGEP"],
             "parameters": {"learning_rate": 0.1},
+            "engine": {"name": "walker", "rows": 20000, "largest_difference": 0.0, "refused": {}},
             "replay_sha256": "3" * 64,
             "metrics": metrics,
             "groups": {},

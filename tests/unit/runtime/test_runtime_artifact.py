@@ -22,7 +22,6 @@ from runtime import commit
 from runtime.archive import read_archive
 from runtime.artifact import normalised, read_artifact, score
 from runtime.frames import matrix_of_instances, matrix_of_table
-from runtime.predict import load
 
 ROOT = Path(__file__).parents[3]
 
@@ -63,7 +62,7 @@ def test_normalising_keeps_what_the_estimator_predicts(run: Any, model: Any) -> 
 
 
 def test_a_row_alone_scores_bit_for_bit_as_among_others_and_as_from_json(run: Any, model: Any) -> None:
-    estimator = load(model, run.archive.read_bytes())
+    estimator = read_artifact(read_archive(run.archive.read_bytes()), model, commit.training_module(model).TRUSTED)
     holdout = pq.read_table(run.prepared / "holdout.parquet")
     together = score(estimator, matrix_of_table(holdout, model))
     instances = json.loads(json.dumps(holdout.select([f.name for f in model.features]).slice(0, 60).to_pylist()))
@@ -75,7 +74,7 @@ def test_a_model_that_was_changed_after_training_is_refused(run: Any, model: Any
     files = read_archive(run.archive.read_bytes())
     with pytest.raises(EvidenceError, match=r"model\.json: sha256: found"):
         read_artifact({**files, "model.skops": files["model.skops"] + b"\0"}, model, ())
-    with pytest.raises(EvidenceError, match=r"expected model\.json and model\.skops"):
+    with pytest.raises(EvidenceError, match=r"expected model\.json and model\.skops and walker\.bin"):
         read_artifact({**files, "evil.py": b""}, model, ())
 
 
@@ -102,14 +101,14 @@ def test_a_file_that_calls_a_function_when_loaded_is_refused(run: Any, model: An
         for name, content in {**contents, "schema.json": json.dumps(schema).encode()}.items():
             archive.writestr(name, content)
     facts = canonical.from_bytes(files["model.json"], "model.json")
-    facts["sha256"] = canonical.sha256(buffer.getvalue())
-    evil = {"model.skops": buffer.getvalue(), "model.json": canonical.to_bytes(facts)}
+    facts["sha256"]["model.skops"] = canonical.sha256(buffer.getvalue())
+    evil = {**files, "model.skops": buffer.getvalue(), "model.json": canonical.to_bytes(facts)}
     with pytest.raises(EvidenceError, match="Expected only TRUSTED"):
         read_artifact(evil, model, commit.training_module(model).TRUSTED)
 
 
 def test_model_json_says_what_the_model_is(run: Any) -> None:
     facts = canonical.from_bytes(read_archive(run.archive.read_bytes())["model.json"], "model.json")
-    assert facts["features"][0] == {"name": "AGEP", "type": "integer"}
+    assert facts["features"][0] == {"name": "AGEP", "type": "integer", "values": []}
     assert facts["parameters"]["max_iter"] == 100
     assert sorted(facts["libraries"]) == ["numpy", "scikit-learn", "skops"]

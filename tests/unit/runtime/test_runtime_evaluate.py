@@ -170,18 +170,26 @@ def test_a_score_that_is_no_probability_is_refused(job: Job, score: float | None
         (lambda table: table.slice(2), "found 2 holdout rows missing and 0 others"),
         (lambda table: pa.concat_tables([table, table.slice(0, 1)]), "1501 rows with 1500 different values"),
         (
-            lambda table: pa.concat_tables([table, pa.table({"id": [-1], "score": [0.5]})]),
+            lambda table: pa.concat_tables([table, pa.table({"id": [-1], "score": [0.5], "reference": [0.5]})]),
             "found 0 holdout rows missing and 1 others",
         ),
         (
-            lambda table: pa.concat_tables([table.slice(1), pa.table({"id": [-1], "score": [0.5]})]),
+            lambda table: pa.concat_tables(
+                [table.slice(1), pa.table({"id": [-1], "score": [0.5], "reference": [0.5]})]
+            ),
             "found 1 holdout rows missing and 1 others",
         ),
         (lambda table: table.slice(0, 0), "found 1500 holdout rows missing"),
-        (lambda table: table.rename_columns(["id", "p"]), "found columns ['id', 'p'], expected id and score"),
-        (lambda table: table.append_column("employed", table["score"]), "expected id and score"),
-        (lambda table: table.set_column(1, "score", table["score"].cast(pa.float32())), "expected int64 and double"),
-        (lambda table: table.set_column(0, "id", table["id"].cast(pa.string())), "expected int64 and double"),
+        (
+            lambda table: table.rename_columns(["id", "p", "reference"]),
+            "found columns ['id', 'p', 'reference'], expected id, score and reference",
+        ),
+        (lambda table: table.append_column("employed", table["score"]), "expected id, score and reference"),
+        (
+            lambda table: table.set_column(1, "score", table["score"].cast(pa.float32())),
+            "expected int64, double and double",
+        ),
+        (lambda table: table.set_column(0, "id", table["id"].cast(pa.string())), "expected int64, double and double"),
     ],
 )
 def test_predictions_other_than_one_a_row_are_refused(

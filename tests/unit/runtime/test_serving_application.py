@@ -21,12 +21,16 @@ from moto import mock_aws
 
 from lockgate import canonical
 from lockgate.errors import EvidenceError, RefusedError
-from runtime import application
-from runtime.application import MAXIMUM_BYTES, Application
+from runtime.archive import read_archive
 from runtime.job import Job
-from runtime.serve import fetched, released_application
+from runtime.serving import rows as request_rows
+from runtime.serving.application import MAXIMUM_BYTES, Application
+from runtime.serving.fetch import fetched
+from runtime.serving.model_data import checked, unpacked
+from runtime.serving.serve import released_application
 
 ROOT = Path(__file__).parents[3]
+HEADERS = {"Content-Type": "application/json"}
 RELEASE = {"version": "7", "commit": "c" * 40, "verdict_id": "employment/12"}
 
 
@@ -42,8 +46,9 @@ def settings(run: Any) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def served(run: Any, settings: dict[str, str]) -> Application:
-    return released_application(Job(Path(), settings), run.archive.read_bytes())
+def served(run: Any, settings: dict[str, str], model: Any) -> Application:
+    files = checked(run.archive.read_bytes(), settings["MODEL_DATA_SHA256"])
+    return released_application(Job(Path(), settings), model, files)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +59,12 @@ def rows(run: Any, model: Any) -> list[dict[str, Any]]:
 
 
 def ask(
-    served: Application, method: str, path: str, body: bytes | Sequence[bytes] = b"", announced: int | None = None
+    served: Application,
+    method: str,
+    path: str,
+    body: bytes | Sequence[bytes] = b"",
+    announced: int | None = None,
+    headers: dict[str, str] | None = None,
 ) -> tuple[int, dict[str, Any], dict[str, str]]:
     """One request as the server hands it to an ASGI application: status, document, headers."""
     chunks = [body] if isinstance(body, bytes) else list(body)
@@ -67,10 +77,12 @@ def ask(
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    scope = {"type": "http", "method": method, "path": path, "headers": [(b"content-length", length)]}
+    given = [(name.lower().encode(), value.encode()) for name, value in (headers or {}).items()]
+    scope = {"type": "http", "method": method, "path": path, "headers": [(b"content-length", length), *given]}
     asyncio.run(served(scope, receive, send))
-    headers = {key.decode(): value.decode() for key, value in sent[0]["headers"]}
-    return sent[0]["status"], json.loads(sent[1]["body"]), headers
+    found = {key.decode(): value.decode() for key, value in sent[0]["headers"]}
+    body = sent[1]["body"]
+    return sent[0]["status"], json.loads(body) if "json" in found["content-type"] else body.decode(), found
 
 
 def invoke(served: Application, document: object) -> tuple[int, dict[str, Any]]:
@@ -101,10 +113,12 @@ def test_an_unknown_path_is_not_found(served: Application, path: str) -> None:
     assert len(answer["error"]["found"]) < 50
 
 
-@pytest.mark.parametrize(("method", "path", "allow"), [("GET", "/invocations", "POST"), ("DELETE", "/ping", "GET")])
+@pytest.mark.parametrize(
+    ("method", "path", "allow"), [("GET", "/invocations", "POST"), ("DELETE", "/ping", "GET, HEAD")]
+)
 def test_another_method_is_not_allowed(served: Application, method: str, path: str, allow: str) -> None:
-    status, answer, headers = ask(served, method, path)
-    assert (status, answer["error"]["expected"], headers["allow"]) == (405, allow, allow)
+    status, _, headers = ask(served, method, path)
+    assert (status, headers["allow"]) == (405, allow)
 
 
 @pytest.mark.parametrize(
@@ -150,7 +164,10 @@ def test_a_row_that_breaks_the_contract_is_named(
 ) -> None:
     status, answer = invoke(served, {"instances": [*rows[:3], {**rows[3], column: value}]})
     assert status == 400
-    assert answer == {"error": {"row": 3, "column": column, "found": found, "expected": expected}}
+    assert answer == {
+        "error": {"row": 3, "column": column, "found": found, "expected": expected},
+        "release": RELEASE,
+    }
 
 
 def test_a_row_without_a_column_is_named(served: Application, rows: list[dict[str, Any]]) -> None:
@@ -169,7 +186,7 @@ def test_an_infinite_number_is_refused_however_it_is_written(served: Application
 def test_more_rows_than_allowed_are_too_large(
     served: Application, rows: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(application, "MAXIMUM_ROWS", 10)
+    monkeypatch.setattr(request_rows, "MAXIMUM_ROWS", 10)
     assert invoke(served, {"instances": rows[:10]})[0] == 200
     status, answer = invoke(served, {"instances": rows[:11]})
     assert (status, answer["error"]["found"]) == (413, "11 rows")
@@ -184,7 +201,7 @@ def test_a_body_over_the_limit_is_too_large_announced_or_not(served: Application
 
 def test_model_data_of_another_digest_is_not_even_opened(settings: dict[str, str]) -> None:
     with pytest.raises(EvidenceError, match=r"SHA-256 found .* it is not served"):
-        released_application(Job(Path(), settings), b"not an archive")
+        checked(b"not an archive", settings["MODEL_DATA_SHA256"])
 
 
 def test_the_pinned_version_is_fetched_and_not_the_newest(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,27 +227,40 @@ def test_the_pinned_version_is_fetched_and_not_the_newest(monkeypatch: pytest.Mo
 def test_a_real_server_answers_and_ends_on_sigterm(
     run: Any, settings: dict[str, str], rows: list[dict[str, Any]], tmp_path: Path
 ) -> None:
-    """All of `serve` but the download, in a process of its own, over a socket."""
+    """As SageMaker starts it: the archive unpacked in <root>/model, over a socket."""
+    files = read_archive(run.archive.read_bytes())
+    for name, content in files.items():
+        (tmp_path / "model" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "model" / name).write_bytes(content)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    code = (
-        "from pathlib import Path; from runtime import job, serve\n"
-        f"serve.fetched = lambda _: Path({str(run.archive)!r}).read_bytes()\n"
-        "raise SystemExit(job.run(serve.serve, job.this_job()))"
-    )
-    environment = {**os.environ, **settings, "BIND_HOST": "127.0.0.1", "BIND_PORT": str(port), "ML_ROOT": str(tmp_path)}
-    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=environment, stderr=subprocess.DEVNULL) as server:
+    environment = {
+        **os.environ,
+        **settings,
+        "MODEL_CONTENTS_SHA256": canonical.contents_sha256(files),
+        "BIND_HOST": "127.0.0.1",
+        "BIND_PORT": str(port),
+        "ML_ROOT": str(tmp_path),
+    }
+    with subprocess.Popen([sys.executable, "-m", "runtime", "serve"], cwd=ROOT, env=environment) as server:
         try:
             wait_for(f"http://127.0.0.1:{port}/ping", server)
             body = json.dumps({"instances": rows[:1]}).encode()
             url = f"http://127.0.0.1:{port}/employment/invocations"
-            with urllib.request.urlopen(urllib.request.Request(url, body), timeout=5) as answer:
+            with urllib.request.urlopen(urllib.request.Request(url, body, HEADERS), timeout=5) as answer:
                 found = json.load(answer)
             assert found["predictions"] == pq.read_table(run.predictions)["score"].to_pylist()[:1]
         finally:
             server.send_signal(signal.SIGTERM)
-        assert server.wait(timeout=10) in (0, -signal.SIGTERM)
+        assert server.wait(timeout=10) == 0
+
+
+def test_unpacked_model_data_of_another_digest_is_not_served(settings: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "model.json").write_bytes(b"{}")
+    with pytest.raises(EvidenceError, match=r"contents' SHA-256 found .* it is not served"):
+        unpacked(Job(tmp_path, {**settings, "MODEL_CONTENTS_SHA256": "0" * 64}))
 
 
 def wait_for(url: str, server: subprocess.Popen[bytes]) -> None:

@@ -1,0 +1,130 @@
+"""From measurements to ratios, and from ratios to text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import median
+from typing import Any
+
+OURS, SILENT, HELLO = "ours", "ours without capture", "uvicorn hello"
+FRAMEWORKS = ("FastAPI + pandas", "MLflow", "BentoML", "LitServe")
+ROWS = {"batch_100": 100, "batch_1000": 1000}
+BAR = 50  # characters of the longest bar
+
+
+def medians(rounds: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Of every figure of one server under one load its median; of refused and broken requests the sum."""
+    return {
+        name: (sum if name in ("refused", "broken") else median)([each[name] for each in rounds]) for name in rounds[0]
+    }
+
+
+def ratios(servers: Mapping[str, Any], figure: str = "a_second") -> dict[str, dict[str, float]]:
+    """Load -> peer -> how many times the peer's requests a second ours answers; `best` is the best framework."""
+    found: dict[str, dict[str, float]] = {}
+    for key, ours in servers[OURS]["loads"].items():
+        peers = {name: server["loads"] for name, server in servers.items() if name not in (OURS, SILENT)}
+        found[key] = {name: ours[figure] / load[key][figure] for name, load in peers.items() if key in load}
+        frameworks = [found[key][name] for name in FRAMEWORKS if name in found[key]]
+        if len(frameworks) > 1:
+            found[key]["best"] = min(frameworks)
+    return found
+
+
+def assemble(
+    servers: Mapping[str, Any],
+    fallback: Mapping[str, Any],
+    kinds: Mapping[str, Any],
+    limit: Mapping[str, float],
+    exactness: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    """Everything of one run, as it is written to serving.json."""
+    load = servers[OURS]["loads"]
+    found = ratios(servers)
+    checks = {
+        "share_of_hello_at_16": found["16"][HELLO],
+        "p99_ms_at_64": load["64"]["p99_ms"],
+        "ready_seconds": servers[OURS]["ready_seconds"],
+        "memory_mb": servers[OURS]["memory_mb"],
+        "share_of_limit_in_batches_of_1000": load["batch_1000"]["a_second"] * 1000 / limit["1000"],
+        "capture_cost": {key: 1 - load[key]["a_second"] / servers[SILENT]["loads"][key]["a_second"] for key in load},
+        "fallback_ratio_to_litserve_at_16": ratios(fallback)["16"]["LitServe"],
+    }
+    return {
+        "ratios": found,
+        "ratios_of_processor_time": ratios(servers, "a_cpu_second"),
+        "checks": checks,
+        "servers": servers,
+        "fallback": fallback,
+        "kinds": kinds,
+        "limit": limit,
+        "exactness": exactness,
+    }
+
+
+def text(result: Mapping[str, Any]) -> str:
+    """Tables and bars of a whole result."""
+    servers, limit = result["servers"], result["limit"]
+    keys = list(servers[OURS]["loads"])
+    lines = ["Requests a second (batches: rows a second); p50 / p99 in ms at 64 connections", ""]
+    head = ["server", *keys, "p50", "p99", "ready s", "MB", "refused", "broken"]
+    table = [head]
+    for name, server in servers.items():
+        load = server["loads"]
+        figures = [f"{load[key]['a_second'] * ROWS.get(key, 1):,.0f}" if key in load else "" for key in keys]
+        times = [f"{load['64'][name]:,.1f}" for name in ("p50_ms", "p99_ms")]
+        faults = [str(sum(each[what] for each in load.values())) for what in ("refused", "broken")]
+        start = [f"{server['ready_seconds']:.2f}", f"{server['memory_mb']:.0f}"]
+        table.append([name, *figures, *times, *start, *faults])
+    lines += [*_aligned(table), ""]
+    lines += [*_ratios("Ours divided by the peer: answers a second", result["ratios"]), ""]
+    lines += [*_ratios("The same: answers a second of processor time", result["ratios_of_processor_time"]), ""]
+    for key in keys:
+        lines += [f"load {key}: times the peer", *_bars(result["ratios"][key]), ""]
+    lines += [*_aligned([[name, _shown(value)] for name, value in result["checks"].items()]), ""]
+    lines += [f"in process, one core: {', '.join(f'{key} {value:,.0f}' for key, value in limit.items())} rows a second"]
+    lines += ["", "Other kinds of model: requests a second at 16, rows a second in batches of 1,000, MB", ""]
+    table = [["kind", "16", "batch_1000", "MB"]]
+    for kind, server in result["kinds"].items():
+        load = server["loads"]
+        rates = [f"{load['16']['a_second']:,.0f}", f"{load['batch_1000']['a_second'] * 1000:,.0f}"]
+        table.append([kind, *rates, f"{server['memory_mb']:.0f}"])
+    lines += [*_aligned(table), "", "Exactness: largest difference from scikit-learn on every row of the holdout", ""]
+    table = [["kind", "engine", "rows", "largest difference", "verdict"]]
+    table += [
+        [row["kind"], row["engine"], f"{row['rows']:,}", _shown(row["difference"]), row["verdict"]]
+        for row in result["exactness"]
+    ]
+    lines += _aligned(table)
+    return "\n".join(lines) + "\n"
+
+
+def _ratios(title: str, ratios: Mapping[str, Mapping[str, float]]) -> list[str]:
+    peers = dict.fromkeys(peer for values in ratios.values() for peer in values)
+    table = [["peer", *ratios]]
+    for peer in peers:
+        table.append([peer, *(f"{values[peer]:,.2f}" if peer in values else "" for values in ratios.values())])
+    return [title, "", *_aligned(table)]
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {_shown(each)}" for key, each in value.items())
+    return "none" if value is None else f"{value:,.3g}"
+
+
+def _aligned(table: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
+    return [
+        "  ".join(
+            cell.rjust(width) if index else cell.ljust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in table
+    ]
+
+
+def _bars(values: Mapping[str, float]) -> list[str]:
+    """One bar a peer, its length the ratio's share of the largest."""
+    longest = max(values.values())
+    return [f"  {name:<18}{'#' * max(1, round(BAR * value / longest))} {value:,.2f}" for name, value in values.items()]

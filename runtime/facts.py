@@ -1,0 +1,38 @@
+"""model.json: what a trained model is, and whether files are of the model that this image declares."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lockgate import canonical
+from lockgate.config import Model
+from lockgate.errors import EvidenceError
+
+SCHEMA = "lockgate.model/2"
+WALKER, ENCODED, SCIKIT_LEARN = "walker", "scikit-learn on encoded columns", "scikit-learn"  # engines, fastest first
+WALKER_FILE = "walker.bin"
+
+
+def declared(model: Model) -> dict[str, Any]:
+    """The part that model.toml decides. Categories are part of it: the walker knows them by their place."""
+    return {
+        "schema": SCHEMA,
+        "model": model.name,
+        "features": [
+            {"name": feature.name, "type": feature.type, "values": list(feature.values)} for feature in model.features
+        ],
+    }
+
+
+def refuse_other_model(facts: Mapping[str, object], model: Model, files: Mapping[str, bytes]) -> None:
+    """Raises EvidenceError unless the files belong together and fit this image's model.toml."""
+    engine = facts.get("engine")
+    walks = isinstance(engine, dict) and engine.get("name") == WALKER
+    names = ["model.json", "model.skops", *([WALKER_FILE] if walks else [])]
+    if sorted(files) != sorted(names):
+        raise EvidenceError(f"model: found the files {sorted(files)}, expected {' and '.join(names)}")
+    digests = {name: canonical.sha256(files[name]) for name in names[1:]}
+    for key, value in {**declared(model), "sha256": digests}.items():
+        if facts.get(key) != value:
+            raise EvidenceError(f"model.json: {key}: found {facts.get(key)!r}, expected {value!r}")

@@ -1,0 +1,127 @@
+"""Which engine serves a model: the fastest whose predictions equal scikit-learn's on every row it was tried on.
+
+`choose` runs when the model was trained, on all rows that training and evaluation have; what it found is in model.json
+and so under the digest of the release. `predict` predicts the holdout with the engine that will serve and with
+scikit-learn, and the evaluator compares the two itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from lockgate.config import Model
+from runtime.artifact import Estimator, score
+from runtime.facts import ENCODED, SCIKIT_LEARN, WALKER, WALKER_FILE
+from runtime.frames import Matrix
+from runtime.serving.convert import NotConvertible, program_of
+from runtime.serving.encoded import EncodedEngine
+from runtime.serving.program import Program, read_program
+from runtime.serving.walker import Walker, library
+
+# Sums of a linear model differ in the last bits from those of a matrix product, whose order of additions is the
+# library's own and depends on the number of rows; a walk of trees must agree in every bit.
+TOLERANCE_LINEAR = 1e-12
+
+Codes = npt.NDArray[np.float64]
+
+
+class Engine(Protocol):
+    def predict(self, codes: bytes, rows: int) -> list[float] | list[list[float]]:
+        """codes: rows x features as float64, categories as places in model.toml, NaN for null."""
+
+
+class EstimatorEngine:
+    """scikit-learn itself: takes every model."""
+
+    def __init__(self, estimator: Estimator, model: Model) -> None:
+        self._estimator, self._features = estimator, len(model.features)
+        self._values = [
+            np.array([*feature.values, None], dtype=object) if feature.type == "category" else None
+            for feature in model.features
+        ]
+        self._nullable = [feature.null_share > 0 for feature in model.features]
+
+    def predict(self, codes: bytes, rows: int) -> list[float] | list[list[float]]:
+        numbers = np.frombuffer(codes, dtype=np.float64).reshape(rows, self._features)
+        matrix = np.empty(numbers.shape, dtype=object)
+        for index, values in enumerate(self._values):
+            column = numbers[:, index]
+            if values is not None:
+                column = values[np.where(np.isnan(column), -1, column).astype(np.int64)]
+            elif self._nullable[index]:
+                column = np.array([None if np.isnan(value) else value for value in column], dtype=object)
+            matrix[:, index] = column
+        found: list[float] = score(self._estimator, matrix).tolist()
+        return found
+
+
+def codes_of(matrix: Matrix, model: Model) -> Codes:
+    """The same rows as the server hands them to an engine. Rows keep the data contract."""
+    codes = np.empty(matrix.shape, dtype=np.float64)
+    for index, feature in enumerate(model.features):
+        places = {value: float(place) for place, value in enumerate(feature.values)}
+        places_or_numbers = [places.get(value, value) for value in matrix[:, index]]
+        codes[:, index] = [np.nan if value is None else value for value in places_or_numbers]
+    return codes
+
+
+Candidate = Callable[[Any, Model], tuple[Engine, bytes | None]]
+
+
+def walker_candidate(estimator: Any, model: Model) -> tuple[Engine, bytes | None]:
+    """The engine and its file. Raises NotConvertible."""
+    compiled = library()
+    if compiled is None:
+        raise NotConvertible("it was not compiled here")
+    data = program_of(estimator, model).to_bytes()
+    return Walker(read_program(data), compiled), data
+
+
+def encoded_candidate(estimator: Any, model: Model) -> tuple[Engine, bytes | None]:
+    """The engine, which needs no file of its own. Raises NotConvertible."""
+    return EncodedEngine(estimator, model), None
+
+
+CANDIDATES: Mapping[str, Candidate] = {WALKER: walker_candidate, ENCODED: encoded_candidate}  # in order of speed
+
+
+def choose(
+    estimator: Any, model: Model, parts: Sequence[Matrix], candidates: Mapping[str, Candidate] = CANDIDATES
+) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """(what model.json says about the engine, its file) of the first candidate that agrees on every row of `parts`."""
+    refused: dict[str, str] = {}
+    rows = sum(len(part) for part in parts)
+    expected = np.concatenate([score(estimator, part) for part in parts])
+    for name, candidate in candidates.items():
+        try:
+            engine, data = candidate(estimator, model)
+        except NotConvertible as reason:
+            refused[name] = str(reason)
+            continue
+        codes = np.concatenate([codes_of(part, model) for part in parts])
+        found = np.array(engine.predict(codes.tobytes(), rows))
+        difference = largest_difference(found, expected)
+        allowed = tolerance(read_program(data)) if data else 0.0
+        if difference <= allowed:
+            return _facts(name, rows, difference, refused), {WALKER_FILE: data} if data else {}
+        refused[name] = f"differs from scikit-learn by {difference:g} at most on {rows} rows, allowed is {allowed:g}"
+    return _facts(SCIKIT_LEARN, rows, 0.0, refused), {}
+
+
+def tolerance(program: Program) -> float:
+    return TOLERANCE_LINEAR if program.linear else 0.0
+
+
+def largest_difference(found: npt.NDArray[np.float64], expected: npt.NDArray[np.float64]) -> float:
+    """Infinity when the shapes differ or a number is none."""
+    if found.shape != expected.shape or not np.isfinite(found).all():
+        return float("inf")
+    return float(np.abs(found - expected).max(initial=0.0))
+
+
+def _facts(name: str, rows: int, difference: float, refused: Mapping[str, str]) -> dict[str, Any]:
+    return {"name": name, "rows": rows, "largest_difference": difference, "refused": dict(refused)}

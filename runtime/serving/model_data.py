@@ -1,0 +1,89 @@
+"""The released model: its bytes are compared with the release before anything reads them, then an engine is made."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+
+from lockgate import canonical
+from lockgate.config import Model
+from lockgate.errors import EvidenceError, RefusedError
+from runtime import commit
+from runtime.archive import read_archive
+from runtime.facts import ENCODED, SCIKIT_LEARN, WALKER, WALKER_FILE, refuse_other_model
+from runtime.job import Job
+from runtime.serving.batching import Engine
+from runtime.serving.program import read_program
+from runtime.serving.walker import Walker, library
+
+
+def fetching(job: Job) -> Callable[[], dict[str, bytes]]:
+    """Begin to fetch the model data; the result waits for the end and gives the checked files.
+
+    Raises ConfigError. The result raises RefusedError (it cannot be fetched) or EvidenceError (it is not what was
+    released). SageMaker has already unpacked the archive; then the release pins the digest of its contents.
+    """
+    if job.environment.get("MODEL_CONTENTS_SHA256"):
+        return lambda: unpacked(job)
+    expected = job.setting("MODEL_DATA_SHA256")
+    child = subprocess.Popen(
+        [sys.executable, "-m", "runtime.serving.fetch"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+    def wait() -> dict[str, bytes]:
+        archive, message = child.communicate()
+        if child.returncode:
+            lines = message.decode(errors="replace").strip().splitlines()
+            raise RefusedError(lines[-1] if lines else f"model data: the download ended with {child.returncode}")
+        return checked(archive, expected)
+
+    return wait
+
+
+def checked(archive: bytes, expected: str) -> dict[str, bytes]:
+    """Raises EvidenceError before the archive is opened, if its digest is not the released one."""
+    found = canonical.sha256(archive)
+    if found != expected:
+        raise EvidenceError(f"model data: SHA-256 found {found}, the release pins {expected}: it is not served")
+    return read_archive(archive)
+
+
+def unpacked(job: Job) -> dict[str, bytes]:
+    """The files of <root>/model, where SageMaker unpacks model.tar.gz."""
+    folder = job.root / "model"
+    files = {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+    found, expected = canonical.contents_sha256(files), job.setting("MODEL_CONTENTS_SHA256")
+    if found != expected:
+        raise EvidenceError(
+            f"model data: contents' SHA-256 found {found}, the release pins {expected}: it is not served"
+        )
+    return files
+
+
+def engine_of(files: Mapping[str, bytes], model: Model) -> Engine:
+    """The engine with which the model was evaluated; a library is imported only where that engine needs it.
+
+    Raises EvidenceError when the files are not a model of this image, or the engine is not in it.
+    """
+    facts = canonical.from_bytes(files.get("model.json", b"{}"), "model.json")
+    engine = facts.get("engine")
+    name = engine.get("name") if isinstance(engine, dict) else None
+    if name == WALKER:
+        return _walker(files, model, facts)
+    if name not in (ENCODED, SCIKIT_LEARN):
+        raise EvidenceError(f"model.json: engine: found {name!r}, expected one of {[WALKER, ENCODED, SCIKIT_LEARN]}")
+    from runtime.artifact import read_artifact
+    from runtime.serving.encoded import EncodedEngine
+    from runtime.serving.engines import EstimatorEngine
+
+    estimator = read_artifact(files, model, commit.training_module(model).TRUSTED)
+    return EncodedEngine(estimator, model) if name == ENCODED else EstimatorEngine(estimator, model)
+
+
+def _walker(files: Mapping[str, bytes], model: Model, facts: Mapping[str, object]) -> Walker:
+    refuse_other_model(facts, model, files)
+    compiled = library()
+    if compiled is None:
+        raise EvidenceError("the walker is not compiled in this image, and this model was evaluated with it")
+    return Walker(read_program(files[WALKER_FILE]), compiled)

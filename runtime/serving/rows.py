@@ -1,0 +1,233 @@
+"""Requests as rows for an engine: decoding, the data contract and encoding in one pass of msgspec.
+
+The types are made from model.toml once. A category decodes to a member of an enumeration that is itself a number, its
+place in model.toml. What the fast way refuses is looked at again by `contract.first_violation`, which finds the words.
+"""
+
+from __future__ import annotations
+
+import csv
+import enum
+import io
+import math
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any
+
+import msgspec
+
+from lockgate import canonical
+from lockgate.config import Feature, Model
+from lockgate.errors import EvidenceError
+from runtime.contract import Violation, first_violation, shown
+
+MAXIMUM_ROWS = 10_000
+_EXPECTED = 'a JSON object {"instances": [at least one object]} or {"columns": {name: [at least one value]}}'
+
+
+class Refused(Exception):  # noqa: N818 - an answer, not a failure
+    """What a caller is told instead of predictions. kind: for the count of errors."""
+
+    def __init__(self, status: int, kind: str, violation: Violation) -> None:
+        super().__init__(violation)
+        self.status, self.kind, self.violation = status, kind, violation
+
+
+def refused(status: int, kind: str, found: str, wanted: str) -> Refused:
+    return Refused(status, kind, Violation(None, None, found, wanted))
+
+
+class Batch(msgspec.Struct, frozen=True, gc=False):
+    """codes: rows x features as float64, categories as places in model.toml, NaN for null."""
+
+    codes: bytes
+    rows: int
+
+
+class Decoder:
+    """Raises Refused with the first thing that is wrong."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        types = [_type_of(feature) for feature in model.features]
+        fields = [f"f{index}" for index in range(len(types))]  # a column's name need not be one of Python
+        renamed = dict(zip(fields, (feature.name for feature in model.features), strict=True))
+        options: dict[str, Any] = {"forbid_unknown_fields": True, "gc": False}
+        row: Any = msgspec.defstruct("Row", list(zip(fields, types, strict=True)), rename=renamed, **options)
+        lists = [(field, _list_of(kind)) for field, kind in zip(fields, types, strict=True)]
+        self._columns_type: Any = msgspec.defstruct("Columns", lists, rename=renamed, **options)
+        self._rows: msgspec.json.Decoder[Any] = msgspec.json.Decoder(
+            msgspec.defstruct("Rows", [("instances", _list_of(row))], **options)
+        )
+        by_column = msgspec.defstruct("ByColumn", [("columns", self._columns_type)], **options)
+        self._by_column: msgspec.json.Decoder[Any] = msgspec.json.Decoder(by_column)
+        self._row_type = row
+        self._pack = _packer(model)
+        self._column_packs = [_column_packer(feature) for feature in model.features]
+
+    def json(self, body: bytes) -> Batch:
+        """{"instances": [...]} or {"columns": {...}}."""
+        try:
+            rows = self._rows.decode(body).instances
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return self._not_instances(body)
+        if len(rows) > MAXIMUM_ROWS:
+            raise too_many(len(rows))
+        return Batch(self._pack(rows), len(rows))
+
+    def csv(self, body: bytes) -> Batch:
+        """One row a line, columns in declared order, or in the order of a first line that names them all."""
+        try:
+            lines = [line for line in csv.reader(io.StringIO(body.decode("utf-8-sig")), strict=True) if line]
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise refused(
+                400, "malformed", f"no CSV: {error}"[:200], "UTF-8 text, values separated by commas"
+            ) from error
+        names = [feature.name for feature in self._model.features]
+        if lines and sorted(lines[0]) == sorted(names):
+            names = lines.pop(0)
+        if len(lines) > MAXIMUM_ROWS:
+            raise too_many(len(lines))
+        features = {feature.name: feature for feature in self._model.features}
+        for row, line in enumerate(lines):
+            if len(line) != len(names):
+                raise Refused(
+                    400,
+                    "contract",
+                    Violation(row, None, f"{len(line)} values", f"{len(names)}: {', '.join(names)}"[:200]),
+                )
+        return self.instances(
+            [{name: _of_text(value, features[name]) for name, value in zip(names, line, strict=True)} for line in lines]
+        )
+
+    def columns(self, columns: Mapping[str, Sequence[Any]]) -> Batch:
+        """Values of each feature, in lists of equal length."""
+        lengths = {name: len(values) for name, values in columns.items()}
+        longest = max(lengths.values(), default=0)
+        if longest > MAXIMUM_ROWS:
+            raise too_many(longest)
+        for name, length in lengths.items():
+            if length != longest:
+                raise Refused(
+                    400, "contract", Violation(None, name[:40], f"{length} values", f"{longest}, as other columns")
+                )
+        try:
+            return self._packed(msgspec.convert(columns, self._columns_type))
+        except msgspec.ValidationError:
+            names = list(columns)
+            return self.instances([dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)])
+
+    def instances(self, instances: Sequence[Any]) -> Batch:
+        """Rows as Python has them; this is the way of whatever is not JSON in rows, and of what is refused."""
+        if not instances:
+            raise refused(400, "malformed", "no rows", "at least one")
+        if len(instances) > MAXIMUM_ROWS:
+            raise too_many(len(instances))
+        violation = first_violation(instances, self._model)
+        if violation:
+            raise Refused(400, "contract", violation)
+        try:
+            return Batch(
+                self._pack([msgspec.convert(instance, self._row_type) for instance in instances]), len(instances)
+            )
+        except msgspec.ValidationError as error:
+            raise refused(400, "contract", str(error)[:200], "rows that keep the data contract") from error
+
+    def _not_instances(self, body: bytes) -> Batch:
+        try:
+            return self._packed(self._by_column.decode(body).columns)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            pass
+        document = document_of(body, _EXPECTED)
+        if set(document) == {"columns"} and _are_lists(document["columns"]):
+            return self.columns(document["columns"])
+        instances = document.get("instances")
+        if set(document) != {"instances"} or not isinstance(instances, list) or not instances:
+            raise refused(400, "malformed", f"keys {shown(', '.join(document))}", _EXPECTED)
+        return self.instances(instances)
+
+    def _packed(self, columns: Any) -> Batch:
+        lists = msgspec.structs.astuple(columns)
+        rows = len(lists[0])
+        if rows > MAXIMUM_ROWS:
+            raise too_many(rows)
+        if any(len(values) != rows for values in lists):
+            return self.columns({f.name: values for f, values in zip(self._model.features, lists, strict=True)})
+        width = len(lists)
+        codes = bytearray(8 * rows * width)
+        numbers = memoryview(codes).cast("d")
+        for index, (pack, values) in enumerate(zip(self._column_packs, lists, strict=True)):
+            numbers[index::width] = memoryview(pack(values)).cast("d")
+        return Batch(bytes(codes), rows)
+
+
+def too_many(rows: int) -> Refused:
+    return refused(413, "too_large", f"{rows} rows", f"at most {MAXIMUM_ROWS}")
+
+
+def document_of(body: bytes, wanted: str) -> dict[str, Any]:
+    """A JSON object, read strictly: no NaN, no key twice."""
+    try:
+        return canonical.from_bytes(body, "body")
+    except (EvidenceError, RecursionError) as error:
+        raise refused(400, "malformed", str(error)[:200], wanted) from error
+
+
+def _are_lists(columns: object) -> bool:
+    return isinstance(columns, dict) and bool(columns) and all(isinstance(values, list) for values in columns.values())
+
+
+def _type_of(feature: Feature) -> Any:
+    kind: Any
+    if feature.type == "category":
+        kind = _enumeration(feature)
+    else:
+        step = 1.0 if feature.type == "integer" else None
+        kind = Annotated[float, msgspec.Meta(ge=feature.minimum, le=feature.maximum, multiple_of=step)]
+    return kind | None if feature.null_share > 0 else kind
+
+
+def _list_of(kind: Any) -> Any:
+    return Annotated[list[kind], msgspec.Meta(min_length=1)]
+
+
+class _Category(float, enum.Enum):
+    """A number whose enumeration value is the category's text."""
+
+    def __new__(cls, text: str, place: int) -> _Category:
+        member = float.__new__(cls, place)
+        member._value_ = text
+        return member
+
+
+def _enumeration(feature: Feature) -> Any:
+    make: Any = _Category
+    return make(feature.name, {f"c{place}": (text, place) for place, text in enumerate(feature.values)})
+
+
+def _packer(model: Model) -> Callable[[Sequence[Any]], bytes]:
+    pack, values_of = struct.Struct(f"={len(model.features)}d").pack, msgspec.structs.astuple
+    if any(feature.null_share > 0 for feature in model.features):
+        return lambda rows: b"".join(
+            [pack(*[math.nan if value is None else value for value in values_of(row)]) for row in rows]
+        )
+    return lambda rows: b"".join([pack(*values_of(row)) for row in rows])
+
+
+def _column_packer(feature: Feature) -> Callable[[Sequence[Any]], bytes]:
+    if feature.null_share > 0:
+        return lambda values: struct.pack(f"={len(values)}d", *[math.nan if v is None else v for v in values])
+    return lambda values: struct.pack(f"={len(values)}d", *values)
+
+
+def _of_text(text: str, feature: Feature) -> object:
+    """A value of a CSV line: nothing is null, and a number is one if JSON could write it."""
+    if text == "" and "" not in feature.values:
+        return None
+    if feature.type == "category":
+        return text
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return number if math.isfinite(number) and "_" not in text else text

@@ -1,0 +1,37 @@
+"""`python3 -m runtime serve`: fetch the released model, prove that it is the released one, and answer requests."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+
+from lockgate.config import Model
+from runtime import commit
+from runtime.job import Job
+from runtime.serving import model_data
+from runtime.serving.application import Application, Release
+from runtime.serving.telemetry import Telemetry
+
+
+def serve(job: Job) -> None:
+    """Nothing listens before the model is ready.
+
+    Raises ConfigError, RefusedError (the data cannot be fetched) or EvidenceError (it is not what was released).
+    """
+    fetched = model_data.fetching(job)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # a worker a core: more threads would only wait for each other
+    from runtime.serving import server  # while the model data is on its way
+
+    model = commit.declared_model(job.setting("MODEL"))
+    processes = server.workers()
+    application = released_application(job, model, fetched(), processes)
+    listening = server.listening_socket(job.setting("BIND_HOST"), int(job.setting("BIND_PORT")))
+    server.run(application, listening, processes)
+
+
+def released_application(job: Job, model: Model, files: Mapping[str, bytes], processes: int = 1) -> Application:
+    """The application of the released model, from its checked files."""
+    release = Release(job.setting("RELEASE_VERSION"), job.setting("RELEASE_COMMIT"), job.setting("VERDICT_ID"))
+    telemetry = Telemetry({"model": model.name, **asdict(release)}, processes)
+    return Application(model, release, model_data.engine_of(files, model), telemetry)

@@ -22,6 +22,8 @@ COMMANDS = (
     "follow",
     "approve",
     "reject",
+    "rollback",
+    "restore",
     "status",
     "explain",
     "replay",

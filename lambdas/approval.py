@@ -16,9 +16,7 @@ Calls:
 
 from __future__ import annotations
 
-import base64
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -68,31 +66,20 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     except AnswerRefusedError as refused:
         status, body = refused.status, {"message": str(refused)}
     shared.log("approval", status=status, answer=body)
-    return {"statusCode": status, "headers": {"content-type": "application/json"}, "body": json.dumps(body)}
+    return shared.url_answer(status, body)
 
 
 def _person(event: dict[str, Any]) -> tuple[str, str]:
     """The session name of the approver role, and the ARN it came from; anybody else is refused."""
     try:
-        arn = event["requestContext"]["authorizer"]["iam"]["userArn"]
-    except (KeyError, TypeError):
-        arn = ""
-    role = f"arn:aws:sts::{shared.tools().account}:assumed-role/{names.APPROVER_ROLE}"
-    match = re.fullmatch(re.escape(role) + r"/([\w+=,.@-]+)", arn, re.ASCII)
-    if not match:
-        raise AnswerRefusedError(403, f"found {arn or 'no identity'}, expected a session of {role}/<person>")
-    return match[1], arn
+        return shared.session_of(event, shared.tools().account, names.APPROVER_ROLE)
+    except RefusedError as error:
+        raise AnswerRefusedError(403, str(error)) from error
 
 
 def _read(event: dict[str, Any]) -> Answer:
-    text = event.get("body") or ""
     try:
-        body = json.loads(base64.b64decode(text) if event.get("isBase64Encoded") else text)
-    except ValueError as error:
-        raise AnswerRefusedError(400, f"body: found something else ({error}), expected a JSON object") from error
-    if not isinstance(body, dict) or set(body) - FIELDS:
-        raise AnswerRefusedError(400, f"body: expected an object with {', '.join(sorted(FIELDS))} and nothing else")
-    try:
+        body = shared.url_body(event, FIELDS)
         model, version = shared.model_and_version(body)
         environment = shared.environment(str(body.get("environment"))).name
     except RefusedError as error:

@@ -22,7 +22,7 @@ def live_facts(chain: Sequence[Record], environment: str) -> dict[str, Any] | No
         "commit": release["commit"],
         "image_digest": release["image"].rpartition("@")[2],
         "model_sha256": release["model_sha256"],
-        "since": record.time,
+        "since": record.entry.body.get("at", record.time),
         "verdict_id": release["verdict_id"],
         "url": record.entry.body.get("url"),
     }

@@ -78,11 +78,9 @@ class Deployments:
             capabilities=tuple(answer.get("Capabilities", [])),
         )
 
-    def update(self, stack: Stack, release: Release, token: str) -> None:
-        """Ask CloudFormation to pin `release`, everything else as it is; the same token again changes nothing.
-
-        Raises BusyError while another update runs, RefusedError when the stack cannot be updated.
-        """
+    @staticmethod
+    def refuse_if_busy(stack: Stack) -> None:
+        """Raises BusyError while another update runs, RefusedError when the stack cannot be updated."""
         if stack.status.endswith("_IN_PROGRESS"):
             raise BusyError(f"stack {stack.name}: {stack.status}: another update runs")
         if stack.status not in READY:
@@ -90,6 +88,13 @@ class Deployments:
                 f"stack {stack.name}: found {stack.status} ({stack.reason}), expected one of {', '.join(READY)}: "
                 "continue its rollback, or delete it and deploy the environment again"
             )
+
+    def update(self, stack: Stack, release: Release, token: str) -> None:
+        """Ask CloudFormation to pin `release`, everything else as it is; the same token again changes nothing.
+
+        Raises BusyError while another update runs, RefusedError when the stack cannot be updated.
+        """
+        self.refuse_if_busy(stack)
         wanted = release.to_parameters()
         missing = sorted(set(wanted) - set(stack.parameters))
         if missing:

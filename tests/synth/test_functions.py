@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-HANDLERS = ("approval", "deploy", "gate", "intake", "record", "request_approval")
+HANDLERS = ("approval", "collect", "deploy", "gate", "intake", "record", "request_approval", "rollback")
 
 
 @pytest.mark.parametrize("name", HANDLERS)

@@ -152,3 +152,17 @@ def test_live_is_the_last_success_in_that_environment() -> None:
     assert live(chain, "dev") is chain[2]
     assert live(chain, "prod") is chain[1]
     assert live(chain, "staging") is None
+
+
+def test_a_rollback_recorded_after_a_later_promotion_is_not_what_is_live() -> None:
+    bodies = [{"outcome": "succeeded", "place": place} for place in (1, 5, 3)]
+    chain = chain_of(*(Entry("deployment", f"d{n}", n, "prod", body) for n, body in enumerate(bodies)))
+    assert live(chain, "prod") == chain[1]
+
+
+def test_deployments_recorded_before_there_were_journals_came_before_all_others() -> None:
+    chain = chain_of(
+        deployment(1, "prod", "succeeded"),
+        Entry("deployment", "new", 2, "prod", {"outcome": "succeeded", "place": 1}),
+    )
+    assert live(chain, "prod") == chain[1]

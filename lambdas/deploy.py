@@ -7,10 +7,11 @@ Event of an operator: {"action": "rollback" | "restore", "model", "person", "use
 {"action": "status", "model", "token"}. These need nothing but this account: the release comes from the journal.
 token: one an attempt, letters, digits and dashes, a letter first, 128 at most (CloudFormation takes the same token
 again for the same request and does nothing).
-start answers {"status": "IN_PROGRESS"}; rollback and restore {"status": "IN_PROGRESS", "from" (version or null), "to"};
+start answers {"status": "IN_PROGRESS"}; rollback and restore {"status": "IN_PROGRESS", "from" (version or null), "to"},
+or {"refused": why}, since a person's vain request is no failure of the function;
 status {"status": "IN_PROGRESS" | "SUCCEEDED" | "FAILED", "reason", "release" (all fields, as the stack pins it, or
 null), "url", "place" (number of this end in the journal, or null)}. url: where the model's /ping and /invocations are.
-All but status raise BusyError (retry later: another update runs), NotFoundError (no release stack), RefusedError (never
+start raises BusyError (retry later: another update runs), NotFoundError (no release stack), RefusedError (never
 retry; also a release that was rolled back from).
 
 Environment:
@@ -41,7 +42,7 @@ from lambdas import shared
 from lockgate.aws import clients
 from lockgate.aws.deployments import Deployments, Stack, copy_model, pins
 from lockgate.aws.journal import Journal
-from lockgate.errors import NotFoundError, RefusedError
+from lockgate.errors import BusyError, NotFoundError, RefusedError
 from lockgate.journal import Fact, find, last, previous, refuse_if_rolled_back
 from lockgate.release import PARAMETERS, Release, read_release
 
@@ -103,6 +104,13 @@ def _start(place: Place, event: dict[str, Any]) -> dict[str, Any]:
 
 
 def _operate(place: Place, event: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return _change(place, event)
+    except (RefusedError, BusyError, NotFoundError) as error:
+        return {"refused": str(error)}
+
+
+def _change(place: Place, event: dict[str, Any]) -> dict[str, Any]:
     """Write down who wants what and why, then do it: what somebody wanted away stays away if we die in between."""
     entries, stack = place.journal.entries(), place.deployments.stack(place.model)
     asked = find(entries, "asked", event["token"])

@@ -27,7 +27,6 @@ from lockgate.errors import RefusedError
 
 FIELDS = {"action", "model", "reason", "token"}
 TOKEN = re.compile(r"(rollback|restore)-[a-z0-9-]{8,64}", re.ASCII)
-REFUSALS = ("RefusedError", "BusyError", "NotFoundError")
 
 
 @dataclass(frozen=True)
@@ -74,11 +73,11 @@ def _deploy(function: str, asked: dict[str, str]) -> dict[str, Any]:
     """What the deploy function says. Raises RefusedError for what it refuses, RuntimeError for what it failed at."""
     answer = clients.client("lambda").invoke(FunctionName=function, Payload=json.dumps(asked).encode())
     said: dict[str, Any] = json.load(answer["Payload"])
-    if "FunctionError" not in answer:
-        return said
-    if said.get("errorType") in REFUSALS:
-        raise RefusedError(said["errorMessage"])
-    raise RuntimeError(f"{function}: {said}")
+    if "FunctionError" in answer:
+        raise RuntimeError(f"{function}: {said}")
+    if "refused" in said:
+        raise RefusedError(said["refused"])
+    return said
 
 
 def _answer(status: int, body: dict[str, Any]) -> dict[str, Any]:

@@ -50,6 +50,21 @@ def _reasons_against(record: Record) -> list[str]:
     return []
 
 
+def rollbacks(chains: Chains) -> list[dict[str, Any]]:
+    """Who took which environment back, and why, oldest first."""
+    found = [
+        {
+            "model": model,
+            "environment": record.entry.environment,
+            **{name: record.entry.body[name] for name in ("from", "to", "person", "reason", "at")},
+        }
+        for model, chain in chains.items()
+        for record in chain
+        if record.entry.kind == "rollback"
+    ]
+    return sorted(found, key=lambda entry: str(entry["at"]))
+
+
 def waiting(chains: Chains) -> list[dict[str, Any]]:
     """Approval requests that are open: undecided, and not overtaken by a newer request for the same."""
     found = []

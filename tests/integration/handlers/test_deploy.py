@@ -459,8 +459,7 @@ def test_a_rollback_waits_for_no_other_update_and_leaves_no_trace_then(prod: Env
     prod.promote("1")
     prod.promote("2")
     prod.cloudformation.status = "UPDATE_IN_PROGRESS"
-    with pytest.raises(BusyError):
-        prod.operate("rollback", "rollback-1")
+    assert "another update runs" in prod.operate("rollback", "rollback-1")["refused"]
     assert len(prod.journal()) == 2
 
 
@@ -468,8 +467,7 @@ def test_a_rollback_waits_for_no_other_update_and_leaves_no_trace_then(prod: Env
 def test_without_a_previous_release_a_rollback_is_refused(prod: Environment, versions: list[str]) -> None:
     for version in versions:
         prod.promote(version)
-    with pytest.raises(RefusedError, match="rollback: "):
-        prod.operate("rollback", "rollback-1")
+    assert prod.operate("rollback", "rollback-1")["refused"].startswith("rollback: ")
     assert len(prod.journal()) == len(versions)
 
 
@@ -484,8 +482,7 @@ def test_a_stack_made_anew_gets_back_what_was_live_last(prod: Environment) -> No
 def test_a_stack_that_was_changed_and_not_lost_is_not_restored(prod: Environment) -> None:
     prod.promote("1")
     prod.cloudformation.parameters["ReleaseVersion"] = "2"
-    with pytest.raises(RefusedError, match="pins version 2: it was changed, not lost"):
-        prod.operate("restore", "restore-1")
+    assert "pins version 2: it was changed, not lost" in prod.operate("restore", "restore-1")["refused"]
 
 
 def test_the_progress_of_a_token_nobody_asked_with_is_refused(prod: Environment) -> None:

@@ -12,7 +12,7 @@ or {"refused": why}, since a person's vain request is no failure of the function
 status {"status": "IN_PROGRESS" | "SUCCEEDED" | "FAILED", "reason", "release" (all fields, as the stack pins it, or
 null), "url", "place" (number of this end in the journal, or null)}. url: where the model's /ping and /invocations are.
 start raises BusyError (retry later: another update runs), NotFoundError (no release stack), RefusedError (never
-retry; also a release that was rolled back from).
+retry; also a release that was rolled back from, or superseded by a newer one that is live).
 
 Environment:
     ENVIRONMENT         name of the environment
@@ -44,7 +44,7 @@ from lockgate.aws.deployments import Deployments, Stack, copy_model, pins
 from lockgate.aws.journal import Journal
 from lockgate.errors import BusyError, NotFoundError, RefusedError
 from lockgate.journal import Fact, find, last, previous, refuse_if_rolled_back
-from lockgate.release import PARAMETERS, Release, read_release
+from lockgate.release import PARAMETERS, Release, read_release, refuse_if_superseded
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,8 @@ def _start(place: Place, event: dict[str, Any]) -> dict[str, Any]:
     stack = place.deployments.stack(place.model)
     if stack.updating and pins(stack, wanted):
         return {"status": "IN_PROGRESS"}  # this very release, started before
+    if not stack.status.endswith("_IN_PROGRESS"):  # until then what is pinned may yet be taken back
+        refuse_if_superseded(stack.release, wanted["version"])
     sha256 = wanted["model_sha256"]
     bucket = place.settings.releases_bucket
     version_id = copy_model(clients.client("s3"), event["source"], bucket, place.model, sha256)

@@ -488,3 +488,29 @@ def test_a_stack_that_was_changed_and_not_lost_is_not_restored(prod: Environment
 def test_the_progress_of_a_token_nobody_asked_with_is_refused(prod: Environment) -> None:
     with pytest.raises(RefusedError, match="expected all fields"):
         prod.end("rollback-unknown")
+
+
+def test_a_version_approved_after_a_newer_one_went_live_is_refused(prod: Environment) -> None:
+    prod.promote("3")
+    with pytest.raises(RefusedError, match=r"version 2 was superseded: version 3 is live"):
+        prod.promote("2")
+    assert len(prod.cloudformation.requests("UpdateStack")) == 1
+
+
+def test_of_two_promotions_at_once_the_second_waits_and_then_the_newer_version_is_live(prod: Environment) -> None:
+    prod.start("income-3-prod-0", release={**RELEASE, "version": "3", "verdict_id": "income/3"})
+    with pytest.raises(BusyError):
+        prod.promote("2")
+    prod.cloudformation.status = "UPDATE_COMPLETE"
+    with pytest.raises(RefusedError, match="superseded"):
+        prod.promote("2")
+    prod.promote("4")
+    assert prod.cloudformation.parameters["ReleaseVersion"] == "4"
+
+
+def test_an_older_version_may_follow_when_the_newer_one_was_taken_back(prod: Environment) -> None:
+    prod.promote("1")
+    prod.promote("3")
+    prod.operate("rollback", "rollback-1")
+    prod.end("rollback-1")
+    assert prod.promote("2")["version"] == "2"

@@ -123,8 +123,8 @@ def _asked(fact: Fact, environment: str) -> Entry:
 
 
 def _ended(fact: Fact, environment: str) -> Entry:
-    # The workflow's token is <execution>-<environment>-<number of the redrive>; its record is named by the execution.
-    execution = re.sub(rf"-{re.escape(environment)}-\d+$", "", fact.token)
+    # The workflow's token is <execution>-<environment>-<number of the redrive, if any>; its record is named by the execution.
+    execution = re.sub(rf"-{re.escape(environment)}-\d*$", "", fact.token)
     outcome, release = fact.body["outcome"], fact.body["release"]
     body = {
         **{name: fact.body[name] for name in ("outcome", "release", "url", "reason")},

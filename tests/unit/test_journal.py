@@ -137,3 +137,11 @@ def test_the_ledger_is_told_of_a_rollback_under_the_version_that_was_rolled_back
     assert (asked.body["from"], asked.body["to"], asked.body["place"]) == ("2", "1", 3)
     assert (ended.kind, ended.id) == ("deployment", "deployment:1:prod:rollback-1:succeeded")
     assert (ended.version, ended.body["place"]) == (1, 4)
+
+
+@pytest.mark.parametrize("redrive", ["", "0", "12"])
+def test_a_deployment_has_in_the_ledger_the_id_that_its_workflow_gives(redrive: str) -> None:
+    journal = Journal()
+    journal.end(1, f"income-1-prod-{redrive}")
+    (entry,) = to_ledger(journal, "prod")
+    assert entry.id == "deployment:1:prod:income-1:succeeded"

@@ -123,7 +123,7 @@ def _asked(fact: Fact, environment: str) -> Entry:
 
 
 def _ended(fact: Fact, environment: str) -> Entry:
-    # The workflow's token is <execution>-<environment>-<number of the redrive, if any>; its record is named by the execution.
+    # A workflow's token is <execution>-<environment>-<number of the redrive, or nothing>; its record has the execution.
     execution = re.sub(rf"-{re.escape(environment)}-\d*$", "", fact.token)
     outcome, release = fact.body["outcome"], fact.body["release"]
     body = {

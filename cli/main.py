@@ -24,6 +24,8 @@ COMMANDS = (
     "approve",
     "reject",
     "waive",
+    "rollback",
+    "restore",
     "status",
     "explain",
     "fairness",

@@ -1,14 +1,25 @@
-"""Say what is live where, since when, on which commit; what was refused and why; what waits or failed."""
+"""Say what is live where, since when, on which commit; what was refused and why; what waits or failed.
+
+It looks into each environment, and says where what is served is not what the ledger says.
+"""
 
 from __future__ import annotations
 
 import argparse
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from cli.context import Context, json_argument, model_argument, open_context
 from cli.terminal import outcome, paint, show_json, table, utc_now
+from lockgate import names
 from lockgate.aws import training
-from lockgate.standing import live_facts, refused, waiting
+from lockgate.aws.deployments import Deployments
+from lockgate.aws.reader import look_into
+from lockgate.comparison import differences
+from lockgate.errors import NotFoundError
+from lockgate.ledger import live
+from lockgate.standing import Chains, live_facts, refused, rollbacks, waiting
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,9 +44,15 @@ def collect(context: Context, models: tuple[str, ...]) -> dict[str, Any]:
     runs = [(model, run) for model in models for run in training.executions(sagemaker, model)]
     return {
         "environments": {
-            environment: {"models": {model: {"live": live_facts(chains[model], environment)} for model in models}}
+            environment: {
+                "models": {
+                    model: {"live": live_facts(chains[model], environment), "differences": said}
+                    for model, said in _differences(context, environment, chains).items()
+                }
+            }
             for environment in context.tools.promotion
         },
+        "rollbacks": rollbacks(chains),
         "refused": refused(chains),
         "waiting": waiting(chains, utc_now()),
         "training": [
@@ -49,6 +66,23 @@ def collect(context: Context, models: tuple[str, ...]) -> dict[str, Any]:
             if run.status in ("Failed", "Stopped")
         ],
     }
+
+
+def _differences(context: Context, name: str, chains: Chains) -> dict[str, list[str]]:
+    """For each model, what an environment serves otherwise than the ledger says, or why it could not be asked."""
+    environment = next(found for found in context.configuration.environments if found.name == name)
+    account, region = environment.account, environment.region
+    said: dict[str, list[str]] = {}
+    for model, chain in chains.items():
+        recorded = live(chain, name)
+        try:
+            client = look_into(context.client("sts"), account=account, region=region, environment=name)
+            found = Deployments(client("cloudformation"), client("ecs"), name, names.cluster(name), "").reality(model)
+        except (BotoCoreError, ClientError, NotFoundError) as error:
+            said[model] = [f"could not be asked: {error}"]
+        else:
+            said[model] = differences(recorded.entry.body["release"] if recorded else None, found)
+    return said
 
 
 def _reason(sagemaker: Any, run: training.Execution) -> str:
@@ -69,6 +103,15 @@ def _text(facts: dict[str, Any]) -> list[str]:
                 shown = (f"version {live['version']}", live["commit"][:12], since, live["verdict_id"])
                 rows.append((environment, model, *shown))
     lines = [paint(line, "bold") if i == 0 else line for i, line in enumerate(table(rows).splitlines())]
+    for environment, found in facts["environments"].items():
+        for model, entry in found["models"].items():
+            if entry["differences"]:
+                lines += ["", f"{outcome('differs')}: {model} in {environment}"]
+                lines += [f"  {sentence}" for sentence in entry["differences"]]
+    for entry in facts["rollbacks"]:
+        where = f"{entry['model']} in {entry['environment']}, from version {entry['from']} to {entry['to']}"
+        lines += ["", f"{outcome('rolled back')}: {where}"]
+        lines += [f"  {entry['at'][:19]}Z by {entry['person']}: {entry['reason']}"]
     for entry in facts["refused"]:
         where = f"{entry['model']} version {entry['version']} at {entry['environment']}"
         lines += ["", f"{outcome('refused')}: {where}", *(f"  {reason}" for reason in entry["reasons"])]

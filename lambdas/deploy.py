@@ -1,15 +1,22 @@
-"""Changes what an environment serves; invoked only by the promotion workflow, through the environment's promote role.
+"""Changes what an environment serves; invoked by the promotion workflow, through the environment's promote role, and by
+the environment's rollback function.
 
-Event: {"action": "start" | "status", "model", "release": {version, commit, package_arn, image, model_sha256,
-policy_sha256, verdict_id}, "source": {bucket, key, version_id}, "token"}. token: one an attempt, letters, digits and
-dashes, a letter first, 128 at most (CloudFormation takes the same token again for the same request and does nothing).
-start answers {"status": "IN_PROGRESS"}; status answers {"status": "IN_PROGRESS" | "SUCCEEDED" | "FAILED", "reason",
-"release" (all fields, as the stack pins it, or null), "url"}. url: where the model's /ping and /invocations are.
-start raises BusyError (retry later: another update runs), NotFoundError (no release stack), RefusedError (never retry).
+Event of a promotion: {"action": "start" | "status", "model", "release": {version, commit, package_arn, image,
+model_sha256, policy_sha256, verdict_id}, "source": {bucket, key, version_id}, "token"}.
+Event of an operator: {"action": "rollback" | "restore", "model", "person", "user_arn", "reason", "token"}, then
+{"action": "status", "model", "token"}. These need nothing but this account: the release comes from the journal.
+token: one an attempt, letters, digits and dashes, a letter first, 128 at most (CloudFormation takes the same token
+again for the same request and does nothing).
+start answers {"status": "IN_PROGRESS"}; rollback and restore {"status": "IN_PROGRESS", "from" (version or null), "to"},
+or {"refused": why}, since a person's vain request is no failure of the function;
+status {"status": "IN_PROGRESS" | "SUCCEEDED" | "FAILED", "reason", "release" (all fields, as the stack pins it, or
+null), "url", "place" (number of this end in the journal, or null)}. url: where the model's /ping and /invocations are.
+start raises BusyError (retry later: another update runs), NotFoundError (no release stack), RefusedError (never
+retry; also a release that was rolled back from, or superseded by a newer one that is live).
 
 Environment:
     ENVIRONMENT         name of the environment
-    RELEASES_BUCKET     its bucket of released model data (versioned)
+    RELEASES_BUCKET     its bucket of released model data (versioned) and of its journal
     CLUSTER             name of its ECS cluster
     SERVICE_URL         https://<name of the load balancer>
     RELEASE_ROLE_ARN    names.release_cloudformation_role, which CloudFormation assumes
@@ -27,14 +34,17 @@ Needs temporary disk for the model data: lockgate.aws.deployments.LARGEST, which
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from lambdas import shared
 from lockgate.aws import clients
-from lockgate.aws.deployments import Deployments, copy_model, pins
-from lockgate.errors import NotFoundError, RefusedError
-from lockgate.release import PARAMETERS, read_release
+from lockgate.aws.deployments import Deployments, Stack, copy_model, pins
+from lockgate.aws.journal import Journal
+from lockgate.errors import BusyError, NotFoundError, RefusedError
+from lockgate.journal import Fact, find, last, previous, refuse_if_rolled_back
+from lockgate.release import PARAMETERS, Release, read_release, refuse_if_superseded
 
 
 @dataclass(frozen=True)
@@ -46,12 +56,23 @@ class Settings:
     release_role_arn: str
 
 
+@dataclass(frozen=True)
+class Place:
+    """One model in this environment."""
+
+    settings: Settings
+    deployments: Deployments
+    journal: Journal
+    model: str
+
+    @property
+    def url(self) -> str:
+        return f"{self.settings.service_url}/{self.model}"
+
+
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     settings = shared.settings(Settings)
-    release = event.get("release")
-    if not isinstance(release, dict) or set(release) != set(PARAMETERS) - {"model_version_id"}:
-        raise RefusedError(f"release: found {release!r}, expected all fields but model_version_id")
-    model, _ = shared.model_and_version({"model": event.get("model"), "version": release["version"]})
+    model = shared.model(event)
     deployments = Deployments(
         clients.client("cloudformation"),
         clients.client("ecs"),
@@ -59,31 +80,103 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
         settings.cluster,
         settings.release_role_arn,
     )
-    action = {"start": _start, "status": _status}.get(event.get("action", ""))
+    place = Place(settings, deployments, Journal(clients.client("s3"), settings.releases_bucket, model), model)
+    actions = {"start": _start, "status": _status, "rollback": _operate, "restore": _operate}
+    action = actions.get(event.get("action", ""))
     if action is None:
-        raise RefusedError(f"action: found {event.get('action')!r}, expected start or status")
-    answer = action(settings, deployments, model, event)
+        raise RefusedError(f"action: found {event.get('action')!r}, expected one of {', '.join(actions)}")
+    answer = action(place, event)
     shared.log("deploy", action=event["action"], environment=settings.environment, model=model, answer=answer)
     return answer
 
 
-def _start(settings: Settings, deployments: Deployments, model: str, event: dict[str, Any]) -> dict[str, Any]:
-    stack = deployments.stack(model)
-    if stack.updating and pins(stack, event["release"]):
+def _start(place: Place, event: dict[str, Any]) -> dict[str, Any]:
+    wanted = _promoted(event)
+    refuse_if_rolled_back(place.journal.entries(), wanted["verdict_id"], wanted["version"])
+    stack = place.deployments.stack(place.model)
+    if stack.updating and pins(stack, wanted):
         return {"status": "IN_PROGRESS"}  # this very release, started before
-    sha256 = event["release"]["model_sha256"]
-    version_id = copy_model(clients.client("s3"), event["source"], settings.releases_bucket, model, sha256)
-    release = read_release({**event["release"], "model_version_id": version_id})
-    deployments.update(stack, release, event["token"])
+    if not stack.status.endswith("_IN_PROGRESS"):  # until then what is pinned may yet be taken back
+        refuse_if_superseded(stack.release, wanted["version"])
+    sha256 = wanted["model_sha256"]
+    bucket = place.settings.releases_bucket
+    version_id = copy_model(clients.client("s3"), event["source"], bucket, place.model, sha256)
+    place.deployments.update(stack, read_release({**wanted, "model_version_id": version_id}), event["token"])
     return {"status": "IN_PROGRESS"}
 
 
-def _status(settings: Settings, deployments: Deployments, model: str, event: dict[str, Any]) -> dict[str, Any]:
-    url = f"{settings.service_url}/{model}"
+def _operate(place: Place, event: dict[str, Any]) -> dict[str, Any]:
     try:
-        stack = deployments.stack(model)
+        return _change(place, event)
+    except (RefusedError, BusyError, NotFoundError) as error:
+        return {"refused": str(error)}
+
+
+def _change(place: Place, event: dict[str, Any]) -> dict[str, Any]:
+    """Write down who wants what and why, then do it: what somebody wanted away stays away if we die in between."""
+    entries, stack = place.journal.entries(), place.deployments.stack(place.model)
+    asked = find(entries, "asked", event["token"])
+    if asked is None:
+        place.deployments.refuse_if_busy(stack)
+        body = {
+            **{name: event[name] for name in ("action", "person", "user_arn", "reason")},
+            "url": place.url,
+            "from": asdict(stack.release) if stack.release else None,
+            "to": asdict(_target(event["action"], entries, stack)),
+        }
+        asked = place.journal.append("asked", event["token"], body, shared.timestamp(shared.now()))
+    before, wanted = asked.body["from"], read_release(asked.body["to"])
+    if not (stack.updating and stack.release == wanted):
+        place.deployments.update(stack, wanted, event["token"])
+    return {"status": "IN_PROGRESS", "from": before and before["version"], "to": wanted.version}
+
+
+def _target(action: str, entries: Sequence[Fact], stack: Stack) -> Release:
+    """What a rollback or a restore leads to. Raises RefusedError when there is nothing to go back to, or to restore."""
+    if action == "restore":
+        wanted = last(entries)
+        if stack.release is not None and stack.release != wanted:
+            raise RefusedError(f"restore: {stack.name} pins version {stack.release.version}: it was changed, not lost")
+        return wanted
+    if stack.release is None:
+        raise RefusedError(f"rollback: {stack.name} pins no release: use `lockgate restore` if it was lost")
+    return previous(entries, stack.release)
+
+
+def _status(place: Place, event: dict[str, Any]) -> dict[str, Any]:
+    asked = None if "release" in event else find(place.journal.entries(), "asked", event["token"])
+    if asked:
+        wanted = {name: value for name, value in asked.body["to"].items() if name != "model_version_id"}
+    else:
+        wanted = _promoted(event)
+    try:
+        stack = place.deployments.stack(place.model)
     except NotFoundError as error:
-        return {"status": "FAILED", "reason": str(error), "release": None, "url": url}
-    progress = deployments.progress(stack, event["release"], event["token"])
+        return {"status": "FAILED", "reason": str(error), "release": None, "url": place.url, "place": None}
+    progress = place.deployments.progress(stack, wanted, event["token"])
     release = asdict(stack.release) if stack.release else None
-    return {"status": progress.status, "reason": progress.reason, "release": release, "url": url}
+    answer: dict[str, Any] = {
+        "status": progress.status,
+        "reason": progress.reason,
+        "release": release,
+        "url": place.url,
+        "place": None,
+    }
+    if progress.status == "SUCCEEDED" or (progress.status == "FAILED" and asked):
+        body = {
+            "outcome": progress.status.lower(),
+            "reason": progress.reason,
+            "url": place.url,
+            "release": release if progress.status == "SUCCEEDED" or asked is None else dict(asked.body["to"]),
+        }
+        ended = place.journal.append("deployment", event["token"], body, shared.timestamp(shared.now()))
+        answer["place"] = ended.sequence
+    return answer
+
+
+def _promoted(event: dict[str, Any]) -> dict[str, str]:
+    release = event.get("release")
+    if not isinstance(release, dict) or set(release) != set(PARAMETERS) - {"model_version_id"}:
+        raise RefusedError(f"release: found {release!r}, expected all fields but model_version_id")
+    shared.model_and_version({"model": event.get("model"), "version": release["version"]})
+    return release

@@ -2,8 +2,9 @@
 
 Event: {"model", "version", "environment", "execution" (name of the workflow's execution), "outcome": "succeeded" |
 "failed", "release" (as the gate gave it: what was wanted), "deployment" (the deploy function's last status: {"reason",
-"release" (what the stack pins, all fields), "url"}; a failure may have the reason alone)}.
-Answer: {"record": "<model>/<sequence>"}; the body says outcome, release (what is live, or was wanted), url, reason.
+"release" (what the stack pins, all fields), "url", "place"}; a failure may have the reason alone)}.
+Answer: {"record": "<model>/<sequence>"}; the body says outcome, release (what is live, or was wanted), url, reason,
+place (the number of this end in the environment's journal, or null).
 The same end of the same execution again is the same record; a redriven execution that ends otherwise adds one.
 After a deployment to the last environment it notes the new champion for whoever starts the next evaluation.
 
@@ -51,6 +52,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, str]:
         "release": _live(wanted, deployment.get("release")) if outcome == "succeeded" else wanted,
         "url": deployment.get("url"),
         "reason": deployment["reason"],
+        "place": deployment.get("place"),
     }
     entry_id = f"deployment:{version}:{environment}:{event['execution']}:{outcome}"
     entry = Entry("deployment", entry_id, version, environment, body)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 import os
+import re
+from collections.abc import Collection
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -51,14 +54,49 @@ def environment(name: str) -> Environment:
     return read_environment(ROOT / "environments" / f"{name}.toml")
 
 
+def model(event: dict[str, Any]) -> str:
+    """The model's name of an event. Raises RefusedError."""
+    name = str(event.get("model", ""))
+    if not NAME.fullmatch(name):
+        raise RefusedError(f"model: found {name!r}, expected a model's name")
+    return name
+
+
 def model_and_version(event: dict[str, Any]) -> tuple[str, int]:
     """The model's name and the package version of an event. Raises RefusedError."""
-    model, version = str(event.get("model", "")), str(event.get("version", ""))
-    if not NAME.fullmatch(model):
-        raise RefusedError(f"model: found {model!r}, expected a model's name")
+    name, version = model(event), str(event.get("version", ""))
     if not version.isascii() or not version.isdigit() or version.startswith("0"):
         raise RefusedError(f"version: found {version!r}, expected a package version such as 7")
-    return model, int(version)
+    return name, int(version)
+
+
+def session_of(event: dict[str, Any], account: str, role: str) -> tuple[str, str]:
+    """Session name and ARN of who signed a call of a Function URL, if a session of the role; else RefusedError."""
+    try:
+        arn = event["requestContext"]["authorizer"]["iam"]["userArn"]
+    except (KeyError, TypeError):
+        arn = ""
+    wanted = f"arn:aws:sts::{account}:assumed-role/{role}"
+    match = re.fullmatch(re.escape(wanted) + r"/([\w+=,.@-]+)", arn, re.ASCII)
+    if not match:
+        raise RefusedError(f"found {arn or 'no identity'}, expected a session of {wanted}/<person>")
+    return match[1], arn
+
+
+def url_body(event: dict[str, Any], fields: Collection[str]) -> dict[str, Any]:
+    """The JSON object that a Function URL got. Raises RefusedError when it is something else, or has other fields."""
+    text = event.get("body") or ""
+    try:
+        body = json.loads(base64.b64decode(text) if event.get("isBase64Encoded") else text)
+    except ValueError as error:
+        raise RefusedError(f"body: found something else ({error}), expected a JSON object") from error
+    if not isinstance(body, dict) or set(body) - set(fields):
+        raise RefusedError(f"body: expected an object with {', '.join(sorted(fields))} and nothing else")
+    return body
+
+
+def url_answer(status: int, body: dict[str, Any]) -> dict[str, Any]:
+    return {"statusCode": status, "headers": {"content-type": "application/json"}, "body": json.dumps(body)}
 
 
 def now() -> datetime:

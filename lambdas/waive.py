@@ -44,7 +44,7 @@ class Settings:
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    return signed.answer("waive", event, _take)
+    return signed.answer("waive", event, FIELDS, _take)
 
 
 def _take(body: dict[str, Any], person: str, arn: str) -> dict[str, Any]:

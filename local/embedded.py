@@ -61,7 +61,8 @@ class Session:
     @property
     def profiles(self) -> set[str]:
         """The AWS profiles that exist here."""
-        return {*self.accounts, "ada", "grace"}
+        operators = {f"{name}-operator" for name in self.accounts if name != "tools"}
+        return {*self.accounts, "ada", "grace", *operators}
 
     def environment(self, profile: str = "ada") -> dict[str, str]:
         """Variables under which any AWS tool talks to this instance as `profile`, whatever it inherits otherwise."""

@@ -1,8 +1,9 @@
-"""Who exists in the accounts before Lockgate arrives: an administrator in each, and two persons in `tools`.
+"""Who exists in the accounts before Lockgate arrives: an administrator in each, and a few persons.
 
 ada    administrator of the tools account, author and operator. Accounts bootstrapped with `--trust <tools>` let her
        deploy to them.
 grace  may do nothing but assume the role `lockgate-approver` of the tools account, under her own name.
+olga   in the account of each environment, may do nothing but assume its role `lockgate-<environment>-operator`.
 
 The emulator lets anybody act as an account's root; the embedded AWS refuses root keys at its door (local.iam), so
 these users are made inside the server, before it opens.
@@ -42,6 +43,7 @@ async def create(settings: Settings, accounts: Mapping[str, str]) -> None:
     await _iam(settings, tools, "CreateUser", UserName="grace")
     await _iam(settings, tools, "PutUserPolicy", UserName="grace", PolicyName="approve", PolicyDocument=policy)
     credentials["grace-user"] = await _key(settings, tools, "grace")
+    operators = await _operators(settings, {name: id_ for name, id_ in accounts.items() if name != "tools"})
     common = {
         "region": settings.region,
         "endpoint_url": settings.endpoint,
@@ -50,9 +52,33 @@ async def create(settings: Settings, accounts: Mapping[str, str]) -> None:
     approver = {"role_arn": role, "source_profile": "grace-user", "role_session_name": "grace"}
     profiles = {f"profile {name}": common for name in credentials}
     profiles["profile grace"] = {**common, **approver}
+    for name, key in operators.items():
+        credentials[f"{name}-operator-user"] = key
+        operator = {"role_arn": operator_role(accounts[name], name), "source_profile": f"{name}-operator-user"}
+        profiles[f"profile {name}-operator-user"] = common
+        profiles[f"profile {name}-operator"] = {**common, **operator, "role_session_name": "olga"}
     settings.aws_config_file.parent.mkdir(exist_ok=True)
     _write(settings.aws_config_file, profiles)
     _write(settings.aws_credentials_file, credentials)
+
+
+def operator_role(account: str, environment: str) -> str:
+    return f"arn:aws:iam::{account}:role/lockgate-{environment}-operator"
+
+
+async def _operators(settings: Settings, environments: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """The key of olga for each environment; she is one user where environments share an account."""
+    keys: dict[str, dict[str, str]] = {}
+    for name, account in environments.items():
+        if account not in keys:
+            await _iam(settings, account, "CreateUser", UserName="olga")
+            keys[account] = await _key(settings, account, "olga")
+        permission = {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": operator_role(account, name)}
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [permission]})
+        await _iam(
+            settings, account, "PutUserPolicy", UserName="olga", PolicyName=f"operate-{name}", PolicyDocument=policy
+        )
+    return {name: keys[account] for name, account in environments.items()}
 
 
 async def _iam(settings: Settings, account: str, action: str, **parameters: str) -> ElementTree.Element:

@@ -16,8 +16,17 @@ from lockgate.errors import EvidenceError, LedgerError
 SCHEMA = "lockgate.ledger/1"
 FIRST = "0" * 64
 
-Kind = Literal["verdict", "approval-request", "approval", "rejection", "deployment", "waiver"]
-KINDS: tuple[Kind, ...] = ("verdict", "approval-request", "approval", "rejection", "deployment", "waiver")
+Kind = Literal["verdict", "approval-request", "approval", "rejection", "deployment", "waiver", "rollback", "restore"]
+KINDS: tuple[Kind, ...] = (
+    "verdict",
+    "approval-request",
+    "approval",
+    "rejection",
+    "deployment",
+    "waiver",
+    "rollback",
+    "restore",
+)
 
 
 @dataclass(frozen=True)
@@ -146,12 +155,15 @@ def find(chain: Sequence[Record], entry_id: str) -> Record | None:
 
 
 def live(chain: Sequence[Record], environment: str) -> Record | None:
-    """The last deployment to an environment that succeeded: what is live there, as far as the ledger knows."""
-    done = (
+    """The last deployment to an environment that succeeded: what is live there, as far as the ledger knows.
+
+    Last by its place in the environment's journal, since a rollback may be recorded here after a later promotion.
+    """
+    done = [
         record
-        for record in reversed(chain)
+        for record in chain
         if record.entry.kind == "deployment"
         and record.entry.environment == environment
         and record.entry.body.get("outcome") == "succeeded"
-    )
-    return next(done, None)
+    ]
+    return max(done, key=lambda record: (record.entry.body.get("place") or 0, record.sequence), default=None)

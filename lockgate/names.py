@@ -11,12 +11,14 @@ EVALUATION_ROLE = "lockgate-evaluation"
 DELIVERY_ROLE = "lockgate-delivery"
 PROMOTION_ROLE = "lockgate-promotion"
 APPROVER_ROLE = "lockgate-approver"
+COLLECT_ROLE = "lockgate-collect"
 LEDGER_WRITER_ROLES = (
     "lockgate-gate",
     "lockgate-request-approval",
     "lockgate-approval",
     "lockgate-record",
     "lockgate-waive",
+    COLLECT_ROLE,
 )
 
 MODELS_REPOSITORY = "lockgate-models"
@@ -44,6 +46,16 @@ def promote_role(environment: str) -> str:
     return f"lockgate-{environment}-promote"
 
 
+def operator_role(environment: str) -> str:
+    """Role of an environment's operators: it may ask for a rollback or a restore, and nothing else."""
+    return f"lockgate-{environment}-operator"
+
+
+def reader_role(environment: str) -> str:
+    """Role with which the tools account looks at what an environment serves and remembers."""
+    return f"lockgate-{environment}-reader"
+
+
 def deploy_role(environment: str) -> str:
     """Role of an environment's deploy function: it alone may update release stacks."""
     return f"lockgate-{environment}-deploy"
@@ -61,6 +73,11 @@ def cluster(environment: str) -> str:
 
 def deploy_function(environment: str) -> str:
     return f"lockgate-{environment}-deploy"
+
+
+def rollback_function(environment: str) -> str:
+    """The door of an environment's operators to its deploy function."""
+    return f"lockgate-{environment}-rollback"
 
 
 def release_cloudformation_role(environment: str) -> str:
@@ -156,3 +173,8 @@ def ledger_key(model: str, sequence: int) -> str:
 def released_model_key(model: str, sha256: str) -> str:
     """In an environment's releases bucket: the copy of the model data that a release pins."""
     return f"{model}/{sha256}/model.tar.gz"
+
+
+def journal_key(model: str, sequence: int) -> str:
+    """In an environment's releases bucket: what it remembers of its releases, in order."""
+    return f"{model}/journal/{sequence:010d}.json"

@@ -63,3 +63,12 @@ def read_release(data: object) -> Release:
     if not all(isinstance(value, str) for value in data.values()):
         raise RefusedError(f"release: found {dict(data)!r}, expected texts")
     return Release(**data)
+
+
+def refuse_if_superseded(live: Release | None, version: str) -> None:
+    """A promotion never goes back: raises RefusedError when a newer version is live. Going back is a rollback."""
+    if live is not None and int(live.version) > int(version):
+        raise RefusedError(
+            f"version {version} was superseded: version {live.version} is live; "
+            "going back is `lockgate rollback`, never a promotion"
+        )

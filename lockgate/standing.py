@@ -22,7 +22,7 @@ def live_facts(chain: Sequence[Record], environment: str) -> dict[str, Any] | No
         "commit": release["commit"],
         "image_digest": release["image"].rpartition("@")[2],
         "model_sha256": release["model_sha256"],
-        "since": record.time,
+        "since": record.entry.body.get("at", record.time),
         "verdict_id": release["verdict_id"],
         "url": record.entry.body.get("url"),
     }
@@ -48,6 +48,21 @@ def _reasons_against(record: Record) -> list[str]:
         against = [reason for reason in body["reasons"] if reason["outcome"] != "passed"]
         return [f"{reason['rule']} {reason['outcome']}: {reason['message']}" for reason in against]
     return []
+
+
+def rollbacks(chains: Chains) -> list[dict[str, Any]]:
+    """Who took which environment back, and why, oldest first."""
+    found = [
+        {
+            "model": model,
+            "environment": record.entry.environment,
+            **{name: record.entry.body[name] for name in ("from", "to", "person", "reason", "at")},
+        }
+        for model, chain in chains.items()
+        for record in chain
+        if record.entry.kind == "rollback"
+    ]
+    return sorted(found, key=lambda entry: str(entry["at"]))
 
 
 def waiting(chains: Chains, now: str) -> list[dict[str, Any]]:

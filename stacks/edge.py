@@ -22,6 +22,7 @@ from lockgate_constructs.log_group import LogGroup
 from lockgate_constructs.model_load_balancer import ModelLoadBalancer
 from lockgate_constructs.model_route import ModelRoute
 from lockgate_constructs.model_service import ServiceRoles
+from lockgate_constructs.operators import Operators
 from lockgate_constructs.permission import allow, pass_role
 from lockgate_constructs.private_bucket import PrivateBucket
 from lockgate_constructs.python_function import PythonFunction
@@ -94,6 +95,7 @@ class EdgeStack(Stack):
         )
         self.roles = ServiceRoles(self._task_role(), self._execution_role(), self._infrastructure_role(balancer))
         self._let_promotions_in(balancer, code)
+        self._let_tools_look()
         self._announce_failures()
 
     def service_name(self, model: str) -> str:
@@ -235,6 +237,59 @@ class EdgeStack(Stack):
             ),
         )
         allow(promote, ["lambda:InvokeFunction"], [deploy.function.function_arn])
+        Operators(
+            self,
+            "Operators",
+            environment=environment,
+            code=code,
+            deploy=deploy.function,
+            key=self.key,
+            failures=self.failures,
+        )
+
+    def _let_tools_look(self) -> None:
+        """What `lockgate status` and the ledger ask: what is served here, and what is remembered of it."""
+        environment = self._environment
+        reader = iam.Role(
+            self,
+            "Reader",
+            role_name=names.reader_role(environment.name),
+            description="The tools account looks at what is served here with it.",
+            assumed_by=iam.AccountPrincipal(self._configuration.tools.account),
+        )
+        allow(
+            reader,
+            ["cloudformation:DescribeStacks", "cloudformation:ListStackResources"],
+            [
+                self.format_arn(
+                    service="cloudformation",
+                    resource="stack",
+                    resource_name=f"{names.release_stack(environment.name, model)}/*",
+                )
+                for model in self._models
+            ],
+            because=_STACK_IDS,
+        )
+        allow(
+            reader,
+            ["ecs:DescribeServices"],
+            [
+                self.format_arn(
+                    service="ecs",
+                    resource="service",
+                    resource_name=f"{names.cluster(environment.name)}/{self.service_name(model)}",
+                )
+                for model in self._models
+            ],
+        )
+        allow(reader, ["s3:ListBucket"], [self.releases.known_arn])
+        allow(
+            reader,
+            ["s3:GetObject"],
+            [self.releases.objects(f"{model}/journal/*") for model in self._models],
+            because="The facts of a journal are numbered.",
+        )
+        allow(reader, ["kms:Decrypt"], [self.key.key_arn])
 
     def _announce_failures(self) -> None:
         dead_letters = DeadLetters(self, "DeadLetters", key=self.key, failures=self.failures)

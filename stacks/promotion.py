@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from aws_cdk import ArnFormat, Duration, Stack
 from aws_cdk import aws_events as events
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
@@ -14,14 +13,15 @@ from lockgate import names
 from lockgate.config import Configuration
 from lockgate_constructs.dead_letters import DeadLetters
 from lockgate_constructs.encryption_key import EncryptionKey
-from lockgate_constructs.permission import allow
 from lockgate_constructs.private_bucket import PrivateBucket
 from lockgate_constructs.promotion_workflow import APPROVAL_SECONDS, PromotionWorkflow, Stop
 from lockgate_constructs.python_function import PythonFunction
+from lockgate_constructs.url_caller_role import UrlCallerRole
 from lockgate_constructs.watched_rule import WatchedRule
 from stacks.artifacts import ArtifactsStack
 
 RECONCILE_MINUTES = 15
+COLLECT_MINUTES = 5
 _COUNTED = "SageMaker counts the versions in a model's own group."
 _KEYS = "Objects are named when they are written: a record, an execution."
 
@@ -82,6 +82,7 @@ class PromotionStack(Stack):
             failures=artifacts.failures,
         )
         self._intake()
+        self._collect()
 
     def _gate(self) -> PythonFunction:
         artifacts = self._artifacts
@@ -148,25 +149,12 @@ class PromotionStack(Stack):
 
     def _persons(self, functions: Sequence[PythonFunction]) -> None:
         """The only way for a person to be heard: URLs that hand over who signed, for a role that only calls them."""
-        for each in functions:
-            each.function.add_function_url(auth_type=lambda_.FunctionUrlAuthType.AWS_IAM)
-        approver = iam.Role(
+        UrlCallerRole(
             self,
             "Approver",
             role_name=names.APPROVER_ROLE,
             description="Approves, rejects and waives; a session bears its user's own name.",
-            assumed_by=iam.AccountRootPrincipal().with_conditions(
-                {"StringEquals": {"sts:RoleSessionName": "${aws:username}"}}
-            ),
-        )
-        arns = [each.function.function_arn for each in functions]
-        allow(approver, ["lambda:GetFunctionUrlConfig", "lambda:InvokeFunctionUrl"], arns)
-        allow(
-            approver,
-            ["lambda:InvokeFunction"],
-            arns,
-            # An invocation past the URL would carry whatever identity its sender writes into the event.
-            conditions={"Bool": {"lambda:InvokedViaFunctionUrl": "true"}},
+            functions=[each.function for each in functions],
         )
 
     def _intake(self) -> None:
@@ -205,6 +193,36 @@ class PromotionStack(Stack):
             schedule=events.Schedule.rate(Duration.minutes(RECONCILE_MINUTES)),
         ).calls(intake.function)
 
+    def _collect(self) -> None:
+        """What operators did in environments comes into the ledger even if nobody could say so at the time."""
+        artifacts = self._artifacts
+        dead_letters = DeadLetters(
+            self, "CollectDeadLetters", key=artifacts.operations_key, failures=artifacts.failures
+        )
+        collect = self._ledger_function(
+            "Collect",
+            "collect",
+            "Copies what environments remember of rollbacks and deployments into the ledger.",
+            {"MODELS": ",".join(self._models())},
+            timeout=Duration.minutes(5),
+            dead_letters=dead_letters,
+        )
+        collect.allow("kms:Decrypt", "kms:GenerateDataKey", on=[artifacts.operations_key.key_arn])  # of dead letters
+        collect.allow(
+            "sts:AssumeRole",
+            on=[
+                names.role_arn(environment.account, names.reader_role(environment.name))
+                for environment in self._configuration.environments
+            ],
+        )
+        WatchedRule(
+            self,
+            "CollectRegularly",
+            description="Looks for rollbacks and deployments that the ledger does not know.",
+            dead_letters=dead_letters,
+            schedule=events.Schedule.rate(Duration.minutes(COLLECT_MINUTES)),
+        ).calls(collect.function)
+
     def _ledger_function(
         self,
         construct_id: str,
@@ -214,6 +232,7 @@ class PromotionStack(Stack):
         *,
         function_name: str | None = None,
         timeout: Duration | None = None,
+        dead_letters: DeadLetters | None = None,
     ) -> PythonFunction:
         """A function that appends to the ledger, under the role name that the ledger's bucket policy knows."""
         ledger = self._artifacts.ledger
@@ -225,6 +244,7 @@ class PromotionStack(Stack):
             function_name=function_name,
             role_name=f"lockgate-{file.replace('_', '-')}",
             timeout=timeout,
+            dead_letters=dead_letters,
         )
         self._allow_read(function, (ledger,), self._artifacts.ledger_key)
         function.allow("s3:PutObject", on=[ledger.objects("*")], because=_KEYS)

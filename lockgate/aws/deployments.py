@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 from lockgate import canonical, names
 from lockgate.aws.clients import code
 from lockgate.aws.evidence import CHUNK, fingerprint
+from lockgate.comparison import Reality
 from lockgate.errors import BusyError, NotFoundError, RefusedError
 from lockgate.release import PARAMETERS, Release, read_parameters
 
@@ -78,11 +79,9 @@ class Deployments:
             capabilities=tuple(answer.get("Capabilities", [])),
         )
 
-    def update(self, stack: Stack, release: Release, token: str) -> None:
-        """Ask CloudFormation to pin `release`, everything else as it is; the same token again changes nothing.
-
-        Raises BusyError while another update runs, RefusedError when the stack cannot be updated.
-        """
+    @staticmethod
+    def refuse_if_busy(stack: Stack) -> None:
+        """Raises BusyError while another update runs, RefusedError when the stack cannot be updated."""
         if stack.status.endswith("_IN_PROGRESS"):
             raise BusyError(f"stack {stack.name}: {stack.status}: another update runs")
         if stack.status not in READY:
@@ -90,6 +89,13 @@ class Deployments:
                 f"stack {stack.name}: found {stack.status} ({stack.reason}), expected one of {', '.join(READY)}: "
                 "continue its rollback, or delete it and deploy the environment again"
             )
+
+    def update(self, stack: Stack, release: Release, token: str) -> None:
+        """Ask CloudFormation to pin `release`, everything else as it is; the same token again changes nothing.
+
+        Raises BusyError while another update runs, RefusedError when the stack cannot be updated.
+        """
+        self.refuse_if_busy(stack)
         wanted = release.to_parameters()
         missing = sorted(set(wanted) - set(stack.parameters))
         if missing:
@@ -142,11 +148,34 @@ class Deployments:
                     failures.append(f"{event['LogicalResourceId']}: {reason}")
         return (failures[-1] if failures else "rolled back") if ours else ""
 
-    def _service(self, stack: Stack) -> Progress:
-        """Whether the stack's ECS service runs the tasks it is asked for, all of the primary deployment."""
+    def reality(self, model: str) -> Reality:
+        """What the environment serves of a model. Raises NotFoundError when it has no release stack for it."""
+        stack = self.stack(model)
+        definitions = self._resources(stack, "AWS::ECS::TaskDefinition")
+        services = self._resources(stack, "AWS::ECS::Service")
+        found = self._ecs.describe_services(cluster=self._cluster, services=services)["services"] if services else []
+        running = [
+            entry["taskDefinition"]
+            for service in found
+            for entry in service["deployments"]
+            if entry["status"] == "PRIMARY"
+        ]
+        return Reality(
+            release=stack.release,
+            status=stack.status,
+            definition=definitions[0] if definitions else None,
+            running=running[0] if running else None,
+        )
+
+    def _resources(self, stack: Stack, kind: str) -> list[str]:
+        """Physical ids of the stack's resources of a type."""
         pages = self._cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack.name)
         resources = [entry for page in pages for entry in page["StackResourceSummaries"]]
-        services = [entry["PhysicalResourceId"] for entry in resources if entry["ResourceType"] == "AWS::ECS::Service"]
+        return [entry["PhysicalResourceId"] for entry in resources if entry["ResourceType"] == kind]
+
+    def _service(self, stack: Stack) -> Progress:
+        """Whether the stack's ECS service runs the tasks it is asked for, all of the primary deployment."""
+        services = self._resources(stack, "AWS::ECS::Service")
         if len(services) != 1:
             return Progress("FAILED", f"stack {stack.name}: found {len(services)} ECS services, expected one")
         found = self._ecs.describe_services(cluster=self._cluster, services=services)["services"]

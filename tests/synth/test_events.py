@@ -82,8 +82,8 @@ def test_intake_hears_of_pending_packages_of_our_groups_and_reconciles(synthesiz
         "ModelPackageGroupName": ["lockgate-alpha", "lockgate-beta"],
         "ModelApprovalStatus": ["PendingManualApproval"],
     }
-    (schedule,) = [rule["ScheduleExpression"] for rule in rules if "ScheduleExpression" in rule]
-    assert schedule == "rate(15 minutes)"
+    schedules = [rule["ScheduleExpression"] for rule in rules if "ScheduleExpression" in rule]
+    assert sorted(schedules) == ["rate(15 minutes)", "rate(5 minutes)"]  # of versions, of what environments remember
 
 
 def test_every_log_group_is_encrypted_and_ends(synthesized: Any) -> None:
@@ -96,7 +96,7 @@ def test_every_log_group_is_encrypted_and_ends(synthesized: Any) -> None:
 
 def test_every_function_is_python_3_13_on_arm_with_its_own_log_group(synthesized: Any) -> None:
     functions = synthesized.resources("AWS::Lambda::Function")
-    assert len(functions) == 6 + 3
+    assert len(functions) == 7 + 3 * 2  # of tools; in each environment, to deploy and to roll back
     for name, function in functions:
         properties = function["Properties"]
         assert (properties["Runtime"], properties["Architectures"]) == ("python3.13", ["arm64"]), name

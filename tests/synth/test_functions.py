@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-HANDLERS = ("approval", "deploy", "gate", "intake", "record", "request_approval", "waive")
+HANDLERS = ("approval", "collect", "deploy", "gate", "intake", "record", "request_approval", "rollback", "waive")
 
 
 @pytest.mark.parametrize("name", HANDLERS)

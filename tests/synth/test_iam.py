@@ -209,3 +209,46 @@ def test_key_policies_let_services_act_for_this_account_only(synthesized: Any) -
         for statement in key["Properties"]["KeyPolicy"]["Statement"]:
             if "Service" in statement["Principal"]:
                 assert statement["Condition"], name
+
+
+def test_an_operator_may_only_call_the_door_of_his_environment_under_his_own_name(synthesized: Any) -> None:
+    for environment in ("dev", "staging", "prod"):
+        role = synthesized.only("AWS::IAM::Role", RoleName=f"lockgate-{environment}-operator")
+        (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
+        assert trust["Condition"] == {"StringEquals": {"sts:RoleSessionName": "${aws:username}"}}
+        rights = of_role(synthesized, f"lockgate-{environment}-edge", "OperatorsOperator")
+        assert {tuple(listed(s["Action"])) for s in rights} == {
+            ("lambda:GetFunctionUrlConfig", "lambda:InvokeFunctionUrl"),
+            ("lambda:InvokeFunction",),
+        }
+        (direct,) = [s for s in rights if s["Action"] == "lambda:InvokeFunction"]
+        assert direct["Condition"] == {"Bool": {"lambda:InvokedViaFunctionUrl": "true"}}
+        assert all("OperatorsRollback" in json.dumps(s["Resource"]) for s in rights)
+
+
+def test_the_operators_door_can_only_ask_the_deploy_function(synthesized: Any) -> None:
+    for environment in ("dev", "staging", "prod"):
+        rights = of_role(synthesized, f"lockgate-{environment}-edge", "OperatorsRollback")
+        beyond_logs = [s for s in rights if not str(listed(s["Action"])[0]).startswith("logs:")]
+        assert [s["Action"] for s in beyond_logs] == ["lambda:InvokeFunction"]
+        assert "DeployFunction" in json.dumps(beyond_logs[0]["Resource"])
+
+
+def test_the_tools_account_reads_an_environment_and_changes_nothing_there(synthesized: Any) -> None:
+    for environment in ("dev", "staging", "prod"):
+        role = synthesized.only("AWS::IAM::Role", RoleName=f"lockgate-{environment}-reader")
+        (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
+        assert ":iam::111111111111:root" in json.dumps(trust["Principal"])
+        actions = {
+            action
+            for s in of_role(synthesized, f"lockgate-{environment}-edge", "Reader")
+            for action in listed(s["Action"])
+        }
+        assert actions == {
+            "cloudformation:DescribeStacks",
+            "cloudformation:ListStackResources",
+            "ecs:DescribeServices",
+            "kms:Decrypt",
+            "s3:GetObject",
+            "s3:ListBucket",
+        }

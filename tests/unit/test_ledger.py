@@ -175,3 +175,17 @@ def test_a_chain_that_grew_from_a_kept_head_is_accepted_and_one_that_was_cut_off
     other = chain_of(*(verdict(f"other{i}") for i in range(5)))
     with pytest.raises(LedgerError, match="written anew"):
         refuse_unless_extends("income", other, head_of(whole))
+
+
+def test_a_rollback_recorded_after_a_later_promotion_is_not_what_is_live() -> None:
+    bodies = [{"outcome": "succeeded", "place": place} for place in (1, 5, 3)]
+    chain = chain_of(*(Entry("deployment", f"d{n}", n, "prod", body) for n, body in enumerate(bodies)))
+    assert live(chain, "prod") == chain[1]
+
+
+def test_deployments_recorded_before_there_were_journals_came_before_all_others() -> None:
+    chain = chain_of(
+        deployment(1, "prod", "succeeded"),
+        Entry("deployment", "new", 2, "prod", {"outcome": "succeeded", "place": 1}),
+    )
+    assert live(chain, "prod") == chain[1]

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from lockgate.ledger import Entry, Record, next_record
-from lockgate.standing import live_facts, of_version, refused, waiting
+from lockgate.standing import live_facts, of_version, refused, rollbacks, waiting
 
 NOW = "2026-01-02T00:00:00Z"
 RELEASE = {
@@ -93,3 +93,9 @@ def test_a_newer_request_takes_the_place_of_the_older() -> None:
 def test_records_of_a_version_keep_their_order() -> None:
     chain = chain_of(deployment(1, "failed"), deployment(2, "succeeded"), deployment(1, "succeeded"))
     assert [record.sequence for record in of_version(chain, 1)] == [1, 3]
+
+
+def test_a_rollback_says_from_where_to_where_who_and_why() -> None:
+    body = {"from": "2", "to": "1", "person": "olga", "reason": "too slow", "at": "2026-01-01T00:00:00Z", "place": 3}
+    (found,) = rollbacks({"census": chain_of(("rollback", 2, "prod", body))})
+    assert found == {"model": "census", "environment": "prod", **{key: body[key] for key in body if key != "place"}}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -53,6 +54,27 @@ class Environment:
 
     def _call(self, event: dict[str, Any]) -> dict[str, Any]:
         return deploy.handler({"model": "income", "release": RELEASE, "source": self.source, **event}, None)
+
+    def promote(self, version: str) -> dict[str, str]:
+        """Carry a version to its end; the release that it pins."""
+        release = {**RELEASE, "version": version, "verdict_id": f"income/{version}"}
+        self.start(f"income-{version}-prod-0", release=release)
+        self.cloudformation.status = "UPDATE_COMPLETE"
+        answer = self.status(f"income-{version}-prod-0", release=release)
+        assert answer["status"] == "SUCCEEDED"
+        return dict(answer["release"])
+
+    def operate(self, action: str, token: str) -> dict[str, Any]:
+        asked = {"person": "olga", "user_arn": "arn", "reason": "too slow"}
+        return deploy.handler({"action": action, "model": "income", "token": token, **asked}, None)
+
+    def end(self, token: str) -> dict[str, Any]:
+        self.cloudformation.status = "UPDATE_COMPLETE"
+        return deploy.handler({"action": "status", "model": "income", "token": token}, None)
+
+    def journal(self) -> list[dict[str, Any]]:
+        keys = [key for key in self.copies() if "/journal/" in key]
+        return [json.loads(self.world.s3.get_object(Bucket="test-releases", Key=key)["Body"].read()) for key in keys]
 
     def copies(self) -> list[str]:
         listed = self.world.s3.list_objects_v2(Bucket="test-releases").get("Contents", [])
@@ -172,6 +194,7 @@ def test_a_whole_deployment_succeeds_and_says_what_is_live_and_where(prod: Envir
         "reason": "rollout COMPLETED, 2 of 2 tasks run",
         "release": {**RELEASE, "model_version_id": version_id},
         "url": "https://lb/income",
+        "place": 1,
     }
 
 
@@ -372,3 +395,122 @@ def test_an_event_that_makes_no_sense_changes_nothing(prod: Environment, change:
     with pytest.raises(RefusedError):
         prod.start(**change)
     assert prod.cloudformation.requests("UpdateStack") == []
+
+
+def test_a_rollback_pins_the_previous_release_as_it_was_without_asking_anybody_else(prod: Environment) -> None:
+    first = prod.promote("1")
+    prod.promote("2")
+    prod.source = {"bucket": "gone", "key": "gone", "version_id": "gone"}
+    assert prod.operate("rollback", "rollback-1") == {"status": "IN_PROGRESS", "from": "2", "to": "1"}
+    answer = prod.end("rollback-1")
+    assert (answer["status"], answer["release"]) == ("SUCCEEDED", first)
+    kinds = [
+        (fact["kind"], fact["body"].get("action") or fact["body"]["release"]["version"]) for fact in prod.journal()
+    ]
+    assert kinds == [("deployment", "1"), ("deployment", "2"), ("asked", "rollback"), ("deployment", "1")]
+    assert (answer["place"], prod.journal()[2]["body"]["person"]) == (4, "olga")
+
+
+def test_what_was_rolled_back_from_is_not_started_again(prod: Environment) -> None:
+    prod.promote("1")
+    prod.promote("2")
+    prod.operate("rollback", "rollback-1")
+    prod.end("rollback-1")
+    updates = len(prod.cloudformation.requests("UpdateStack"))
+    with pytest.raises(RefusedError, match=r"version 2 was rolled back from .* by olga \(too slow\)"):
+        prod.promote("2")
+    assert len(prod.cloudformation.requests("UpdateStack")) == updates
+
+
+def test_the_same_rollback_asked_again_is_one_rollback(prod: Environment) -> None:
+    prod.promote("1")
+    prod.promote("2")
+    assert prod.operate("rollback", "rollback-1") == prod.operate("rollback", "rollback-1")
+    prod.end("rollback-1")
+    assert prod.operate("rollback", "rollback-1")["to"] == "1"
+    assert [fact["kind"] for fact in prod.journal()].count("asked") == 1
+
+
+def test_a_rollback_that_died_before_its_update_goes_on_when_it_is_asked_again(prod: Environment) -> None:
+    prod.promote("1")
+    prod.promote("2")
+    prod.cloudformation.failure = prod.error("Throttling", "Rate exceeded")
+    with pytest.raises(ClientError):
+        prod.operate("rollback", "rollback-1")
+    prod.cloudformation.failure = None
+    prod.operate("rollback", "rollback-1")
+    assert prod.end("rollback-1")["release"]["version"] == "1"
+
+
+def test_a_failed_rollback_is_remembered_and_what_is_live_stays(prod: Environment) -> None:
+    prod.promote("1")
+    prod.promote("2")
+    live = dict(prod.cloudformation.parameters)
+    prod.operate("rollback", "rollback-1")
+    prod.cloudformation.happen("UPDATE_ROLLBACK_COMPLETE", token="rollback-1")
+    prod.cloudformation.parameters = live
+    prod.cloudformation.status = "UPDATE_ROLLBACK_COMPLETE"
+    answer = deploy.handler({"action": "status", "model": "income", "token": "rollback-1"}, None)
+    assert (answer["status"], answer["release"]["version"]) == ("FAILED", "2")
+    assert prod.journal()[-1]["body"]["outcome"] == "failed"
+
+
+def test_a_rollback_waits_for_no_other_update_and_leaves_no_trace_then(prod: Environment) -> None:
+    prod.promote("1")
+    prod.promote("2")
+    prod.cloudformation.status = "UPDATE_IN_PROGRESS"
+    assert "another update runs" in prod.operate("rollback", "rollback-1")["refused"]
+    assert len(prod.journal()) == 2
+
+
+@pytest.mark.parametrize("versions", [[], ["1"]], ids=len)
+def test_without_a_previous_release_a_rollback_is_refused(prod: Environment, versions: list[str]) -> None:
+    for version in versions:
+        prod.promote(version)
+    assert prod.operate("rollback", "rollback-1")["refused"].startswith("rollback: ")
+    assert len(prod.journal()) == len(versions)
+
+
+def test_a_stack_made_anew_gets_back_what_was_live_last(prod: Environment) -> None:
+    release = prod.promote("1")
+    prod.cloudformation.parameters |= dict.fromkeys(PARAMETERS.values(), "")
+    prod.cloudformation.status = "CREATE_COMPLETE"
+    assert prod.operate("restore", "restore-1") == {"status": "IN_PROGRESS", "from": None, "to": "1"}
+    assert prod.end("restore-1")["release"] == release
+
+
+def test_a_stack_that_was_changed_and_not_lost_is_not_restored(prod: Environment) -> None:
+    prod.promote("1")
+    prod.cloudformation.parameters["ReleaseVersion"] = "2"
+    assert "pins version 2: it was changed, not lost" in prod.operate("restore", "restore-1")["refused"]
+
+
+def test_the_progress_of_a_token_nobody_asked_with_is_refused(prod: Environment) -> None:
+    with pytest.raises(RefusedError, match="expected all fields"):
+        prod.end("rollback-unknown")
+
+
+def test_a_version_approved_after_a_newer_one_went_live_is_refused(prod: Environment) -> None:
+    prod.promote("3")
+    with pytest.raises(RefusedError, match=r"version 2 was superseded: version 3 is live"):
+        prod.promote("2")
+    assert len(prod.cloudformation.requests("UpdateStack")) == 1
+
+
+def test_of_two_promotions_at_once_the_second_waits_and_then_the_newer_version_is_live(prod: Environment) -> None:
+    prod.start("income-3-prod-0", release={**RELEASE, "version": "3", "verdict_id": "income/3"})
+    with pytest.raises(BusyError):
+        prod.promote("2")
+    prod.cloudformation.status = "UPDATE_COMPLETE"
+    with pytest.raises(RefusedError, match="superseded"):
+        prod.promote("2")
+    prod.promote("4")
+    assert prod.cloudformation.parameters["ReleaseVersion"] == "4"
+
+
+def test_an_older_version_may_follow_when_the_newer_one_was_taken_back(prod: Environment) -> None:
+    prod.promote("1")
+    prod.promote("3")
+    prod.operate("rollback", "rollback-1")
+    prod.end("rollback-1")
+    assert prod.promote("2")["version"] == "2"

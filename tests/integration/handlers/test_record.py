@@ -26,7 +26,7 @@ URL = "https://lb.example/income"
 
 
 def event(outcome: str = "succeeded", **changes: Any) -> dict[str, Any]:
-    deployment = {"status": "SUCCEEDED", "reason": "2 of 2 tasks run", "release": LIVE, "url": URL}
+    deployment = {"status": "SUCCEEDED", "reason": "2 of 2 tasks run", "release": LIVE, "url": URL, "place": 1}
     facts = {"model": "income", "version": "1", "environment": "dev", "execution": "income-1"}
     return {**facts, "outcome": outcome, "release": WANTED, "deployment": deployment, **changes}
 
@@ -35,7 +35,13 @@ def test_a_success_records_what_is_live(world: World) -> None:
     assert record.handler(event(), None) == {"record": "income/1"}
     (found,) = world.records()
     assert (found["kind"], found["id"]) == ("deployment", "deployment:1:dev:income-1:succeeded")
-    assert found["body"] == {"outcome": "succeeded", "release": LIVE, "url": URL, "reason": "2 of 2 tasks run"}
+    assert found["body"] == {
+        "outcome": "succeeded",
+        "release": LIVE,
+        "url": URL,
+        "reason": "2 of 2 tasks run",
+        "place": 1,
+    }
 
 
 def test_a_failure_records_what_was_wanted_and_why_it_is_not_live(world: World) -> None:

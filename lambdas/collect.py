@@ -1,0 +1,64 @@
+"""Copies into the ledger what happened in environments while nobody could record it: rollbacks, restores, deployments.
+
+Event: anything; a schedule calls it. Answer: {"recorded": ["<model>/<sequence>", …]}. The same fact again is the same
+record. An environment that cannot be asked is left for the next time and the others are done; then RuntimeError is
+raised, so that the function's alarm sees it.
+
+Environment:
+    LEDGER_BUCKET, MODELS (names, separated by commas)
+Calls:
+    sts:AssumeRole          on each environment's reader role
+    s3:ListBucket on the ledger bucket; s3:GetObject, s3:PutObject (If-None-Match: *) on <ledger>/*
+    kms:Decrypt, kms:GenerateDataKey on its key
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from lambdas import shared
+from lockgate import names
+from lockgate.approval import reference
+from lockgate.aws import clients, reader
+from lockgate.aws.journal import Journal
+from lockgate.journal import Fact, to_ledger
+from lockgate.ledger import find
+
+
+@dataclass(frozen=True)
+class Settings:
+    ledger_bucket: str
+    models: str
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, list[str]]:
+    settings = shared.settings(Settings)
+    store = shared.ledger(settings.ledger_bucket)
+    recorded: list[str] = []
+    failed: dict[str, str] = {}
+    for environment in shared.tools().promotion:
+        try:
+            journals = _journals(environment, settings.models.split(","))
+        except (ClientError, BotoCoreError) as error:
+            failed[environment] = str(error)
+            continue
+        for model, facts in journals.items():
+            known = store.chain(model)
+            for entry in to_ledger(facts, environment):
+                if not find(known, entry.id):
+                    recorded.append(reference(store.append(model, entry, shared.timestamp(shared.now()))))
+    shared.log("collect", recorded=recorded, failed=failed)
+    if failed:
+        raise RuntimeError(f"could not be asked: {failed}")
+    return {"recorded": recorded}
+
+
+def _journals(name: str, models: list[str]) -> dict[str, tuple[Fact, ...]]:
+    environment = shared.environment(name)
+    account, region = environment.account, environment.region
+    client = reader.look_into(clients.client("sts"), account=account, region=region, environment=name)
+    s3, bucket = client("s3"), names.releases_bucket(name, account, region)
+    return {model: Journal(s3, bucket, model).entries() for model in models}

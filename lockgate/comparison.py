@@ -1,0 +1,52 @@
+"""Whether what an environment serves is what the ledger says: one word and the reasons, from what was read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lockgate.release import Release
+
+PINNED = ("version", "image", "model_sha256", "model_version_id", "policy_sha256")
+
+
+@dataclass(frozen=True)
+class Reality:
+    """What CloudFormation and ECS say of one model in one environment.
+
+    release: what the stack's parameters pin, or None; status: the stack's; definition: ARN of the task definition that
+    the stack made, running: ARN of the one that the service's primary deployment runs, both None without a service.
+    """
+
+    release: Release | None
+    status: str
+    definition: str | None
+    running: str | None
+
+
+def differences(recorded: Mapping[str, Any] | None, found: Reality) -> list[str]:
+    """What changed behind the ledger's back, each in a sentence; none while a deployment runs.
+
+    recorded: the release of the ledger's last succeeded deployment, None where there was none.
+    """
+    if found.status.endswith("_IN_PROGRESS"):
+        return []
+    said: list[str] = []
+    if recorded and found.release is None:
+        said.append(f"the ledger says version {recorded['version']}, the stack pins no release: it was lost")
+    elif found.release and not recorded:
+        said.append(f"the stack pins version {found.release.version}, the ledger knows of no deployment")
+    elif found.release and recorded and recorded["verdict_id"] != found.release.verdict_id:
+        said.append(f"the ledger says version {recorded['version']}, the stack pins version {found.release.version}")
+    elif found.release and recorded:
+        said += [
+            f"{name}: the ledger says {recorded[name]}, the stack pins {getattr(found.release, name)}"
+            for name in PINNED
+            if recorded[name] != getattr(found.release, name)
+        ]
+    if found.release and found.running != found.definition:
+        said.append(f"the stack made {found.definition}, the service runs {found.running}")
+    if found.status.endswith("_FAILED"):
+        said.append(f"the stack is {found.status}: it needs a person")
+    return said

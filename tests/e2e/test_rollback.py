@@ -1,0 +1,139 @@
+"""A second good version goes to production, and an operator takes production back. Runs after the main job's tests."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pyarrow.parquet
+import pytest
+
+from lockgate import names
+from lockgate.config import read_configuration
+
+ROOT = Path(__file__).parents[2]
+CONFIGURATION = read_configuration(ROOT)
+MODEL = "employment"
+PROD = CONFIGURATION.tools.promotion[-1]
+OPERATOR = f"{PROD}-operator"
+
+
+def client(demo: Any, monkeypatch: pytest.MonkeyPatch, service: str, profile: str) -> Any:
+    for name, value in demo.session.environment(profile).items():
+        monkeypatch.setenv(name, value) if value else monkeypatch.delenv(name, raising=False)
+    return boto3.Session(region_name=CONFIGURATION.tools.region).client(service)
+
+
+def collect(demo: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Invoke the function that a schedule invokes on AWS; the records it made."""
+    functions = client(demo, monkeypatch, "lambda", "tools")
+    listed = functions.list_functions()["Functions"]
+    (name,) = [found["FunctionName"] for found in listed if found["Handler"] == "lambdas.collect.handler"]
+    answer = json.load(functions.invoke(FunctionName=name)["Payload"])
+    recorded: list[str] = answer["recorded"]
+    return recorded
+
+
+def git(demo: Any, *arguments: str) -> None:
+    identity = ("-c", "user.name=ada", "-c", "user.email=ada@example.com", "-c", "commit.gpgsign=false")
+    done = demo.run("git", *identity, *arguments, cwd=demo.clone)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def second(demo: Any) -> int:
+    """A better version in production, on a snapshot that is newer than the one the main job's tests broke."""
+    git(demo, "checkout", "--quiet", "HEAD", "--", ".")
+    for file in ("model/employment/model.toml", "runtime/predict.py"):
+        (demo.clone / file).write_text((ROOT / file).read_text())
+    parameters = demo.clone / "model/employment/model.toml"
+    parameters.write_text(parameters.read_text().replace("max_iter = 100", "max_iter = 120"))
+    data = demo.clone / "data/employment_MA/employment_MA_2015.parquet"
+    table = pyarrow.parquet.read_table(data)
+    pyarrow.parquet.write_table(table.slice(1), data)
+    git(demo, "commit", "--quiet", "--all", "--message", "A better model")
+    demo.facts("snapshot", cwd=demo.clone)
+    demo.facts("deliver", cwd=demo.clone)
+    waiting = demo.lockgate("follow", "--json", cwd=demo.clone)
+    assert waiting.returncode == 4, waiting.stderr
+    version = int(json.loads(waiting.stdout)["version"])
+    approved = demo.lockgate("approve", str(version), "--env", PROD, "--reason", "better", profile="grace")
+    assert approved.returncode == 0, approved.stderr
+    assert demo.lockgate("follow", cwd=demo.clone).returncode == 0
+    return version
+
+
+def live(demo: Any) -> Any:
+    return demo.facts("status")["environments"][PROD]["models"][MODEL]
+
+
+def test_before_a_second_release_there_is_nothing_to_go_back_to(demo: Any) -> None:
+    done = demo.lockgate("rollback", PROD, "--reason", "why not", profile=OPERATOR)
+    assert done.returncode == 1
+    assert "no release before it is left" in done.stderr
+
+
+@pytest.mark.parametrize("profile", ["ada", "grace", "dev-operator"])
+def test_nobody_but_the_operator_of_an_environment_takes_it_back(demo: Any, second: int, profile: str) -> None:
+    done = demo.lockgate("rollback", PROD, "--reason", "mine", profile=profile)
+    assert done.returncode == 1
+    assert live(demo)["live"]["version"] == second
+
+
+def test_the_operator_cannot_reach_the_deploy_function_nor_the_door_past_its_url(
+    demo: Any, second: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    functions = client(demo, monkeypatch, "lambda", OPERATOR)
+    for name in (names.deploy_function(PROD), names.rollback_function(PROD)):
+        with pytest.raises(functions.exceptions.ClientError, match="not authorized"):
+            functions.invoke(FunctionName=name, Payload=b"{}")
+
+
+def test_an_operator_takes_production_back_and_the_status_says_so_at_once(demo: Any, second: int) -> None:
+    facts = demo.facts("rollback", PROD, "--reason", "answers too slowly", profile=OPERATOR)
+    assert (facts["from"], facts["to"]) == (str(second), "1")
+    assert live(demo)["differences"] == [f"the ledger says version {second}, the stack pins version 1"]
+
+
+def test_the_ledger_learns_who_rolled_back_and_why(demo: Any, second: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    collect(demo, monkeypatch)  # unless the schedule came first
+    assert collect(demo, monkeypatch) == []
+    kinds = [record["kind"] for record in demo.facts("explain", str(second), "--env", PROD)["records"]]
+    assert kinds == ["verdict", "approval-request", "approval", "deployment", "rollback"]
+    found = live(demo)
+    assert (found["live"]["version"], found["differences"]) == (1, [])
+    (rollback,) = demo.facts("status")["rollbacks"]
+    assert (rollback["from"], rollback["to"], rollback["person"]) == (str(second), "1", "olga")
+    replayed = demo.facts("replay", PROD)
+    assert (replayed["version"], replayed["equal"]) == ("1", 100)
+
+
+def test_the_version_that_was_rolled_back_from_is_refused_by_the_environment_itself(
+    demo: Any, second: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = demo.facts("explain", str(second), "--env", PROD)["records"]
+    (deployed,) = [record for record in records if record["kind"] == "deployment"]
+    release = {name: value for name, value in deployed["release"].items() if name != "model_version_id"}
+    event = {"action": "start", "model": MODEL, "release": release, "source": {}, "token": "again-1"}
+    functions = client(demo, monkeypatch, "lambda", PROD)
+    answer = functions.invoke(FunctionName=names.deploy_function(PROD), Payload=json.dumps(event))
+    assert "FunctionError" in answer
+    assert "answers too slowly): it needs a new verdict" in json.load(answer["Payload"])["errorMessage"]
+
+
+def test_a_release_stack_that_was_lost_is_said_and_restored(
+    demo: Any, second: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloudformation = client(demo, monkeypatch, "cloudformation", PROD)
+    stack = names.release_stack(PROD, MODEL)
+    cloudformation.delete_stack(StackName=stack)
+    cloudformation.get_waiter("stack_delete_complete").wait(StackName=stack, WaiterConfig={"Delay": 1})
+    done = demo.run("cdk", "deploy", f"{PROD}/*", "--require-approval", "never", "--no-notices", "--method", "direct")
+    assert done.returncode == 0, done.stderr
+    assert live(demo)["differences"] == ["the ledger says version 1, the stack pins no release: it was lost"]
+    facts = demo.facts("restore", PROD, "--reason", "the stack was deleted", profile=OPERATOR)
+    assert (facts["from"], facts["to"]) == (None, "1")
+    assert live(demo)["differences"] == []
+    assert demo.facts("replay", PROD)["equal"] == 100

@@ -44,9 +44,16 @@ synth: setup ## write the CloudFormation templates of all environments to cdk.ou
 pipeline: .venv-pipeline/.ready ## build model/pipeline.json anew with the SageMaker SDK
 	@.venv-pipeline/bin/python model/_pipeline/build.py
 
-lock: setup ## resolve requirements.lock anew
+# npm writes where to send money into the lock file; ours names no host.
+NO_ADDRESSES = const f = "package-lock.json", l = JSON.parse(require("fs").readFileSync(f)); \
+	for (const p of Object.values(l.packages)) delete p.funding; \
+	require("fs").writeFileSync(f, JSON.stringify(l, null, 2) + "\n")
+
+lock: setup ## resolve requirements.lock and package-lock.json anew
 	@uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
 		--extra cdk --extra model --extra local --extra test pyproject.toml -o requirements.lock
+	@npm install --package-lock-only --no-audit --no-fund
+	@node -e '$(NO_ADDRESSES)'
 
 clean: ## remove what set-up, tests and synth made
 	@rm -rf .venv .venv-pipeline node_modules build cdk.out .mypy_cache .pytest_cache .ruff_cache .hypothesis

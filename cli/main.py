@@ -25,6 +25,7 @@ COMMANDS = (
     "status",
     "explain",
     "replay",
+    "review",
 )
 
 EXIT_CODES = """\
@@ -34,6 +35,7 @@ exit codes:
   2  wrong usage
   3  refused: a gate or a person said no (follow), or predictions differ (replay)
   4  waiting for a person's approval (follow)
+  5  a risk at or above the threshold (review)
   130  interrupted
 """
 

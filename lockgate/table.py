@@ -52,6 +52,9 @@ class Table:
             raise self._refuse(name, found, expected)
         return found
 
+    def optional_text(self, name: str, pattern: re.Pattern[str], expected: str) -> str | None:
+        return None if self._take(name, None) is None else self.text(name, pattern, expected)
+
     def texts(self, name: str) -> tuple[str, ...]:
         found = self._take(name)
         if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
@@ -81,8 +84,8 @@ class Table:
         found = self._take(name, None)
         return None if found is None else self.number(name)
 
-    def choice(self, name: str, allowed: Sequence[Value]) -> Value:
-        found = self._take(name)
+    def choice(self, name: str, allowed: Sequence[Value], default: Any = _REQUIRED) -> Value:
+        found = self._take(name, default)
         if isinstance(found, bool) or found not in allowed:
             raise self._refuse(name, found, f"one of {', '.join(map(str, allowed))}")
         return allowed[list(allowed).index(found)]

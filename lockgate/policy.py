@@ -151,7 +151,7 @@ def _read_rule(table: Table) -> Rule:
 
 def _limit(table: Table) -> Limit:
     bound, value = _bound(table)
-    by, group = table.optional_text("by"), table.optional_text("group")
+    by, group = (table.optional_text("by") or ""), (table.optional_text("group") or "")
     if group and not by:
         raise ConfigError(table.file, table.key("group"), group, "the attribute it is a value of, as `by`")
     return Limit(

@@ -52,6 +52,10 @@ class Table:
             raise self._refuse(name, found, expected)
         return found
 
+    def optional_text(self, name: str, pattern: re.Pattern[str] | None = None, expected: str = "text") -> str | None:
+        """None when the key is not there; there it must not be empty."""
+        return None if self._take(name, None) is None else self.text(name, pattern, expected)
+
     def texts(self, name: str) -> tuple[str, ...]:
         found = self._take(name)
         if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
@@ -81,10 +85,6 @@ class Table:
         found = self._take(name, None)
         return None if found is None else self.number(name)
 
-    def optional_text(self, name: str) -> str:
-        """ "" when the key is not there; there it must not be empty."""
-        return "" if self._take(name, None) is None else self.text(name)
-
     def flag(self, name: str) -> bool:
         """False when the key is not there."""
         found = self._take(name, False)
@@ -92,8 +92,8 @@ class Table:
             raise self._refuse(name, found, "true or false")
         return found
 
-    def choice(self, name: str, allowed: Sequence[Value]) -> Value:
-        found = self._take(name)
+    def choice(self, name: str, allowed: Sequence[Value], default: Any = _REQUIRED) -> Value:
+        found = self._take(name, default)
         if isinstance(found, bool) or found not in allowed:
             raise self._refuse(name, found, f"one of {', '.join(map(str, allowed))}")
         return allowed[list(allowed).index(found)]

@@ -84,6 +84,7 @@ class DeliveryStack(Stack):
             subject=github.subject,
             repository_id=github.repository_id,
             ref=f"refs/heads/{github.branch}",
+            provider_arn=github.provider_arn,
         ).role
         artifacts, project = self._artifacts, images.project.project_arn
         pipelines = [

@@ -13,6 +13,7 @@ AUDIENCE = "sts.amazonaws.com"
 class GitHubRole(Construct):
     """GitHub as an identity provider, and a role that trusts exact claims of its tokens: no pattern anywhere.
 
+    provider_arn: the account's provider of this issuer; None makes it, which an account allows once.
     subject, repository_id, ref: the claims `sub`, `repository_id` and `ref`. Names can be recycled, ids cannot.
     """
 
@@ -25,9 +26,12 @@ class GitHubRole(Construct):
         subject: str,
         repository_id: str,
         ref: str,
+        provider_arn: str | None = None,
     ) -> None:
         super().__init__(scope, construct_id)
-        provider = iam.CfnOIDCProvider(self, "Provider", url=f"https://{ISSUER}", client_id_list=[AUDIENCE])
+        if provider_arn is None:
+            provider = iam.CfnOIDCProvider(self, "Provider", url=f"https://{ISSUER}", client_id_list=[AUDIENCE])
+            provider_arn = provider.attr_arn
         self.role = iam.Role(
             self,
             "Role",
@@ -35,7 +39,7 @@ class GitHubRole(Construct):
             description=f"Taken by GitHub for {subject}.",
             max_session_duration=Duration.hours(1),
             assumed_by=iam.WebIdentityPrincipal(
-                provider.attr_arn,
+                provider_arn,
                 {
                     "StringEquals": {
                         f"{ISSUER}:aud": AUDIENCE,

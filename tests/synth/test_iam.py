@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 # Actions that have no resource to name, as the service authorization reference says.
@@ -252,3 +253,63 @@ def test_the_tools_account_reads_an_environment_and_changes_nothing_there(synthe
             "s3:GetObject",
             "s3:ListBucket",
         }
+
+
+def test_no_role_of_ours_writes_iam(synthesized: Any) -> None:
+    """But for roles that AWS defines and one service uses, which application auto scaling needs once an account."""
+    for name, statement in statements(synthesized):
+        if statement["Effect"] != "Allow":
+            continue
+        actions = {action for action in listed(statement["Action"]) if action.startswith("iam:")}
+        assert actions <= {"iam:PassRole", "iam:CreateServiceLinkedRole"}, name
+        if "iam:CreateServiceLinkedRole" in actions:
+            assert all(":role/aws-service-role/" in json.dumps(r) for r in listed(statement["Resource"])), name
+            assert statement["Condition"]["StringEquals"].keys() == {"iam:AWSServiceName"}, name
+
+
+def test_a_role_of_an_environment_names_no_account_but_its_own_and_the_tools(synthesized: Any) -> None:
+    accounts = {"dev": "222222222222", "staging": "333333333333", "prod": "444444444444"}
+    for environment in accounts:
+        others = {account for name, account in accounts.items() if name != environment}
+        for name, statement in statements(synthesized, f"lockgate-{environment}"):
+            assert not [other for other in others if other in json.dumps(statement)], name
+        for name, role in synthesized.resources("AWS::IAM::Role", f"lockgate-{environment}"):
+            assert not [other for other in others if other in json.dumps(role)], name
+
+
+def test_tools_reach_an_environment_only_by_taking_its_promote_role_or_its_reader(synthesized: Any) -> None:
+    for name, statement in statements(synthesized, "lockgate-tools"):
+        for account in ("222222222222", "333333333333", "444444444444"):
+            reached = [resource for resource in listed(statement["Resource"]) if account in json.dumps(resource)]
+            if reached:
+                assert listed(statement["Action"]) == ["sts:AssumeRole"], name
+                roles = (json.dumps(resource).strip('"').rpartition("-")[2] for resource in reached)
+                assert set(roles) <= {"promote", "reader"}, name
+
+
+def delivery_of(project: Path, out: Path, new_app: Callable[[Path, Path], Any]) -> dict[str, Any]:
+    stages = new_app(project, out).synth().nested_assemblies
+    (found,) = (
+        stack.template
+        for stage in stages
+        for stack in stage.nested_assembly.stacks
+        if stack.stack_name == "lockgate-tools-delivery"
+    )
+    return dict(found["Resources"])
+
+
+def test_the_old_subject_and_an_existing_provider_are_taken_from_the_configuration(
+    project: Path, tmp_path: Path, new_app: Callable[[Path, Path], Any]
+) -> None:
+    arn = "arn:aws:iam::111111111111:oidc-provider/token.actions.githubusercontent.com"
+    file = project / "environments" / "tools.toml"
+    settings = f'branch = "main"\nsubject_form = "names"\nprovider_arn = "{arn}"'
+    file.write_text(file.read_text().replace('branch = "main"', settings))
+    resources = delivery_of(project, tmp_path / "out", new_app).values()
+    assert "AWS::IAM::OIDCProvider" not in {resource["Type"] for resource in resources}
+    (role,) = (r["Properties"] for r in resources if r.get("Properties", {}).get("RoleName") == "lockgate-delivery")
+    (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Principal"] == {"Federated": arn}
+    claims = {key.rpartition(":")[2]: value for key, value in trust["Condition"]["StringEquals"].items()}
+    assert claims["sub"] == "repo:your-org/your-models:ref:refs/heads/main"
+    assert claims["repository_id"] == "2002"

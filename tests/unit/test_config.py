@@ -129,6 +129,13 @@ INCOME = "model/income/model.toml"
         (TOOLS, 'image_digest = "sha256:', 'image_digest = "sha-256:', "evaluator.image_digest: found 'sha-256:"),
         (TOOLS, "@sha256:", ":", "images.base: found 'python:3.13-slim-bookworm:"),
         (TOOLS, '"main"', '"*"', "github.branch: found '*'"),
+        (
+            TOOLS,
+            '"main"',
+            '"main"\nsubject_form = "any"',
+            "github.subject_form: found 'any', expected one of ids, names",
+        ),
+        (TOOLS, '"main"', '"main"\nprovider_arn = "*"', "github.provider_arn: found '*'"),
         (TOOLS, '"1001"', "1001", "github.owner_id: found 1001"),
         (TOOLS, '"prod"]', '"prod", "qa"]', "promotion: found ['dev', 'staging', 'prod', 'qa']"),
         (TOOLS, ', "prod"]', "]", "promotion: found ['dev', 'staging'], expected each of ['dev', 'prod', 'staging']"),

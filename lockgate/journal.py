@@ -6,7 +6,6 @@ A fact is written once, by the deploy function: "asked" when a person asked for 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -123,8 +122,8 @@ def _asked(fact: Fact, environment: str) -> Entry:
 
 
 def _ended(fact: Fact, environment: str) -> Entry:
-    # A workflow's token is <execution>-<environment>-<number of the redrive, or nothing>; its record has the execution.
-    execution = re.sub(rf"-{re.escape(environment)}-\d*$", "", fact.token)
+    # A workflow's token is <execution>-<environment>; its record has the execution.
+    execution = fact.token.removesuffix(f"-{environment}")
     outcome, release = fact.body["outcome"], fact.body["release"]
     body = {
         **{name: fact.body[name] for name in ("outcome", "release", "url", "reason")},

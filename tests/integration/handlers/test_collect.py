@@ -50,7 +50,7 @@ def test_a_deployment_whose_workflow_died_is_recorded_under_the_id_it_would_have
     world: World, prod: Journal
 ) -> None:
     ended = {"outcome": "succeeded", "reason": "", "url": "u", "release": RELEASE}
-    prod.append("deployment", "income-1-prod-0", ended, TIME)
+    prod.append("deployment", "income-1-prod", ended, TIME)
     collect.handler({}, None)
     assert [record["id"] for record in world.records()] == ["deployment:1:prod:income-1:succeeded"]
 

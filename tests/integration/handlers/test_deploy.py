@@ -58,9 +58,9 @@ class Environment:
     def promote(self, version: str) -> dict[str, str]:
         """Carry a version to its end; the release that it pins."""
         release = {**RELEASE, "version": version, "verdict_id": f"income/{version}"}
-        self.start(f"income-{version}-prod-0", release=release)
+        self.start(f"income-{version}-prod", release=release)
         self.cloudformation.status = "UPDATE_COMPLETE"
-        answer = self.status(f"income-{version}-prod-0", release=release)
+        answer = self.status(f"income-{version}-prod", release=release)
         assert answer["status"] == "SUCCEEDED"
         return dict(answer["release"])
 
@@ -498,7 +498,7 @@ def test_a_version_approved_after_a_newer_one_went_live_is_refused(prod: Environ
 
 
 def test_of_two_promotions_at_once_the_second_waits_and_then_the_newer_version_is_live(prod: Environment) -> None:
-    prod.start("income-3-prod-0", release={**RELEASE, "version": "3", "verdict_id": "income/3"})
+    prod.start("income-3-prod", release={**RELEASE, "version": "3", "verdict_id": "income/3"})
     with pytest.raises(BusyError):
         prod.promote("2")
     prod.cloudformation.status = "UPDATE_COMPLETE"

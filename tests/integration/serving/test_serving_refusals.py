@@ -159,7 +159,7 @@ def test_what_is_hardly_http_does_no_harm(served: Any, head: bytes) -> None:
             raw.sendall(head)
             raw.shutdown(socket.SHUT_WR)
             answer = raw.recv(65536)
-        except (TimeoutError, ConnectionError):
+        except OSError:  # the server may close before all is said
             answer = b""
     assert b"Traceback" not in answer
     assert b" 500 " not in answer

@@ -17,6 +17,7 @@ retry; also a release that was rolled back from, or superseded by a newer one th
 Environment:
     ENVIRONMENT         name of the environment
     RELEASES_BUCKET     its bucket of released model data (versioned) and of its journal
+    RELEASES_REPOSITORY its repository of released images
     CLUSTER             name of its ECS cluster
     SERVICE_URL         https://<name of the load balancer>
     RELEASE_ROLE_ARN    names.release_cloudformation_role, which CloudFormation assumes
@@ -28,6 +29,9 @@ Calls:
     s3:GetObjectVersion       on the tools models bucket's objects (its bucket policy must allow this role too)
     kms:Decrypt               on the key of the tools models bucket
     kms:Decrypt, kms:GenerateDataKey   on the key of RELEASES_BUCKET
+    ecr:BatchGetImage, GetDownloadUrlForLayer   on the tools models repository (its policy must allow this role too)
+    ecr:BatchGetImage, BatchCheckLayerAvailability, CompleteLayerUpload, InitiateLayerUpload, PutImage, UploadLayerPart
+                              on RELEASES_REPOSITORY
     ecs:DescribeServices      on service/<cluster>/*
 Needs temporary disk for the model data: lockgate.aws.deployments.LARGEST, which is what a function has by default.
 """
@@ -41,6 +45,7 @@ from typing import Any
 from lambdas import shared
 from lockgate.aws import clients
 from lockgate.aws.deployments import Deployments, Stack, copy_model, pins
+from lockgate.aws.images import copy_image, has_image
 from lockgate.aws.journal import Journal
 from lockgate.errors import BusyError, NotFoundError, RefusedError
 from lockgate.journal import Fact, find, last, previous, refuse_if_rolled_back
@@ -51,6 +56,7 @@ from lockgate.release import PARAMETERS, Release, read_release, refuse_if_supers
 class Settings:
     environment: str
     releases_bucket: str
+    releases_repository: str
     cluster: str
     service_url: str
     release_role_arn: str
@@ -100,6 +106,7 @@ def _start(place: Place, event: dict[str, Any]) -> dict[str, Any]:
         refuse_if_superseded(stack.release, wanted["version"])
     sha256 = wanted["model_sha256"]
     bucket = place.settings.releases_bucket
+    copy_image(clients.client("ecr"), wanted["image"], place.settings.releases_repository, wanted["commit"])
     version_id = copy_model(clients.client("s3"), event["source"], bucket, place.model, sha256)
     place.deployments.update(stack, read_release({**wanted, "model_version_id": version_id}), event["token"])
     return {"status": "IN_PROGRESS"}
@@ -118,11 +125,13 @@ def _change(place: Place, event: dict[str, Any]) -> dict[str, Any]:
     asked = find(entries, "asked", event["token"])
     if asked is None:
         place.deployments.refuse_if_busy(stack)
+        target = _target(event["action"], entries, stack)
+        _refuse_without_image(place, target)
         body = {
             **{name: event[name] for name in ("action", "person", "user_arn", "reason")},
             "url": place.url,
             "from": asdict(stack.release) if stack.release else None,
-            "to": asdict(_target(event["action"], entries, stack)),
+            "to": asdict(target),
         }
         asked = place.journal.append("asked", event["token"], body, shared.timestamp(shared.now()))
     before, wanted = asked.body["from"], read_release(asked.body["to"])
@@ -141,6 +150,13 @@ def _target(action: str, entries: Sequence[Fact], stack: Stack) -> Release:
     if stack.release is None:
         raise RefusedError(f"rollback: {stack.name} pins no release: use `lockgate restore` if it was lost")
     return previous(entries, stack.release)
+
+
+def _refuse_without_image(place: Place, release: Release) -> None:
+    """Raises RefusedError where the environment has no copy of the image: tasks would never start."""
+    repository, digest = place.settings.releases_repository, release.image.rpartition("@")[2]
+    if not has_image(clients.client("ecr"), repository, digest):
+        raise RefusedError(f"version {release.version}: {repository} has no copy of its image {digest}: promote again")
 
 
 def _status(place: Place, event: dict[str, Any]) -> dict[str, Any]:

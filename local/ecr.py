@@ -14,11 +14,11 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from ministack.core.responses import get_account_id, get_region, json_response
+from ministack.core.responses import get_account_id, get_region, json_response, request_scope
 from ministack.core.router import extract_access_key_id
 from ministack.services import ecr
 
-from local import recorded, roles
+from local import ecr_layers, recorded, roles
 from local.aws_events import emit
 from local.settings import Settings
 
@@ -46,6 +46,7 @@ _handle_registry_request = ecr.handle_registry_request
 
 def install(settings: Settings) -> None:
     """Extend the emulator's ECR in place."""
+    ecr_layers.install()
     ecr.handle_request = _request
     ecr.handle_registry_request = _registry_request
 
@@ -73,14 +74,17 @@ def _policy(account: str, region: str, repository: str) -> str:
 
 
 async def _request(method: str, path: str, headers: Mapping[str, str], body: bytes, query: Any) -> Any:
-    operation = headers.get("x-amz-target", "").rpartition(".")[2]
-    if operation == "GetAuthorizationToken":
-        return _authorization(extract_access_key_id(headers, query))
-    if operation == "DescribeImageScanFindings":
-        return _scan_findings(json.loads(body))
-    if operation == "DescribeImages" and (absent := _absent_image(json.loads(body))):
-        return absent
-    return await _handle_request(method, path, headers, body, query)
+    operation, request = headers.get("x-amz-target", "").rpartition(".")[2], json.loads(body or b"{}")
+    with request_scope(request.get("registryId") or get_account_id(), get_region()):
+        if operation == "GetAuthorizationToken":
+            return _authorization(extract_access_key_id(headers, query))
+        if operation == "DescribeImageScanFindings":
+            return _scan_findings(request)
+        if operation == "DescribeImages" and (absent := _absent_image(request)):
+            return absent
+        if layers := ecr_layers.answer(operation, request):
+            return layers
+        return await _handle_request(method, path, headers, body, query)
 
 
 def _authorization(access_key: str) -> Any:
@@ -124,6 +128,8 @@ def _scan_findings(request: Mapping[str, Any]) -> Any:
 
 
 async def _registry_request(method: str, path: str, headers: Mapping[str, str], body: bytes, query: Any) -> Any:
+    if layer := ecr_layers.download(path, query):
+        return layer
     parsed = ecr._parse_v2_path(path)
     access_key = _bearer(headers)
     if access_key is None:

@@ -41,6 +41,11 @@ def releases_bucket(environment: str, account: str, region: str) -> str:
     return f"lockgate-{environment}-releases-{account}-{region}"
 
 
+def releases_repository(environment: str) -> str:
+    """Image repository of an environment that holds its own copies of released images."""
+    return f"lockgate-{environment}-releases"
+
+
 def promote_role(environment: str) -> str:
     """Role of an environment that the promotion workflow assumes to call the deploy function."""
     return f"lockgate-{environment}-promote"
@@ -62,7 +67,7 @@ def deploy_role(environment: str) -> str:
 
 
 def execution_role(environment: str) -> str:
-    """Role with which an environment's tasks are started: it pulls the commit's image."""
+    """Role with which an environment's tasks are started: it pulls the environment's copy of the image."""
     return f"lockgate-{environment}-execution"
 
 

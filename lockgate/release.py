@@ -25,8 +25,9 @@ PARAMETERS = {
 class Release:
     """All texts, as CloudFormation has them.
 
-    version: model package version; image: full URI with digest; model_version_id: S3 version of the copy of the model
-    data in the environment's own releases bucket.
+    version: model package version; image: full URI with digest, as it was judged (an environment runs its own copy, by
+    the same digest); model_version_id: S3 version of the copy of the model data in the environment's own releases
+    bucket.
     """
 
     version: str

@@ -71,15 +71,13 @@ class ArtifactsStack(Stack):
         return bucket
 
     def _share(self, configuration: Configuration) -> None:
-        """Let each environment's roles, named before they exist, pull images and copy model data."""
+        """Let each environment's roles, named before they exist, copy images and model data."""
         for environment in configuration.environments:
             account = environment.account
             deploy = names.role_arn(account, names.deploy_role(environment.name))
             self.models.allow_read_from(account, deploy, objects="*/training/*")
             self.artifacts_key.allow_other_account(account, deploy)
-            self.models_repository.allow_pull_from(
-                account, names.role_arn(account, names.execution_role(environment.name))
-            )
+            self.models_repository.allow_copy_to(account, deploy)
 
     def _bucket(self, construct_id: str, key: EncryptionKey) -> PrivateBucket:
         return PrivateBucket(

@@ -17,7 +17,7 @@ from lockgate_constructs.acknowledgement import acknowledge
 from lockgate_constructs.dead_letters import DeadLetters
 from lockgate_constructs.encryption_key import EncryptionKey
 from lockgate_constructs.failure_topic import SERVICES, FailureTopic
-from lockgate_constructs.image_repository import PULL_ACTIONS
+from lockgate_constructs.image_repository import PULL_ACTIONS, PUSH_ACTIONS, READ_ACTIONS, ImageRepository
 from lockgate_constructs.log_group import LogGroup
 from lockgate_constructs.model_load_balancer import ModelLoadBalancer
 from lockgate_constructs.model_route import ModelRoute
@@ -73,6 +73,9 @@ class EdgeStack(Stack):
             access_logs=self.access_logs,
         )
         self.releases.write_once()
+        self.images = ImageRepository(
+            self, "Images", repository_name=names.releases_repository(environment.name), key=self.key
+        )
         self.network = ServingNetwork(self, "Network", cidr=environment.vpc_cidr, key=self.key)
         balancer = ModelLoadBalancer(
             self,
@@ -114,10 +117,8 @@ class EdgeStack(Stack):
             "Starts tasks: pulls their image and writes their logs.",
             names.execution_role(self._environment.name),
         )
-        tools = self._configuration.tools
-        repository = f"arn:{self.partition}:ecr:{tools.region}:{tools.account}:repository/{names.MODELS_REPOSITORY}"
         allow(role, ["ecr:GetAuthorizationToken"], ["*"], because="Logging in to ECR has no resource to name.")
-        allow(role, PULL_ACTIONS, [repository])
+        allow(role, PULL_ACTIONS, [self.images.repository_arn])
         for group in self.logs.values():
             group.grant_write(role)
         return role
@@ -175,6 +176,7 @@ class EdgeStack(Stack):
             environment={
                 "ENVIRONMENT": environment.name,
                 "RELEASES_BUCKET": self.releases.bucket_name,
+                "RELEASES_REPOSITORY": names.releases_repository(environment.name),
                 "CLUSTER": names.cluster(environment.name),
                 "SERVICE_URL": f"https://{balancer.load_balancer.load_balancer_dns_name}",
                 "RELEASE_ROLE_ARN": release_role.role_arn,
@@ -214,6 +216,11 @@ class EdgeStack(Stack):
         deploy.allow("s3:ListBucket", on=[self.releases.known_arn])
         deploy.allow("s3:GetObject", "s3:PutObject", on=self._released(), because=_BY_DIGEST)
         deploy.allow("kms:Decrypt", "kms:GenerateDataKey", on=[self.key.key_arn])
+        images = f"arn:{self.partition}:ecr:{tools.region}:{tools.account}:repository/{names.MODELS_REPOSITORY}"
+        deploy.allow(*READ_ACTIONS, on=[images])
+        deploy.allow(
+            "ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", *PUSH_ACTIONS, on=[self.images.repository_arn]
+        )
         models = names.bucket("models", tools.account, tools.region)
         deploy.allow(
             "s3:GetObject",

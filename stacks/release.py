@@ -49,7 +49,7 @@ class ReleaseStack(Stack):
             condition=condition,
             family=stack_name,
             service_name=edge.service_name(model.name),
-            image=release["image"],
+            image=_copy_of(release["image"], environment),
             environment={
                 "AWS_REGION": environment.region,
                 "MODEL": model.name,
@@ -72,3 +72,11 @@ class ReleaseStack(Stack):
             log_group=edge.logs[model.name],
             failures=edge.failures,
         )
+
+
+def _copy_of(image: str, environment: Environment) -> str:
+    """The environment's own copy of the image that a release names: the same digest, in the environment's account."""
+    repository = names.repository_uri(
+        environment.account, environment.region, names.releases_repository(environment.name)
+    )
+    return Fn.join("@", [repository, Fn.select(1, Fn.split("@", image))])

@@ -9,6 +9,7 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 PULL_ACTIONS = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
+READ_ACTIONS = ("ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
 PUSH_ACTIONS = ("ecr:CompleteLayerUpload", "ecr:InitiateLayerUpload", "ecr:PutImage", "ecr:UploadLayerPart")
 
 
@@ -27,12 +28,12 @@ class ImageRepository(ecr.Repository):
             removal_policy=RemovalPolicy.RETAIN,
         )
 
-    def allow_pull_from(self, account: str, role_arn: str) -> None:
-        """Let one role of an account pull."""
+    def allow_copy_to(self, account: str, role_arn: str) -> None:
+        """Let one role of an account read images, to copy them."""
         self.add_to_resource_policy(
             iam.PolicyStatement(
                 principals=[iam.AccountPrincipal(account)],
-                actions=list(PULL_ACTIONS),
+                actions=list(READ_ACTIONS),
                 conditions={"ArnEquals": {"aws:PrincipalArn": role_arn}},
             )
         )

@@ -313,3 +313,30 @@ def test_the_old_subject_and_an_existing_provider_are_taken_from_the_configurati
     claims = {key.rpartition(":")[2]: value for key, value in trust["Condition"]["StringEquals"].items()}
     assert claims["sub"] == "repo:your-org/your-models:ref:refs/heads/main"
     assert claims["repository_id"] == "2002"
+
+
+def test_a_task_starts_with_nothing_of_another_account(synthesized: Any) -> None:
+    for environment in ("dev", "staging", "prod"):
+        stack = f"lockgate-{environment}-edge"
+        for statement in of_role(synthesized, stack, "ExecutionRole") + of_role(synthesized, stack, "TaskRole"):
+            assert "111111111111" not in json.dumps(statement["Resource"])
+
+
+def test_the_deploy_function_copies_images_from_one_repository_into_one(synthesized: Any) -> None:
+    wanted = {
+        "ecr:BatchCheckLayerAvailability",
+        "ecr:BatchGetImage",
+        "ecr:CompleteLayerUpload",
+        "ecr:InitiateLayerUpload",
+        "ecr:PutImage",
+        "ecr:UploadLayerPart",
+    }
+    read, write = (
+        statement
+        for statement in of_role(synthesized, "lockgate-prod-edge", "DeployRole")
+        if any(action.startswith("ecr:") for action in listed(statement["Action"]))
+    )
+    assert set(listed(read["Action"])) == {"ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"}
+    assert read["Resource"] == "arn:aws:ecr:us-east-1:111111111111:repository/lockgate-models"
+    assert set(listed(write["Action"])) == wanted
+    assert write["Resource"]["Fn::GetAtt"][0].startswith("Images")

@@ -67,7 +67,9 @@ def test_a_service_is_deployed_blue_green_without_bake_and_names_no_count(synthe
 def test_a_task_runs_the_pinned_image_on_the_pinned_model_data(synthesized: Any) -> None:
     definition = synthesized.only("AWS::ECS::TaskDefinition", "lockgate-prod-release-beta")
     (container,) = definition["ContainerDefinitions"]
-    assert container["Image"] == {"Ref": "ReleaseImage"}
+    copies = "444444444444.dkr.ecr.us-east-1.amazonaws.com/lockgate-prod-releases"
+    digest = {"Fn::Select": [1, {"Fn::Split": ["@", {"Ref": "ReleaseImage"}]}]}
+    assert container["Image"] == {"Fn::Join": ["@", [copies, digest]]}
     assert (container["User"], container["ReadonlyRootFilesystem"]) == ("10001", True)
     variables = {variable["Name"]: variable["Value"] for variable in container["Environment"]}
     assert set(variables) == {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from typing import Any
 
 from lockgate import names
@@ -137,7 +139,7 @@ def test_sources_data_and_labels_are_published_once(synthesized: Any) -> None:
 
 def test_repositories_keep_tags_scan_and_encrypt(synthesized: Any) -> None:
     repositories = synthesized.resources("AWS::ECR::Repository")
-    assert len(repositories) == 2
+    assert len(repositories) == 2 + 3
     for name, repository in repositories:
         properties = repository["Properties"]
         assert properties["ImageTagMutability"] == "IMMUTABLE", name
@@ -146,12 +148,28 @@ def test_repositories_keep_tags_scan_and_encrypt(synthesized: Any) -> None:
         assert "LifecyclePolicy" not in properties, name
 
 
-def test_an_environment_pulls_and_copies_with_one_role_each(synthesized: Any) -> None:
+def test_images_are_copied_by_the_deploy_function_of_each_environment_and_by_nobody_else(synthesized: Any) -> None:
     repository = synthesized.only("AWS::ECR::Repository", RepositoryName=names.MODELS_REPOSITORY)
-    pulling = {s["Condition"]["ArnEquals"]["aws:PrincipalArn"] for s in repository["RepositoryPolicyText"]["Statement"]}
-    assert pulling == {
-        f"arn:aws:iam::{account}:role/lockgate-{environment}-execution"
+    reading = {action for s in repository["RepositoryPolicyText"]["Statement"] for action in s["Action"]}
+    assert reading == {"ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"}
+    copying = {s["Condition"]["ArnEquals"]["aws:PrincipalArn"] for s in repository["RepositoryPolicyText"]["Statement"]}
+    assert copying == {
+        f"arn:aws:iam::{account}:role/lockgate-{environment}-deploy"
         for account, environment in (("222222222222", "dev"), ("333333333333", "staging"), ("444444444444", "prod"))
     }
     evaluator = synthesized.only("AWS::ECR::Repository", RepositoryName=names.EVALUATOR_REPOSITORY)
     assert "RepositoryPolicyText" not in evaluator
+
+
+def test_what_an_environment_keeps_for_a_rollback_is_deleted_by_no_rule_and_no_deploy(synthesized: Any) -> None:
+    kept = ("AWS::ECR::Repository", "LifecyclePolicy"), ("AWS::S3::Bucket", "LifecycleConfiguration")
+    for environment in ("dev", "staging", "prod"):
+        for kind, rule in kept:
+            found = [
+                resource
+                for _, resource in synthesized.resources(kind, f"lockgate-{environment}-edge")
+                if f"lockgate-{environment}-releases" in json.dumps(resource)
+            ]
+            (resource,) = found
+            assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain"
+            assert rule not in resource["Properties"]

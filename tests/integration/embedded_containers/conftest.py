@@ -115,11 +115,21 @@ def wait_until(reached: Callable[[], Any], seconds: float = 15.0) -> Any:
     return found
 
 
-@pytest.fixture(scope="session")
-def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
+def _free() -> int:
     with socket.socket() as probe:
         probe.bind((HOST, 0))
-        port = probe.getsockname()[1]
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="session")
+def free_port() -> int:
+    return _free()
+
+
+@pytest.fixture(scope="session")
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
+    port = _free()
     settings = Settings(tmp_path_factory.mktemp("embedded"), port)
     tls.make(settings)
     log = settings.state / "server.log"

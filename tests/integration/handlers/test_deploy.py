@@ -23,13 +23,14 @@ STACK_ARN = f"arn:aws:cloudformation:us-east-1:123456789012:stack/{NAME}/1"
 SERVICE = "arn:aws:ecs:us-east-1:123456789012:service/prod/income"
 ROLE = "arn:aws:iam::123456789012:role/lockgate-prod-release-cfn"
 BYTES = b"the model 1"
+DIGEST = "sha256:" + "a" * 64
 SHA256 = hashlib.sha256(BYTES).hexdigest()
 KEY = f"income/{SHA256}/model.tar.gz"
 RELEASE = {
     "version": "1",
     "commit": "c" * 40,
     "package_arn": "arn:aws:sagemaker:us-east-1:123456789012:model-package/lockgate-income/1",
-    "image": "r/lockgate-models@sha256:" + "a" * 64,
+    "image": "111111111111.dkr.ecr.us-east-1.amazonaws.com/lockgate-models@" + DIGEST,
     "model_sha256": SHA256,
     "policy_sha256": "d" * 64,
     "verdict_id": "income/1",
@@ -43,6 +44,7 @@ class Environment:
     world: World
     cloudformation: Any
     ecs: Any
+    ecr: Any
     source: dict[str, str]
     error: Callable[[str, str], Exception]
 
@@ -153,17 +155,38 @@ def prod(
             old = {"status": "ACTIVE", "rolloutState": "COMPLETED", "runningCount": 2, "desiredCount": 2}
             return {"services": [{"serviceArn": SERVICE, "deployments": [old, {"status": "PRIMARY", **self.primary}]}]}
 
-    settings = {"ENVIRONMENT": "prod", "CLUSTER": "prod", "SERVICE_URL": "https://lb", "RELEASE_ROLE_ARN": ROLE}
+    class Ecr(scripted):  # type: ignore[misc]
+        """The environment's copies of images, as has_image asks for them; nothing is to be copied."""
+
+        service = "ecr"
+
+        def __init__(self) -> None:
+            super().__init__(sdk)
+            self.copies = {DIGEST}
+
+        def BatchGetImage(self, **request: Any) -> dict[str, Any]:  # noqa: N802
+            asked = {image["imageDigest"] for image in request["imageIds"]}
+            there = asked & self.copies if request["repositoryName"] == "copies" else set()
+            return {"images": [{"imageId": {"imageDigest": digest}} for digest in there]}
+
+    settings = {
+        "ENVIRONMENT": "prod",
+        "RELEASES_REPOSITORY": "copies",
+        "CLUSTER": "prod",
+        "SERVICE_URL": "https://lb",
+        "RELEASE_ROLE_ARN": ROLE,
+    }
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     put = world.s3.put_object(Bucket="test-models", Key="income/exec1/model.tar.gz", Body=BYTES)
     source = {"bucket": "test-models", "key": "income/exec1/model.tar.gz", "version_id": put["VersionId"]}
-    cloudformation, ecs = CloudFormation(), Ecs()
+    cloudformation, ecs, ecr = CloudFormation(), Ecs(), Ecr()
     use("cloudformation", cloudformation.client)
     use("ecs", ecs.client)
-    yield Environment(world, cloudformation, ecs, source, aws_error)
-    cloudformation.close()
-    ecs.close()
+    use("ecr", ecr.client)
+    yield Environment(world, cloudformation, ecs, ecr, source, aws_error)
+    for each in (cloudformation, ecs, ecr):
+        each.close()
 
 
 def test_start_copies_the_exact_version_and_pins_it_with_the_narrow_role(prod: Environment) -> None:
@@ -469,6 +492,14 @@ def test_without_a_previous_release_a_rollback_is_refused(prod: Environment, ver
         prod.promote(version)
     assert prod.operate("rollback", "rollback-1")["refused"].startswith("rollback: ")
     assert len(prod.journal()) == len(versions)
+
+
+def test_a_rollback_to_an_image_that_the_environment_has_no_copy_of_is_refused(prod: Environment) -> None:
+    prod.promote("1")
+    prod.promote("2")
+    prod.ecr.copies.clear()
+    assert "has no copy of its image" in prod.operate("rollback", "rollback-1")["refused"]
+    assert [fact["kind"] for fact in prod.journal()] == ["deployment", "deployment"]
 
 
 def test_a_stack_made_anew_gets_back_what_was_live_last(prod: Environment) -> None:

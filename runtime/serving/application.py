@@ -1,4 +1,4 @@
-"""The HTTP interface of a served model, as a bare ASGI application; docs/serving.md describes it.
+"""The HTTP interface of a served model; docs/serving.md describes it.
 
 Every path answers at the root and below /<model>/, the path by which the load balancer routes.
 """
@@ -6,10 +6,11 @@ Every path answers at the root and below /<model>/, the path by which the load b
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ from runtime.serving import inference
 from runtime.serving.access import AccessLog
 from runtime.serving.batching import Engine, MicroBatcher
 from runtime.serving.capture import Capture
+from runtime.serving.http import BODY_SECONDS, Answer, Request
 from runtime.serving.openapi import openapi
 from runtime.serving.rows import Batch, Decoder, Refused, refused
 from runtime.serving.telemetry import Telemetry
@@ -29,18 +31,13 @@ MAXIMUM_BYTES = 16 * 1024**2
 MAXIMUM_IN_FLIGHT = 512  # requests begun and not answered, in one worker
 MAXIMUM_BYTES_IN_FLIGHT = 64 * 1024**2  # of their bodies
 LARGE_BYTES = 256 * 1024  # a body longer than that is worked on in a thread, so that others are answered meanwhile
-BODY_SECONDS = 10.0
-RETRY_SECONDS = "1"
+RETRY_SECONDS = 1
 
-Message = dict[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Headers = Sequence[tuple[bytes, bytes]]
-
-_JSON = (b"content-type", b"application/json")
-_CSV = (b"content-type", b"text/csv; charset=utf-8")
-_PROMETHEUS = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
+_JSON = b"content-type: application/json\r\n"
+_CSV = b"content-type: text/csv; charset=utf-8\r\n"
+_PROMETHEUS = b"content-type: text/plain; version=0.0.4; charset=utf-8\r\n"
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:=-]{1,64}")
+_CLOSING = ("too_large", "slow", "busy")  # the rest of the body is not read
 _encode = msgspec.json.Encoder().encode
 
 
@@ -53,17 +50,39 @@ class Release:
     verdict_id: str
 
 
-class Call(msgspec.Struct, frozen=True, gc=False):
-    """What the headers of a prediction request say."""
+class Call:
+    """A prediction request: what its headers say, and what becomes of it."""
 
-    length: int
-    media_type: bytes
-    accept: bytes
-    request_id: str
+    __slots__ = (
+        "accept",
+        "batch",
+        "begun",
+        "bytes",
+        "id",
+        "given_id",
+        "media_type",
+        "request",
+        "route",
+        "_application",
+    )
+
+    def __init__(self, application: Application, request: Request, route: str) -> None:
+        headers = request.headers
+        self._application, self.request, self.route = application, request, route
+        self.begun = time.perf_counter()
+        self.bytes = request.length or 0
+        self.media_type = headers.get(b"content-type", b"").split(b";", 1)[0].strip().lower()
+        self.accept = headers.get(b"accept", b"")
+        self.id, self.given_id = application.id_of(request), ""
+        self.batch: Batch
+
+    def predicted(self, predictions: list[Any] | Exception) -> None:
+        """The batcher's answer."""
+        self._application.predicted(self, predictions)
 
 
 class Application:
-    """One worker's. `engine` predicts rows that keep the data contract."""
+    """One worker's service. `engine` predicts rows that keep the data contract."""
 
     def __init__(self, model: Model, release: Release, engine: Engine, telemetry: Telemetry | None = None) -> None:
         self._model, self._release = model, release
@@ -73,37 +92,153 @@ class Application:
         self.access = AccessLog({"model": model.name, **asdict(release)})
         self.draining = False
         self._in_flight = self._bytes_in_flight = 0
-        self._reading: dict[asyncio.Task[Any], float] = {}
+        self._large: set[asyncio.Task[None]] = set()
         self._boot, self._count = os.urandom(6).hex(), 0
         self._tail = b',"release":' + _encode(asdict(release)) + b"}"
-        self._named = (
-            (b"x-lockgate-release", release.version.encode()),
-            (b"x-lockgate-verdict", release.verdict_id.encode()),
-        )
+        self.common = f"x-lockgate-release: {release.version}\r\nx-lockgate-verdict: {release.verdict_id}\r\n".encode()
         self._gets, self._posts = self._routes()
 
-    def answer(self, body: bytes) -> bytes:
-        """What a JSON request to /invocations does in this process: decode, check, predict, encode. Raises Refused."""
-        batch = self._decoder.json(body)
-        return self._encoded(self._engine.predict(batch.codes, batch.rows))
+    # What the connections call.
+
+    def begin(self, request: Request) -> None:
+        route = self._posts.get(request.path) if request.method == b"POST" else None
+        if route is None:
+            self._other(request)
+            return
+        call = request.state = Call(self, request, route)
+        self._in_flight += 1
+        self._bytes_in_flight += call.bytes
+        self.telemetry.in_flight(self._in_flight)
+        if call.bytes > MAXIMUM_BYTES:
+            self._refuse(call, refused(413, "too_large", f"{call.bytes} bytes", f"at most {MAXIMUM_BYTES}"))
+        elif self._in_flight > MAXIMUM_IN_FLIGHT or self._bytes_in_flight > MAXIMUM_BYTES_IN_FLIGHT:
+            self._refuse(call, self._busy())
+
+    def unannounced(self, request: Request, size: int) -> None:
+        call: Call = request.state
+        call.bytes += size
+        self._bytes_in_flight += size
+        if call.bytes > MAXIMUM_BYTES:
+            self._refuse(
+                call, refused(413, "too_large", f"more than {MAXIMUM_BYTES} bytes", f"at most {MAXIMUM_BYTES}")
+            )
+        elif self._bytes_in_flight > MAXIMUM_BYTES_IN_FLIGHT:
+            self._refuse(call, self._busy())
+
+    def answer(self, request: Request) -> None:
+        call: Call = request.state
+        body = request.body()
+        try:
+            if len(body) > LARGE_BYTES:
+                task = asyncio.get_running_loop().create_task(self._answer_large(call, body))
+                self._large.add(task)
+                task.add_done_callback(self._large.discard)
+                return
+            call.batch = self._read(call, body)
+            self._batcher.submit(call.batch, call.predicted)
+        except Refused as refusal:
+            self._refuse(call, refusal)
+        except Exception as error:
+            self._defect(call, error)
+
+    def slow(self, request: Request) -> None:
+        call: Call = request.state
+        found = f"less than {request.length or 'the announced'} bytes after {BODY_SECONDS:g} s"
+        self._refuse(call, refused(408, "slow", found, "the body"))
+
+    def gone(self, request: Request) -> None:
+        self._finish(request.state)
+
+    # Predictions.
+
+    async def _answer_large(self, call: Call, body: bytes) -> None:
+        try:
+            call.batch = await asyncio.to_thread(self._read, call, body)
+            self.predicted(call, await asyncio.to_thread(self._engine.predict, call.batch.codes, call.batch.rows))
+        except Refused as refusal:
+            self._refuse(call, refusal)
+        except Exception as error:
+            self._defect(call, error)
+
+    def predicted(self, call: Call, predictions: list[Any] | Exception) -> None:
+        """Answer with the predictions of `call.batch`, or with what went wrong instead."""
+        if isinstance(predictions, Exception):
+            self._defect(call, predictions)
+            return
+        try:
+            self.telemetry.predicted(predictions)
+            self.telemetry.captured(self.capture.offer(call.id, call.batch, predictions))
+            if call.route == "infer":
+                document = inference.answer(self._model, self._release.version, call.given_id or call.id, predictions)
+                body, media_type = _encode(document), _JSON
+            elif call.accept.startswith(b"text/csv"):
+                body, media_type = _csv(predictions), _CSV
+            else:
+                body, media_type = self._encoded(predictions), _JSON
+        except Exception as error:
+            self._defect(call, error)
+            return
+        self._reply(call, 200, body, media_type, call.batch.rows)
 
     def _encoded(self, predictions: list[Any]) -> bytes:
         return b'{"predictions":' + _encode(predictions) + self._tail
 
-    def _routes(self) -> tuple[dict[str, Callable[[], _Answer]], dict[str, str]]:
+    def _read(self, call: Call, body: bytes) -> Batch:
+        if call.media_type in (b"", b"application/json"):
+            if call.route == "invocations":
+                return self._decoder.json(body)
+            batch, given = inference.read(body, self._decoder, self._model)
+            call.given_id = given or ""
+            return batch
+        if call.route == "invocations" and call.media_type == b"text/csv":
+            return self._decoder.csv(body)
+        wanted = "application/json" if call.route == "infer" else "application/json or text/csv"
+        raise refused(415, "media_type", f"content type {shown(call.media_type.decode('latin-1'))}", wanted)
+
+    def _busy(self) -> Refused:
+        return refused(
+            429, "busy", f"{self._in_flight} requests of {self._bytes_in_flight} bytes in flight",
+            f"at most {MAXIMUM_IN_FLIGHT} of {MAXIMUM_BYTES_IN_FLIGHT} bytes; try again",
+        )  # fmt: skip
+
+    def _refuse(self, call: Call, refusal: Refused) -> None:
+        headers = _JSON + b"retry-after: %d\r\n" % RETRY_SECONDS if refusal.status == 429 else _JSON
+        self._reply(call, refusal.status, self._refusal(refusal), headers, closes=refusal.kind in _CLOSING)
+
+    def _defect(self, call: Call, error: Exception) -> None:
+        """Counted and answered as such; the log has the trace, the caller sees none."""
+        logging.getLogger("lockgate.serving").error("request %s", call.id, exc_info=error)
+        self._refuse(call, refused(500, "defect", "an error of the server", "an answer"))
+
+    def _reply(self, call: Call, status: int, body: bytes, headers: bytes, rows: int = 0, closes: bool = False) -> None:
+        self._finish(call)
+        seconds = time.perf_counter() - call.begun
+        self.telemetry.answered(call.route, status, rows, seconds)
+        self.access.answered(call.id, call.request.path, status, rows, seconds)
+        call.request.reply(Answer(status, body, b"%bx-request-id: %b\r\n" % (headers, call.id.encode()), closes))
+
+    def _finish(self, call: Call) -> None:
+        call.request.state = None  # what does not refer to itself needs no collector
+        self._in_flight -= 1
+        self._bytes_in_flight -= call.bytes
+        self.telemetry.in_flight(self._in_flight)
+
+    # Everything else.
+
+    def _routes(self) -> tuple[dict[str, Callable[[], _Found]], dict[str, str]]:
         name, version = self._model.name, self._release.version
         ready = {"model": name, "release": asdict(self._release)}
-        contract = _Answer(200, openapi(self._model, version))
-        metadata = _Answer(200, _encode(inference.metadata(self._model, version)))
-        server = _Answer(200, _encode({"name": "lockgate", "version": version, "extensions": []}))
-        gets: dict[str, Callable[[], _Answer]] = {
+        contract = _Found(200, openapi(self._model, version))
+        metadata = _Found(200, _encode(inference.metadata(self._model, version)))
+        server = _Found(200, _encode({"name": "lockgate", "version": version, "extensions": []}))
+        gets: dict[str, Callable[[], _Found]] = {
             "/ping": lambda: self._readiness(ready),
             "/readyz": lambda: self._readiness(ready),
-            "/livez": lambda: _Answer(200, _encode({"live": True})),
-            "/metrics": lambda: _Answer(200, self.telemetry.text(), media_type=_PROMETHEUS),
+            "/livez": lambda: _Found(200, _encode({"live": True})),
+            "/metrics": lambda: _Found(200, self.telemetry.text(), _PROMETHEUS),
             "/openapi.json": lambda: contract,
             "/v2": lambda: server,
-            "/v2/health/live": lambda: _Answer(200, _encode({"live": True})),
+            "/v2/health/live": lambda: _Found(200, _encode({"live": True})),
             "/v2/health/ready": lambda: self._readiness({"ready": True}),
         }
         posts = {"/invocations": "invocations"}
@@ -111,206 +246,61 @@ class Application:
             gets[path] = lambda: metadata
             gets[f"{path}/ready"] = lambda: self._readiness({"name": name, "ready": True})
             posts[f"{path}/infer"] = "infer"
-        for prefix in (f"/{name}",):
-            gets |= {prefix + path: way for path, way in gets.items()}
-            posts |= {prefix + path: way for path, way in posts.items()}
+        gets |= {f"/{name}{path}": way for path, way in gets.items()}
+        posts |= {f"/{name}{path}": way for path, way in posts.items()}
         return gets, posts
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        if scope["method"] == "POST" and (route := self._posts.get(scope["path"])):
-            await self._predictions(route, scope, receive, send)
-            return
-        request_id = _request_id(scope["headers"]) or self._new_id()
-        answer = self._other(scope)
-        self.telemetry.answered("other", answer.status, 0, 0.0)
-        if answer.status >= 400 and answer.status != 503:
-            self.access.answered(request_id, scope["path"][:200], answer.status, 0, 0.0)
-        await self._send(send, answer, request_id)
+    def _other(self, request: Request) -> None:
+        request_id, found = self.id_of(request), self._found(request.path, request.method.decode())
+        self.telemetry.answered("other", found.status, 0, 0.0)
+        if found.status >= 400 and found.status != 503:
+            self.access.answered(request_id, request.path[:200], found.status, 0, 0.0)
+        headers = b"%bx-request-id: %b\r\n" % (found.headers, request_id.encode())
+        request.reply(Answer(found.status, found.body, headers))
 
-    def _other(self, scope: Message) -> _Answer:
-        path, method = scope["path"], scope["method"]
+    def _found(self, path: str, method: str) -> _Found:
         if path in self._gets:
             if method in ("GET", "HEAD"):
                 return self._gets[path]()
-            return self._refusal(refused(405, "no_route", f"method {method}"[:40], "GET"), [(b"allow", b"GET, HEAD")])
+            return self._not_found(405, f"method {method}", "GET", _JSON + b"allow: GET, HEAD\r\n")
         if path in self._posts:
-            return self._refusal(refused(405, "no_route", f"method {method}"[:40], "POST"), [(b"allow", b"POST")])
+            return self._not_found(405, f"method {method}", "POST", _JSON + b"allow: POST\r\n")
         paths = ", ".join(sorted([*self._gets, *self._posts]))
-        return self._refusal(refused(404, "no_route", f"path {shown(path)}", f"one of {paths}"))
+        return self._not_found(404, f"path {shown(path)}", f"one of {paths}")
 
-    def _readiness(self, ready: Mapping[str, Any]) -> _Answer:
+    def _not_found(self, status: int, found: str, wanted: str, headers: bytes = _JSON) -> _Found:
+        return _Found(status, self._refusal(refused(status, "no_route", found, wanted)), headers)
+
+    def _readiness(self, ready: Mapping[str, Any]) -> _Found:
         if self.draining:
-            return self._refusal(refused(503, "busy", "a task that ends", "another task"))
-        return _Answer(200, _encode(ready))
+            return _Found(503, self._refusal(refused(503, "busy", "a task that ends", "another task")))
+        return _Found(200, _encode(ready))
 
-    async def _predictions(self, route: str, scope: Message, receive: Receive, send: Send) -> None:
-        begun = time.perf_counter()
-        call = self._call(scope["headers"])
-        rows, length = 0, call.length
-        self._in_flight += 1
-        self.telemetry.in_flight(self._in_flight)
-        self._bytes_in_flight += length
-        try:
-            self._refuse_excess(length)
-            body = await self._body(receive, length)
-            answer, rows = await self._answer(route, call, body)
-        except Refused as refusal:
-            headers: Headers = ((b"retry-after", RETRY_SECONDS.encode()),) if refusal.status == 429 else ()
-            if refusal.kind in ("too_large", "slow", "busy"):  # the rest of the body is not read
-                headers = (*headers, (b"connection", b"close"))
-            answer = self._refusal(refusal, headers)
-        except _GoneError:
-            return
-        except Exception:  # a defect: counted and answered as such; the server logs the trace, the caller sees none
-            answer = self._refusal(refused(500, "defect", "an error of the server", "an answer"))
-            _log_defect(call.request_id)
-        finally:
-            self._in_flight -= 1
-            self.telemetry.in_flight(self._in_flight)
-            self._bytes_in_flight -= length
-        seconds = time.perf_counter() - begun
-        self.telemetry.answered(route, answer.status, rows, seconds)
-        self.access.answered(call.request_id, scope["path"], answer.status, rows, seconds)
-        await self._send(send, answer, call.request_id)
-
-    async def _answer(self, route: str, call: Call, body: bytes) -> tuple[_Answer, int]:
-        if len(body) > LARGE_BYTES:
-            batch, given_id = await asyncio.to_thread(self._read, route, call, body)
-            predictions = await asyncio.to_thread(self._engine.predict, batch.codes, batch.rows)
-        else:
-            batch, given_id = self._read(route, call, body)
-            predictions = await self._batcher.submit(batch)
-        self.telemetry.predicted(predictions)
-        self.telemetry.captured(self.capture.offer(call.request_id, batch, predictions))
-        if route == "infer":
-            document = inference.answer(self._model, self._release.version, given_id or call.request_id, predictions)
-            return _Answer(200, _encode(document)), batch.rows
-        if call.accept.startswith(b"text/csv"):
-            return _Answer(200, _csv(predictions), media_type=_CSV), batch.rows
-        return _Answer(200, self._encoded(predictions)), batch.rows
-
-    def _read(self, route: str, call: Call, body: bytes) -> tuple[Batch, str | None]:
-        if route == "infer" and call.media_type in (b"", b"application/json"):
-            return inference.read(body, self._decoder, self._model)
-        if route == "invocations" and call.media_type in (b"", b"application/json"):
-            return self._decoder.json(body), None
-        if route == "invocations" and call.media_type == b"text/csv":
-            return self._decoder.csv(body), None
-        wanted = "application/json" if route == "infer" else "application/json or text/csv"
-        raise refused(415, "media_type", f"content type {shown(call.media_type.decode('latin-1'))}", wanted)
-
-    def _refuse_excess(self, length: int) -> None:
-        if length > MAXIMUM_BYTES:
-            raise refused(413, "too_large", f"{length} bytes", f"at most {MAXIMUM_BYTES}")
-        if self._in_flight > MAXIMUM_IN_FLIGHT or self._bytes_in_flight > MAXIMUM_BYTES_IN_FLIGHT:
-            raise refused(
-                429, "busy", f"{self._in_flight} requests of {self._bytes_in_flight} bytes in flight",
-                f"at most {MAXIMUM_IN_FLIGHT} of {MAXIMUM_BYTES_IN_FLIGHT} bytes; try again",
-            )  # fmt: skip
-
-    async def _body(self, receive: Receive, length: int) -> bytes:
-        """The whole body; refused as soon as it is too long, whatever its announced length."""
-        task: Any = asyncio.current_task()
-        self._reading[task] = time.monotonic() + BODY_SECONDS
-        try:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise _GoneError
-            body = message.get("body", b"")
-            if not message.get("more_body", False):
-                if len(body) > MAXIMUM_BYTES:
-                    raise refused(413, "too_large", f"more than {MAXIMUM_BYTES} bytes", f"at most {MAXIMUM_BYTES}")
-                return bytes(body)
-            chunks, size = [body], len(body)
-            while message.get("more_body", False):
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise _GoneError
-                chunks.append(message.get("body", b""))
-                size += len(chunks[-1])
-                if size > MAXIMUM_BYTES:
-                    raise refused(413, "too_large", f"more than {MAXIMUM_BYTES} bytes", f"at most {MAXIMUM_BYTES}")
-            return b"".join(chunks)
-        except asyncio.CancelledError:
-            if task in self._reading:
-                raise
-            task.uncancel()
-            raise refused(
-                408, "slow", f"less than {length or 'the announced'} bytes after {BODY_SECONDS:g} s", "the body"
-            ) from None
-        finally:
-            self._reading.pop(task, None)
-
-    def end_slow_bodies(self) -> None:
-        """Refuse requests whose body takes longer than BODY_SECONDS; to be called every second or so."""
-        now = time.monotonic()
-        for task in [task for task, until in self._reading.items() if until < now]:
-            del self._reading[task]
-            task.cancel()
-
-    def _call(self, headers: Headers) -> Call:
-        length, media_type, accept, request_id = 0, b"", b"", None
-        for name, value in headers:
-            if name == b"content-length":
-                length = int(value)  # the server refuses what is not a number
-            elif name == b"content-type":
-                media_type = value.split(b";", 1)[0].strip().lower()
-            elif name == b"accept":
-                accept = value
-            elif name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
-                request_id = value.decode()
-        return Call(length, media_type, accept, request_id or self._new_id())
-
-    def _new_id(self) -> str:
-        self._count += 1
-        return f"{self._boot}-{self._count:x}"
-
-    def _refusal(self, refusal: Refused, headers: Headers = ()) -> _Answer:
+    def _refusal(self, refusal: Refused) -> bytes:
         self.telemetry.failed(refusal.kind)
         error = asdict(refusal.violation)
         for name in ("column", "found", "expected"):  # a caller may send half of a surrogate pair
             error[name] = error[name] and error[name].encode("utf-8", "replace").decode()
-        return _Answer(refusal.status, b'{"error":' + _encode(error) + self._tail, headers)
+        return b'{"error":' + _encode(error) + self._tail
 
-    async def _send(self, send: Send, answer: _Answer, request_id: str) -> None:
-        headers = [
-            (b"content-length", b"%d" % len(answer.body)),
-            (b"x-request-id", request_id.encode()),
-            answer.media_type,
-            *self._named,
-            *answer.headers,
-        ]
-        if self.draining:
-            headers.append((b"connection", b"close"))
-        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-        await send({"type": "http.response.body", "body": answer.body})
+    def id_of(self, request: Request) -> str:
+        """The caller's, if it is a fair one, else one of ours."""
+        given = request.headers.get(b"x-request-id")
+        if given is not None and _REQUEST_ID.fullmatch(given):
+            return given.decode()
+        self._count += 1
+        return f"{self._boot}-{self._count:x}"
 
 
-class _Answer(msgspec.Struct, frozen=True, gc=False):
+class _Found(msgspec.Struct, frozen=True, gc=False):
+    """What a path other than predictions answers. headers: whole lines, with the content type."""
+
     status: int
     body: bytes
-    headers: Headers = ()
-    media_type: tuple[bytes, bytes] = _JSON
-
-
-class _GoneError(Exception):
-    """The caller closed the connection before the request was complete."""
-
-
-def _request_id(headers: Headers) -> str | None:
-    for name, value in headers:
-        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
-            return value.decode()
-    return None
+    headers: bytes = _JSON
 
 
 def _csv(predictions: Sequence[Any]) -> bytes:
     """A line a row."""
     lines = [",".join(map(repr, row)) if isinstance(row, list) else repr(row) for row in predictions]
     return ("\n".join(lines) + "\n").encode()
-
-
-def _log_defect(request_id: str) -> None:
-    import logging
-
-    logging.getLogger("lockgate.serving").exception("request %s", request_id)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from runtime.serving.rows import Batch
+
+Done = Callable[[list[Any] | Exception], None]
 
 
 class Engine(Protocol):
@@ -20,33 +23,28 @@ class MicroBatcher:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._waiting: list[tuple[Batch, asyncio.Future[list[Any]]]] = []
+        self._waiting: list[tuple[Batch, Done]] = []
 
-    def submit(self, batch: Batch) -> asyncio.Future[list[Any]]:
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[list[Any]] = loop.create_future()
-        self._waiting.append((batch, future))
+    def submit(self, batch: Batch, done: Done) -> None:
+        """`done` is called with one prediction a row, or with what the engine raised; it must not raise itself."""
+        self._waiting.append((batch, done))
         if len(self._waiting) == 1:
-            loop.call_soon(self._predict)
-        return future
+            asyncio.get_running_loop().call_soon(self._predict)
 
     def _predict(self) -> None:
         waiting, self._waiting = self._waiting, []
-        if len(waiting) == 1:
-            batch = waiting[0][0]
-            codes, rows = batch.codes, batch.rows
-        else:
-            codes = b"".join([batch.codes for batch, _ in waiting])
-            rows = sum([batch.rows for batch, _ in waiting])
         try:
-            found = self._engine.predict(codes, rows)
-        except Exception as error:  # each caller learns of it; the loop's own log has the trace
-            for _, future in waiting:
-                if not future.done():
-                    future.set_exception(error)
+            if len(waiting) == 1:
+                batch, done = waiting[0]
+                found = self._engine.predict(batch.codes, batch.rows)
+            else:
+                codes = b"".join([batch.codes for batch, _ in waiting])
+                found = self._engine.predict(codes, sum([batch.rows for batch, _ in waiting]))
+        except Exception as error:
+            for _, done in waiting:
+                done(error)
             return
         at = 0
-        for batch, future in waiting:
-            if not future.done():  # done: the caller went away
-                future.set_result(found[at : at + batch.rows])
+        for batch, done in waiting:
+            done(found[at : at + batch.rows])
             at += batch.rows

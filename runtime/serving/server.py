@@ -8,87 +8,18 @@ import os
 import signal
 import socket
 import sys
-from types import FrameType
-from typing import Any
+from contextlib import suppress
+from email.utils import formatdate
 
-import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+import uvloop
 
 from runtime.serving.application import Application
+from runtime.serving.http import Connection, Site
 
-HEADER_SECONDS = 10.0
-HEADER_BYTES = 64 * 1024
-IDLE_SECONDS = 75  # longer than the load balancer's 60, so that it never sends to a connection that just closed
 DRAIN_SECONDS = 3.0  # after SIGTERM: answers say "connection: close", /readyz says 503, and all are still answered
-FINISH_SECONDS = 20
+FINISH_SECONDS = 20.0
 BACKLOG = 2048
 ECS_UNITS_PER_CORE = 1024
-
-
-class Protocol(HttpToolsProtocol):
-    """uvicorn's, with a bound on the time and the size of headers."""
-
-    def connection_made(self, transport: Any) -> None:
-        super().connection_made(transport)
-        self.headers_since: float | None = self.loop.time()
-        self.header_bytes = 0
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self.headers_since, self.header_bytes = self.loop.time(), 0
-
-    def on_headers_complete(self) -> None:
-        self.headers_since = None
-        super().on_headers_complete()
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        if self.headers_since is not None and not self.transport.is_closing():
-            self.header_bytes += len(data)
-            if self.header_bytes > HEADER_BYTES:
-                self.send_400_response("Headers too large.")
-
-
-class Server(uvicorn.Server):
-    """On the first SIGTERM it goes on answering for DRAIN_SECONDS, each answer closing its connection; then it ends."""
-
-    def __init__(self, config: uvicorn.Config, application: Application) -> None:
-        super().__init__(config)
-        self._application = application
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._loop = asyncio.get_running_loop()
-        self._tasks = [self._loop.create_task(self._end_the_slow()), self._loop.create_task(self._write_access_log())]
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().shutdown(sockets)
-        for task in self._tasks:
-            task.cancel()
-        self._application.access.write()
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        if self._application.draining or not self.started:
-            self.should_exit = True
-            return
-        self._application.draining = True
-        self._loop.call_soon_threadsafe(self._loop.call_later, DRAIN_SECONDS, self._exit)
-
-    def _exit(self) -> None:
-        self.should_exit = True
-
-    async def _end_the_slow(self) -> None:
-        while True:
-            await asyncio.sleep(1.0)
-            self._application.end_slow_bodies()
-            before = self._loop.time() - HEADER_SECONDS
-            for connection in list(self.server_state.connections):
-                since = getattr(connection, "headers_since", None)
-                if since is not None and since < before:
-                    connection.transport.close()
-
-    async def _write_access_log(self) -> None:
-        await self._application.access.write_forever()
 
 
 def workers() -> int:
@@ -142,21 +73,47 @@ def _signal(children: list[int], number: int) -> None:
 
 
 def _work(application: Application, listening: socket.socket) -> None:
-    config = uvicorn.Config(
-        application,
-        loop="uvloop",
-        http=Protocol,
-        ws="none",
-        lifespan="off",
-        interface="asgi3",
-        access_log=False,
-        log_level="warning",
-        proxy_headers=False,
-        server_header=False,
-        timeout_keep_alive=IDLE_SECONDS,
-        timeout_graceful_shutdown=FINISH_SECONDS,
-    )
-    Server(config, application).run([listening])
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serving(application, listening))
+
+
+async def serving(application: Application, listening: socket.socket) -> None:
+    """Answer until SIGTERM. Then go on for DRAIN_SECONDS, each answer closing its connection; then finish."""
+    loop = asyncio.get_running_loop()
+    site = Site(application, loop)
+    told = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    server = await loop.create_server(lambda: Connection(site), sock=listening, backlog=BACKLOG)
+    beside = [loop.create_task(_keep_time(site, application)), loop.create_task(application.access.write_forever())]
+    try:
+        await told.wait()
+        application.draining = True
+        told.clear()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(told.wait(), DRAIN_SECONDS)  # told twice, it does not wait
+        server.close()
+        await _finish(site)
+    finally:
+        for task in beside:
+            task.cancel()
+        application.access.write()
+
+
+async def _keep_time(site: Site, application: Application) -> None:
+    while True:
+        site.common = b"date: %b\r\n%b" % (formatdate(usegmt=True).encode(), application.common)
+        await asyncio.sleep(1.0)
+        site.expire()
+
+
+async def _finish(site: Site) -> None:
+    """Until every connection has ended, FINISH_SECONDS at most."""
+    until = site.loop.time() + FINISH_SECONDS
+    while site.connections and site.loop.time() < until:
+        for connection in list(site.connections):
+            connection.finish()
+        await asyncio.sleep(0.02)
 
 
 def listening_socket(host: str, port: int) -> socket.socket:

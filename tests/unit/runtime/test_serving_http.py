@@ -1,0 +1,333 @@
+"""One connection over a real socket, with a service that answers each path in its own way."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+import uvloop
+
+from runtime.serving import http
+from runtime.serving.http import Answer, Connection, Request, Site
+
+PLAIN = b"content-type: text/plain\r\n"
+POST = b"POST /later HTTP/1.1\r\ncontent-length: 3\r\n\r\n%b"
+
+
+class Echo:
+    """/now is answered when its headers are complete, /kept is kept, anything else with its body later."""
+
+    draining = False
+
+    def __init__(self) -> None:
+        self.went: list[Request] = []
+        self.kept: list[Request] = []
+        self.largest = 100
+
+    def begin(self, request: Request) -> None:
+        if request.path == "/now":
+            request.reply(Answer(200, b"now", PLAIN))
+        if request.path == "/refused":
+            request.reply(Answer(413, b"refused", PLAIN, closes=True))
+
+    def unannounced(self, request: Request, size: int) -> None:
+        if len(request.body()) > self.largest:
+            request.reply(Answer(413, b"too large", PLAIN, closes=True))
+
+    def answer(self, request: Request) -> None:
+        if request.path == "/kept":
+            self.kept.append(request)
+        else:
+            loop = asyncio.get_running_loop()
+            answer = Answer(200, request.path.encode() + b" " + request.body(), PLAIN)
+            loop.call_soon(loop.call_soon, request.reply, answer)
+
+    def slow(self, request: Request) -> None:
+        request.reply(Answer(408, b"slow", PLAIN, closes=True))
+
+    def gone(self, request: Request) -> None:
+        self.went.append(request)
+
+
+def talk(talking: Callable[[Site, Any, Any], Awaitable[Any]], service: Echo | None = None, rounds: int = 1) -> Any:
+    """Run `talking` with a site, a reader and a writer; the site has no connection left afterwards."""
+
+    async def run() -> Any:
+        site = Site(service or Echo(), asyncio.get_running_loop())
+        server = await site.loop.create_server(lambda: Connection(site), "127.0.0.1", 0)
+        async with server:
+            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            found = await asyncio.wait_for(talking(site, reader, writer), 20)
+            writer.transport.abort()
+            for _ in range(2000):
+                if not site.connections:
+                    return found
+                await asyncio.sleep(0.001)
+        raise AssertionError("a connection is left")
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(run())
+
+
+def said(data: bytes, half_close: bool = False) -> Any:
+    """All that the server says until it closes, or until it says nothing for a while."""
+
+    async def talking(site: Site, reader: Any, writer: Any) -> bytes:
+        writer.write(data)
+        if half_close:
+            writer.write_eof()
+        found = b""
+        try:
+            while part := await asyncio.wait_for(reader.read(65536), 0.3):
+                found += part
+        except TimeoutError:
+            return found
+        return found + b"<closed>"
+
+    return talking
+
+
+def test_a_body_in_pieces_is_one_body() -> None:
+    async def talking(site: Site, reader: Any, writer: Any) -> bytes:
+        for byte in POST % b"abc":
+            writer.write(bytes([byte]))
+            await asyncio.sleep(0)
+        found: bytes = await reader.readuntil(b"abc")
+        return found
+
+    assert talk(talking).endswith(b"\r\n\r\n/later abc")
+
+
+def test_chunks_are_one_body_and_their_trailers_are_no_headers() -> None:
+    found = talk(
+        said(
+            b"POST /c HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\nexpect: 9\r\n\r\n"
+            b"GET /now HTTP/1.1\r\n\r\n"
+        )
+    )
+    assert found.count(b"HTTP/1.1 200 OK") == 2
+    assert b"/c abc" in found
+
+
+def test_requests_sent_without_waiting_are_answered_in_their_order() -> None:
+    found = talk(said(POST % b"one" + b"GET /now HTTP/1.1\r\n\r\n" + POST % b"two" + b"GET /now HTTP/1.1\r\n\r\n"))
+    places = [found.index(text) for text in (b"/later one", b"now", b"/later two")]
+    assert places == sorted(places)
+    assert found.count(b"HTTP/1.1 200") == 4
+    assert not found.endswith(b"<closed>")
+
+
+def test_what_comes_behind_a_request_that_closes_is_not_answered() -> None:
+    found = talk(said(b"GET /now HTTP/1.1\r\nconnection: close\r\n\r\n" + POST % b"two"))
+    assert found.count(b"HTTP/1.1") == 1
+    assert b"connection: close" in found
+    assert found.endswith(b"<closed>")
+
+
+@pytest.mark.parametrize(
+    "request_line", [b"GET /now HTTP/1.0\r\nconnection: keep-alive\r\n", b"GET /now HTTP/1.1\r\nconnection: close\r\n"]
+)
+def test_a_caller_that_wants_an_end_gets_it(request_line: bytes) -> None:
+    found = talk(said(request_line + b"\r\n"))
+    assert b" 200 OK" in found
+    assert found.endswith(b"now<closed>")
+
+
+def test_a_draining_service_ends_every_connection_with_its_answer() -> None:
+    service = Echo()
+    service.draining = True
+    found = talk(said(POST % b"abc"), service)
+    assert b"connection: close" in found
+    assert found.endswith(b"/later abc<closed>")
+
+
+def test_head_has_the_length_and_no_body() -> None:
+    found = talk(said(b"HEAD /now HTTP/1.1\r\n\r\n"))
+    assert b"content-length: 3" in found
+    assert found.endswith(b"\r\n\r\n")
+
+
+def test_a_caller_that_asks_whether_to_go_on_is_told_to() -> None:
+    async def talking(site: Site, reader: Any, writer: Any) -> bytes:
+        writer.write(b"POST /later HTTP/1.1\r\nexpect: 100-continue\r\ncontent-length: 3\r\n\r\n")
+        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        writer.write(b"abc")
+        found: bytes = await reader.readuntil(b"abc")
+        return found
+
+    assert b" 200 OK" in talk(talking)
+
+
+def test_a_caller_that_asks_whether_to_go_on_may_be_refused() -> None:
+    found = talk(said(b"POST /refused HTTP/1.1\r\nexpect: 100-continue\r\ncontent-length: 3\r\n\r\n"))
+    assert found.startswith(b"HTTP/1.1 413")
+    assert b"100 Continue" not in found
+
+
+def test_a_caller_that_has_said_all_still_gets_its_answers() -> None:
+    assert talk(said(POST % b"one" + POST % b"two", half_close=True)).endswith(b"/later two<closed>")
+
+
+@pytest.mark.parametrize("body", [b"x" * 10_000_000, b"\r\n".join([b"100000", b"x" * 0x100000] * 10)])
+def test_a_refused_caller_sees_its_answer_though_it_goes_on_sending(body: bytes) -> None:
+    framing = b"transfer-encoding: chunked" if body.startswith(b"100000") else b"content-length: %d" % len(body)
+
+    async def talking(site: Site, reader: Any, writer: Any) -> bytes:
+        writer.write(b"POST /%b HTTP/1.1\r\n%b\r\n\r\n" % (b"refused" if b"length" in framing else b"later", framing))
+        writer.write(body)
+        found: bytes = await reader.readuntil(b"refused" if b"length" in framing else b"too large")
+        return found
+
+    assert b"HTTP/1.1 413" in talk(talking)
+
+
+def test_the_body_of_what_was_answered_early_is_skipped_and_the_next_request_is_answered() -> None:
+    found = talk(said(b"POST /now HTTP/1.1\r\ncontent-length: 3\r\n\r\nabc" + POST % b"two"))
+    assert found.count(b"HTTP/1.1 200") == 2
+    assert found.endswith(b"/later two")
+
+
+@pytest.mark.parametrize("upgrade", [b"GET /later", b"POST /later", b"CONNECT host:1"])
+def test_another_protocol_is_not_spoken(upgrade: bytes) -> None:
+    length = b"content-length: 3\r\n" if upgrade.startswith(b"POST") else b""
+    head = upgrade + b" HTTP/1.1\r\nconnection: upgrade\r\nupgrade: websocket\r\n" + length + b"\r\n"
+    found = talk(said(head + b"abc\x00\xff"))
+    assert found.startswith(b"HTTP/1.1 200")
+    assert found.endswith(b"<closed>")
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        (b"/a/b?x=%00", b"/a/b"), (b"http://host/a%20b", b"/a b"), (b"/%ff%2e", "/\ufffd.".encode()), (b"*", b"*"),
+        (b"/a-b_c.d", b"/a-b_c.d"),
+    ],
+)  # fmt: skip
+def test_a_path_is_decoded_and_a_query_is_no_part_of_it(url: bytes, path: bytes) -> None:
+    assert talk(said(b"OPTIONS " + url + b" HTTP/1.1\r\n\r\n")).endswith(b"\r\n\r\n" + path + b" ")
+
+
+@pytest.mark.parametrize("early", [b"", POST % b"one"])
+@pytest.mark.parametrize("wrong", [b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\nx: " + b"a" * 100_000, b"\x16\x03\x01"])
+def test_what_is_no_http_is_told_so_after_what_was(early: bytes, wrong: bytes) -> None:
+    found = talk(said(early + wrong))
+    assert found.count(b"HTTP/1.1 200") == bool(early)
+    assert found.count(b"HTTP/1.1 400") == 1
+    assert found.endswith((b"Invalid HTTP request received.<closed>", b"Headers too large.<closed>"))
+
+
+def test_a_body_that_stops_being_one_is_gone_for_the_service() -> None:
+    service = Echo()
+    found = talk(said(b"POST /later HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n2\r\nab\r\nzz"), service)
+    assert b"HTTP/1.1 400" in found
+    assert len(service.went) == 1
+
+
+@pytest.mark.parametrize("sent", [b"POST /later HTTP/1.1\r\ncontent-length: 3\r\n\r\nab", POST % b"abc" + POST % b"ab"])
+def test_a_caller_that_goes_away_in_a_body_is_gone_once(sent: bytes) -> None:
+    service = Echo()
+
+    async def talking(site: Site, reader: Any, writer: Any) -> None:
+        writer.write(sent)
+        await asyncio.sleep(0.05)
+
+    talk(talking, service)
+    assert len(service.went) == 1
+
+
+@pytest.mark.parametrize(
+    ("sent", "answered"),
+    [
+        (b"", b""),
+        (b"POST /later HTTP/1.1\r\nx: ", b""),
+        (b"POST /later HTTP/1.1\r\ncontent-length: 3\r\n\r\nab", b"slow"),
+        (b"POST /now HTTP/1.1\r\ncontent-length: 3\r\n\r\nab", b"now"),
+        (b"GET /now HTTP/1.1\r\n\r\n", b"now"),
+    ],
+    ids=["nothing", "headers", "body", "body of what was answered", "idle"],
+)
+def test_nobody_is_waited_for_without_end(monkeypatch: pytest.MonkeyPatch, sent: bytes, answered: bytes) -> None:
+    for name in ("HEADER_SECONDS", "BODY_SECONDS", "IDLE_SECONDS", "TAKE_SECONDS", "LINGER_SECONDS"):
+        monkeypatch.setattr(http, name, 0.05)
+
+    async def talking(site: Site, reader: Any, writer: Any) -> Any:
+        writer.write(sent)
+        await asyncio.sleep(0.2)
+        site.expire()
+        found = await reader.read()
+        for _ in range(5):
+            await asyncio.sleep(0.1)
+            site.expire()
+        assert not site.connections
+        return found
+
+    assert talk(talking).endswith(answered)
+
+
+def test_a_request_that_is_worked_on_is_not_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HEADER_SECONDS", "BODY_SECONDS", "IDLE_SECONDS"):
+        monkeypatch.setattr(http, name, 0.01)
+
+    async def talking(site: Site, reader: Any, writer: Any) -> None:
+        writer.write(b"GET /kept HTTP/1.1\r\n\r\n")
+        await asyncio.sleep(0.1)
+        site.expire()
+        await asyncio.sleep(0.05)
+        service.kept[0].reply(Answer(200, b"at last", PLAIN))
+        assert (await reader.readuntil(b"last")).startswith(b"HTTP/1.1 200")
+
+    service = Echo()
+    talk(talking, service)
+
+
+def test_a_caller_that_does_not_take_its_answers_is_neither_read_nor_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "TAKE_SECONDS", 0.2)
+
+    class Much(Echo):
+        begun = 0
+
+        def begin(self, request: Request) -> None:
+            self.begun += 1
+            request.reply(Answer(200, b"x" * 100_000, PLAIN))
+
+    async def talking(site: Site, reader: Any, writer: Any) -> None:
+        raw = writer.get_extra_info("socket")
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        reader._transport.pause_reading()
+        writer.write(b"GET / HTTP/1.1\r\n\r\n" * 20_000)
+        await asyncio.sleep(0.5)
+        assert service.begun < 20_000
+        site.expire()
+        await asyncio.sleep(0.1)
+        assert not site.connections
+
+    service = Much()
+    talk(talking, service)
+
+
+def test_a_connection_finishes_what_was_begun_and_no_more() -> None:
+    async def talking(site: Site, reader: Any, writer: Any) -> Any:
+        writer.write(POST % b"one" + POST % b"two")
+        while not any(connection._begun for connection in site.connections):
+            await asyncio.sleep(0)
+        for connection in site.connections:
+            connection.finish()
+        return await reader.read()
+
+    found = talk(talking)
+    assert found.count(b"HTTP/1.1 200") == 2
+    assert found.count(b"connection: close") == 1
+
+
+def test_an_idle_connection_finishes_at_once() -> None:
+    async def talking(site: Site, reader: Any, writer: Any) -> Any:
+        writer.write(b"GET /now HTTP/1.1\r\n\r\n")
+        await reader.readuntil(b"now")
+        for connection in site.connections:
+            connection.finish()
+        return await reader.read()
+
+    assert talk(talking) == b""

@@ -54,16 +54,16 @@ class Call:
     """A prediction request: what its headers say, and what becomes of it."""
 
     __slots__ = (
+        "_application",
         "accept",
         "batch",
         "begun",
         "bytes",
-        "id",
         "given_id",
+        "id",
         "media_type",
         "request",
         "route",
-        "_application",
     )
 
     def __init__(self, application: Application, request: Request, route: str) -> None:

@@ -56,7 +56,7 @@ def evidence() -> Evidence:
         actor="ada",
         model_sha256="b" * 64,
         contents_sha256="d" * 64,
-        data=Data("5" * 16, "1" * 64, "2" * 64, "3" * 64, 68000, rows),
+        data=Data("5" * 16, "1" * 64, "2" * 64, "3" * 64, "6" * 64, "7" * 64, 68000, rows),
         features=("AGEP",),
         parameters={},
         replay_sha256="e" * 64,

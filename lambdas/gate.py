@@ -3,8 +3,9 @@
 Event: {"model", "version", "package_arn", "environment", "dry_run" (optional)}.
 Answer: {"outcome", "verdict_id", "approvals", "release": {version, commit, package_arn, image, model_sha256,
 policy_sha256, verdict_id} or null, "source": {bucket, key, version_id} or null}. The same event again gives the same
-answer from the same record. What cannot be verified is a verdict with outcome "error"; AWS failures are raised, to be
-retried. With dry_run true the answer is the body that a verdict would have now; nothing is recorded or spent.
+answer from the same record; another policy, a waiver or another package asks anew. What cannot be verified is a verdict
+with outcome "error"; AWS failures are raised, to be retried. With dry_run true the answer is the body that a verdict
+would have now; nothing is recorded or spent.
 
 Environment:
     LEDGER_BUCKET, EVIDENCE_BUCKET, MODELS_BUCKET
@@ -22,7 +23,7 @@ The model data is streamed (no disk, 1 MiB of memory): allow a minute for each 5
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from lambdas import shared
@@ -31,7 +32,8 @@ from lockgate.aws import clients, evidence
 from lockgate.aws.registry import Registry
 from lockgate.config import Environment
 from lockgate.evidence import Evidence
-from lockgate.holdout import tells_authors, usage
+from lockgate.facts import facts_of
+from lockgate.holdout import tells_authors, usage, why_not
 from lockgate.ledger import Entry, Record, live
 from lockgate.verdict import Circumstances, Outcome, Verdict, judge, refusal
 from lockgate.verification import Expected, Found, Package, verify
@@ -56,24 +58,26 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     package = registry.describe(str(event.get("package_arn")))
     now = shared.timestamp(shared.now())
     waiver = newest(store.chain(model), version, environment.name, now)
-    entry_id = f"verdict:{version}:{environment.name}" + (f":{waiver}" if waiver else "")  # a waiver asks anew
     expected = _expected(settings, model, version, str(event.get("package_arn")))
+    # Another policy or a waiver asks anew; and what is said of another package must not be replayed as this one's.
+    asked = (version, environment.name, environment.policy.sha256[:16], expected.package_arn, waiver)
+    entry_id = ":".join(("verdict", *map(str, asked)))
     found: Found | None = None
 
     def decide(chain: Sequence[Record]) -> Entry:
         """The verdict as of this chain: whoever wins the next number has counted every decision before it."""
         nonlocal found
         found = found or evidence.find_all(expected, package, registry, clients.client("s3"), clients.client("ecr"))
-        body = _body(expected, found, environment, chain, now)
+        body = _body(expected, _unmarked(found, chain, version), environment, chain, now)
         return Entry("verdict", entry_id, version, environment.name, body)
 
     if event.get("dry_run") is True:
-        if package and package.approval == "Rejected" and _refused(store.chain(model), version):
-            package = replace(package, approval="PendingManualApproval")  # the mark of an earlier gate, not a person's
         return {**decide(store.chain(model)).body, "dry_run": True}
     record = store.append_decided(model, entry_id, decide, now)
     passed = record.entry.body["outcome"] == "passed"
     first = environment.name == shared.tools().promotion[0]
+    if passed:
+        package = _unmarked(Found(package), store.chain(model), version).package
     if package and first and _is(package, record) and tells_authors(record.entry.body["feedback"], passed):
         registry.mark(package, passed, f"verdict {reference(record)}: {'passed' if passed else 'not passed'}")
     shared.log("gate", verdict=reference(record), outcome=record.entry.body["outcome"], environment=environment.name)
@@ -101,19 +105,19 @@ def _body(
     checked = verify(expected, found)
     trusted = checked.evidence if not checked.reasons else None
     champion = live(chain, shared.tools().promotion[-1])
+    budget = environment.policy.budget
     used = usage(chain, trusted.data.labels_sha256, expected.version) if trusted else None
-    alpha = used.level(environment.policy.budget) if used else None
-    waivers = waived(chain, expected.version, environment.name, now)
-    if trusted is None:
-        verdict = Verdict(tuple(checked.reasons))
-    elif alpha is None:
-        verdict = refusal("holdout", _used_up(trusted, environment), Outcome.INCONCLUSIVE)
+    unfit = why_not(chain, trusted.data, budget, expected.version) if trusted else ""
+    alpha = used.level(budget) if used and not unfit else None
+    if trusted is None or alpha is None:
+        verdict = refusal("holdout", unfit, Outcome.INCONCLUSIVE) if unfit else Verdict(tuple(checked.reasons))
     else:
+        ended = found.evaluation.ended if found.evaluation else ""
         circumstances = Circumstances(
             alpha=alpha,
             champion_sha256=champion.entry.body["release"]["model_sha256"] if champion else "",
-            facts={"lineage": 0.0, "data_contract": 0.0},  # both were verified, or there would be no trusted evidence
-            waived=waivers,
+            facts=facts_of(trusted, ended=ended, now=now, chain=chain, version=expected.version),
+            waived=waived(chain, expected.version, environment.name, now),
         )
         verdict = judge(environment.policy, _of_served(trusted, found, champion), circumstances)
     lineage, data = checked.lineage, found.model_data
@@ -136,7 +140,8 @@ def _body(
         "alpha": alpha,
         "spent_before": used.spent if used else None,
         "holdout": used.holdout if used else None,
-        "feedback": environment.policy.budget.feedback,
+        "budget": asdict(budget),
+        "feedback": budget.feedback,
     }
 
 
@@ -152,19 +157,13 @@ def _of_served(trusted: Evidence, found: Found, champion: Record | None) -> Evid
     return trusted if served else replace(trusted, champion=None)
 
 
-def _used_up(trusted: Evidence, environment: Environment) -> str:
-    budget, rows = environment.policy.budget, trusted.data.holdout_rows
-    return (
-        f"holdout {trusted.data.labels_sha256[:12]} of {rows} rows is used up: the policy lets it serve "
-        f"{budget.decisions} decisions with feedback {budget.feedback}; publish {rows} fresh labelled rows as a new "
-        "snapshot and deliver the commit again"
-    )
-
-
-def _refused(chain: Sequence[Record], version: int) -> bool:
-    """Whether a gate refused a version, and so marked it in the registry itself."""
+def _unmarked(found: Found, chain: Sequence[Record], version: int) -> Found:
+    """Without the mark that an earlier gate's refusal left in the registry; a person's rejection stays."""
     verdicts = [record.entry for record in chain if record.entry.kind == "verdict" and record.entry.version == version]
-    return any(entry.body["outcome"] != "passed" for entry in verdicts)
+    refused = any(entry.body["outcome"] != "passed" for entry in verdicts)
+    if found.package is None or found.package.approval != "Rejected" or not refused:
+        return found
+    return replace(found, package=replace(found.package, approval="PendingManualApproval"))
 
 
 def _is(package: Package, record: Record) -> bool:

@@ -141,6 +141,9 @@ def read_configuration(root: Path) -> Configuration:
         if environment.region != tools.region:  # Step Functions does not call a function of another region
             expected = f"the region of environments/tools.toml, {tools.region}"
             raise ConfigError(f"environments/{environment.name}.toml", "region", environment.region, expected)
+        if environment.policy.budget != environments[0].policy.budget:  # all of them decide on the same holdout
+            expected = f"the budget of environments/{environments[0].name}.toml, {environments[0].policy.budget}"
+            raise ConfigError(f"environments/{environment.name}.toml", "budget", environment.policy.budget, expected)
     return Configuration(tools, environments, read_models(root / "model"))
 
 

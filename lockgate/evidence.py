@@ -80,13 +80,27 @@ class Champion:
 
 
 @dataclass(frozen=True)
+class Drift:
+    """How a feature differs between training rows and holdout, from 0: population stability index, and effect size
+    (Cohen's d of a number, Cramer's V of a category)."""
+
+    psi: float
+    effect_size: float
+
+
+@dataclass(frozen=True)
 class Data:
-    """The rows training and evaluation used, by digest (SHA-256 of the Parquet files, hexadecimal)."""
+    """The rows training and evaluation used, by digest (SHA-256 of the Parquet files, hexadecimal).
+
+    *_identities_sha256: of the digests that say which rows these are (lockgate.identities).
+    """
 
     snapshot: str
     train_sha256: str
     features_sha256: str
     labels_sha256: str
+    train_identities_sha256: str
+    holdout_identities_sha256: str
     train_rows: int
     holdout_rows: int
 
@@ -96,6 +110,7 @@ class Evidence:
     """All that a gate may base a decision on.
 
     model_sha256: digest of model.tar.gz; contents_sha256: digest of what is in it (reproducible).
+    drift: feature -> how its holdout rows differ from those in training.
     groups: protected attribute -> its value as text -> the rows that have it. champion: None when none was measured.
     parameters, engine: what training says it used and which engine it chose, with why others were refused: notes for
     readers, on which no rule may rely. That the engine agrees with scikit-learn is the metric `serving_difference`.
@@ -116,6 +131,7 @@ class Evidence:
     metrics: Mapping[str, Metric]
     groups: Mapping[str, Mapping[str, Group]] = field(default_factory=dict)
     champion: Champion | None = None
+    drift: Mapping[str, Drift] = field(default_factory=dict)
     engine: Mapping[str, Any] = field(default_factory=dict)
     unreadable: Mapping[str, str] = field(default_factory=dict)
 
@@ -142,6 +158,7 @@ class Evidence:
                     for attribute, groups in self.groups.items()
                 },
                 "champion": self.champion.as_dict() if self.champion else None,
+                "drift": {feature: dict(vars(found)) for feature, found in self.drift.items()},
             }
         )
 
@@ -171,6 +188,8 @@ def read_evidence(data: bytes, expected_sha256: str) -> Evidence:
             train_sha256=_text(rows, "train_sha256", HEX),
             features_sha256=_text(rows, "features_sha256", HEX),
             labels_sha256=_text(rows, "labels_sha256", HEX),
+            train_identities_sha256=_text(rows, "train_identities_sha256", HEX),
+            holdout_identities_sha256=_text(rows, "holdout_identities_sha256", HEX),
             train_rows=_count(rows, "train_rows"),
             holdout_rows=_count(rows, "holdout_rows"),
         ),
@@ -181,6 +200,7 @@ def read_evidence(data: bytes, expected_sha256: str) -> Evidence:
         metrics=metrics,
         groups=_groups(_object(document, "groups")),
         champion=None if document.get("champion") is None else _champion(_object(document, "champion")),
+        drift=_drift(_object(document, "drift")),
         unreadable=unreadable,
     )
 
@@ -204,6 +224,11 @@ def _group(document: dict[str, Any]) -> Group:
         residual_squares=_number(document, "residual_squares"),
         metrics=_readable(_object(document, "metrics")),
     )
+
+
+def _drift(document: dict[str, Any]) -> dict[str, Drift]:
+    found = {feature: _object(document, feature) for feature in document}
+    return {name: Drift(_number(drift, "psi"), _number(drift, "effect_size")) for name, drift in found.items()}
 
 
 def _champion(document: dict[str, Any]) -> Champion:

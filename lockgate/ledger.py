@@ -16,7 +16,9 @@ from lockgate.errors import EvidenceError, LedgerError
 SCHEMA = "lockgate.ledger/1"
 FIRST = "0" * 64
 
-Kind = Literal["verdict", "approval-request", "approval", "rejection", "deployment", "waiver", "rollback", "restore"]
+Kind = Literal[
+    "verdict", "approval-request", "approval", "rejection", "deployment", "waiver", "holdout", "rollback", "restore"
+]
 KINDS: tuple[Kind, ...] = (
     "verdict",
     "approval-request",
@@ -24,6 +26,7 @@ KINDS: tuple[Kind, ...] = (
     "rejection",
     "deployment",
     "waiver",
+    "holdout",
     "rollback",
     "restore",
 )

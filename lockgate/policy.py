@@ -22,7 +22,7 @@ METRICS = ("roc_auc", "accuracy", "log_loss", "brier")
 RATES = ("positive_rate", "true_positive_rate", "false_positive_rate", "precision")
 MEASURES = ("demographic_parity", "equal_opportunity", "equalised_odds", "calibration")
 # Of what can be required, these have a floor or a ceiling of the rule's own; of the others nothing may be missing.
-MEASURED = ("drift", "evidence_age", "scan_findings", "parity", "approvals")
+MEASURED = ("drift", "effect_size", "evidence_age", "scan_findings", "parity", "approvals")
 REQUIREMENTS = ("lineage", "data_contract", *MEASURED)
 
 

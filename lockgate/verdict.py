@@ -15,6 +15,7 @@ from typing import Any
 
 from lockgate.errors import EvidenceError
 from lockgate.evidence import Evidence
+from lockgate.facts import Fact
 from lockgate.measurement import Measured, compared, gaps, groups_of, measured
 from lockgate.policy import Compare, Gap, Limit, Policy, Require, Rule
 
@@ -73,7 +74,7 @@ class Circumstances:
 
     alpha: float
     champion_sha256: str = ""
-    facts: Mapping[str, float] = field(default_factory=dict)
+    facts: Mapping[str, Fact] = field(default_factory=dict)
     waived: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -189,12 +190,13 @@ def _gap(rule: Gap, evidence: Evidence, alpha: float) -> Reason:
     return replace(worst, message=worst.message + left)
 
 
-def _require(rule: Require, facts: Mapping[str, float]) -> Reason:
+def _require(rule: Require, facts: Mapping[str, Fact]) -> Reason:
     if rule.what not in facts:
         return Reason(rule.name, Outcome.ERROR, f"{rule.what}: found no evidence of it, expected a number")
     found = facts[rule.what]
-    holds = _holds(rule.bound, rule.value, found)
-    message = f"{rule.what} {_shown(found, rule.value)} {SIGNS[rule.bound, holds]} {rule.bound} {rule.value:g}"
+    holds = _holds(rule.bound, rule.value, found.value)
+    message = f"{rule.what} {_shown(found.value, rule.value)} {SIGNS[rule.bound, holds]} {rule.bound} {rule.value:g}"
+    message += f"; {found.note}" if found.note else ""
     return Reason(rule.name, Outcome.PASSED if holds else Outcome.FAILED, message)
 
 

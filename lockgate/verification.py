@@ -37,13 +37,15 @@ class Package:
 class Evaluation:
     """The job that the evaluate step of a pipeline execution ran; outputs are the s3:// folders it wrote.
 
-    champion_image: with which the champion's predictions were made; "" when no step says so.
+    champion_image: with which the champion's predictions were made; "" when no step says so. ended: UTC, ISO 8601, or
+    "" when SageMaker does not say.
     """
 
     status: str
     image: str
     outputs: tuple[str, ...]
     champion_image: str = ""
+    ended: str = ""
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,11 @@ import pyarrow.parquet as pq
 from lockgate import canonical
 from lockgate.errors import EvidenceError
 from lockgate.evidence import Champion, Data, Evidence, Group, Metric
+from lockgate.identities import identities, read_identities, refuse_shared
 from lockgate.snapshot import Manifest, Part, read_manifest
 from runtime import job as jobs
 from runtime.archive import read_archive
+from runtime.drift import drift
 from runtime.job import Job
 from runtime.metrics import Labels, Scores, against, by_group, measure
 
@@ -38,12 +40,15 @@ def evaluate(job: Job) -> None:
         raise EvidenceError(
             f"snapshot {manifest.id}: is of model {manifest.model!r}, expected {job.setting('MODEL')!r}"
         )
+    train = _published(snapshot / "train" / "train.parquet", manifest.train, "training rows")
     features = _published(snapshot / "holdout" / "features.parquet", manifest.holdout_features, "holdout features")
     labels = _published(job.inputs / "labels" / "labels.parquet", manifest.holdout_labels, "holdout labels")
     truth = _truth(labels, manifest)
     predictions = _table(job.inputs / "predictions" / "predictions.parquet", "predictions")
     scores, reference = _scores(predictions, labels, manifest)
 
+    trained_on, judged_on = _identities(train, manifest), _identities(features, manifest)
+    refuse_shared("holdout", read_identities(judged_on), "training", read_identities(trained_on))
     archive = job.read("model/model.tar.gz")
     files = read_archive(archive)
     facts = canonical.from_bytes(files.get("model.json", b"{}"), "model.json")
@@ -61,6 +66,8 @@ def evaluate(job: Job) -> None:
             train_sha256=manifest.train.sha256,
             features_sha256=manifest.holdout_features.sha256,
             labels_sha256=manifest.holdout_labels.sha256,
+            train_identities_sha256=canonical.sha256(trained_on),
+            holdout_identities_sha256=canonical.sha256(judged_on),
             train_rows=manifest.train.rows,
             holdout_rows=manifest.holdout_labels.rows,
         ),
@@ -71,6 +78,7 @@ def evaluate(job: Job) -> None:
         metrics={**measure(truth, scores), "serving_difference": _difference(scores, reference)},
         groups=_groups(features, labels, truth, scores, manifest),
         champion=_champion(job, labels, truth, scores, manifest),
+        drift={name: drift(train[name], features[name]) for name in manifest.features},
     )
     digests = {
         "evidence_sha256": canonical.sha256(evidence.to_bytes()),
@@ -86,6 +94,12 @@ def _write(folder: Path, evidence: bytes, replay: bytes, digests: bytes) -> None
     (folder / "evidence.json").write_bytes(evidence)
     (folder / "replay.json").write_bytes(replay)
     (folder / "digests.json").write_bytes(digests)
+
+
+def _identities(rows: pa.Table, manifest: Manifest) -> bytes:
+    """Digests of which rows these are; what `lockgate holdout add` proved about them is compared with it."""
+    contents = zip(*(rows[name].to_pylist() for name in manifest.features), strict=True)
+    return identities(rows[manifest.identifier].to_pylist(), contents)
 
 
 def _table(file: Path, part: str) -> pa.Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -84,6 +85,7 @@ class Registry:
             image=job["AppSpecification"]["ImageUri"],
             outputs=tuple(output["S3Output"]["S3Uri"] for output in outputs if "S3Output" in output),
             champion_image=champion["AppSpecification"]["ImageUri"] if champion else "",
+            ended=_utc(job.get("ProcessingEndTime")),
         )
 
     def _job(self, steps: Sequence[Mapping[str, Any]], name: str) -> dict[str, Any] | None:
@@ -97,3 +99,8 @@ class Registry:
             return None
         found: dict[str, Any] = self._sagemaker.describe_processing_job(ProcessingJobName=jobs[0].rpartition("/")[2])
         return found
+
+
+def _utc(moment: datetime | None) -> str:
+    """ISO 8601 with milliseconds, as the ledger's records have it; "" for none."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z") if moment else ""

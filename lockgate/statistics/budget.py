@@ -14,7 +14,7 @@ It holds only while authors see nothing of a decision but its one bit, passed or
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import comb, pi
+from math import exp, expm1, lgamma, log, pi
 from typing import Literal
 
 Feedback = Literal["none", "first-pass", "every-verdict"]
@@ -58,28 +58,44 @@ def decision_level(budget: Budget, holdout: int, spent: int, passes: int) -> flo
         raise ValueError(f"{passes} passes of {spent} decisions")
     if used_up(budget, spent, passes):
         raise ValueError(f"the holdout is used up: {spent} decisions, {passes} passed, of {budget.decisions}")
-    return holdout_rate(budget, holdout) / (budget.decisions * paths(budget.feedback, spent, passes))
+    return holdout_rate(budget, holdout) * weight(budget.feedback, budget.decisions, spent, passes)
 
 
-def paths(feedback: Feedback, spent: int, passes: int) -> float:
-    """By how much the next decision's share is divided, since the data so far chose what is compared in it.
+_UNIFORM = 0.1  # of every-verdict's rate, the same for each sequence of verdicts
 
-    first-pass: 1. While the holdout lives nothing has passed, so there is one way to get here.
-    none: commits do not depend on the data, but after a pass the champion does: it is one of the `spent` before.
-    Half the share is for "no pass yet", half for the others.
-    every-verdict: commit and champion follow from which decisions passed: C(spent, passes) ways. Each number of passes
-    from 0 to `spent` gets 1 / ((passes + 1)(passes + 2)) of the share, scaled to sum to 1. A holdout on which little
-    passes, as most do, so costs little more than without feedback, instead of the 2^decisions of a uniform union bound.
+
+def weight(feedback: Feedback, decisions: int, spent: int, passes: int) -> float:
+    """The part of a holdout's rate that one node of the tree gets; over all nodes they sum to 1.
+
+    first-pass: 1 / decisions. While the holdout lives nothing has passed, so there is one way to get here.
+    none: commits do not depend on the data, but after a pass the champion does: it is one of the `spent` before. Half
+    is for the decisions before any pass, half for the pairs of a commit and one before it, each the same.
+    every-verdict: commit and champion follow from which decisions passed, C(spent, passes) ways. A tenth is for all
+    2^decisions - 1 sequences alike, which keeps the worst of them affordable. The rest is for each decision the same,
+    in it 1 / ((passes + 1)(passes + 2)) for each number of passes, scaled to sum to 1: a holdout on which little
+    passes, as on most, costs little more than without feedback.
     """
-    if feedback == "first-pass" or spent == 0:
-        return 1.0
+    if feedback == "first-pass" or decisions == 1:
+        return 1 / decisions
     if feedback == "none":
-        return 2.0 if passes == 0 else 2.0 * spent
-    return (passes + 1) * (passes + 2) * comb(spent, passes) * (spent + 1) / (spent + 2)
+        return 1 / (2 * decisions) if passes == 0 else 1 / (decisions * (decisions - 1))
+    by_passes = (spent + 2) / ((spent + 1) * (passes + 1) * (passes + 2) * decisions)
+    ways = lgamma(spent + 1) - lgamma(passes + 1) - lgamma(spent - passes + 1)
+    return (1 - _UNIFORM) * by_passes * exp(-ways) + _UNIFORM * exp(-decisions * log(2)) / -expm1(-decisions * log(2))
+
+
+def depth_weight(feedback: Feedback, decisions: int, spent: int) -> float:
+    """What all nodes that decision number `spent` + 1 can come up at have together: what it spent, whatever passed."""
+    if feedback == "every-verdict" and decisions > 1:
+        uniform = exp((spent - decisions) * log(2)) / -expm1(-decisions * log(2))
+        return (1 - _UNIFORM) / decisions + _UNIFORM * uniform
+    if feedback == "none" and decisions > 1:
+        return 1 / (2 * decisions) + spent / (decisions * (decisions - 1))
+    return 1 / decisions
 
 
 def smallest_level(budget: Budget, holdout: int) -> float:
     """The alpha of the worst decision that can come up on the holdout-th holdout, whatever passes: for planning."""
     last = 0 if budget.feedback == "first-pass" else budget.decisions - 1
-    most = max(paths(budget.feedback, last, passes) for passes in range(last + 1))
-    return holdout_rate(budget, holdout) / (budget.decisions * most)
+    least = min(weight(budget.feedback, budget.decisions, last, passes) for passes in range(last + 1))
+    return holdout_rate(budget, holdout) * least

@@ -27,7 +27,7 @@ def make_evidence() -> Callable[..., Evidence]:
             "actor": "amelie",
             "model_sha256": "b" * 64,
             "contents_sha256": "d" * 64,
-            "data": Data("5" * 16, "1" * 64, "2" * 64, "3" * 64, 2000, 1000),
+            "data": Data("5" * 16, "1" * 64, "2" * 64, "3" * 64, "6" * 64, "7" * 64, 2000, 1000),
             "features": ("AGEP", "SCHL"),
             "parameters": {"learning_rate": 0.1},
             "engine": {"name": "walker", "rows": 20000, "largest_difference": 0.0, "refused": {}},

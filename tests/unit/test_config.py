@@ -109,6 +109,12 @@ INCOME = "model/income/model.toml"
         (DEV, '"us-east-1"', '"US"', "region: found 'US'"),
         (DEV, '"us-east-1"', '"us-east-1\\n"', "region: found 'us-east-1\\n'"),
         (
+            "environments/prod.toml",
+            "[service]",
+            "[budget]\ndecisions = 7\n\n[service]",
+            "expected the budget of environments/dev.toml",
+        ),
+        (
             DEV,
             '"us-east-1"',
             '"eu-west-1"',

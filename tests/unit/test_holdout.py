@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockgate.holdout import Usage, tells_authors, usage
+from lockgate.evidence import Data
+from lockgate.holdout import Usage, holdouts, overspends, tells_authors, usage, why_not
 from lockgate.ledger import Entry, Kind, Record, next_record
-from lockgate.statistics.budget import Budget
+from lockgate.statistics.budget import Budget, depth_weight
 from lockgate.waiver import waived
 
 BUDGET = Budget(0.05, "policy", 3, "every-verdict")
@@ -23,8 +26,16 @@ def chain(*entries: tuple[Kind, dict[str, Any]]) -> list[Record]:
     return made
 
 
-def decision(holdout: str | None, outcome: str = "failed") -> tuple[Kind, dict[str, Any]]:
-    return "verdict", {"holdout_sha256": holdout, "outcome": outcome}
+def decision(holdout: str | None, outcome: str = "failed", budget: Budget = BUDGET) -> tuple[Kind, dict[str, Any]]:
+    return "verdict", {"holdout_sha256": holdout, "outcome": outcome, "budget": asdict(budget)}
+
+
+def proof(holdout: str, identities: str = "rows") -> tuple[Kind, dict[str, Any]]:
+    return "holdout", {"holdout_sha256": holdout, "holdout_identities_sha256": identities}
+
+
+def data(labels: str, identities: str = "rows") -> Data:
+    return Data("snapshot", "t", "f", labels, "i", identities, 2000, 1000)
 
 
 def test_a_holdout_that_nothing_looked_at_is_whole_and_comes_after_the_others() -> None:
@@ -41,7 +52,7 @@ def test_decisions_on_a_holdout_are_counted_and_those_that_passed() -> None:
 def test_the_first_pass_ends_a_holdout_for_every_version_but_the_one_on_its_way_up() -> None:
     budget = Budget(0.05, "holdout", 10, "first-pass")
     records = chain(decision("a"), decision("a", "passed"))  # of version 1
-    assert usage(records, "a", 1).level(budget) == 0.05 / 10
+    assert usage(records, "a", 1).level(budget) == pytest.approx(0.05 / 10)
     assert usage(records, "a", 2).level(budget) is None
     other_way = usage(records, "a", 1).level(Budget(0.05, "holdout", 10, "every-verdict"))
     assert other_way == usage(records, "a", 2).level(Budget(0.05, "holdout", 10, "every-verdict"))
@@ -59,6 +70,94 @@ def test_a_used_up_holdout_has_no_level_and_any_other_spends_less_than_the_rate(
     else:
         assert level is not None
         assert 0 < level < BUDGET.rate
+
+
+def test_holdouts_are_numbered_as_the_chain_first_saw_them() -> None:
+    records = chain(decision("a"), proof("b"), decision(None), decision("c"), decision("b"), ("deployment", {}))
+    assert holdouts(records) == ["a", "b", "c"]
+    assert usage(records, "b", 2) == Usage(2, 1, 0)
+
+
+def test_the_first_holdout_needs_no_proof_and_every_other_one_does() -> None:
+    assert why_not([], data("a"), BUDGET, 2) == ""
+    assert why_not(chain(decision("a")), data("a"), BUDGET, 2) == ""
+    missing = why_not(chain(decision("a")), data("b"), BUDGET, 2)
+    assert missing.startswith("holdout b of 1000 rows: found no record that these rows are fresh")
+    assert "(1): `lockgate holdout add snapshot`" in missing
+    assert why_not(chain(decision("a"), proof("b")), data("b"), BUDGET, 2) == ""
+
+
+def test_a_proof_is_about_the_rows_that_the_evaluator_saw() -> None:
+    records = chain(proof("a"))
+    assert why_not(records, data("a"), BUDGET, 2) == ""
+    assert "of which income/1 says that they are fresh" in why_not(records, data("a", "others"), BUDGET, 2)
+
+
+def test_a_used_up_holdout_names_the_command_and_the_number_of_fresh_rows() -> None:
+    said = why_not(chain(*[decision("a")] * 3), data("a"), BUDGET, 2)
+    assert "is used up: the policy lets it serve 3 decisions with feedback every-verdict" in said
+    assert "publish 1000 fresh labelled rows as a new snapshot, record them with `lockgate holdout add`" in said
+
+
+HERE = Budget(0.05, "holdout", 10, "every-verdict")
+
+
+@pytest.mark.parametrize(
+    ("budget", "refused"),
+    [
+        (HERE, False),
+        (replace(HERE, rate=0.06), False),
+        (replace(HERE, rate=0.04), True),
+        (replace(HERE, decisions=9), False),
+        (replace(HERE, decisions=11), True),
+        (replace(HERE, feedback="first-pass"), True),  # authors learned of every verdict
+        (replace(HERE, feedback="none"), True),
+        (replace(HERE, scope="policy"), True),  # 6 / pi^2 of the rate for the first holdout
+    ],
+    ids=str,
+)
+def test_a_changed_budget_is_spent_from_only_where_both_cannot_overspend(budget: Budget, refused: bool) -> None:
+    records = chain(*[decision("a", budget=HERE)] * 3)
+    assert bool(overspends(records, "a", budget)) == refused
+    assert overspends(records, "b", replace(budget, scope="holdout")) == ""
+
+
+@pytest.mark.parametrize("learned", ["none", "first-pass"])
+def test_authors_who_learned_less_before_spend_no_more_now(learned: Any) -> None:
+    records = chain(decision("a", budget=replace(HERE, rate=0.01, feedback=learned)))
+    assert overspends(records, "a", HERE) == ""
+
+
+def test_a_rate_over_the_policys_life_looks_at_what_other_holdouts_spent() -> None:
+    records = chain(*[decision("a", budget=HERE)] * 10, proof("b"))  # all of 0.05
+    life = replace(HERE, scope="policy")
+    said = overspends(records, "b", life)
+    assert "10 decisions spent 0.05, where now 0.0304 is allowed" in said
+    assert "on holdout 1, expected no other one than 0.05 for 10 decisions over a policy's life" in said
+    assert said.endswith("put the budget back in every environment")
+    assert overspends(records, "b", replace(life, rate=0.09)) == ""
+
+
+@given(st.lists(st.tuples(st.integers(1, 6), st.floats(0.01, 0.2)), min_size=1, max_size=8))
+def test_whatever_changes_a_budget_sees_the_holdout_never_spends_more_than_its_last_rate(
+    changes: list[tuple[int, float]],
+) -> None:
+    """Each change that is let through is spent from once; what the tree of all that could happen spends is counted."""
+    entries: list[tuple[Kind, dict[str, Any]]] = []
+    spent = 0.0
+    for decisions, rate in changes:
+        budget = Budget(rate, "holdout", decisions, "every-verdict")
+        if why_not(chain(*entries), data("a"), budget, 2) == "":
+            place = len(entries)
+            spent += rate * depth_weight("every-verdict", decisions, place)
+            entries.append(decision("a", budget=budget))
+            assert spent <= rate * (1 + 1e-6)
+
+
+def test_a_level_too_small_to_compute_with_is_no_level() -> None:
+    many = Budget(0.05, "holdout", 3000, "every-verdict")
+    assert Usage(1, 2999, 1500).level(many) is None
+    assert Usage(1, 2999, 0).level(many) is not None
 
 
 def test_authors_learn_one_bit_at_most() -> None:

@@ -28,7 +28,7 @@ def policy(*rules: Rule) -> Policy:
 
 
 def _evidence(**changes: Any) -> Evidence:
-    parts = Evidence("m", "c", "i", "e", "a", "s", "s", Data("s", "t", "f", "l", 1, 1), (), {}, "r", {})
+    parts = Evidence("m", "c", "i", "e", "a", "s", "s", Data("s", "t", "f", "l", "i", "j", 1, 1), (), {}, "r", {})
     return replace(parts, **changes)
 
 

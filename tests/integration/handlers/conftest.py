@@ -281,6 +281,7 @@ class World:
             "data": {
                 "snapshot": lineage["snapshot"],
                 **{f"{part}_sha256": "2" * 64 for part in ("train", "features", "labels")},
+                **{f"{part}_identities_sha256": "6" * 64 for part in ("train", "holdout")},
                 "train_rows": 2000,
                 "holdout_rows": 1000,
             },
@@ -291,6 +292,7 @@ class World:
             "metrics": metrics,
             "groups": {},
             "champion": None,
+            "drift": {"AGEP": {"psi": 0.01, "effect_size": 0.02}},
             **changes,
         }
         data = json.dumps(document).encode()

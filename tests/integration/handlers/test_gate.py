@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from lambdas import gate, record
+from lambdas import gate, record, shared
 from lockgate.aws.delivery import find_champion
 from lockgate.errors import RefusedError
+from lockgate.ledger import Entry
 
 if TYPE_CHECKING:
     from tests.integration.handlers.conftest import World
@@ -251,9 +253,25 @@ def test_the_same_event_twice_is_one_record_and_the_same_answer(world: World) ->
 def test_a_refusal_repeated_stays_a_refusal(world: World) -> None:
     world.register(roc_auc=0.5)
     first = gate.handler(world.gate_event(), None)
-    world.configure("dev", floor=0.1)
     assert gate.handler(world.gate_event(), None) == first
     assert (first["outcome"], len(world.records()), world.status(1)) == ("failed", 1, "Rejected")
+
+
+def test_a_changed_policy_is_asked_anew_and_spends_again(world: World) -> None:
+    world.register(roc_auc=0.5)
+    gate.handler(world.gate_event(), None)
+    world.configure("dev", floor=0.1)
+    assert gate.handler(world.gate_event(), None)["outcome"] == "passed"
+    bodies = [found["body"] for found in world.records()]
+    assert [body["spent_before"] for body in bodies] == [0, 1]
+    assert bodies[0]["policy_sha256"] != bodies[1]["policy_sha256"]
+    assert world.status(1) == "Approved"
+
+
+def test_a_person_who_rejected_a_version_in_the_registry_is_heard_whatever_the_policy(world: World) -> None:
+    world.register()
+    package(ModelApprovalStatus="Rejected")(world)
+    assert gate.handler(world.gate_event(), None)["outcome"] == "error"
 
 
 def test_a_rejection_by_a_person_is_not_undone_by_a_repeated_event(world: World) -> None:
@@ -272,13 +290,32 @@ def test_a_gate_killed_between_record_and_registry_converges_when_run_again(worl
     assert (world.status(1), len(world.records())) == ("Approved", 1)
 
 
-def test_an_event_that_names_another_package_under_a_judged_version_marks_nothing(world: World) -> None:
+@pytest.mark.parametrize(
+    "arn",
+    [
+        "arn:aws:sagemaker:us-east-1:123456789012:model-package/lockgate-income/2",
+        "arn:aws:sagemaker:us-east-1:123456789012:model-package/lockgate-income/9",
+        "arn:aws:sagemaker:us-east-1:999999999999:model-package/lockgate-income/1",
+        "None",
+    ],
+    ids=["another version", "no such package", "another account", "no ARN"],
+)
+@pytest.mark.parametrize("judged_before", [True, False])
+def test_an_event_that_names_another_package_is_an_error_for_good_and_touches_no_package(
+    world: World, arn: str, judged_before: bool
+) -> None:
     world.register()
-    gate.handler(world.gate_event(), None)
     world.register(2)
-    event = {**world.gate_event(), "package_arn": world.arn(2)}
-    assert gate.handler(event, None)["release"]["package_arn"] == world.arn(1)
+    if judged_before:
+        gate.handler(world.gate_event(), None)
+    answer = gate.handler({**world.gate_event(), "package_arn": arn}, None)
+    assert (answer["outcome"], answer["release"], answer["source"]) == ("error", None, None)
+    assert "package" in reasons(world)
+    assert gate.handler({**world.gate_event(), "package_arn": arn}, None) == answer
     assert world.status(2) == "PendingManualApproval"
+    assert gate.handler(world.gate_event(), None)["release"]["package_arn"] == world.arn(1)
+    assert len(world.records()) == 2
+    assert world.status(1) == "Approved"
 
 
 def test_a_failure_of_aws_is_raised_for_a_retry_and_records_nothing(world: World) -> None:
@@ -393,18 +430,130 @@ def test_a_used_up_holdout_is_inconclusive_and_names_the_rows_needed(world: Worl
     assert "publish 1000 fresh labelled rows as a new snapshot" in reasons(world)["holdout"]
 
 
-def test_fresh_rows_have_a_budget_of_their_own(world: World) -> None:
+def one_decision_a_holdout(world: World) -> None:
     file = world.root / "environments" / "dev.toml"
     file.write_text(file.read_text().replace("decisions = 32", "decisions = 1"))
-    world.register(1, roc_auc=0.5)
-    gate.handler(world.gate_event(1), None)
-    world.register(2)
+
+
+def on_fresh_rows(world: World, version: int, **changes: str) -> None:
+    """Register a version that was evaluated on another holdout."""
+    world.register(version)
     roc_auc = {"roc_auc": {"value": 0.9, "rows": 1000, "statistics": {"variance": 1e-6}}}
     data = {f"{part}_sha256": "2" * 64 for part in ("train", "features")}
-    fresh = {"snapshot": "5" * 16, **data, "labels_sha256": "7" * 64, "train_rows": 2000, "holdout_rows": 1000}
-    world.evaluate(2, roc_auc, data=fresh)
+    data |= {"labels_sha256": "7" * 64, "train_identities_sha256": "6" * 64, "holdout_identities_sha256": "8" * 64}
+    data |= {"snapshot": "5" * 16, **changes}
+    world.evaluate(version, roc_auc, data={**data, "train_rows": 2000, "holdout_rows": 1000})
+
+
+def prove_fresh(labels_sha256: str = "7" * 64) -> None:
+    body = {"holdout_sha256": labels_sha256, "holdout_identities_sha256": "8" * 64}
+    entry = Entry("holdout", f"holdout:{labels_sha256}", 0, "", body)
+    shared.ledger("test-ledger").append("income", entry, "2026-11-22T00:00:00.000Z")
+
+
+def test_fresh_rows_that_were_recorded_have_a_budget_of_their_own(world: World) -> None:
+    one_decision_a_holdout(world)
+    world.register(1, roc_auc=0.5)
+    gate.handler(world.gate_event(1), None)
+    prove_fresh()
+    on_fresh_rows(world, 2)
     assert gate.handler(world.gate_event(2), None)["outcome"] == "passed"
-    assert world.records()[-1]["body"]["holdout"] == 2
+    body = world.records()[-1]["body"]
+    assert (body["holdout"], body["spent_before"]) == (2, 0)
+
+
+def test_fresh_rows_that_nobody_recorded_decide_nothing_and_spend_nothing(world: World) -> None:
+    world.register(1, roc_auc=0.5)
+    gate.handler(world.gate_event(1), None)
+    on_fresh_rows(world, 2)
+    assert gate.handler(world.gate_event(2), None)["outcome"] == "inconclusive"
+    assert f"`lockgate holdout add {'5' * 16}` proves and records it" in reasons(world)["holdout"]
+    assert world.records()[-1]["body"]["holdout_sha256"] is None
+
+
+def test_rows_other_than_those_that_were_recorded_as_fresh_decide_nothing(world: World) -> None:
+    world.register(1, roc_auc=0.5)
+    gate.handler(world.gate_event(1), None)
+    prove_fresh()
+    on_fresh_rows(world, 2, holdout_identities_sha256="9" * 64)
+    assert gate.handler(world.gate_event(2), None)["outcome"] == "inconclusive"
+    assert "found rows 999999999999 by the evaluator, expected 888888888888" in reasons(world)["holdout"]
+
+
+def test_a_budget_that_was_raised_on_a_used_holdout_decides_nothing(world: World) -> None:
+    one_decision_a_holdout(world)
+    world.register(1, roc_auc=0.5)
+    gate.handler(world.gate_event(1), None)
+    file = world.root / "environments" / "dev.toml"
+    file.write_text(file.read_text().replace("decisions = 1", "decisions = 32"))
+    world.register(2)
+    assert gate.handler(world.gate_event(2), None)["outcome"] == "inconclusive"
+    assert "put the budget back in every environment, or record fresh rows" in reasons(world)["holdout"]
+
+
+def test_environments_with_different_budgets_do_not_share_a_holdout(world: World) -> None:
+    one_decision_a_holdout(world)
+    world.register(1)
+    assert gate.handler(world.gate_event(1), None)["outcome"] == "passed"
+    assert gate.handler(world.gate_event(1, "prod"), None)["outcome"] == "inconclusive"
+    assert "1 decisions spent 0.05, where now 0.00" in reasons(world)["holdout"]
+
+
+REQUIRE = '\n[[rule]]\nname = "{what}"\nkind = "require"\nwhat = "{what}"\n{bound}\n'
+
+
+def require_in(world: World, environment: str, what: str, bound: str) -> None:
+    file = world.root / "environments" / f"{environment}.toml"
+    file.write_text(file.read_text() + REQUIRE.format(what=what, bound=bound))
+
+
+@pytest.mark.parametrize(
+    ("what", "kept", "broken", "message"),
+    [
+        ("drift", "ceiling = 0.1", "ceiling = 0.005", "drift 0.01 {} ceiling {}; the largest of 1 features, of AGEP"),
+        ("effect_size", "ceiling = 0.1", "ceiling = 0.005", "effect_size 0.02 {} ceiling {}; the largest of 1"),
+        ("parity", "ceiling = 1e-6", "ceiling = 1e-12", "parity 1e-09 {} ceiling {}; largest difference from scikit"),
+        ("approvals", "floor = 0", "floor = 1", "approvals 0 {} floor {}; by nobody so far"),
+        ("lineage", "", None, "lineage 0 {} ceiling 0; complete"),
+        ("data_contract", "", None, "data_contract 0 {} ceiling 0; kept"),
+    ],
+)
+def test_what_is_required_was_measured_and_keeps_its_bound(
+    world: World, what: str, kept: str, broken: str | None, message: str
+) -> None:
+    world.register()
+    parity = {"value": 1e-9, "rows": 1000, "statistics": {}}
+    roc_auc = {"value": 0.9, "rows": 1000, "statistics": {"variance": 1e-6}}
+    world.evaluate(1, {"roc_auc": roc_auc, "serving_difference": parity})
+    require_in(world, "dev", what, kept)
+    assert gate.handler(world.gate_event(), None)["outcome"] == "passed"
+    sign = ">=" if "floor" in kept else "<="
+    expected = message.format(sign, f"{float(kept.split()[-1]):g}" if kept else "")
+    assert expected in reasons(world)[what]
+    if broken:
+        world.configure("dev")
+        require_in(world, "dev", what, broken)
+        assert gate.handler(world.gate_event(), None)["outcome"] == "failed"
+
+
+def test_evidence_grows_old(world: World) -> None:
+    world.register()
+    require_in(world, "dev", "evidence_age", "ceiling = 30")
+    ended = shared.now() - timedelta(days=31)
+    job(ProcessingEndTime=ended)(world)
+    assert gate.handler(world.gate_event(), None)["outcome"] == "failed"
+    assert "evidence_age 31" in reasons(world)["evidence_age"]
+    assert f"days since the evaluation ended at {ended:%Y-%m-%dT%H:%M:%S}Z" in reasons(world)["evidence_age"]
+
+
+@pytest.mark.parametrize("what", ["evidence_age", "parity", "scan_findings", "drift"])
+def test_what_nobody_measured_is_an_error(world: World, what: str) -> None:
+    world.register()
+    roc_auc = {"value": 0.9, "rows": 1000, "statistics": {"variance": 1e-6}}
+    world.evaluate(1, {"roc_auc": roc_auc}, drift={})
+    require_in(world, "dev", what, "ceiling = 100")
+    assert gate.handler(world.gate_event(), None)["outcome"] == "error"
+    assert reasons(world)[what] == f"{what}: found no evidence of it, expected a number"
 
 
 def test_each_decision_spends_and_has_less_than_the_rate(world: World) -> None:

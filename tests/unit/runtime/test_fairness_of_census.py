@@ -38,7 +38,7 @@ def groups(model: Model, run: Any) -> dict[str, dict[str, Group]]:
 
 
 def judged(groups: dict[str, dict[str, Group]], rule: Gap) -> Any:
-    nothing = Data("s", "t", "f", "l", 1, 1)
+    nothing = Data("s", "t", "f", "l", "i", "j", 1, 1)
     evidence = Evidence("m", "c", "i", "e", "a", "s", "s", nothing, (), {}, "r", {}, groups=groups)
     policy = Policy((rule,), Budget(0.05, "holdout", 32, "every-verdict"))
     return judge(policy, evidence, Circumstances(alpha=0.025)).reasons[0]

@@ -19,6 +19,7 @@ from sklearn.metrics import roc_auc_score
 from lockgate import canonical
 from lockgate.errors import EvidenceError
 from lockgate.evidence import read_evidence
+from lockgate.identities import identities
 from runtime.archive import read_archive
 from runtime.contract import first_violation
 from runtime.evaluate import evaluate
@@ -266,3 +267,30 @@ def run_in(app: Path, job: Job, *module: str) -> subprocess.CompletedProcess[str
     }
     command = [sys.executable, "-m", *module]
     return subprocess.run(command, cwd=app, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_a_holdout_that_shares_a_row_with_training_is_refused(
+    snapshot: Any, run: Any, environment: dict[str, str], tmp_path: Path, job_with: Any
+) -> None:
+    identifier = snapshot.manifest.identifier
+    shared = snapshot.holdout.slice(0, 3).select(snapshot.train.column_names)
+    changed = snapshot.published(tmp_path / "leaky", train=pa.concat_tables([snapshot.train, shared]))
+    inputs = {"snapshot": changed.data, "labels": changed.labels, "model": run.archive, "predictions": run.predictions}
+    job = job_with(inputs)
+    leaky = Job(job.root, {**environment, "SNAPSHOT": changed.manifest.id})
+    assert refused(leaky) == f"holdout: found 3 of {len(snapshot.holdout)} rows that training has too, expected none"
+    assert identifier in shared.column_names
+
+
+def test_evidence_says_which_rows_and_how_they_drift(job: Job, snapshot: Any) -> None:
+    evaluate(job)
+    data = (job.outputs / "evidence" / "evidence.json").read_bytes()
+    evidence = read_evidence(data, canonical.sha256(data))
+    for table, digest in (
+        (snapshot.train, evidence.data.train_identities_sha256),
+        (snapshot.holdout, evidence.data.holdout_identities_sha256),
+    ):
+        contents = zip(*(table[name].to_pylist() for name in snapshot.manifest.features), strict=True)
+        assert digest == canonical.sha256(identities(table[snapshot.manifest.identifier].to_pylist(), contents))
+    assert set(evidence.drift) == set(snapshot.manifest.features)
+    assert all(0 <= found.psi < 0.2 and 0 <= found.effect_size < 0.2 for found in evidence.drift.values())

@@ -78,6 +78,28 @@ def test_the_sequence_over_holdouts_sums_to_the_rate() -> None:
     assert budget.holdout_rate(stated, 1) == pytest.approx(0.05 * 6 / math.pi**2)
 
 
+@pytest.mark.parametrize("feedback", ["none", "first-pass", "every-verdict"])
+@pytest.mark.parametrize("decisions", [1, 2, 7, 32])
+def test_what_a_decision_spends_whatever_passed_is_the_sum_over_all_that_could_have(
+    feedback: Feedback, decisions: int
+) -> None:
+    for spent in range(decisions):
+        ways = {
+            "first-pass": {0: 1},
+            "none": {0: 1, 1: spent},  # before a pass; against each commit before
+            "every-verdict": {passes: comb(spent, passes) for passes in range(spent + 1)},
+        }[feedback]
+        together = sum(ways[p] * budget.weight(feedback, decisions, spent, p) for p in ways if ways[p])
+        assert budget.depth_weight(feedback, decisions, spent) == pytest.approx(together)
+    total = sum(budget.depth_weight(feedback, decisions, spent) for spent in range(decisions))
+    assert total == pytest.approx(1)
+
+
+def test_a_holdout_of_thousands_of_decisions_has_levels_that_are_numbers() -> None:
+    assert 0 <= budget.smallest_level(Budget(0.05, "policy", 100_000, "every-verdict"), 1) < 1e-300
+    assert budget.decision_level(Budget(0.05, "policy", 100_000, "every-verdict"), 1, 99_999, 0) > 1e-8
+
+
 def test_few_passes_cost_far_less_than_a_uniform_union_over_transcripts() -> None:
     stated = Budget(0.01, "holdout", 32, "every-verdict")
     assert budget.decision_level(stated, 1, 31, 0) > 0.01 / 2**7

@@ -112,7 +112,7 @@ INCOME = "model/income/model.toml"
             "environments/prod.toml",
             "[service]",
             "[budget]\ndecisions = 7\n\n[service]",
-            "expected the budget of environments/dev.toml",
+            "budget: found Budget(rate=0.05, scope='policy', decisions=7",
         ),
         (
             DEV,

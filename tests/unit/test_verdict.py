@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from lockgate import canonical
 from lockgate.evidence import Champion, Data, Evidence, Group, Metric, read_evidence
+from lockgate.facts import Fact
 from lockgate.measurement import Measured
 from lockgate.policy import Compare, Gap, Limit, Policy, Require, Rule
 from lockgate.statistics.budget import Budget
@@ -289,8 +290,8 @@ def test_champions_are_never_compared_across_rows(make_evidence: Make) -> None:
 def test_what_is_required_and_unknown_is_an_error(make_evidence: Make) -> None:
     rule = policy(Require("drift", "drift", "ceiling", 0.2))
     assert judged(rule, make_evidence()).outcome is Outcome.ERROR
-    assert judged(rule, make_evidence(), facts={"drift": 0.2}).outcome is Outcome.PASSED
-    assert judged(rule, make_evidence(), facts={"drift": 0.21}).outcome is Outcome.FAILED
+    assert judged(rule, make_evidence(), facts={"drift": Fact(0.2)}).outcome is Outcome.PASSED
+    assert judged(rule, make_evidence(), facts={"drift": Fact(0.21)}).outcome is Outcome.FAILED
 
 
 def test_a_dry_run_is_reported_and_decides_nothing(make_evidence: Make) -> None:

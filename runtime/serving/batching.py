@@ -1,4 +1,7 @@
-"""Requests that arrive in one tick of the event loop are predicted together. There is no timer, so nobody waits."""
+"""Requests that arrive together are predicted together: as soon as a tick of the event loop brings no more of them.
+
+There is no timer: where nobody else asks, a request waits for one look at the sockets, some microseconds.
+"""
 
 from __future__ import annotations
 
@@ -24,12 +27,21 @@ class MicroBatcher:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._waiting: list[tuple[Batch, Done]] = []
+        self._seen = 0  # of them, a tick ago
 
     def submit(self, batch: Batch, done: Done) -> None:
         """`done` is called with one prediction a row, or with what the engine raised; it must not raise itself."""
         self._waiting.append((batch, done))
         if len(self._waiting) == 1:
-            asyncio.get_running_loop().call_soon(self._predict)
+            asyncio.get_running_loop().call_soon(self._look)
+
+    def _look(self) -> None:
+        if len(self._waiting) > self._seen:
+            self._seen = len(self._waiting)
+            asyncio.get_running_loop().call_soon(self._look)
+        else:
+            self._seen = 0
+            self._predict()
 
     def _predict(self) -> None:
         waiting, self._waiting = self._waiting, []

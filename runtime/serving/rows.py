@@ -113,7 +113,7 @@ class Decoder:
                 )
         try:
             return self._packed(msgspec.convert(columns, self._columns_type))
-        except msgspec.ValidationError:
+        except (msgspec.ValidationError, UnicodeEncodeError):  # a name may have half of a surrogate pair
             names = list(columns)
             return self.instances([dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)])
 

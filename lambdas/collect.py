@@ -1,15 +1,16 @@
 """Copies into the ledger what happened in environments while nobody could record it: rollbacks, restores, deployments.
 
 Event: anything; a schedule calls it. Answer: {"recorded": ["<model>/<sequence>", …]}. The same fact again is the same
-record. An environment that cannot be asked is left for the next time and the others are done; then RuntimeError is
-raised, so that the function's alarm sees it.
+record. What the last environment serves by then is noted as the champion. An environment that cannot be asked is left
+for the next time and the others are done; then RuntimeError is raised, so that the function's alarm sees it.
 
 Environment:
-    LEDGER_BUCKET, MODELS (names, separated by commas)
+    LEDGER_BUCKET, DATA_BUCKET, MODELS (names, separated by commas)
 Calls:
     sts:AssumeRole          on each environment's reader role
     s3:ListBucket on the ledger bucket; s3:GetObject, s3:PutObject (If-None-Match: *) on <ledger>/*
-    kms:Decrypt, kms:GenerateDataKey on its key
+    s3:PutObject (If-None-Match: *) on <data>/champions/*
+    kms:Decrypt, kms:GenerateDataKey on the keys of both
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from lambdas import shared
 from lockgate import names
 from lockgate.approval import reference
 from lockgate.aws import clients, reader
+from lockgate.aws.champions import note_champion
 from lockgate.aws.journal import Journal
 from lockgate.journal import Fact, to_ledger
 from lockgate.ledger import find
@@ -31,6 +33,7 @@ from lockgate.ledger import find
 @dataclass(frozen=True)
 class Settings:
     ledger_bucket: str
+    data_bucket: str
     models: str
 
 
@@ -50,6 +53,9 @@ def handler(event: dict[str, Any], context: object) -> dict[str, list[str]]:
             for entry in to_ledger(facts, environment):
                 if not find(known, entry.id):
                     recorded.append(reference(store.append(model, entry, shared.timestamp(shared.now()))))
+            if environment == shared.tools().promotion[-1]:
+                s3 = clients.client("s3")
+                note_champion(s3, settings.data_bucket, model, store.chain(model), environment)
     shared.log("collect", recorded=recorded, failed=failed)
     if failed:
         raise RuntimeError(f"could not be asked: {failed}")

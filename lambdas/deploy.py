@@ -5,6 +5,8 @@ Event of a promotion: {"action": "start" | "status", "model", "release": {versio
 model_sha256, policy_sha256, verdict_id}, "source": {bucket, key, version_id}, "token"}.
 Event of an operator: {"action": "rollback" | "restore", "model", "person", "user_arn", "reason", "token"}, then
 {"action": "status", "model", "token"}. These need nothing but this account: the release comes from the journal.
+Event of the environment's own schedule: {"action": "look", "model"}: an end that nobody waited for any more is
+remembered, as status would have; answers {"status": … or "NOTHING"}.
 token: one an attempt, letters, digits and dashes, a letter first, 128 at most (CloudFormation takes the same token
 again for the same request and does nothing).
 start answers {"status": "IN_PROGRESS"}; rollback and restore {"status": "IN_PROGRESS", "from" (version or null), "to"},
@@ -48,7 +50,7 @@ from lockgate.aws.deployments import Deployments, Stack, copy_model, pins
 from lockgate.aws.images import copy_image, has_image
 from lockgate.aws.journal import Journal
 from lockgate.errors import BusyError, NotFoundError, RefusedError
-from lockgate.journal import Fact, find, last, previous, refuse_if_rolled_back
+from lockgate.journal import Fact, find, last, open_attempt, previous, refuse_if_rolled_back
 from lockgate.release import PARAMETERS, Release, read_release, refuse_if_superseded
 
 
@@ -87,7 +89,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
         settings.release_role_arn,
     )
     place = Place(settings, deployments, Journal(clients.client("s3"), settings.releases_bucket, model), model)
-    actions = {"start": _start, "status": _status, "rollback": _operate, "restore": _operate}
+    actions = {"start": _start, "status": _status, "rollback": _operate, "restore": _operate, "look": _look}
     action = actions.get(event.get("action", ""))
     if action is None:
         raise RefusedError(f"action: found {event.get('action')!r}, expected one of {', '.join(actions)}")
@@ -108,7 +110,10 @@ def _start(place: Place, event: dict[str, Any]) -> dict[str, Any]:
     bucket = place.settings.releases_bucket
     copy_image(clients.client("ecr"), wanted["image"], place.settings.releases_repository, wanted["commit"])
     version_id = copy_model(clients.client("s3"), event["source"], bucket, place.model, sha256)
-    place.deployments.update(stack, read_release({**wanted, "model_version_id": version_id}), event["token"])
+    release = read_release({**wanted, "model_version_id": version_id})
+    place.deployments.refuse_if_busy(stack)
+    place.journal.append("started", event["token"], {"release": asdict(release)}, shared.timestamp(shared.now()))
+    place.deployments.update(stack, release, event["token"])
     return {"status": "IN_PROGRESS"}
 
 
@@ -188,6 +193,17 @@ def _status(place: Place, event: dict[str, Any]) -> dict[str, Any]:
         ended = place.journal.append("deployment", event["token"], body, shared.timestamp(shared.now()))
         answer["place"] = ended.sequence
     return answer
+
+
+def _look(place: Place, event: dict[str, Any]) -> dict[str, Any]:
+    attempt = open_attempt(place.journal.entries())
+    if attempt is None:
+        return {"status": "NOTHING"}
+    asked: dict[str, Any] = {"model": place.model, "token": attempt.token}
+    if attempt.kind == "started":
+        release = attempt.body["release"]
+        asked["release"] = {name: value for name, value in release.items() if name != "model_version_id"}
+    return {"status": _status(place, asked)["status"]}
 
 
 def _promoted(event: dict[str, Any]) -> dict[str, str]:

@@ -22,13 +22,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from lambdas import shared
-from lockgate import names
-from lockgate.approval import reference, referred
+from lockgate.approval import reference
 from lockgate.aws import clients
-from lockgate.aws.delivery import put_once
-from lockgate.champion import champion_of
+from lockgate.aws.champions import note_champion
 from lockgate.errors import RefusedError
-from lockgate.ledger import Entry, live
+from lockgate.ledger import Entry
 from lockgate.release import read_release
 
 
@@ -59,20 +57,9 @@ def handler(event: dict[str, Any], context: object) -> dict[str, str]:
     store = shared.ledger(settings.ledger_bucket)
     record = store.append(model, entry, shared.timestamp(shared.now()))
     if outcome == "succeeded" and environment == shared.tools().promotion[-1]:
-        _note_champion(settings, model, environment)
+        note_champion(clients.client("s3"), settings.data_bucket, model, store.chain(model), environment)
     shared.log("deployment", record=reference(record), outcome=outcome, environment=environment)
     return {"record": reference(record)}
-
-
-def _note_champion(settings: Settings, model: str, environment: str) -> None:
-    """From the chain, not from the event: an event that comes late must not bring back an earlier champion."""
-    chain = shared.ledger(settings.ledger_bucket).chain(model)
-    deployment = live(chain, environment)
-    verdict = referred(chain, deployment.entry.body["release"]["verdict_id"]) if deployment else None
-    champion = champion_of(deployment, verdict)
-    if deployment and champion:
-        key = names.champion_key(model, deployment.sequence)
-        put_once(clients.client("s3"), settings.data_bucket, key, champion.to_bytes())
 
 
 def _live(wanted: dict[str, str], found: object) -> dict[str, str]:

@@ -1,7 +1,8 @@
 """What an environment itself remembers of its releases, so that it can go back while the tools account is away.
 
-A fact is written once, by the deploy function: "asked" when a person asked for a rollback or a restore,
-"deployment" when a deployment ended. The facts of a model are numbered from 1 in the order they happened.
+A fact is written once, by the deploy function: "started" before a promotion changes anything, "asked" when a person
+asked for a rollback or a restore, "deployment" when a deployment ended. The facts of a model are numbered from 1 in
+the order they happened.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from lockgate.release import Release, read_release
 
 SCHEMA = "lockgate.journal/1"
 
-Kind = Literal["asked", "deployment"]
+Kind = Literal["started", "asked", "deployment"]
+KINDS: tuple[Kind, ...] = ("started", "asked", "deployment")
 Action = Literal["rollback", "restore"]
 
 
@@ -25,6 +27,7 @@ Action = Literal["rollback", "restore"]
 class Fact:
     """token: the attempt the fact belongs to; time: UTC, ISO 8601.
 
+    body of "started": release (whole).
     body of "asked": action, person, user_arn, reason, url, from (release or null), to (release).
     body of "deployment": outcome "succeeded" or "failed", reason, url, release (whole).
     """
@@ -46,7 +49,7 @@ class Fact:
 def read_fact(data: bytes) -> Fact:
     """Raises LedgerError when bytes are not an entry."""
     document = canonical.from_bytes(data, "journal entry")
-    if document.pop("schema", None) != SCHEMA or document.get("kind") not in ("asked", "deployment"):
+    if document.pop("schema", None) != SCHEMA or document.get("kind") not in KINDS:
         raise LedgerError(f"journal entry: found {document}, expected {SCHEMA}")
     return Fact(**document)
 
@@ -54,6 +57,14 @@ def read_fact(data: bytes) -> Fact:
 def find(entries: Sequence[Fact], kind: Kind, token: str) -> Fact | None:
     """The first fact of a kind about an attempt."""
     return next((entry for entry in entries if (entry.kind, entry.token) == (kind, token)), None)
+
+
+def open_attempt(entries: Sequence[Fact]) -> Fact | None:
+    """What was begun last and has no end yet: whoever waited for it may have died."""
+    begun = [entry for entry in entries if entry.kind != "deployment"]
+    if not begun or find(entries, "deployment", begun[-1].token):
+        return None
+    return begun[-1]
 
 
 def last(entries: Sequence[Fact]) -> Release:
@@ -104,7 +115,8 @@ def to_ledger(facts: Sequence[Fact], environment: str) -> list[Entry]:
 
     A rollback is about the version that was rolled back from, a restore about the one restored.
     """
-    return [_asked(fact, environment) if fact.kind == "asked" else _ended(fact, environment) for fact in facts]
+    entries = {"asked": _asked, "deployment": _ended}
+    return [entries[fact.kind](fact, environment) for fact in facts if fact.kind in entries]
 
 
 def _asked(fact: Fact, environment: str) -> Entry:

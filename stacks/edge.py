@@ -30,6 +30,7 @@ from lockgate_constructs.release_role import ReleaseRole
 from lockgate_constructs.serving_network import ServingNetwork
 from lockgate_constructs.watched_rule import WatchedRule
 
+LOOK_MINUTES = 5
 _BY_DIGEST = "Released model data lies under its digest, which is known when it is released."
 _STACK_IDS = "CloudFormation adds an id to the ARN of a stack that has exactly this name."
 
@@ -64,6 +65,7 @@ class EdgeStack(Stack):
         )
         self.key.allow_log_groups()
         self.failures = FailureTopic(self, "Failures", key=self.key)
+        self._dead_letters = DeadLetters(self, "DeadLetters", key=self.key, failures=self.failures)
         self.access_logs = AccessLogs(self, "AccessLogs")
         self.releases = PrivateBucket(
             self,
@@ -97,8 +99,9 @@ class EdgeStack(Stack):
             "AwsSolutions-ECS4",
         )
         self.roles = ServiceRoles(self._task_role(), self._execution_role(), self._infrastructure_role(balancer))
-        self._let_promotions_in(balancer, code)
+        deploy = self._let_promotions_in(balancer, code)
         self._let_tools_look()
+        self._look_regularly(deploy)
         self._announce_failures()
 
     def service_name(self, model: str) -> str:
@@ -153,7 +156,7 @@ class EdgeStack(Stack):
         )
         return role
 
-    def _let_promotions_in(self, balancer: ModelLoadBalancer, code: lambda_.Code) -> None:
+    def _let_promotions_in(self, balancer: ModelLoadBalancer, code: lambda_.Code) -> PythonFunction:
         """The deploy function, what it may change and with whose rights, and the one role that may call it."""
         environment, tools = self._environment, self._configuration.tools
         stacks = [names.release_stack(environment.name, model) for model in self._models]
@@ -253,6 +256,19 @@ class EdgeStack(Stack):
             key=self.key,
             failures=self.failures,
         )
+        return deploy
+
+    def _look_regularly(self, deploy: PythonFunction) -> None:
+        """The end of a deployment is remembered also when the workflow that waited for it has died."""
+        rule = WatchedRule(
+            self,
+            "LookRegularly",
+            description="Looks for a deployment that ended while nobody waited for it.",
+            dead_letters=self._dead_letters,
+            schedule=events.Schedule.rate(Duration.minutes(LOOK_MINUTES)),
+        )
+        for model in self._models:
+            rule.calls(deploy.function, {"action": "look", "model": model})
 
     def _let_tools_look(self) -> None:
         """What `lockgate status` and the ledger ask: what is served here, and what is remembered of it."""
@@ -299,13 +315,12 @@ class EdgeStack(Stack):
         allow(reader, ["kms:Decrypt"], [self.key.key_arn])
 
     def _announce_failures(self) -> None:
-        dead_letters = DeadLetters(self, "DeadLetters", key=self.key, failures=self.failures)
         stacks = [names.release_stack(self._environment.name, model) for model in self._models]
         WatchedRule(
             self,
             "ReleaseStuck",
             description="A release could not be rolled back: it needs a person.",
-            dead_letters=dead_letters,
+            dead_letters=self._dead_letters,
             pattern=events.EventPattern(
                 source=["aws.cloudformation"],
                 detail_type=["CloudFormation Stack Status Change"],
@@ -326,7 +341,7 @@ class EdgeStack(Stack):
             self,
             "DeploymentFailed",
             description="ECS took a deployment back.",
-            dead_letters=dead_letters,
+            dead_letters=self._dead_letters,
             pattern=events.EventPattern(
                 source=["aws.ecs"],
                 detail_type=["ECS Deployment State Change"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aws_cdk import ArnFormat, Duration, Stack
+from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_events as events
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
@@ -13,6 +14,7 @@ from lockgate import names
 from lockgate.config import Configuration
 from lockgate_constructs.dead_letters import DeadLetters
 from lockgate_constructs.encryption_key import EncryptionKey
+from lockgate_constructs.failure_topic import alarm
 from lockgate_constructs.private_bucket import PrivateBucket
 from lockgate_constructs.promotion_workflow import APPROVAL_SECONDS, PromotionWorkflow, Stop
 from lockgate_constructs.python_function import PythonFunction
@@ -22,6 +24,7 @@ from stacks.artifacts import ArtifactsStack
 
 RECONCILE_MINUTES = 15
 COLLECT_MINUTES = 5
+STUCK_NAMESPACE, STUCK_METRIC = "Lockgate", "Stuck"  # as lambdas/reconcile.py counts
 _COUNTED = "SageMaker counts the versions in a model's own group."
 _KEYS = "Objects are named when they are written: a record, an execution."
 
@@ -82,6 +85,7 @@ class PromotionStack(Stack):
             failures=artifacts.failures,
         )
         self._intake()
+        self._reconcile()
         self._collect()
 
     def _gate(self) -> PythonFunction:
@@ -115,14 +119,16 @@ class PromotionStack(Stack):
         return gate
 
     def _record(self) -> PythonFunction:
-        data = self._artifacts.data
-        record = self._ledger_function(
-            "Record", "record", "Records how a deployment ended.", {"DATA_BUCKET": data.bucket_name}
-        )
-        champions = [data.objects(f"{names.champion_prefix(model)}*") for model in self._models()]
-        record.allow("s3:PutObject", on=champions, because=_KEYS)
-        record.allow("kms:GenerateDataKey", on=[self._artifacts.artifacts_key.key_arn])
+        bucket = self._artifacts.data.bucket_name
+        record = self._ledger_function("Record", "record", "Records how a deployment ended.", {"DATA_BUCKET": bucket})
+        self._let_note_champions(record)
         return record
+
+    def _let_note_champions(self, function: PythonFunction) -> None:
+        data = self._artifacts.data
+        champions = [data.objects(f"{names.champion_prefix(model)}*") for model in self._models()]
+        function.allow("s3:PutObject", on=champions, because=_KEYS)
+        function.allow("kms:GenerateDataKey", on=[self._artifacts.artifacts_key.key_arn])
 
     def _approval(self) -> PythonFunction:
         approval = self._ledger_function(
@@ -170,7 +176,6 @@ class PromotionStack(Stack):
         intake.allow("kms:Decrypt", "kms:GenerateDataKey", on=[artifacts.operations_key.key_arn])  # of dead letters
         intake.allow("states:StartExecution", on=[self._machine_arn])
         intake.allow("sagemaker:DescribeModelPackage", on=self._packages(), because=_COUNTED)
-        intake.allow("sagemaker:ListModelPackages", on=["*"], because="Listing model packages has no resource to name.")
         WatchedRule(
             self,
             "Registered",
@@ -185,13 +190,54 @@ class PromotionStack(Stack):
                 },
             ),
         ).calls(intake.function)
+
+    def _reconcile(self) -> None:
+        """What an event lost is found and resumed once; what stays stuck calls a person."""
+        artifacts = self._artifacts
+        dead_letters = DeadLetters(
+            self, "ReconcileDeadLetters", key=artifacts.operations_key, failures=artifacts.failures
+        )
+        reconcile = self._function(
+            "Reconcile",
+            "reconcile",
+            "Finds versions that were lost on their way and resumes each once.",
+            {
+                "LEDGER_BUCKET": artifacts.ledger.bucket_name,
+                "STATE_MACHINE_ARN": self._machine_arn,
+                "MODELS": ",".join(self._models()),
+            },
+            timeout=Duration.minutes(5),
+            dead_letters=dead_letters,
+        )
+        self._allow_read(reconcile, (artifacts.ledger,), artifacts.ledger_key)
+        reconcile.allow("kms:Decrypt", "kms:GenerateDataKey", on=[artifacts.operations_key.key_arn])  # of dead letters
+        reconcile.allow("states:ListExecutions", "states:StartExecution", on=[self._machine_arn])
+        reconcile.allow(
+            "sagemaker:ListModelPackages", on=["*"], because="Listing model packages has no resource to name."
+        )
+        reconcile.allow(
+            "cloudwatch:PutMetricData",
+            on=["*"],
+            because="A metric has no resource to name; its namespace is fixed.",
+            conditions={"StringEquals": {"cloudwatch:namespace": STUCK_NAMESPACE}},
+        )
+        every = Duration.minutes(RECONCILE_MINUTES)
         WatchedRule(
             self,
-            "Reconcile",
-            description="Looks for registered model versions whose event was lost.",
+            "ReconcileRegularly",
+            description="Looks for versions that an event or a workflow lost.",
             dead_letters=dead_letters,
-            schedule=events.Schedule.rate(Duration.minutes(RECONCILE_MINUTES)),
-        ).calls(intake.function)
+            schedule=events.Schedule.rate(every),
+        ).calls(reconcile.function)
+        alarm(
+            self,
+            "StuckAlarm",
+            metric=cloudwatch.Metric(
+                namespace=STUCK_NAMESPACE, metric_name=STUCK_METRIC, statistic="Maximum", period=every
+            ),
+            description="A version was lost on its way, also when it was resumed: `lockgate promote` tries again.",
+            topic=artifacts.failures,
+        )
 
     def _collect(self) -> None:
         """What operators did in environments comes into the ledger even if nobody could say so at the time."""
@@ -203,10 +249,11 @@ class PromotionStack(Stack):
             "Collect",
             "collect",
             "Copies what environments remember of rollbacks and deployments into the ledger.",
-            {"MODELS": ",".join(self._models())},
+            {"DATA_BUCKET": artifacts.data.bucket_name, "MODELS": ",".join(self._models())},
             timeout=Duration.minutes(5),
             dead_letters=dead_letters,
         )
+        self._let_note_champions(collect)
         collect.allow("kms:Decrypt", "kms:GenerateDataKey", on=[artifacts.operations_key.key_arn])  # of dead letters
         collect.allow(
             "sts:AssumeRole",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from aws_cdk import Duration
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
@@ -35,10 +37,15 @@ class WatchedRule(events.Rule):
         super().__init__(scope, construct_id, description=description, event_pattern=pattern, schedule=schedule)
         self._dead_letters = dead_letters
 
-    def calls(self, function: lambda_.IFunction) -> None:
+    def calls(self, function: lambda_.IFunction, event: Mapping[str, str] | None = None) -> None:
+        """Invoke `function` with `event`; by default with what happened."""
         self.add_target(
             targets.LambdaFunction(
-                function, dead_letter_queue=self._dead_letters, retry_attempts=RETRIES, max_event_age=MAX_AGE
+                function,
+                event=events.RuleTargetInput.from_object(dict(event)) if event else None,
+                dead_letter_queue=self._dead_letters,
+                retry_attempts=RETRIES,
+                max_event_age=MAX_AGE,
             )
         )
 

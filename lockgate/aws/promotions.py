@@ -1,14 +1,16 @@
-"""What Step Functions knows about the attempts to promote a version."""
+"""Starting the promotion workflow, and what Step Functions knows about the attempts to promote a version."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import count
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from lockgate import names
+from lockgate import canonical, names, reconcile
+from lockgate.aws.clients import code
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,31 @@ class Attempt:
     name: str
     status: str
     reason: str
+
+
+def start(stepfunctions: Any, state_machine_arn: str, name: str, model: str, version: int, package_arn: str) -> bool:
+    """Start the workflow for a version; False when this execution was started before: its name is the lock."""
+    event = {"model": model, "version": str(version), "package_arn": package_arn}
+    try:
+        stepfunctions.start_execution(
+            stateMachineArn=state_machine_arn, name=name, input=canonical.to_bytes(event).decode()
+        )
+    except ClientError as error:
+        if code(error) != "ExecutionAlreadyExists":
+            raise
+        return False
+    return True
+
+
+def attempts(stepfunctions: Any, state_machine_arn: str, *, since: datetime) -> tuple[reconcile.Attempt, ...]:
+    """Every execution that started since then, of all models, newest first."""
+    found: list[reconcile.Attempt] = []
+    for page in stepfunctions.get_paginator("list_executions").paginate(stateMachineArn=state_machine_arn):
+        for entry in page["executions"]:  # newest first
+            if entry["startDate"] < since:
+                return tuple(found)
+            found.append(reconcile.Attempt(entry["name"], entry["status"], entry["startDate"].isoformat()))
+    return tuple(found)
 
 
 def last_attempt(stepfunctions: Any, state_machine_arn: str, model: str, version: int) -> Attempt | None:

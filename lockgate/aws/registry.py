@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 
 from lockgate import names
 from lockgate.aws.clients import code
+from lockgate.reconcile import Registered
 from lockgate.verification import Evaluation, Package
 
 # DescribeModelPackage answers ValidationException for a package that does not exist.
@@ -45,15 +46,21 @@ class Registry:
             properties=answer.get("CustomerMetadataProperties", {}),
         )
 
-    def pending(self, model: str) -> tuple[str, ...]:
-        """ARNs of the model's packages that wait for a decision, oldest first."""
+    def registered(self, model: str, *, since: datetime) -> tuple[Registered, ...]:
+        """The model's complete packages that were registered since then."""
         pages = self._sagemaker.get_paginator("list_model_packages").paginate(
-            ModelPackageGroupName=names.package_group(model),
-            ModelApprovalStatus="PendingManualApproval",
-            SortBy="CreationTime",
-            SortOrder="Ascending",
+            ModelPackageGroupName=names.package_group(model), CreationTimeAfter=since
         )
-        return tuple(entry["ModelPackageArn"] for page in pages for entry in page["ModelPackageSummaryList"])
+        return tuple(
+            Registered(
+                entry["ModelPackageVersion"],
+                entry["ModelPackageArn"],
+                entry.get("ModelApprovalStatus") == "PendingManualApproval",
+            )
+            for page in pages
+            for entry in page["ModelPackageSummaryList"]
+            if entry["ModelPackageStatus"] == "Completed"
+        )
 
     def mark(self, package: Package, approved: bool, why: str) -> None:
         """Approve a package that waits, or reject one. What is rejected stays so; what is so already is left alone."""

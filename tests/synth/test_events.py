@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from lambdas import reconcile
+
 
 def test_every_target_is_retried_and_has_a_dead_letter_queue(synthesized: Any) -> None:
     rules = synthesized.resources("AWS::Events::Rule")
@@ -75,15 +77,38 @@ def test_failed_trainings_and_stuck_releases_are_told(synthesized: Any) -> None:
     } <= told
 
 
-def test_intake_hears_of_pending_packages_of_our_groups_and_reconciles(synthesized: Any) -> None:
+def test_intake_hears_of_pending_packages_of_our_groups(synthesized: Any) -> None:
     rules = [rule["Properties"] for _, rule in synthesized.resources("AWS::Events::Rule", "lockgate-tools-promotion")]
     (pattern,) = [rule["EventPattern"] for rule in rules if "EventPattern" in rule]
     assert pattern["detail"] == {
         "ModelPackageGroupName": ["lockgate-alpha", "lockgate-beta"],
         "ModelApprovalStatus": ["PendingManualApproval"],
     }
-    schedules = [rule["ScheduleExpression"] for rule in rules if "ScheduleExpression" in rule]
-    assert sorted(schedules) == ["rate(15 minutes)", "rate(5 minutes)"]  # of versions, of what environments remember
+
+
+def test_what_was_lost_is_looked_for_regularly(synthesized: Any) -> None:
+    def schedules(stack: str) -> dict[str, list[Any]]:
+        rules = [rule["Properties"] for _, rule in synthesized.resources("AWS::Events::Rule", stack)]
+        return {rule["ScheduleExpression"]: rule["Targets"] for rule in rules if "ScheduleExpression" in rule}
+
+    of_tools = schedules("lockgate-tools-promotion")
+    called = {every: target[0]["Arn"]["Fn::GetAtt"][0] for every, target in of_tools.items()}
+    assert called["rate(15 minutes)"].startswith("Reconcile")
+    assert called["rate(5 minutes)"].startswith("Collect")
+    for environment in ("dev", "staging", "prod"):
+        ((every, targets),) = schedules(f"lockgate-{environment}-edge").items()
+        assert every == "rate(5 minutes)"
+        assert [json.loads(target["Input"]) for target in targets] == [
+            {"action": "look", "model": "alpha"},
+            {"action": "look", "model": "beta"},
+        ]
+
+
+def test_what_stays_stuck_raises_an_alarm(synthesized: Any) -> None:
+    alarm = synthesized.only(
+        "AWS::CloudWatch::Alarm", "lockgate-tools-promotion", Namespace=reconcile.NAMESPACE, MetricName=reconcile.METRIC
+    )
+    assert (alarm["Threshold"], alarm["Statistic"], alarm["Period"]) == (1, "Maximum", 900)
 
 
 def test_every_log_group_is_encrypted_and_ends(synthesized: Any) -> None:
@@ -96,7 +121,7 @@ def test_every_log_group_is_encrypted_and_ends(synthesized: Any) -> None:
 
 def test_every_function_is_python_3_13_on_arm_with_its_own_log_group(synthesized: Any) -> None:
     functions = synthesized.resources("AWS::Lambda::Function")
-    assert len(functions) == 7 + 3 * 2  # of tools; in each environment, to deploy and to roll back
+    assert len(functions) == 8 + 3 * 2  # of tools; in each environment, to deploy and to roll back
     for name, function in functions:
         properties = function["Properties"]
         assert (properties["Runtime"], properties["Architectures"]) == ("python3.13", ["arm64"]), name

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lockgate.errors import LedgerError, RefusedError
-from lockgate.journal import Fact, last, previous, read_fact, refuse_if_rolled_back, to_ledger
+from lockgate.journal import Fact, last, open_attempt, previous, read_fact, refuse_if_rolled_back, to_ledger
 from lockgate.release import Release
 
 
@@ -145,3 +145,27 @@ def test_a_deployment_has_in_the_ledger_the_id_that_its_workflow_gives(execution
     journal.end(1, f"{execution}-prod")
     (entry,) = to_ledger(journal, "prod")
     assert entry.id == f"deployment:1:prod:{execution}:succeeded"
+
+
+def test_what_was_begun_last_and_has_not_ended_is_open() -> None:
+    journal = promoted(1)
+    assert open_attempt(journal) is None
+    journal.tell("started", "income-2-prod", release=asdict(release(2)))
+    assert open_attempt(journal) == journal[-1]
+    journal.end(2)
+    assert open_attempt(journal) is None
+
+
+def test_an_attempt_that_another_followed_is_not_open() -> None:
+    journal = promoted(1)
+    journal.tell("started", "income-2-prod", release=asdict(release(2)))
+    journal.tell("started", "income-3-prod", release=asdict(release(3)))
+    journal.end(3)
+    assert open_attempt(journal) is None
+
+
+def test_the_ledger_learns_of_ends_and_of_what_persons_asked_for_and_not_of_beginnings() -> None:
+    journal = Journal()
+    journal.tell("started", "income-1-prod", release=asdict(release(1)))
+    journal.end(1)
+    assert [entry.kind for entry in to_ledger(journal, "prod")] == ["deployment"]

@@ -125,6 +125,16 @@ class Scripted:
         return AWSResponse(url="", status_code=status, headers={}, raw=None)
 
 
+LISTED = (
+    "ModelPackageArn",
+    "ModelPackageVersion",
+    "CreationTime",
+    "ModelPackageStatus",
+    "ModelApprovalStatus",
+    "ModelPackageGroupName",
+)
+
+
 class ScriptedSageMaker(Scripted):
     """A registry and the executions behind it; moto's forgets a package's metadata when its status is updated."""
 
@@ -149,11 +159,10 @@ class ScriptedSageMaker(Scripted):
         return self.packages[ModelPackageName]
 
     def ListModelPackages(self, **request: Any) -> dict[str, Any]:  # noqa: N802
-        asked = (request["ModelPackageGroupName"], request["ModelApprovalStatus"])
         found = [
-            {key: package[key] for key in ("ModelPackageArn", "CreationTime", "ModelPackageStatus")}
+            {key: package[key] for key in LISTED}
             for package in self.packages.values()
-            if (package["ModelPackageGroupName"], package["ModelApprovalStatus"]) == asked
+            if package["ModelPackageGroupName"] == request["ModelPackageGroupName"]
         ]
         return {"ModelPackageSummaryList": found}
 
@@ -383,6 +392,34 @@ def world(
     made.configure("prod", floor=0.85, approvals=1)
     yield made
     sagemaker.close()
+
+
+@pytest.fixture
+def promotion(world: World, sdk: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch) -> str:
+    """The ARN of a state machine that does nothing."""
+    definition = json.dumps({"StartAt": "End", "States": {"End": {"Type": "Succeed"}}})
+    role = "arn:aws:iam::123456789012:role/lockgate-promotion"
+    made = sdk("stepfunctions").create_state_machine(name="lockgate-promotion", definition=definition, roleArn=role)
+    monkeypatch.setenv("STATE_MACHINE_ARN", made["stateMachineArn"])
+    monkeypatch.setenv("MODELS", "income,churn")
+    return str(made["stateMachineArn"])
+
+
+@pytest.fixture
+def executions(promotion: str, sdk: Callable[[str], Any]) -> Callable[[], dict[str, Any]]:
+    """Name and input of every execution that was started."""
+
+    def read() -> dict[str, Any]:
+        client = sdk("stepfunctions")
+        listed = client.list_executions(stateMachineArn=promotion)["executions"]
+        names = [execution["name"] for execution in listed]
+        assert len(set(names)) == len(names)
+        return {
+            execution["name"]: json.loads(client.describe_execution(executionArn=execution["executionArn"])["input"])
+            for execution in listed
+        }
+
+    return read
 
 
 @pytest.fixture

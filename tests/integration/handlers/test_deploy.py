@@ -74,9 +74,15 @@ class Environment:
         self.cloudformation.status = "UPDATE_COMPLETE"
         return deploy.handler({"action": "status", "model": "income", "token": token}, None)
 
-    def journal(self) -> list[dict[str, Any]]:
+    def look(self) -> str:
+        """What the environment's own schedule does."""
+        return str(deploy.handler({"action": "look", "model": "income"}, None)["status"])
+
+    def journal(self, *kinds: str) -> list[dict[str, Any]]:
+        """The facts of these kinds; by default what was asked for and what ended."""
         keys = [key for key in self.copies() if "/journal/" in key]
-        return [json.loads(self.world.s3.get_object(Bucket="test-releases", Key=key)["Body"].read()) for key in keys]
+        facts = [json.loads(self.world.s3.get_object(Bucket="test-releases", Key=key)["Body"].read()) for key in keys]
+        return [fact for fact in facts if fact["kind"] in (kinds or ("asked", "deployment"))]
 
     def copies(self) -> list[str]:
         listed = self.world.s3.list_objects_v2(Bucket="test-releases").get("Contents", [])
@@ -217,7 +223,7 @@ def test_a_whole_deployment_succeeds_and_says_what_is_live_and_where(prod: Envir
         "reason": "rollout COMPLETED, 2 of 2 tasks run",
         "release": {**RELEASE, "model_version_id": version_id},
         "url": "https://lb/income",
-        "place": 1,
+        "place": 2,
     }
 
 
@@ -314,7 +320,8 @@ def test_a_stack_that_pins_another_release_is_a_failure(prod: Environment) -> No
 def test_the_same_start_again_while_it_runs_changes_nothing(prod: Environment) -> None:
     assert prod.start() == prod.start()
     assert len(prod.cloudformation.requests("UpdateStack")) == 1
-    assert len(prod.world.s3.list_object_versions(Bucket="test-releases")["Versions"]) == 1
+    written = prod.world.s3.list_object_versions(Bucket="test-releases")["Versions"]
+    assert len(written) == 2, "the copy, and that it was begun"
 
 
 @pytest.mark.parametrize("status", ["UPDATE_IN_PROGRESS", "UPDATE_ROLLBACK_IN_PROGRESS", "CREATE_IN_PROGRESS"])
@@ -431,7 +438,7 @@ def test_a_rollback_pins_the_previous_release_as_it_was_without_asking_anybody_e
         (fact["kind"], fact["body"].get("action") or fact["body"]["release"]["version"]) for fact in prod.journal()
     ]
     assert kinds == [("deployment", "1"), ("deployment", "2"), ("asked", "rollback"), ("deployment", "1")]
-    assert (answer["place"], prod.journal()[2]["body"]["person"]) == (4, "olga")
+    assert (answer["place"], prod.journal()[2]["body"]["person"]) == (6, "olga")
 
 
 def test_what_was_rolled_back_from_is_not_started_again(prod: Environment) -> None:
@@ -519,6 +526,47 @@ def test_a_stack_that_was_changed_and_not_lost_is_not_restored(prod: Environment
 def test_the_progress_of_a_token_nobody_asked_with_is_refused(prod: Environment) -> None:
     with pytest.raises(RefusedError, match="expected all fields"):
         prod.end("rollback-unknown")
+
+
+def test_an_end_that_nobody_waited_for_is_remembered_as_the_workflow_would_have_had_it(prod: Environment) -> None:
+    prod.start()
+    assert prod.look() == "IN_PROGRESS"
+    prod.cloudformation.status = "UPDATE_COMPLETE"
+    assert prod.look() == "SUCCEEDED"
+    (ended,) = prod.journal("deployment")
+    assert (ended["token"], ended["body"]["outcome"], ended["body"]["url"]) == (
+        "income-1-prod",
+        "succeeded",
+        "https://lb/income",
+    )
+    assert prod.look() == "NOTHING"
+    assert prod.status()["place"] == ended["sequence"]
+
+
+def test_a_promotion_that_died_before_its_update_is_not_taken_for_an_end(prod: Environment) -> None:
+    prod.cloudformation.failure = prod.error("Throttling", "Rate exceeded")
+    with pytest.raises(ClientError):
+        prod.start()
+    assert prod.look() == "FAILED"
+    assert prod.journal() == []
+    prod.cloudformation.failure = None
+    prod.start()
+    prod.cloudformation.status = "UPDATE_COMPLETE"
+    assert prod.look() == "SUCCEEDED"
+    assert [fact["kind"] for fact in prod.journal("started", "deployment")] == ["started", "deployment"]
+
+
+def test_the_end_of_a_rollback_that_nobody_waited_for_is_remembered(prod: Environment) -> None:
+    prod.promote("1")
+    prod.promote("2")
+    prod.operate("rollback", "rollback-1")
+    prod.cloudformation.status = "UPDATE_COMPLETE"
+    assert prod.look() == "SUCCEEDED"
+    assert prod.journal()[-1]["token"] == "rollback-1"
+
+
+def test_where_nothing_was_ever_begun_there_is_nothing_to_look_for(prod: Environment) -> None:
+    assert prod.look() == "NOTHING"
 
 
 def test_a_version_approved_after_a_newer_one_went_live_is_refused(prod: Environment) -> None:

@@ -3,47 +3,16 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from lambdas import gate, intake
+from lambdas import gate, intake, reconcile
 
 if TYPE_CHECKING:
     from tests.integration.handlers.conftest import World
-
-SCHEDULE: dict[str, Any] = {"detail-type": "Scheduled Event", "source": "aws.events", "detail": {}}
-
-
-@pytest.fixture
-def promotion(world: World, sdk: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch) -> str:
-    """The ARN of a state machine that does nothing."""
-    definition = json.dumps({"StartAt": "End", "States": {"End": {"Type": "Succeed"}}})
-    role = "arn:aws:iam::123456789012:role/lockgate-promotion"
-    made = sdk("stepfunctions").create_state_machine(name="lockgate-promotion", definition=definition, roleArn=role)
-    monkeypatch.setenv("STATE_MACHINE_ARN", made["stateMachineArn"])
-    monkeypatch.setenv("MODELS", "income,churn")
-    return str(made["stateMachineArn"])
-
-
-@pytest.fixture
-def executions(promotion: str, sdk: Callable[[str], Any]) -> Callable[[], dict[str, Any]]:
-    """Name and input of every execution that was started."""
-
-    def read() -> dict[str, Any]:
-        client = sdk("stepfunctions")
-        listed = client.list_executions(stateMachineArn=promotion)["executions"]
-        names = [execution["name"] for execution in listed]
-        assert len(set(names)) == len(names)
-        return {
-            execution["name"]: json.loads(client.describe_execution(executionArn=execution["executionArn"])["input"])
-            for execution in listed
-        }
-
-    return read
 
 
 def change(world: World, version: int, approval: str = "PendingManualApproval") -> dict[str, Any]:
@@ -76,16 +45,6 @@ def test_a_registered_package_starts_the_promotion_named_after_it(
     assert executions() == {"income-7": {"model": "income", "version": "7", "package_arn": arn}}
 
 
-def test_the_reconciler_starts_what_waits_and_was_never_started(
-    world: World, executions: Callable[[], dict[str, Any]]
-) -> None:
-    world.register(1)
-    world.register(2)
-    world.sagemaker.packages[world.arn(1)]["ModelApprovalStatus"] = "Approved"
-    intake.handler(SCHEDULE, None)
-    assert list(executions()) == ["income-2"]
-
-
 def test_an_execution_that_ended_is_not_started_again(
     world: World, promotion: str, sdk: Callable[[str], Any], executions: Callable[[], dict[str, Any]]
 ) -> None:
@@ -94,7 +53,7 @@ def test_an_execution_that_ended_is_not_started_again(
     client = sdk("stepfunctions")
     arn = client.list_executions(stateMachineArn=promotion)["executions"][0]["executionArn"]
     client.stop_execution(executionArn=arn)
-    assert intake.handler(SCHEDULE, None)["refused"] == []
+    assert intake.handler(change(world, 1), None)["handled"] == ["income-1"]
     assert len(executions()) == 1
 
 
@@ -169,7 +128,7 @@ def test_any_order_and_number_of_events_ends_in_one_execution_and_one_verdict_a_
         if kind == "change":
             intake.handler(change(world, int(version)), None)
         elif kind == "schedule":
-            intake.handler(SCHEDULE, None)
+            reconcile.handler({}, None)
         else:
             gate.handler(world.gate_event(int(version)), None)
     assert {"income-2"} <= set(executions()) <= {"income-1", "income-2"}

@@ -1,0 +1,62 @@
+"""Whose an execution is, and which failed attempts had come to a recorded end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from lockgate.ledger import Entry, Record
+from lockgate.reconcile import Attempt, Registered, losses, version_of
+
+WAY = ("dev", "prod")
+
+
+@pytest.mark.parametrize(
+    ("execution", "version"),
+    [
+        ("income-7", 7),
+        ("income-7-R2", 7),
+        ("income-7-waiver-31", 7),
+        ("income-2-7", None),
+        ("other-7", None),
+        ("income-07", None),
+        ("income-7-r2", None),
+    ],
+)
+def test_an_execution_names_its_model_and_version(execution: str, version: int | None) -> None:
+    assert version_of("income", execution) == version
+
+
+def test_a_model_whose_name_ends_in_a_number_is_not_taken_for_another() -> None:
+    assert version_of("income-2", "income-2-7") == 7
+
+
+def chain(*entries: tuple[str, dict[str, Any]]) -> list[Record]:
+    return [
+        Record("income", place, "", "", Entry(kind, f"{kind}-{place}", 1, "prod", body))  # type: ignore[arg-type]
+        for place, (kind, body) in enumerate(entries, start=1)
+    ]
+
+
+REQUEST = ("approval-request", {"expires": "2026-11-20T00:00:00.000Z", "approvals": 1})
+APPROVAL = ("approval", {"person": "grace", "request": "income/1"})
+
+
+@pytest.mark.parametrize(("answers", "lost"), [((), 0), ((APPROVAL,), 1)], ids=["unanswered", "answered"])
+def test_a_request_that_nobody_answered_in_time_is_an_end_and_an_answered_one_is_not(
+    answers: tuple[Any, ...], lost: int
+) -> None:
+    package = Registered(1, "arn", waits=False)
+    died = Attempt("income-1", "FAILED", "2026-11-21")
+    found = losses("income", [package], chain(REQUEST, *answers), [died], WAY, "2026-11-21T00:00:00.000Z")
+    assert len(found) == lost
+
+
+def test_the_newest_attempt_counts() -> None:
+    package = Registered(1, "arn", waits=False)
+    attempts = [Attempt("income-1", "FAILED", "2026-11-20"), Attempt("income-1-waiver-3", "SUCCEEDED", "2026-11-21")]
+    assert losses("income", [package], [], attempts, WAY, "") == []
+    later = [*attempts, Attempt("income-1-waiver-9", "FAILED", "2026-11-22")]
+    (loss,) = losses("income", [package], [], later, WAY, "")
+    assert (loss.execution, loss.what) == ("income-1-R2", "no verdict for dev: income-1-waiver-9 FAILED")

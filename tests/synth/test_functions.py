@@ -9,7 +9,18 @@ from typing import Any
 
 import pytest
 
-HANDLERS = ("approval", "collect", "deploy", "gate", "intake", "record", "request_approval", "rollback", "waive")
+HANDLERS = (
+    "approval",
+    "collect",
+    "deploy",
+    "gate",
+    "intake",
+    "reconcile",
+    "record",
+    "request_approval",
+    "rollback",
+    "waive",
+)
 
 
 @pytest.mark.parametrize("name", HANDLERS)

@@ -2,7 +2,8 @@
 the environment's rollback function.
 
 Event of a promotion: {"action": "start" | "status", "model", "release": {version, commit, package_arn, image,
-model_sha256, policy_sha256, verdict_id}, "source": {bucket, key, version_id}, "token"}.
+model_sha256, replay_sha256, policy_sha256, verdict_id}, "source": {bucket, key, version_id, replay: {bucket, key}},
+"token"}.
 Event of an operator: {"action": "rollback" | "restore", "model", "person", "user_arn", "reason", "token"}, then
 {"action": "status", "model", "token"}. These need nothing but this account: the release comes from the journal.
 Event of the environment's own schedule: {"action": "look", "model"}: an end that nobody waited for any more is
@@ -29,7 +30,8 @@ Calls:
     iam:PassRole              on RELEASE_ROLE_ARN to cloudformation.amazonaws.com
     s3:ListBucket             on RELEASES_BUCKET; s3:GetObject, s3:PutObject (If-None-Match: *) on RELEASES_BUCKET/*
     s3:GetObjectVersion       on the tools models bucket's objects (its bucket policy must allow this role too)
-    kms:Decrypt               on the key of the tools models bucket
+    s3:GetObject              on the replay.json of the tools evidence bucket (likewise)
+    kms:Decrypt               on the key of the tools models and evidence buckets
     kms:Decrypt, kms:GenerateDataKey   on the key of RELEASES_BUCKET
     ecr:BatchGetImage, GetDownloadUrlForLayer   on the tools models repository (its policy must allow this role too)
     ecr:BatchGetImage, BatchCheckLayerAvailability, CompleteLayerUpload, InitiateLayerUpload, PutImage, UploadLayerPart
@@ -46,7 +48,7 @@ from typing import Any
 
 from lambdas import shared
 from lockgate.aws import clients
-from lockgate.aws.deployments import Deployments, Stack, copy_model, pins
+from lockgate.aws.deployments import Deployments, Stack, copy_model, copy_replay, pins
 from lockgate.aws.images import copy_image, has_image
 from lockgate.aws.journal import Journal
 from lockgate.errors import BusyError, NotFoundError, RefusedError
@@ -108,8 +110,10 @@ def _start(place: Place, event: dict[str, Any]) -> dict[str, Any]:
         refuse_if_superseded(stack.release, wanted["version"])
     sha256 = wanted["model_sha256"]
     bucket = place.settings.releases_bucket
+    s3, source = clients.client("s3"), event["source"]
     copy_image(clients.client("ecr"), wanted["image"], place.settings.releases_repository, wanted["commit"])
-    version_id = copy_model(clients.client("s3"), event["source"], bucket, place.model, sha256)
+    version_id = copy_model(s3, source, bucket, place.model, sha256)
+    copy_replay(s3, source["replay"], bucket, place.model, wanted["replay_sha256"])
     release = read_release({**wanted, "model_version_id": version_id})
     place.deployments.refuse_if_busy(stack)
     place.journal.append("started", event["token"], {"release": asdict(release)}, shared.timestamp(shared.now()))

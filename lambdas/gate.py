@@ -2,10 +2,10 @@
 
 Event: {"model", "version", "package_arn", "environment", "dry_run" (optional)}.
 Answer: {"outcome", "verdict_id", "approvals", "release": {version, commit, package_arn, image, model_sha256,
-policy_sha256, verdict_id} or null, "source": {bucket, key, version_id} or null}. The same event again gives the same
-answer from the same record; another policy, a waiver or another package asks anew. What cannot be verified is a verdict
-with outcome "error"; AWS failures are raised, to be retried. With dry_run true the answer is the body that a verdict
-would have now; nothing is recorded or spent.
+replay_sha256, policy_sha256, verdict_id} or null, "source": {bucket, key, version_id, replay: {bucket, key}} or null}.
+The same event again gives the same answer from the same record; another policy, a waiver or another package asks anew.
+What cannot be verified is a verdict with outcome "error"; AWS failures are raised, to be retried. With dry_run true the
+answer is the body that a verdict would have now; nothing is recorded or spent.
 
 Environment:
     LEDGER_BUCKET, EVIDENCE_BUCKET, MODELS_BUCKET
@@ -39,7 +39,7 @@ from lockgate.verdict import Circumstances, Outcome, Verdict, judge, refusal
 from lockgate.verification import Expected, Found, Package, verify
 from lockgate.waiver import newest, waived
 
-RELEASE = ("commit", "package_arn", "image", "model_sha256", "policy_sha256")
+RELEASE = ("commit", "package_arn", "image", "model_sha256", "replay_sha256", "policy_sha256")
 
 
 @dataclass(frozen=True)
@@ -130,6 +130,7 @@ def _body(
         **{name: getattr(lineage, name) if lineage else None for name in facts},
         "evaluator_image": found.evaluation.image if found.evaluation else None,
         "source": {"bucket": data.bucket, "key": data.key, "version_id": data.version_id} if data else None,
+        "replay_sha256": trusted.replay_sha256 if trusted else None,
         "metrics": {name: metric.as_dict() for name, metric in trusted.metrics.items()} if trusted else {},
         "data": dict(vars(trusted.data)) if trusted else None,
         "features": list(trusted.features) if trusted else None,
@@ -183,5 +184,11 @@ def _answer(record: Record) -> dict[str, Any]:
         "verdict_id": reference(record),
         "approvals": body["approvals"],
         "release": release if passed else None,
-        "source": body["source"] if passed else None,
+        "source": {**body["source"], "replay": _replay(body["evidence_uri"])} if passed else None,
     }
+
+
+def _replay(evidence_uri: str) -> dict[str, str]:
+    """The rows that the evaluator recorded, beside the evidence that has their digest."""
+    bucket, _, key = evidence_uri.removeprefix("s3://").partition("/")
+    return {"bucket": bucket, "key": f"{key.rpartition('/')[0]}/replay.json"}

@@ -8,7 +8,7 @@ from typing import Any
 
 from lockgate.release import Release
 
-PINNED = ("version", "image", "model_sha256", "model_version_id", "policy_sha256")
+PINNED = ("version", "image", "model_sha256", "model_version_id", "replay_sha256", "policy_sha256")
 
 
 @dataclass(frozen=True)

@@ -180,6 +180,11 @@ def released_model_key(model: str, sha256: str) -> str:
     return f"{model}/{sha256}/model.tar.gz"
 
 
+def replay_key(model: str, sha256: str) -> str:
+    """In an environment's releases bucket: the rows that new tasks must answer as evaluation did."""
+    return f"{model}/replays/{sha256}.json"
+
+
 def journal_key(model: str, sequence: int) -> str:
     """In an environment's releases bucket: what it remembers of its releases, in order."""
     return f"{model}/journal/{sequence:010d}.json"

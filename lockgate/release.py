@@ -16,6 +16,7 @@ PARAMETERS = {
     "image": "ReleaseImage",
     "model_sha256": "ReleaseModelSha256",
     "model_version_id": "ReleaseModelVersionId",
+    "replay_sha256": "ReleaseReplaySha256",
     "policy_sha256": "ReleasePolicySha256",
     "verdict_id": "ReleaseVerdictId",
 }
@@ -27,7 +28,8 @@ class Release:
 
     version: model package version; image: full URI with digest, as it was judged (an environment runs its own copy, by
     the same digest); model_version_id: S3 version of the copy of the model data in the environment's own releases
-    bucket.
+    bucket; replay_sha256: of the rows that evaluation recorded with its predictions, which new tasks must answer before
+    they get traffic.
     """
 
     version: str
@@ -36,6 +38,7 @@ class Release:
     image: str
     model_sha256: str
     model_version_id: str
+    replay_sha256: str
     policy_sha256: str
     verdict_id: str
 

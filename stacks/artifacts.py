@@ -76,6 +76,7 @@ class ArtifactsStack(Stack):
             account = environment.account
             deploy = names.role_arn(account, names.deploy_role(environment.name))
             self.models.allow_read_from(account, deploy, objects="*/training/*")
+            self.evidence.allow_read_from(account, deploy, objects="*/replay.json")
             self.artifacts_key.allow_other_account(account, deploy)
             self.models_repository.allow_copy_to(account, deploy)
 

@@ -231,6 +231,12 @@ class EdgeStack(Stack):
             on=[f"arn:{self.partition}:s3:::{models}/{model}/*" for model in self._models],
             because="Each execution has a folder of its own; the bucket lets this role read trained models only.",
         )
+        evidence = names.bucket("evidence", tools.account, tools.region)
+        deploy.allow(
+            "s3:GetObject",
+            on=[f"arn:{self.partition}:s3:::{evidence}/{model}/*/replay.json" for model in self._models],
+            because="Each execution has a folder of its own.",
+        )
         deploy.allow(
             "kms:Decrypt",
             on=[f"arn:{self.partition}:kms:{tools.region}:{tools.account}:key/*"],

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from aws_cdk import CfnCondition, CfnParameter, DefaultStackSynthesizer, Fn, Stack
+from collections.abc import Collection
+
+from aws_cdk import (
+    CfnCondition,
+    CfnParameter,
+    CfnRule,
+    CfnRuleAssertion,
+    DefaultStackSynthesizer,
+    Fn,
+    ICfnRuleConditionExpression,
+    Stack,
+)
 from constructs import Construct
 
 from lockgate import names
@@ -40,6 +51,16 @@ class ReleaseStack(Stack):
             field: CfnParameter(self, parameter, type="String", default="").value_as_string
             for field, parameter in PARAMETERS.items()
         }
+        CfnRule(
+            self,
+            "WholeReleaseOrNone",
+            assertions=[
+                CfnRuleAssertion(
+                    assert_=_all_or_none(release.values()),
+                    assert_description="A release sets all of its parameters or none: use `lockgate`, not a console.",
+                )
+            ],
+        )
         condition = CfnCondition(
             self, "HasRelease", expression=Fn.condition_not(Fn.condition_equals(release["version"], ""))
         )
@@ -80,3 +101,9 @@ def _copy_of(image: str, environment: Environment) -> str:
         environment.account, environment.region, names.releases_repository(environment.name)
     )
     return Fn.join("@", [repository, Fn.select(1, Fn.split("@", image))])
+
+
+def _all_or_none(values: Collection[str]) -> ICfnRuleConditionExpression:
+    empty = [Fn.condition_equals(value, "") for value in values]
+    set_ = [Fn.condition_not(Fn.condition_equals(value, "")) for value in values]
+    return Fn.condition_or(Fn.condition_and(*empty), Fn.condition_and(*set_))

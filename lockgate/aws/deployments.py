@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from lockgate import canonical, names
 from lockgate.aws.clients import code
-from lockgate.aws.evidence import CHUNK, fingerprint
+from lockgate.aws.evidence import CHUNK, fingerprint, read
 from lockgate.comparison import Reality
 from lockgate.errors import BusyError, NotFoundError, RefusedError
 from lockgate.release import PARAMETERS, Release, read_parameters
@@ -226,21 +226,37 @@ def copy_model(s3: Any, source: Mapping[str, str], bucket: str, model: str, sha2
     return copy.version_id
 
 
+def copy_replay(s3: Any, source: Mapping[str, str], bucket: str, model: str, sha256: str) -> None:
+    """Copy the rows that evaluation recorded into the environment's bucket, under their digest; once there, it stays.
+
+    source: {bucket, key}. Raises RefusedError for other bytes, or a source that is gone.
+    """
+    key = names.replay_key(model, sha256)
+    if fingerprint(s3, bucket, key) is not None:
+        return
+    uri = f"s3://{source['bucket']}/{source['key']}"
+    rows = read(s3, source["bucket"], uri)
+    if rows is None:
+        raise RefusedError(f"recorded rows: {uri} is gone")
+    _refuse_other(canonical.sha256(rows), sha256, uri, "recorded rows")
+    _put(s3, bucket, key, rows, sha256)
+
+
 def _written(chunks: Any, file: Any) -> Any:
     for chunk in chunks:
         file.write(chunk)
         yield chunk
 
 
-def _put(s3: Any, bucket: str, key: str, file: Any, sha256: str) -> None:
+def _put(s3: Any, bucket: str, key: str, body: Any, sha256: str) -> None:
     checksum = base64.b64encode(bytes.fromhex(sha256)).decode()
     try:
-        s3.put_object(Bucket=bucket, Key=key, Body=file, IfNoneMatch="*", ChecksumSHA256=checksum)
+        s3.put_object(Bucket=bucket, Key=key, Body=body, IfNoneMatch="*", ChecksumSHA256=checksum)
     except ClientError as error:
         if code(error) not in ("PreconditionFailed", "ConditionalRequestConflict"):
             raise
 
 
-def _refuse_other(found: str, expected: str, where: str) -> None:
+def _refuse_other(found: str, expected: str, where: str, what: str = "model data") -> None:
     if found != expected:
-        raise RefusedError(f"model data: {where}: SHA-256 found {found}, expected {expected}: it was replaced")
+        raise RefusedError(f"{what}: {where}: SHA-256 found {found}, expected {expected}: it was replaced")

@@ -11,7 +11,6 @@ from typing import Any
 
 # rule: (how often in the app of these tests, why it stays)
 ACCEPTED = {
-    "W2001": (12, "two parameters of a release are for the record: status reads them from the stack"),
     "W3005": (17, "CDK names the role a function depends on twice, by its ARN and by DependsOn"),
 }
 

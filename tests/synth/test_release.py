@@ -26,6 +26,16 @@ def test_the_parameters_are_exactly_the_release_and_default_to_none(synthesized:
         assert template["Parameters"] == wanted, name
 
 
+def test_cloudformation_itself_refuses_a_release_in_part(synthesized: Any) -> None:
+    for name, template in releases(synthesized).items():
+        (rule,) = template["Rules"].values()
+        (assertion,) = rule["Assertions"]
+        none, whole = (each["Fn::And"] for each in assertion["Assert"]["Fn::Or"])
+        empty = [{"Fn::Equals": [{"Ref": parameter}, ""]} for parameter in PARAMETERS.values()]
+        assert none == empty, name
+        assert whole == [{"Fn::Not": [each]} for each in empty], name
+
+
 def test_every_resource_exists_only_with_a_release(synthesized: Any) -> None:
     has_release = {"Fn::Not": [{"Fn::Equals": [{"Ref": "ReleaseVersion"}, ""]}]}
     for name, template in releases(synthesized).items():

@@ -130,6 +130,17 @@ def test_only_the_evaluation_writes_evidence(synthesized: Any) -> None:
     assert policy["OnlyEvaluationPuts"]["Condition"] == denied_but_for(names.EVALUATION_ROLE)
 
 
+def test_environments_read_the_recorded_rows_of_evaluation_and_no_other_evidence(synthesized: Any) -> None:
+    policies = synthesized.resources("AWS::S3::BucketPolicy", "lockgate-tools-artifacts")
+    evidence = [policy["Properties"] for name, policy in policies if "/Evidence" in name]
+    statements = [s for s in evidence[0]["PolicyDocument"]["Statement"] if s["Effect"] == "Allow"]
+    assert {s["Condition"]["ArnEquals"]["aws:PrincipalArn"] for s in statements} == {
+        f"arn:aws:iam::{account}:role/lockgate-{environment}-deploy"
+        for account, environment in (("222222222222", "dev"), ("333333333333", "staging"), ("444444444444", "prod"))
+    }
+    assert all(s["Resource"]["Fn::Join"][1][-1] == "/*/replay.json" for s in statements)
+
+
 def test_sources_data_and_labels_are_published_once(synthesized: Any) -> None:
     for purpose in ("source", "data", "labels"):
         _, policy = bucket_of(synthesized, purpose)

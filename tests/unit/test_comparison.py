@@ -16,6 +16,7 @@ RELEASE = Release(
     image="r@sha256:" + "a" * 64,
     model_sha256="b" * 64,
     model_version_id="v",
+    replay_sha256="e" * 64,
     policy_sha256="d" * 64,
     verdict_id="income/7",
 )

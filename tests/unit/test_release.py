@@ -32,6 +32,7 @@ def test_the_names_of_parameters_are_frozen() -> None:
         "ReleaseModelVersionId",
         "ReleasePackageArn",
         "ReleasePolicySha256",
+        "ReleaseReplaySha256",
         "ReleaseVerdictId",
         "ReleaseVersion",
     ]

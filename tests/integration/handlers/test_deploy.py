@@ -24,14 +24,17 @@ SERVICE = "arn:aws:ecs:us-east-1:123456789012:service/prod/income"
 ROLE = "arn:aws:iam::123456789012:role/lockgate-prod-release-cfn"
 BYTES = b"the model 1"
 DIGEST = "sha256:" + "a" * 64
+ROWS = b'{"instances":[{"age":1}],"predictions":[0.5]}'
 SHA256 = hashlib.sha256(BYTES).hexdigest()
 KEY = f"income/{SHA256}/model.tar.gz"
+REPLAY_KEY = f"income/replays/{hashlib.sha256(ROWS).hexdigest()}.json"
 RELEASE = {
     "version": "1",
     "commit": "c" * 40,
     "package_arn": "arn:aws:sagemaker:us-east-1:123456789012:model-package/lockgate-income/1",
     "image": "111111111111.dkr.ecr.us-east-1.amazonaws.com/lockgate-models@" + DIGEST,
     "model_sha256": SHA256,
+    "replay_sha256": hashlib.sha256(ROWS).hexdigest(),
     "policy_sha256": "d" * 64,
     "verdict_id": "income/1",
 }
@@ -45,7 +48,7 @@ class Environment:
     cloudformation: Any
     ecs: Any
     ecr: Any
-    source: dict[str, str]
+    source: dict[str, Any]
     error: Callable[[str, str], Exception]
 
     def start(self, token: str = "income-1-prod", **changes: Any) -> dict[str, Any]:  # noqa: S107
@@ -185,7 +188,13 @@ def prod(
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     put = world.s3.put_object(Bucket="test-models", Key="income/exec1/model.tar.gz", Body=BYTES)
-    source = {"bucket": "test-models", "key": "income/exec1/model.tar.gz", "version_id": put["VersionId"]}
+    world.s3.put_object(Bucket="test-evidence", Key="income/exec1/replay.json", Body=ROWS)
+    source = {
+        "bucket": "test-models",
+        "key": "income/exec1/model.tar.gz",
+        "version_id": put["VersionId"],
+        "replay": {"bucket": "test-evidence", "key": "income/exec1/replay.json"},
+    }
     cloudformation, ecs, ecr = CloudFormation(), Ecs(), Ecr()
     use("cloudformation", cloudformation.client)
     use("ecs", ecs.client)
@@ -321,7 +330,7 @@ def test_the_same_start_again_while_it_runs_changes_nothing(prod: Environment) -
     assert prod.start() == prod.start()
     assert len(prod.cloudformation.requests("UpdateStack")) == 1
     written = prod.world.s3.list_object_versions(Bucket="test-releases")["Versions"]
-    assert len(written) == 2, "the copy, and that it was begun"
+    assert sorted(entry["Key"] for entry in written) == [KEY, "income/journal/0000000001.json", REPLAY_KEY]
 
 
 @pytest.mark.parametrize("status", ["UPDATE_IN_PROGRESS", "UPDATE_ROLLBACK_IN_PROGRESS", "CREATE_IN_PROGRESS"])
@@ -394,6 +403,17 @@ def test_a_source_version_that_is_gone_is_refused(prod: Environment) -> None:
     with pytest.raises(RefusedError, match="is gone"):
         prod.start()
     assert prod.copies() == []
+
+
+def test_recorded_rows_that_are_not_the_verdicts_are_refused_before_anything_changes(prod: Environment) -> None:
+    prod.world.s3.put_object(Bucket="test-evidence", Key="income/exec1/replay.json", Body=b"kinder rows")
+    with pytest.raises(RefusedError, match=r"recorded rows: s3://test-evidence/.* it was replaced"):
+        prod.start()
+    prod.world.s3.delete_object(Bucket="test-evidence", Key="income/exec1/replay.json")
+    with pytest.raises(RefusedError, match=r"recorded rows: .* is gone"):
+        prod.start()
+    assert prod.cloudformation.requests("UpdateStack") == []
+    assert REPLAY_KEY not in prod.copies()
 
 
 def test_a_copy_that_holds_other_bytes_is_refused(prod: Environment) -> None:

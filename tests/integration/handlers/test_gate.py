@@ -34,12 +34,14 @@ def test_a_good_package_passes_and_the_answer_pins_the_exact_artifacts(world: Wo
         "package_arn": arn,
         "image": world.image,
         "model_sha256": world.lineage(1)["model_sha256"],
+        "replay_sha256": "3" * 64,
         "policy_sha256": recorded["body"]["policy_sha256"],
         "verdict_id": "income/1",
     }
     source = answer["source"]
     stored = world.s3.head_object(Bucket=source["bucket"], Key=source["key"])
     assert source["version_id"] == stored["VersionId"]
+    assert source["replay"] == {"bucket": "test-evidence", "key": "income/exec1/replay.json"}
     assert recorded["body"]["metrics"]["roc_auc"]["value"] == 0.9
     assert recorded["body"]["actor"] == "amelie"
     assert "roc_auc 0.9 on 1000 rows >= floor 0.8" in reasons(world)["ranking"]

@@ -18,6 +18,7 @@ WANTED = {
     "package_arn": "arn:aws:sagemaker:us-east-1:123456789012:model-package/lockgate-income/1",
     "image": "r/lockgate-models@sha256:" + "a" * 64,
     "model_sha256": "b" * 64,
+    "replay_sha256": "e" * 64,
     "policy_sha256": "d" * 64,
     "verdict_id": "income/1",
 }

@@ -1,9 +1,10 @@
 """A person's answer to a request for approval, over a Function URL with IAM authorization.
 
 POST {"model", "version", "environment", "decision": "approve" | "reject", "reason"}; nothing else: who answers is who
-signed the request, a session of the role lockgate-approver named after the person, never something in the body.
-Answers with {"message", ...}: 200; 400 malformed, or a rejection without a reason; 403 not an approver, or the one who
-delivered the commit; 404 nothing waits; 409 expired, decided already, or the workflow waits no more.
+signed the request (lambdas.signed), never something in the body.
+Answers with {"message", ...}: 200; 400 malformed, or a rejection without a reason; 403 not an approver of this
+environment, who delivered the commit, or an approval where the author is nobody known; 404 nothing waits; 409 expired,
+decided already, superseded by a newer version that is live, or the workflow waits no more.
 The same answer by the same person again is the same record and wakes the workflow again.
 
 Environment:
@@ -24,11 +25,12 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from lambdas import shared, signed
-from lambdas.signed import AnswerRefusedError
+from lambdas.signed import AnswerRefusedError, refuse_with
 from lockgate.approval import approvers, decision, newest_request, reference, referred
 from lockgate.aws import clients
 from lockgate.errors import RefusedError
-from lockgate.ledger import Entry, Kind, Record, find
+from lockgate.ledger import Entry, Kind, Record, find, live
+from lockgate.persons import Caller, authors_of, refuse_own, refuse_unknown
 
 KINDS: dict[str, Kind] = {"approve": "approval", "reject": "rejection"}
 FIELDS = {"model", "version", "environment", "decision", "reason"}
@@ -52,7 +54,7 @@ class Answer:
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    return signed.answer("approval", event, FIELDS, lambda body, person, arn: _take(_read(body), person, arn))
+    return signed.answer("approval", event, FIELDS, lambda body, caller: _take(_read(body), caller))
 
 
 def _read(body: dict[str, Any]) -> Answer:
@@ -69,8 +71,11 @@ def _read(body: dict[str, Any]) -> Answer:
     return Answer(model, version, environment, decision, reason.strip())
 
 
-def _take(answer: Answer, person: str, arn: str) -> dict[str, Any]:
+def _take(answer: Answer, caller: Caller) -> dict[str, Any]:
     """Record the answer, then wake the workflow if that decided the request."""
+    approvers_here = shared.environment(answer.environment).approvers
+    refuse_with(403, lambda: caller.refuse_unless(approvers_here, f"approvals of {answer.environment}"))
+    person = caller.person
     store = shared.ledger(shared.settings(Settings).ledger_bucket)
     chain = store.chain(answer.model)
     request = newest_request(chain, answer.version, answer.environment)
@@ -81,10 +86,11 @@ def _take(answer: Answer, person: str, arn: str) -> dict[str, Any]:
     before = find(chain, entry_id)
     record = before
     if record is None:
-        _refuse(chain, request, person)
+        authors = _refuse(answer, chain, request, person)
         body = {
             "person": person,
-            "user_arn": arn,
+            "user_arn": caller.arn,
+            "authors": list(authors),
             "reason": answer.reason,
             "request": reference(request),
             "verdict_id": request.entry.body["verdict_id"],
@@ -107,8 +113,8 @@ def _take(answer: Answer, person: str, arn: str) -> dict[str, Any]:
     return {"message": "recorded" if waits else "recorded before; the workflow has gone on", **said}
 
 
-def _refuse(chain: Sequence[Record], request: Record, person: str) -> None:
-    """An answer that may not be given: decided, too late, or by the author."""
+def _refuse(answer: Answer, chain: Sequence[Record], request: Record, person: str) -> tuple[str, ...]:
+    """An answer that may not be given: decided, too late, superseded, or by the author. Otherwise the authors."""
     decided = decision(chain, request)
     if decided:
         raise AnswerRefusedError(409, _decided(decided))
@@ -118,8 +124,21 @@ def _refuse(chain: Sequence[Record], request: Record, person: str) -> None:
             409, f"the request {reference(request)} expired at {expires}: `lockgate promote` asks again"
         )
     verdict = referred(chain, request.entry.body["verdict_id"])
-    if verdict is None or verdict.entry.body["actor"].casefold() == person.casefold():
-        raise AnswerRefusedError(403, f"{person} delivered this commit: another person has to decide")
+    if verdict is None:
+        raise AnswerRefusedError(409, f"{request.entry.body['verdict_id']}: found no such verdict, expected one")
+    served = live(chain, answer.environment)
+    if answer.decision == "approve" and served and served.entry.version > answer.version:
+        raise AnswerRefusedError(
+            409,
+            f"version {answer.version} was superseded: version {served.entry.version} is live in "
+            f"{answer.environment}; reject it, or let the request expire",
+        )
+    known = shared.tools()
+    authors = authors_of(chain, verdict, known.account, known.persons)
+    refuse_with(403, lambda: refuse_own(person, authors))
+    if answer.decision == "approve":
+        refuse_with(403, lambda: refuse_unknown(authors))
+    return tuple(sorted({author for author in authors.values() if author}))
 
 
 def _decided(record: Record) -> str:

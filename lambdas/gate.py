@@ -13,7 +13,7 @@ Calls:
     s3:ListBucket           on the ledger, evidence and models buckets (without it what is absent is a 403, not a 404)
     s3:GetObject            on <ledger>/*, <evidence>/*, <models>/* ; s3:PutObject on <ledger>/* (If-None-Match: *)
     sagemaker:DescribeModelPackage, sagemaker:UpdateModelPackage   on model-package/lockgate-<model>/*
-    sagemaker:ListPipelineExecutionSteps   on pipeline/lockgate-<model>/execution/*
+    sagemaker:DescribePipelineExecution, sagemaker:ListPipelineExecutionSteps   on pipeline/lockgate-<model>/execution/*
     sagemaker:DescribeProcessingJob        on processing-job/*
     ecr:DescribeImages      on repository/lockgate-models
     kms:Decrypt, kms:GenerateDataKey       on the keys of these buckets
@@ -128,6 +128,7 @@ def _body(
         "approvals": environment.approvals,
         "package_arn": expected.package_arn,
         **{name: getattr(lineage, name) if lineage else None for name in facts},
+        "delivered_by": found.started_by or None,
         "evaluator_image": found.evaluation.image if found.evaluation else None,
         "source": {"bucket": data.bucket, "key": data.key, "version_id": data.version_id} if data else None,
         "replay_sha256": trusted.replay_sha256 if trusted else None,

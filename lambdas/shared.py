@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -17,6 +17,7 @@ from lockgate.aws.clients import client
 from lockgate.aws.ledger import LedgerStore
 from lockgate.config import NAME, Environment, Tools, read_environment, read_tools
 from lockgate.errors import ConfigError, RefusedError
+from lockgate.persons import Caller, caller_of
 
 ROOT = Path(__file__).resolve().parents[1]
 Settings = TypeVar("Settings")
@@ -70,17 +71,29 @@ def model_and_version(event: dict[str, Any]) -> tuple[str, int]:
     return name, int(version)
 
 
+def caller(event: dict[str, Any], roles: Callable[[Environment], Sequence[str]]) -> Caller:
+    """Who signed a call of a Function URL: a known person in a role that some environment allows; else RefusedError."""
+    known = tools()
+    allowed = [role for name in known.promotion for role in roles(environment(name))]
+    return caller_of(_signer(event), known.account, tuple(dict.fromkeys(allowed)), known.persons)
+
+
 def session_of(event: dict[str, Any], account: str, role: str) -> tuple[str, str]:
     """Session name and ARN of who signed a call of a Function URL, if a session of the role; else RefusedError."""
-    try:
-        arn = event["requestContext"]["authorizer"]["iam"]["userArn"]
-    except (KeyError, TypeError):
-        arn = ""
+    arn = _signer(event)
     wanted = f"arn:aws:sts::{account}:assumed-role/{role}"
     match = re.fullmatch(re.escape(wanted) + r"/([\w+=,.@-]+)", arn, re.ASCII)
     if not match:
         raise RefusedError(f"found {arn or 'no identity'}, expected a session of {wanted}/<person>")
     return match[1], arn
+
+
+def _signer(event: dict[str, Any]) -> str:
+    """The ARN that AWS gives of who signed a call of a Function URL, or nothing."""
+    try:
+        return str(event["requestContext"]["authorizer"]["iam"]["userArn"])
+    except (KeyError, TypeError):
+        return ""
 
 
 def url_body(event: dict[str, Any], fields: Collection[str]) -> dict[str, Any]:

@@ -1,13 +1,18 @@
-"""What a person says over a Function URL with IAM authorization: who signed the request is who said it."""
+"""What a person says over a Function URL with IAM authorization: who signed the request is who said it.
+
+Only sessions of the roles that environments/*.toml names are heard, and only of persons that environments/tools.toml
+knows: lockgate.persons says whose name is believed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, TypeVar
 
 from lambdas import shared
-from lockgate import names
+from lockgate.config import Environment
 from lockgate.errors import RefusedError
+from lockgate.persons import Caller
 
 Read = TypeVar("Read")
 
@@ -24,22 +29,24 @@ def answer(
     name: str,
     event: dict[str, Any],
     fields: Collection[str],
-    take: Callable[[dict[str, Any], str, str], dict[str, Any]],
+    take: Callable[[dict[str, Any], Caller], dict[str, Any]],
+    roles: Callable[[Environment], Sequence[str]] = lambda environment: environment.approvers,
 ) -> dict[str, Any]:
-    """The HTTP answer: what `take` makes of body, person and ARN, or why it refused.
+    """The HTTP answer: what `take` makes of body and caller, or why it refused.
 
-    Only a session of the approver role is heard, and only a body without other fields.
+    `roles` of an environment are those whose sessions are heard; `take` asks again about the one that it decides on.
+    Only a body without other fields is read.
     """
     try:
-        person, arn = _or(403, lambda: shared.session_of(event, shared.tools().account, names.APPROVER_ROLE))
-        status, body = 200, take(_or(400, lambda: shared.url_body(event, fields)), person, arn)
+        caller = refuse_with(403, lambda: shared.caller(event, roles))
+        status, body = 200, take(refuse_with(400, lambda: shared.url_body(event, fields)), caller)
     except AnswerRefusedError as refused:
         status, body = refused.status, {"message": str(refused)}
     shared.log(name, status=status, answer=body)
     return shared.url_answer(status, body)
 
 
-def _or(status: int, read: Callable[[], Read]) -> Read:
+def refuse_with(status: int, read: Callable[[], Read]) -> Read:
     """What `read` finds; its refusal becomes an answer with this HTTP status."""
     try:
         return read()

@@ -25,12 +25,13 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from lambdas import shared, signed
-from lambdas.signed import AnswerRefusedError
+from lambdas.signed import AnswerRefusedError, refuse_with
 from lockgate import canonical
 from lockgate.approval import reference
 from lockgate.aws import clients
 from lockgate.errors import RefusedError
 from lockgate.ledger import Entry, Record
+from lockgate.persons import Caller, authors_of, refuse_own, refuse_unknown
 from lockgate.waiver import waivable
 
 FIELDS = {"model", "version", "environment", "rule", "reason", "expires"}
@@ -47,10 +48,19 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     return signed.answer("waive", event, FIELDS, _take)
 
 
-def _take(body: dict[str, Any], person: str, arn: str) -> dict[str, Any]:
+def _take(body: dict[str, Any], caller: Caller) -> dict[str, Any]:
     settings = shared.settings(Settings)
     model, version, environment, rule = _read(body)
-    facts = {"person": person, "user_arn": arn, "reason": body["reason"].strip(), "expires": _expiry(body["expires"])}
+    person, known = caller.person, shared.tools()
+    refuse_with(
+        403, lambda: caller.refuse_unless(shared.environment(environment).approvers, f"waivers of {environment}")
+    )
+    facts = {
+        "person": person,
+        "user_arn": caller.arn,
+        "reason": body["reason"].strip(),
+        "expires": _expiry(body["expires"]),
+    }
     entry_id = f"waiver:{version}:{environment}:{rule}:{person}:{body['expires']}"
 
     def decide(chain: Sequence[Record]) -> Entry:
@@ -58,8 +68,9 @@ def _take(body: dict[str, Any], person: str, arn: str) -> dict[str, Any]:
             verdict = waivable(chain, version, environment, rule)
         except RefusedError as error:
             raise AnswerRefusedError(409, str(error)) from error
-        if verdict.entry.body["actor"].casefold() == person.casefold():
-            raise AnswerRefusedError(403, f"{person} delivered this commit: another person has to decide")
+        authors = authors_of(chain, verdict, known.account, known.persons)
+        refuse_with(403, lambda: refuse_own(person, authors))
+        refuse_with(403, lambda: refuse_unknown(authors))
         said = {"rule": rule, **facts, "verdict_id": reference(verdict)}
         return Entry("waiver", entry_id, version, environment, said)
 

@@ -146,10 +146,11 @@ def prepare(demo: Demo) -> None:
 def bootstrap(demo: Demo) -> None:
     """`cdk bootstrap` in each account; outside the project, or the CLI would synthesize it first."""
     region = demo.configuration.tools.region
+    profiles = {account: name for name, account in demo.accounts.items()}  # environments may share an account
     with ThreadPoolExecutor(2) as pool:
         done = [
             pool.submit(demo.cdk, "bootstrap", f"aws://{account}/{region}", profile=name, cwd=demo.build)
-            for name, account in demo.accounts.items()
+            for account, name in profiles.items()
         ]
         for each in done:
             each.result()
@@ -192,7 +193,7 @@ def deliver(demo: Demo, sha: str) -> None:
         ref=f"refs/heads/{source.branch}",
         sha=sha,
         actor="ada",
-        actor_id=1,
+        actor_id=3003,
     )
     demo.lockgate("deliver", sha, cwd=demo.clone, environment={**run, "AWS_PROFILE": None}, show=True)
 
@@ -217,7 +218,7 @@ def main_job(demo: Demo) -> None:
     environments = list(demo.configuration.tools.promotion)
     with demo.step("start the embedded AWS (TLS, IAM enforced), and synthesize the stacks"):
         prepare(demo)
-    with demo.step(f"cdk bootstrap, {len(demo.accounts)} accounts"):
+    with demo.step(f"cdk bootstrap, {len(set(demo.accounts.values()))} account(s)"):
         bootstrap(demo)
     with demo.step(f"cdk deploy: {', '.join(demo.accounts)}"):
         deploy(demo)

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lockgate import names
 from lockgate.errors import ConfigError
+from lockgate.persons import Person
 from lockgate.policy import Policy, read_policy
 from lockgate.table import Table
 
@@ -34,6 +36,9 @@ FARGATE_MEMORY: dict[int, Sequence[int]] = {
 }
 PROVIDER = re.compile(r"arn:aws:iam::[0-9]{12}:oidc-provider/token\.actions\.githubusercontent\.com")
 CIDR = re.compile(r"[0-9.]+/(1[6-9]|2[0-4])")
+ACTOR = re.compile(r"[0-9]{2,64}")
+USER = re.compile(r"[\w+=,.@-]{2,64}", re.ASCII)
+PERMISSION_SET = r"AWSReservedSSO_[\w+=,.@-]{1,32}"
 
 
 @dataclass(frozen=True)
@@ -74,11 +79,16 @@ class Tools:
     evaluator_image_digest: str
     training_instance_type: str
     ledger_retention_days: int
+    persons: tuple[Person, ...]
 
 
 @dataclass(frozen=True)
 class Environment:
-    """An environment that serves: dev, staging, prod. CPU in ECS units (1024 = one vCPU), memory in MiB."""
+    """An environment that serves: dev, staging, prod. CPU in ECS units (1024 = one vCPU), memory in MiB.
+
+    approvals: how many persons must approve a release; approvers and break_glass: names of the roles whose sessions
+    may; a permission set of Identity Center is AWSReservedSSO_<its name>.
+    """
 
     name: str
     account: str
@@ -89,6 +99,8 @@ class Environment:
     memory: int
     tasks: int
     approvals: int
+    approvers: tuple[str, ...]
+    break_glass: tuple[str, ...]
     policy: Policy
 
 
@@ -144,6 +156,11 @@ def read_configuration(root: Path) -> Configuration:
         if environment.policy.budget != environments[0].policy.budget:  # all of them decide on the same holdout
             expected = f"the budget of environments/{environments[0].name}.toml, {environments[0].policy.budget}"
             raise ConfigError(f"environments/{environment.name}.toml", "budget", environment.policy.budget, expected)
+
+        if environment.approvals and len(tools.persons) <= environment.approvals:
+            expected = f"at least {environment.approvals + 1}: an author and {environment.approvals} who approve"
+            found_persons = [person.name for person in tools.persons]
+            raise ConfigError("environments/tools.toml", "persons", found_persons, expected)
     return Configuration(tools, environments, read_models(root / "model"))
 
 
@@ -154,6 +171,7 @@ def read_tools(file: Path) -> Tools:
     evaluator = table.table("evaluator")
     training = table.table("training")
     ledger = table.table("ledger")
+    persons = _persons(table.table("persons"))
     tools = Tools(
         account=table.text("account", ACCOUNT, "12 digits"),
         region=table.text("region", REGION, "an AWS region such as us-east-1"),
@@ -171,10 +189,46 @@ def read_tools(file: Path) -> Tools:
         evaluator_image_digest=evaluator.text("image_digest", DIGEST, "sha256: and 64 hexadecimal digits"),
         training_instance_type=training.text("instance_type", re.compile(r"ml\.[a-z0-9.]+"), "ml.<type>"),
         ledger_retention_days=ledger.integer("retention_days", 1, 36500),
+        persons=persons,
     )
     for part in (table, github, images, evaluator, training, ledger):
         part.finish()
     return tools
+
+
+def _persons(table: Table) -> tuple[Person, ...]:
+    """Each [persons.<name>]; a GitHub id or a user's name belongs to one person only."""
+    persons: list[Person] = []
+    owners: dict[str, str] = {}
+    for name in table.data:
+        entry = table.table(name)
+        person = Person(name, entry.optional_names("github", ()), entry.names("users"))
+        entry.finish()
+        for key, pattern, expected in (
+            ("github", ACTOR, "ids of GitHub accounts, digits as text"),
+            ("users", USER, "names of IAM or Identity Center users"),
+        ):
+            for identity in getattr(person, key):
+                if not pattern.fullmatch(identity):
+                    raise ConfigError(table.file, entry.key(key), identity, expected)
+                if owners.setdefault(f"{key} {identity}", name) != name:
+                    raise ConfigError(
+                        table.file, entry.key(key), identity, f"somebody else than {owners[f'{key} {identity}']}"
+                    )
+        persons.append(person)
+    return tuple(persons)
+
+
+def _roles(table: Table, key: str, role: str) -> tuple[str, ...]:
+    """Names of roles that the tools account makes (`role`, or one like it), or of permission sets."""
+    kind = role.removeprefix("lockgate-")
+    pattern = re.compile(rf"lockgate-([a-z0-9]+-)?{kind}|{PERMISSION_SET}", re.ASCII)
+    found = table.optional_names(key, (role,))
+    wrong = [name for name in found if not pattern.fullmatch(name)]
+    if wrong:
+        expected = f"{role}, lockgate-<word>-{kind} or AWSReservedSSO_<permission set>"
+        raise ConfigError(table.file, table.key(key), wrong[0], expected)
+    return found
 
 
 def read_environment(file: Path) -> Environment:
@@ -191,6 +245,8 @@ def read_environment(file: Path) -> Environment:
         memory=service.integer("memory", 512, 30720),
         tasks=service.integer("tasks", 1, 100),
         approvals=table.integer("approvals", 0, 5),
+        approvers=_roles(table, "approvers", names.APPROVER_ROLE),
+        break_glass=_roles(table, "break_glass", names.BREAK_GLASS_ROLE),
         policy=read_policy(table),
     )
     service.finish()

@@ -11,6 +11,7 @@ EVALUATION_ROLE = "lockgate-evaluation"
 DELIVERY_ROLE = "lockgate-delivery"
 PROMOTION_ROLE = "lockgate-promotion"
 APPROVER_ROLE = "lockgate-approver"
+BREAK_GLASS_ROLE = "lockgate-break-glass"
 COLLECT_ROLE = "lockgate-collect"
 LEDGER_WRITER_ROLES = (
     "lockgate-gate",

@@ -69,6 +69,10 @@ class Table:
             raise self._refuse(name, list(found), "at least one text, each once")
         return found
 
+    def optional_names(self, name: str, default: tuple[str, ...]) -> tuple[str, ...]:
+        """The same, or `default` when the key is not there."""
+        return default if self._take(name, None) is None else self.names(name)
+
     def integer(self, name: str, low: int, high: int) -> int:
         found = self._take(name)
         if not isinstance(found, int) or isinstance(found, bool) or not low <= found <= high:

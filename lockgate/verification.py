@@ -93,13 +93,17 @@ class Expected:
 
 @dataclass(frozen=True)
 class Found:
-    """What the accounts hold; None is "no such thing". image_digest: what ECR has under the commit's tag."""
+    """What the accounts hold; None is "no such thing". image_digest: what ECR has under the commit's tag.
+
+    started_by: ARN of who started the execution of the pipeline; "" when nobody says.
+    """
 
     package: Package | None = None
     evidence: bytes | None = None
     evaluation: Evaluation | None = None
     image_digest: str | None = None
     model_data: ModelData | None = None
+    started_by: str = ""
 
 
 @dataclass

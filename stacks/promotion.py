@@ -12,13 +12,14 @@ from constructs import Construct
 
 from lockgate import names
 from lockgate.config import Configuration
+from lockgate.persons import is_permission_set
 from lockgate_constructs.dead_letters import DeadLetters
 from lockgate_constructs.encryption_key import EncryptionKey
 from lockgate_constructs.failure_topic import alarm
 from lockgate_constructs.private_bucket import PrivateBucket
 from lockgate_constructs.promotion_workflow import APPROVAL_SECONDS, PromotionWorkflow, Stop
 from lockgate_constructs.python_function import PythonFunction
-from lockgate_constructs.url_caller_role import UrlCallerRole
+from lockgate_constructs.url_caller_role import UrlCallerPolicy, UrlCallerRole, with_url
 from lockgate_constructs.watched_rule import WatchedRule
 from stacks.artifacts import ArtifactsStack
 
@@ -106,6 +107,7 @@ class PromotionStack(Stack):
             because=_COUNTED,
         )
         gate.allow(
+            "sagemaker:DescribePipelineExecution",
             "sagemaker:ListPipelineExecutionSteps",
             on=[self._sagemaker("pipeline", f"{names.pipeline(model)}/execution/*") for model in self._models()],
             because="SageMaker makes the ids of the executions of a model's own pipeline.",
@@ -154,14 +156,33 @@ class PromotionStack(Stack):
         return waive
 
     def _persons(self, functions: Sequence[PythonFunction]) -> None:
-        """The only way for a person to be heard: URLs that hand over who signed, for a role that only calls them."""
-        UrlCallerRole(
-            self,
-            "Approver",
-            role_name=names.APPROVER_ROLE,
-            description="Approves, rejects and waives; a session bears its user's own name.",
-            functions=[each.function for each in functions],
+        """The only way for a person to be heard: URLs that hand over who signed, for roles that only call them."""
+        environments = self._configuration.environments
+        urls = [with_url(each.function) for each in functions]
+        self._callers(
+            names.APPROVER_ROLE,
+            [role for environment in environments for role in environment.approvers],
+            "Approves, rejects and waives; a session bears its user's own name.",
+            urls,
         )
+
+    def _callers(
+        self, name: str, roles: Sequence[str], description: str, functions: Sequence[lambda_.Function]
+    ) -> None:
+        """A role for each of `roles`; for permission sets, whose roles are not ours, a policy called `name`."""
+        for role in dict.fromkeys(roles):
+            if is_permission_set(role):
+                continue
+            made = role.removeprefix("lockgate-").title().replace("-", "")  # Approver, or ProdApprover
+            UrlCallerRole(self, made, role_name=role, description=description, functions=functions)
+        if any(is_permission_set(role) for role in roles):
+            UrlCallerPolicy(
+                self,
+                f"{name.removeprefix('lockgate-').title().replace('-', '')}Policy",
+                name=name,
+                description=description,
+                functions=functions,
+            )
 
     def _intake(self) -> None:
         artifacts = self._artifacts

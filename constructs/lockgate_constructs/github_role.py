@@ -46,6 +46,8 @@ class GitHubRole(Construct):
                         f"{ISSUER}:sub": subject,
                         f"{ISSUER}:repository_id": repository_id,
                         f"{ISSUER}:ref": ref,
+                        # What the role does is done in the name of the account that pushed: the run cannot choose it.
+                        "sts:RoleSessionName": f"${{{ISSUER}:actor_id}}",
                     }
                 },
             ),

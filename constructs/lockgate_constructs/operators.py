@@ -11,7 +11,7 @@ from constructs import Construct
 from lockgate import names
 from lockgate.config import Environment
 from lockgate_constructs.python_function import PythonFunction
-from lockgate_constructs.url_caller_role import UrlCallerRole
+from lockgate_constructs.url_caller_role import UrlCallerRole, with_url
 
 
 class Operators(Construct):
@@ -54,5 +54,5 @@ class Operators(Construct):
             "Operator",
             role_name=names.operator_role(environment.name),
             description="Rolls releases back and restores lost ones; a session bears its user's own name.",
-            functions=[door.function],
+            functions=[with_url(door.function)],
         )

@@ -8,11 +8,15 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from lockgate_constructs.permission import allow
+
+def with_url(function: lambda_.Function) -> lambda_.Function:
+    """Give a function a URL, through which it learns from AWS who signed a call."""
+    function.add_function_url(auth_type=lambda_.FunctionUrlAuthType.AWS_IAM)
+    return function
 
 
 class UrlCallerRole(iam.Role):
-    """For users of this account; adds a URL to each function, which learns from AWS who signed a call.
+    """For users of this account; it may call the URLs of `functions` and do nothing else.
 
     The session's name must be the user's own, so that nobody signs with another's.
     """
@@ -35,14 +39,33 @@ class UrlCallerRole(iam.Role):
                 {"StringEquals": {"sts:RoleSessionName": "${aws:username}"}}
             ),
         )
-        for function in functions:
-            function.add_function_url(auth_type=lambda_.FunctionUrlAuthType.AWS_IAM)
-        arns = [function.function_arn for function in functions]
-        allow(self, ["lambda:GetFunctionUrlConfig", "lambda:InvokeFunctionUrl"], arns)
-        allow(
-            self,
-            ["lambda:InvokeFunction"],
-            arns,
+        for statement in url_rights(functions):
+            self.add_to_policy(statement)
+
+
+class UrlCallerPolicy(iam.ManagedPolicy):
+    """The same rights for a permission set of Identity Center, which attaches this policy by its name."""
+
+    def __init__(
+        self, scope: Construct, construct_id: str, *, name: str, description: str, functions: Sequence[lambda_.Function]
+    ) -> None:
+        super().__init__(
+            scope,
+            construct_id,
+            managed_policy_name=name,
+            description=description,
+            statements=url_rights(functions),
+        )
+
+
+def url_rights(functions: Sequence[lambda_.Function]) -> list[iam.PolicyStatement]:
+    arns = [function.function_arn for function in functions]
+    return [
+        iam.PolicyStatement(actions=["lambda:GetFunctionUrlConfig", "lambda:InvokeFunctionUrl"], resources=arns),
+        iam.PolicyStatement(
+            actions=["lambda:InvokeFunction"],
+            resources=arns,
             # An invocation past the URL would carry whatever identity its sender writes into the event.
             conditions={"Bool": {"lambda:InvokedViaFunctionUrl": "true"}},
-        )
+        ),
+    ]

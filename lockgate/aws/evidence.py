@@ -30,6 +30,7 @@ def find_all(expected: Expected, package: Package | None, registry: Registry, s3
         package=package,
         evidence=read(s3, expected.evidence_bucket, lineage.evidence_uri),
         evaluation=registry.evaluation(lineage.execution) if ours else None,
+        started_by=registry.started_by(lineage.execution) if ours else "",
         image_digest=digest_of_tag(ecr, expected.account, lineage.commit),
         model_data=model_data(s3, expected.models_bucket, package.model_data_uri),
     )

@@ -35,7 +35,7 @@ def session(environment: Mapping[str, str], role_arn: str, region: str) -> Any:
     sts = boto3.client("sts", region_name=region, config=Config(signature_version=UNSIGNED))
     credentials = sts.assume_role_with_web_identity(
         RoleArn=role_arn,
-        RoleSessionName=f"run-{environment.get('GITHUB_RUN_ID', 'unknown')}",
+        RoleSessionName=environment.get("GITHUB_ACTOR_ID", "unknown"),  # the role's trust takes no other name
         WebIdentityToken=token,
         DurationSeconds=3600,
     )["Credentials"]

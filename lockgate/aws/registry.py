@@ -95,6 +95,16 @@ class Registry:
             ended=_utc(job.get("ProcessingEndTime")),
         )
 
+    def started_by(self, execution: str) -> str:
+        """ARN of who started a pipeline execution (ARN), as SageMaker knows it; "" when it does not say."""
+        try:
+            answer = self._sagemaker.describe_pipeline_execution(PipelineExecutionArn=execution)
+        except ClientError as error:
+            if code(error) in ABSENT:
+                return ""
+            raise
+        return str(answer.get("CreatedBy", {}).get("IamIdentity", {}).get("Arn", ""))
+
     def _job(self, steps: Sequence[Mapping[str, Any]], name: str) -> dict[str, Any] | None:
         """The processing job of the one step of this name."""
         jobs = [

@@ -26,6 +26,13 @@ repository = "your-models"
 repository_id = "2002"
 branch = "main"
 
+[persons.ada]
+github = ["3003"]
+users = ["ada"]
+
+[persons.grace]
+users = ["grace"]
+
 [images]
 base = "python:3.13-slim@sha256:{evaluator}"
 

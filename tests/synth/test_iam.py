@@ -102,6 +102,7 @@ def test_delivery_is_trusted_to_one_branch_of_one_repository_by_exact_claims(syn
             f"{issuer}:sub": "repo:your-org@1001/your-models@2002:ref:refs/heads/main",
             f"{issuer}:repository_id": "2002",
             f"{issuer}:ref": "refs/heads/main",
+            "sts:RoleSessionName": f"${{{issuer}:actor_id}}",
         }
     }
 
@@ -341,3 +342,39 @@ def test_the_deploy_function_copies_images_from_one_repository_into_one(synthesi
     assert read["Resource"] == "arn:aws:ecr:us-east-1:111111111111:repository/lockgate-models"
     assert set(listed(write["Action"])) == wanted
     assert write["Resource"]["Fn::GetAtt"][0].startswith("Images")
+
+
+def resources_of(
+    project: Path, out: Path, new_app: Callable[[Path, Path], Any], stack_name: str
+) -> dict[str, dict[str, Any]]:
+    stages = new_app(project, out).synth().nested_assemblies
+    stacks = [stack for stage in stages for stack in stage.nested_assembly.stacks]
+    return dict(next(stack.template for stack in stacks if stack.stack_name == stack_name)["Resources"])
+
+
+def test_a_permission_set_gets_the_approvers_rights_by_a_policy_it_can_name_and_a_second_role_its_own(
+    project: Path, tmp_path: Path, new_app: Callable[[Path, Path], Any]
+) -> None:
+    file = project / "environments" / "prod.toml"
+    roles = 'approvers = ["AWSReservedSSO_Releases", "lockgate-prod-approver"]\n'
+    file.write_text(roles + file.read_text())
+    resources = resources_of(project, tmp_path / "out", new_app, "lockgate-tools-promotion").values()
+    named = {r["Properties"].get("RoleName") for r in resources if r["Type"] == "AWS::IAM::Role"}
+    assert {"lockgate-approver", "lockgate-prod-approver"} <= named
+    assert not [name for name in named if "AWSReservedSSO" in str(name)]
+    (policy,) = (r["Properties"] for r in resources if r["Type"] == "AWS::IAM::ManagedPolicy")
+    assert policy["ManagedPolicyName"] == "lockgate-approver"
+    url, invoke = policy["PolicyDocument"]["Statement"]
+    assert url["Action"] == ["lambda:GetFunctionUrlConfig", "lambda:InvokeFunctionUrl"]
+    assert invoke["Condition"] == {"Bool": {"lambda:InvokedViaFunctionUrl": "true"}}
+
+
+def test_whoever_may_take_a_role_of_a_person_does_so_under_his_own_name(synthesized: Any) -> None:
+    """Roles that trust a whole account: a person's, where the name is forced, or one of ours that names who takes it."""
+    for name, role in synthesized.resources("AWS::IAM::Role"):
+        for trust in role["Properties"]["AssumeRolePolicyDocument"]["Statement"]:
+            if ":root" not in json.dumps(trust["Principal"]) or name.rpartition("/")[2].startswith("Reader"):
+                continue  # the reader reads only
+            condition = trust["Condition"]
+            forced = condition.get("StringEquals", {}).get("sts:RoleSessionName") == "${aws:username}"
+            assert forced or condition["ArnEquals"]["aws:PrincipalArn"], name

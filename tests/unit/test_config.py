@@ -289,3 +289,54 @@ def test_environments_do_not_extend_each_other_in_a_circle(tmp_path: Path) -> No
 def test_a_mistake_in_what_an_environment_adds_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"prod.toml: aprovals: found 2, expected no such key"):
         extending(tmp_path, PROD.replace("approvals", "aprovals"))
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "message"),
+    [
+        (
+            "tools.toml",
+            'github = ["3004"]',
+            'github = ["3003"]',
+            r"persons.grace.github: found '3003', expected somebody",
+        ),
+        ("tools.toml", 'users = ["grace"]', 'users = ["ada"]', r"persons.grace.users: found 'ada', expected somebody"),
+        (
+            "tools.toml",
+            'github = ["3003"]',
+            'github = ["octocat"]',
+            r"persons.ada.github: found 'octocat', expected ids",
+        ),
+        ("tools.toml", 'users = ["grace"]', "users = []", r"persons.grace.users: found \[\], expected at least one"),
+        ("tools.toml", 'users = ["grace"]', 'user = ["grace"]', r"persons.grace.users: found nothing"),
+        ("tools.toml", 'users = ["grace"]', 'users = ["grace"]\nrole = "x"', r"persons.grace.role: found 'x'"),
+        (
+            "dev.toml",
+            '"lockgate-approver"',
+            '"Administrator"',
+            r"approvers: found 'Administrator', expected lockgate-app",
+        ),
+        ("dev.toml", '"lockgate-approver"', '"lockgate-gate"', r"approvers: found 'lockgate-gate'"),
+        (
+            "prod.toml",
+            "approvals = 1",
+            "approvals = 2",
+            r"persons: found \['ada', 'grace'\], expected at least 3: an author",
+        ),
+    ],
+)
+def test_a_map_of_persons_with_a_mistake_fails_the_synth(
+    root: Path, change: Callable[[str, str, str], None], file: str, old: str, new: str, message: str
+) -> None:
+    change(f"environments/{file}", old, new)
+    with pytest.raises(ConfigError, match=message):
+        read_configuration(root)
+
+
+def test_roles_of_persons_are_named_by_environment_or_have_their_usual_names(
+    root: Path, change: Callable[[str, str, str], None]
+) -> None:
+    change("environments/prod.toml", "approvals = 1", 'approvals = 1\napprovers = ["AWSReservedSSO_Releases"]')
+    found = {each.name: (each.approvers, each.break_glass) for each in read_configuration(root).environments}
+    assert found["staging"] == (("lockgate-approver",), ("lockgate-break-glass",))
+    assert found["prod"] == (("AWSReservedSSO_Releases",), ("lockgate-break-glass",))

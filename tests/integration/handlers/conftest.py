@@ -30,6 +30,7 @@ COMMIT = "c" * 40
 EVALUATOR_DIGEST = "sha256:" + "e" * 64
 EVALUATOR = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/lockgate-evaluator@{EVALUATOR_DIGEST}"
 MODELS = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/lockgate-models"
+AUTHOR = f"arn:aws:sts::{ACCOUNT}:assumed-role/lockgate-delivery/100"  # amelie, by the id of her GitHub account
 PIPELINE = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:pipeline/lockgate-{MODEL}"
 BUCKETS = {
     "LEDGER_BUCKET": "test-ledger",
@@ -48,6 +49,21 @@ owner_id = "1"
 repository = "models"
 repository_id = "2"
 branch = "main"
+[persons.amelie]
+github = ["100"]
+users = ["amelie"]
+[persons.bob]
+github = ["101"]
+users = ["bob"]
+[persons.carol]
+github = ["102"]
+users = ["carol"]
+[persons.dave]
+github = ["103"]
+users = ["dave"]
+[persons.grace]
+github = ["104"]
+users = ["grace"]
 [images]
 base = "python:3.13-slim@sha256:{EVALUATOR_DIGEST[7:]}"
 
@@ -145,6 +161,7 @@ class ScriptedSageMaker(Scripted):
         self.packages: dict[str, dict[str, Any]] = {}
         self.steps: dict[str, list[dict[str, Any]]] = {}
         self.jobs: dict[str, dict[str, Any]] = {}
+        self.started_by: dict[str, str] = {}
         self.failure: AwsError | None = None
 
     def fail(self, code: str) -> None:
@@ -174,6 +191,11 @@ class ScriptedSageMaker(Scripted):
         if PipelineExecutionArn not in self.steps:
             raise AwsError("ResourceNotFound", f"Pipeline execution with ARN {PipelineExecutionArn} does not exist.")
         return {"PipelineExecutionSteps": self.steps[PipelineExecutionArn]}
+
+    def DescribePipelineExecution(self, PipelineExecutionArn: str) -> dict[str, Any]:  # noqa: N802, N803
+        if PipelineExecutionArn not in self.started_by:
+            raise AwsError("ResourceNotFound", f"Pipeline execution with ARN {PipelineExecutionArn} does not exist.")
+        return {"CreatedBy": {"IamIdentity": {"Arn": self.started_by[PipelineExecutionArn]}}}
 
     def DescribeProcessingJob(self, ProcessingJobName: str) -> dict[str, Any]:  # noqa: N802, N803
         if ProcessingJobName not in self.jobs:
@@ -218,7 +240,9 @@ class World:
     def execution(self, version: int) -> str:
         return f"{PIPELINE}/execution/exec{version}"
 
-    def register(self, version: int = 1, *, roc_auc: float = 0.9, actor: str = "amelie") -> str:
+    def register(
+        self, version: int = 1, *, roc_auc: float = 0.9, actor: str = "amelie", started_by: str = AUTHOR
+    ) -> str:
         """Put everything that a finished pipeline execution leaves behind; returns the package's ARN."""
         model_data = f"the model {version}".encode()
         model_key = f"{MODEL}/exec{version}/training/job/output/model.tar.gz"
@@ -250,6 +274,7 @@ class World:
         }
         job = f"evaluate-{version}"
         job_arn = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:processing-job/{job}"
+        self.sagemaker.started_by[self.execution(version)] = started_by
         self.sagemaker.steps[self.execution(version)] = [
             {"StepName": "train", "Metadata": {"TrainingJob": {"Arn": job_arn.replace("processing", "training")}}},
             {"StepName": "evaluate", "Metadata": {"ProcessingJob": {"Arn": job_arn}}},

@@ -12,6 +12,7 @@ import pytest
 
 from lambdas import approval, gate, request_approval, shared
 from lockgate.errors import RefusedError
+from lockgate.ledger import Entry
 
 if TYPE_CHECKING:
     from tests.integration.handlers.conftest import ScriptedStepFunctions, World
@@ -87,6 +88,7 @@ def test_an_approval_is_recorded_with_the_person_and_wakes_the_workflow(
     assert record["body"] == {
         "person": "bob",
         "user_arn": f"{ROLE}/bob",
+        "authors": ["amelie"],
         "reason": "numbers agree",
         "request": request,
         "verdict_id": "income/1",
@@ -112,14 +114,78 @@ def test_a_rejection_without_a_reason_is_refused(
     assert (len(world.records()), workflow.woken) == (2, [])
 
 
-@pytest.mark.parametrize("person", ["amelie", "AMELIE"])
-def test_the_author_cannot_decide_about_their_own_commit(
-    world: World, workflow: ScriptedStepFunctions, ask: Callable[..., str], person: str
+def test_the_author_cannot_decide_about_their_own_commit_under_any_of_their_names(
+    world: World, workflow: ScriptedStepFunctions, ask: Callable[..., str]
+) -> None:
+    tools = world.root / "environments" / "tools.toml"
+    tools.write_text(tools.read_text().replace('users = ["amelie"]', 'users = ["amelie", "amelie@example.com"]'))
+    ask()
+    for person in ("amelie", "amelie@example.com"):
+        assert answer(person)[0] == 403
+        assert answer(person, REJECT)[0] == 403
+    assert (len(world.records()), workflow.woken) == (2, [])
+
+
+def test_what_an_unknown_account_delivered_can_be_rejected_and_not_approved(
+    world: World, workflow: ScriptedStepFunctions, ask: Callable[..., str]
 ) -> None:
     ask()
-    assert answer(person)[0] == 403
-    assert answer(person, REJECT)[0] == 403
+    tools = world.root / "environments" / "tools.toml"
+    tools.write_text(tools.read_text().replace('github = ["100"]', 'github = ["999"]'))
+    status, body = answer("bob")
+    assert (status, "lockgate-delivery/100, whom [persons]" in body["message"]) == (403, True)
     assert (len(world.records()), workflow.woken) == (2, [])
+    assert answer("bob", REJECT)[0] == 200
+    assert workflow.woken == [{"decision": "reject"}]
+
+
+def test_the_name_that_the_delivery_claimed_decides_nothing(
+    world: World, workflow: ScriptedStepFunctions, use: Callable[[str, Any], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run's own code says who its actor is; the account that AWS saw is what counts."""
+    use("stepfunctions", workflow.client)
+    monkeypatch.setenv("APPROVAL_SECONDS", str(HOUR))
+    world.register(actor="somebody-else")
+    verdict = gate.handler(world.gate_event(environment="prod"), None)
+    event = {**world.gate_event(environment="prod"), "verdict_id": verdict["verdict_id"], "task_token": "t"}
+    request_approval.handler(event, None)
+    assert answer("amelie")[0] == 403
+
+
+def test_a_person_who_is_not_in_the_map_decides_nothing(
+    world: World, workflow: ScriptedStepFunctions, ask: Callable[..., str]
+) -> None:
+    ask()
+    status, body = answer("mallory")
+    assert (status, "found no such user in [persons]" in body["message"]) == (403, True)
+    assert (len(world.records()), workflow.woken) == (2, [])
+
+
+def test_an_environment_names_the_roles_that_may_approve_there(
+    world: World, workflow: ScriptedStepFunctions, ask: Callable[..., str]
+) -> None:
+    for environment, role in (("dev", "lockgate-approver"), ("prod", "AWSReservedSSO_Releases")):
+        file = world.root / "environments" / f"{environment}.toml"
+        file.write_text(f'approvers = ["{role}"]\n{file.read_text()}')
+    ask()
+    status, body = answer("bob")
+    assert (status, "approvals of prod: found a session of lockgate-approver" in body["message"]) == (403, True)
+    center = "arn:aws:sts::123456789012:assumed-role/AWSReservedSSO_Releases_0123456789abcdef"
+    assert read(approval.handler(signed(f"{center}/bob", APPROVE), None))[0] == 200
+    assert workflow.woken == [{"decision": "approve"}]
+
+
+def test_an_approval_of_a_superseded_version_is_refused_and_a_rejection_taken(
+    world: World, workflow: ScriptedStepFunctions, ask: Callable[..., str]
+) -> None:
+    ask()
+    deployed = Entry("deployment", "deployment:2:prod:x:succeeded", 2, "prod", {"outcome": "succeeded"})
+    shared.ledger("test-ledger").append("income", deployed, "2026-11-21T00:00:00.000Z")
+    status, body = answer("bob")
+    assert (status, "superseded: version 2 is live in prod" in body["message"]) == (409, True)
+    assert (kinds(world)[-1], workflow.woken) == ("deployment", [])
+    assert answer("bob", REJECT)[0] == 200
+    assert workflow.woken == [{"decision": "reject"}]
 
 
 def test_a_body_that_claims_another_identity_is_refused(
@@ -267,6 +333,9 @@ def test_two_approvals_by_the_same_person_count_once(
         assert status == 200
         assert "1 of 2 approvals" in body["message"]
     assert (kinds(world).count("approval"), workflow.woken) == (1, [])
+    tools = world.root / "environments" / "tools.toml"
+    tools.write_text(tools.read_text().replace('users = ["bob"]', 'users = ["bob", "robert"]'))
+    assert "1 of 2 approvals" in answer("robert")[1]["message"]
     assert answer("carol")[0] == 200
     assert workflow.woken == [{"decision": "approve"}]
 

@@ -1,0 +1,118 @@
+"""Persons: only names that nobody chooses for himself, and only those of the reviewed map."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from lockgate.errors import RefusedError
+from lockgate.ledger import Entry, Record
+from lockgate.persons import Person, author_of, authors_of, caller_of, refuse_own, refuse_unknown
+
+ACCOUNT = "123456789012"
+STS = f"arn:aws:sts::{ACCOUNT}:assumed-role"
+ROLES = ("lockgate-approver", "AWSReservedSSO_Releases")
+ADA = Person("ada", ("3003", "3999"), ("ada", "ada@example.com"))
+GRACE = Person("grace", ("3004",), ("grace",))
+PERSONS = (ADA, GRACE)
+
+
+@pytest.mark.parametrize(
+    ("arn", "person", "role"),
+    [
+        (f"{STS}/lockgate-approver/grace", "grace", "lockgate-approver"),
+        (f"{STS}/lockgate-approver/ada", "ada", "lockgate-approver"),
+        (f"{STS}/AWSReservedSSO_Releases_0123456789abcdef/ada@example.com", "ada", "AWSReservedSSO_Releases"),
+    ],
+)
+def test_a_session_that_bears_its_users_own_name_is_that_person(arn: str, person: str, role: str) -> None:
+    caller = caller_of(arn, ACCOUNT, ROLES, PERSONS)
+    assert (caller.person, caller.role, caller.arn) == (person, role, arn)
+
+
+@pytest.mark.parametrize(
+    "arn",
+    [
+        "",
+        f"arn:aws:iam::{ACCOUNT}:user/grace",
+        f"arn:aws:iam::{ACCOUNT}:root",
+        f"{STS}/Administrator/grace",
+        f"{STS}/lockgate-delivery/3004",
+        f"{STS}/AWSReservedSSO_Releases/grace",
+        f"{STS}/AWSReservedSSO_Releases_0123456789abcde/grace",
+        f"{STS}/AWSReservedSSO_Releases_0123456789abcdefg/grace",
+        f"{STS}/AWSReservedSSO_Others_0123456789abcdef/grace",
+        f"{STS}/AWSReservedSSO_Releases_0123456789abcdef_0123456789abcdef/grace",
+        "arn:aws:sts::999999999999:assumed-role/AWSReservedSSO_Releases_0123456789abcdef/grace",
+        f"{STS}/lockgate-approver/grace/ada",
+        f"{STS}/lockgate-approver/grace\n",
+        f"{STS}/lockgate-approver/3004",
+        f"{STS}/lockgate-approver/Grace",
+        f"{STS}/lockgate-approver/mallory",
+    ],
+)
+def test_a_name_that_its_bearer_could_choose_and_a_name_that_is_not_in_the_map_are_nobody(arn: str) -> None:
+    with pytest.raises(RefusedError, match="expected"):
+        caller_of(arn, ACCOUNT, ROLES, PERSONS)
+
+
+def test_a_session_of_another_allowed_role_is_refused_where_its_own_is_not() -> None:
+    caller = caller_of(f"{STS}/lockgate-approver/grace", ACCOUNT, ROLES, PERSONS)
+    caller.refuse_unless(ROLES, "approvals of dev")
+    with pytest.raises(RefusedError, match="approvals of prod: found a session of lockgate-approver"):
+        caller.refuse_unless(("AWSReservedSSO_Releases",), "approvals of prod")
+
+
+@pytest.mark.parametrize(
+    ("arn", "author"),
+    [
+        (f"{STS}/lockgate-delivery/3003", "ada"),
+        (f"{STS}/lockgate-delivery/3999", "ada"),
+        (f"arn:aws:iam::{ACCOUNT}:user/grace", "grace"),
+        (f"arn:aws:iam::{ACCOUNT}:user/team/ml/grace", "grace"),
+        (f"{STS}/AWSReservedSSO_DataScience_0123456789abcdef/ada@example.com", "ada"),
+        (f"{STS}/lockgate-delivery/4000", None),
+        (f"{STS}/lockgate-delivery/ada", None),
+        (f"{STS}/lockgate-pipeline/3003", None),
+        (f"{STS}/Administrator/grace", None),
+        (f"arn:aws:iam::{ACCOUNT}:user/mallory", None),
+        ("arn:aws:iam::999999999999:user/grace", None),
+        ("arn:aws:sts::999999999999:assumed-role/lockgate-delivery/3003", None),
+        ("", None),
+    ],
+)
+def test_the_author_is_whom_aws_vouches_for_and_the_map_knows(arn: str, author: str | None) -> None:
+    assert author_of(arn, ACCOUNT, PERSONS) == author
+
+
+def verdict(sequence: int, commit: str | None, delivered_by: str | None) -> Record:
+    body: dict[str, Any] = {"commit": commit, "delivered_by": delivered_by}
+    return Record("income", sequence, "0" * 64, "", Entry("verdict", f"v{sequence}", sequence, "prod", body))
+
+
+def test_everyone_who_ever_delivered_the_commit_is_its_author() -> None:
+    chain = [
+        verdict(1, "c", f"{STS}/lockgate-delivery/3003"),
+        verdict(2, "other", f"{STS}/lockgate-delivery/4000"),
+        verdict(3, "c", f"{STS}/lockgate-delivery/3004"),
+    ]
+    authors = authors_of(chain, chain[2], ACCOUNT, PERSONS)
+    assert set(authors.values()) == {"ada", "grace"}
+    refuse_unknown(authors)
+    for person in ("ada", "grace"):
+        with pytest.raises(RefusedError, match=f"{person} delivered this commit"):
+            refuse_own(person, authors)
+    refuse_own("linus", authors)
+
+
+@pytest.mark.parametrize("delivered_by", [None, "", f"{STS}/lockgate-delivery/4000"])
+def test_what_somebody_delivered_who_is_not_in_the_map_is_nobodys_to_approve(delivered_by: str | None) -> None:
+    only = verdict(1, "c", delivered_by)
+    with pytest.raises(RefusedError, match=r"\[persons\] of environments/tools.toml does not name"):
+        refuse_unknown(authors_of([only], only, ACCOUNT, PERSONS))
+
+
+def test_verdicts_that_know_no_commit_are_not_about_the_same_one() -> None:
+    chain = [verdict(1, None, f"{STS}/lockgate-delivery/3003"), verdict(2, None, f"{STS}/lockgate-delivery/3004")]
+    assert set(authors_of(chain, chain[1], ACCOUNT, PERSONS).values()) == {"grace"}

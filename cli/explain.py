@@ -12,7 +12,17 @@ from lockgate.errors import NotFoundError
 from lockgate.ledger import Record
 from lockgate.standing import of_version
 
-LINEAGE = ("commit", "actor", "image", "evaluator_image", "model_sha256", "snapshot", "evidence_uri", "evidence_sha256")
+LINEAGE = (
+    "commit",
+    "actor",
+    "delivered_by",
+    "image",
+    "evaluator_image",
+    "model_sha256",
+    "snapshot",
+    "evidence_uri",
+    "evidence_sha256",
+)
 DATA = ("train_sha256", "features_sha256", "labels_sha256", "train_rows", "holdout_rows")
 
 

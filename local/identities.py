@@ -2,6 +2,7 @@
 
 ada    administrator of the tools account, author and operator. Accounts bootstrapped with `--trust <tools>` let her
        deploy to them.
+       She takes the roles `lockgate-approver` and `lockgate-break-glass` under her own name as well.
 grace  may do nothing but assume the role `lockgate-approver` of the tools account, under her own name.
 olga   in the account of each environment, may do nothing but assume its role `lockgate-<environment>-operator`.
 
@@ -22,6 +23,7 @@ from local.settings import Settings
 
 ADMINISTRATOR_POLICY = "arn:aws:iam::aws:policy/AdministratorAccess"
 APPROVER_ROLE = "lockgate-approver"
+BREAK_GLASS_ROLE = "lockgate-break-glass"
 
 
 async def create(settings: Settings, accounts: Mapping[str, str]) -> None:
@@ -37,8 +39,8 @@ async def create(settings: Settings, accounts: Mapping[str, str]) -> None:
         credentials[name] = administrators[account]
     tools = accounts["tools"]
     credentials["ada"] = await _administrator(settings, tools, "ada")
-    role = f"arn:aws:iam::{tools}:role/{APPROVER_ROLE}"
-    permission = {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": role}
+    approver, break_glass = (f"arn:aws:iam::{tools}:role/{role}" for role in (APPROVER_ROLE, BREAK_GLASS_ROLE))
+    permission = {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": approver}
     policy = json.dumps({"Version": "2012-10-17", "Statement": [permission]})
     await _iam(settings, tools, "CreateUser", UserName="grace")
     await _iam(settings, tools, "PutUserPolicy", UserName="grace", PolicyName="approve", PolicyDocument=policy)
@@ -49,9 +51,19 @@ async def create(settings: Settings, accounts: Mapping[str, str]) -> None:
         "endpoint_url": settings.endpoint,
         "ca_bundle": str(settings.ca_bundle),
     }
-    approver = {"role_arn": role, "source_profile": "grace-user", "role_session_name": "grace"}
     profiles = {f"profile {name}": common for name in credentials}
-    profiles["profile grace"] = {**common, **approver}
+    for name, role, user in (
+        ("grace", approver, "grace"),
+        ("ada-approver", approver, "ada"),
+        ("ada-break-glass", break_glass, "ada"),
+    ):
+        source = "grace-user" if user == "grace" else user
+        profiles[f"profile {name}"] = {
+            **common,
+            "role_arn": role,
+            "source_profile": source,
+            "role_session_name": user,
+        }
     for name, key in operators.items():
         credentials[f"{name}-operator-user"] = key
         operator = {"role_arn": operator_role(accounts[name], name), "source_profile": f"{name}-operator-user"}

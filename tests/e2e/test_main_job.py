@@ -12,10 +12,13 @@ import boto3
 import pyarrow
 import pyarrow.parquet
 import pytest
+from botocore.exceptions import ClientError
 
 from lockgate import names
 from lockgate.aws.ledger import LedgerStore
+from lockgate.aws.signed import post_as_caller
 from lockgate.config import read_configuration
+from lockgate.errors import RefusedError
 
 ROOT = Path(__file__).parents[2]
 TOOLS = read_configuration(ROOT).tools
@@ -134,10 +137,50 @@ def test_an_event_for_an_unknown_package_starts_nothing(
     assert len(aws("stepfunctions").list_executions(stateMachineArn=machine)["executions"]) == before
 
 
-def test_who_delivered_cannot_approve(demo: Any) -> None:
+def decide(url: str, session: boto3.Session) -> str:
+    """What the approval function answers to who signs as this session."""
+    body = {"model": MODEL, "version": "1", "environment": ENVIRONMENTS[-1], "decision": "approve", "reason": ""}
+    with pytest.raises(RefusedError) as refused:
+        post_as_caller(session, url, "lambda", body)
+    return str(refused.value)
+
+
+def test_who_delivered_cannot_approve_under_his_own_name_nor_as_administrator(demo: Any) -> None:
     done = demo.lockgate("approve", "1", "--env", ENVIRONMENTS[-1])
-    assert done.returncode == 1
-    assert "403" in done.stderr or "not authorized" in done.stderr
+    assert (done.returncode, "user/ada, expected a session" in done.stderr) == (1, True), done.stderr
+    done = demo.lockgate("approve", "1", "--env", ENVIRONMENTS[-1], profile="ada-approver")
+    assert (done.returncode, "decided already" in done.stderr) == (1, True), done.stderr
+
+
+def test_a_session_whose_name_its_bearer_chose_is_nobody(demo: Any, aws: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An administrator makes a role that may call everything, and calls himself grace in it."""
+    trust = {"Effect": "Allow", "Principal": {"AWS": TOOLS.account}, "Action": "sts:AssumeRole"}
+    allow = {"Effect": "Allow", "Action": "lambda:*", "Resource": "*"}
+    document, rights = (json.dumps({"Version": "2012-10-17", "Statement": [entry]}) for entry in (trust, allow))
+    for role in ("anybody", "AWSReservedSSO_lockgate-approver"):
+        arn = aws("iam").create_role(RoleName=role, AssumeRolePolicyDocument=document)["Role"]["Arn"]
+        aws("iam").put_role_policy(RoleName=role, PolicyName="all", PolicyDocument=rights)
+        keys = aws("sts").assume_role(RoleArn=arn, RoleSessionName="grace")["Credentials"]
+        session = boto3.Session(
+            keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"], region_name=TOOLS.region
+        )
+        url = aws("lambda").get_function_url_config(FunctionName=names.APPROVAL_FUNCTION)["FunctionUrl"]
+        for name, value in demo.session.cdk_environment("tools").items():
+            monkeypatch.setenv(name, value) if value else monkeypatch.delenv(name, raising=False)
+        assert f"found arn:aws:sts::{TOOLS.account}:assumed-role/{role}/grace, expected a session" in decide(
+            url, session
+        )
+
+
+def test_the_approvers_role_is_taken_under_ones_own_name_only(aws: Any) -> None:
+    approver = names.role_arn(TOOLS.account, names.APPROVER_ROLE)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        aws("sts").assume_role(RoleArn=approver, RoleSessionName="grace")
+
+
+def test_the_verdict_names_who_delivered_as_aws_saw_it(demo: Any) -> None:
+    delivered_by = demo.facts("explain", "1")["records"][0]["delivered_by"]
+    assert delivered_by == f"arn:aws:sts::{TOOLS.account}:assumed-role/{names.DELIVERY_ROLE}/3003"
 
 
 def test_delivering_a_commit_again_makes_nothing_new(demo: Any, aws: Any) -> None:

@@ -370,7 +370,7 @@ def test_a_permission_set_gets_the_approvers_rights_by_a_policy_it_can_name_and_
 
 
 def test_whoever_may_take_a_role_of_a_person_does_so_under_his_own_name(synthesized: Any) -> None:
-    """Roles that trust a whole account: a person's, where the name is forced, or one of ours that names who takes it."""
+    """A role that trusts a whole account forces the name, or names the one role of ours that takes it."""
     for name, role in synthesized.resources("AWS::IAM::Role"):
         for trust in role["Properties"]["AssumeRolePolicyDocument"]["Statement"]:
             if ":root" not in json.dumps(trust["Principal"]) or name.rpartition("/")[2].startswith("Reader"):

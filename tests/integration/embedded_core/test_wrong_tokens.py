@@ -60,6 +60,7 @@ def claims_of_a_push() -> dict[str, Any]:
         "ref": REF,
         "event_name": "push",
         "actor": "ada",
+        "actor_id": "3003",
     }
 
 
@@ -82,18 +83,31 @@ def token(aws: Any) -> Callable[..., str]:
     return ask
 
 
-def assume(aws: Any, role: str, token: str) -> str:
+def assume(aws: Any, role: str, token: str, session: str = "3003") -> str:
     settings = aws.session.settings
     config = Config(signature_version=UNSIGNED, proxies={})
     sts = boto3.client(
         "sts", endpoint_url=settings.endpoint, verify=str(settings.ca_bundle), region_name="us-east-1", config=config
     )
-    given = sts.assume_role_with_web_identity(RoleArn=role, RoleSessionName="run", WebIdentityToken=token)
+    given = sts.assume_role_with_web_identity(RoleArn=role, RoleSessionName=session, WebIdentityToken=token)
     return str(given["AssumedRoleUser"]["Arn"])
 
 
 def test_a_push_to_the_branch_delivers(aws: Any, delivery_role: str, token: Callable[..., str]) -> None:
-    assert assume(aws, delivery_role, token()).endswith("assumed-role/delivery-of-test/run")
+    assert assume(aws, delivery_role, token()).endswith("assumed-role/delivery-of-test/3003")
+
+
+@pytest.mark.parametrize("session", ["3004", "ada", "run-1", "33", "30033"])
+def test_a_run_cannot_act_in_the_name_of_another_account(
+    aws: Any, delivery_role: str, token: Callable[..., str], session: str
+) -> None:
+    with pytest.raises(ClientError, match="Not authorized"):
+        assume(aws, delivery_role, token(), session)
+
+
+def test_a_run_of_nobodys_is_refused(aws: Any, delivery_role: str, token: Callable[..., str]) -> None:
+    with pytest.raises(ClientError, match="Not authorized"):
+        assume(aws, delivery_role, token(actor_id=None))
 
 
 OTHER = f"{TRUSTED.owner}@{TRUSTED.owner_id}/other@77"

@@ -62,7 +62,7 @@ class Session:
     def profiles(self) -> set[str]:
         """The AWS profiles that exist here."""
         operators = {f"{name}-operator" for name in self.accounts if name != "tools"}
-        return {*self.accounts, "ada", "grace", *operators}
+        return {*self.accounts, "ada", "ada-approver", "ada-break-glass", "grace", *operators}
 
     def environment(self, profile: str = "ada") -> dict[str, str]:
         """Variables under which any AWS tool talks to this instance as `profile`, whatever it inherits otherwise."""

@@ -252,14 +252,14 @@ def _needed(outcome: Outcome, limit: float, found: Measured) -> str:
 
 
 def rows_needed(limit: float, found: Measured) -> int:
-    """0 where the value is the limit itself, so that no number of rows decides.
+    """0 where the value is as good as the limit itself, so that no number of rows decides.
 
     An interval's end on the side of the limit lies at value -+ margin and the margin falls as 1 / sqrt(rows), so
     rows (margin / distance)^2 rows bring it to the limit: an estimate, since new rows will differ.
     """
     distance = abs(found.value - limit)
     margin = found.value - found.interval.low if limit < found.value else found.interval.high - found.value
-    if distance == 0:
+    if distance * 1e9 <= margin:  # the ratio below would overflow where the distance is next to nothing
         return 0
     return max(1, int(found.rows * ((margin / distance) ** 2 - 1)) + 1)
 

@@ -88,6 +88,7 @@ class Environment:
 
     approvals: how many persons must approve a release; approvers and break_glass: names of the roles whose sessions
     may; a permission set of Identity Center is AWSReservedSSO_<its name>.
+    prediction_distance: how far the distribution of predictions may be from evaluation's (lockgate.distribution).
     """
 
     name: str
@@ -98,6 +99,7 @@ class Environment:
     cpu: int
     memory: int
     tasks: int
+    prediction_distance: float
     approvals: int
     approvers: tuple[str, ...]
     break_glass: tuple[str, ...]
@@ -244,6 +246,7 @@ def read_environment(file: Path) -> Environment:
         cpu=service.choice("cpu", (256, 512, 1024, 2048, 4096)),
         memory=service.integer("memory", 512, 30720),
         tasks=service.integer("tasks", 1, 100),
+        prediction_distance=service.number("prediction_distance", 0.2),
         approvals=table.integer("approvals", 0, 5),
         approvers=_roles(table, "approvers", names.APPROVER_ROLE),
         break_glass=_roles(table, "break_glass", names.BREAK_GLASS_ROLE),
@@ -251,6 +254,9 @@ def read_environment(file: Path) -> Environment:
     )
     service.finish()
     table.finish()
+    if not 0 < environment.prediction_distance <= 1:
+        found = environment.prediction_distance
+        raise ConfigError(f"environments/{file.name}", "service.prediction_distance", found, "more than 0, at most 1")
     offered = FARGATE_MEMORY[environment.cpu]
     if environment.memory not in offered:
         expected = f"one of {', '.join(map(str, offered))} with cpu {environment.cpu}"

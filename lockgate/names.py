@@ -22,6 +22,9 @@ LEDGER_WRITER_ROLES = (
     COLLECT_ROLE,
 )
 
+METRIC_NAMESPACE = "Lockgate"
+PREDICTION_DISTANCE = "PredictionDistance"  # dimensions Environment, Model, Release
+
 MODELS_REPOSITORY = "lockgate-models"
 EVALUATOR_REPOSITORY = "lockgate-evaluator"
 IMAGE_PROJECT = "lockgate-image"

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lockgate import canonical
+from lockgate.distribution import distance
 from lockgate.errors import EvidenceError
 from lockgate.evidence import Champion, Data, Evidence, Group, Metric
 from lockgate.identities import identities, read_identities, refuse_shared
@@ -26,9 +27,10 @@ from runtime import job as jobs
 from runtime.archive import read_archive
 from runtime.drift import drift
 from runtime.job import Job
-from runtime.metrics import Labels, Scores, against, by_group, measure
+from runtime.metrics import Labels, Scores, against, by_group, histogram, measure
 
 MOST_DIFFERENCE = 1e-6  # between what is served and scikit-learn; an environment's policy may allow less
+MOST_DISTANCE = 0.001  # of the distribution of scores that training noted: sums of a linear model differ in last bits
 REPLAYED = 100  # holdout rows that a deployment must answer as evaluation did
 
 
@@ -52,6 +54,8 @@ def evaluate(job: Job) -> None:
     archive = job.read("model/model.tar.gz")
     files = read_archive(archive)
     facts = canonical.from_bytes(files.get("model.json", b"{}"), "model.json")
+    engine = _note(facts, "engine")
+    _refuse_other_distribution(engine.get("holdout_scores"), scores)
     replay = canonical.to_bytes(_replay(features, labels, scores, manifest))
     evidence = Evidence(
         model=manifest.model,
@@ -73,7 +77,7 @@ def evaluate(job: Job) -> None:
         ),
         features=manifest.features,
         parameters=_note(facts, "parameters"),
-        engine=_note(facts, "engine"),
+        engine=engine,
         replay_sha256=canonical.sha256(replay),
         metrics={**measure(truth, scores), "serving_difference": _difference(scores, reference)},
         groups=_groups(features, labels, truth, scores, manifest),
@@ -174,6 +178,23 @@ def _difference(scores: Scores, reference: Scores) -> Metric:
             f"expected at most {MOST_DIFFERENCE:g} in every row"
         )
     return Metric(largest, len(scores), {"rows_that_differ": float((scores != reference).sum())})
+
+
+def _refuse_other_distribution(noted: object, scores: Scores) -> None:
+    """What is served is compared with the counts in model.json as long as it is served: they must be those of here."""
+    counted = histogram(scores)
+    if isinstance(noted, list) and len(noted) == len(counted) and all(_is_count(each) for each in noted) and sum(noted):
+        apart = distance(counted, noted)
+        if apart <= MOST_DISTANCE:
+            return
+        noted = f"counts that are {apart:.3g} apart"
+    raise EvidenceError(
+        f"model.json: engine: holdout_scores: found {noted}, expected how the scores are distributed here: {counted}"
+    )
+
+
+def _is_count(found: object) -> bool:
+    return isinstance(found, int) and not isinstance(found, bool) and found >= 0
 
 
 def _groups(

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
+from lockgate.distribution import BOUNDS
 from lockgate.evidence import Champion, Group, Metric
 
 Labels = npt.NDArray[np.int64]
@@ -25,6 +26,12 @@ def measure(labels: Labels, scores: Scores) -> dict[str, Metric]:
         "log_loss": log_loss(labels, scores),
         "brier": brier(labels, scores),
     }
+
+
+def histogram(scores: Scores) -> list[int]:
+    """How many scores are in each bin of lockgate.distribution, and, last, how many are greater than 1."""
+    counts: list[int] = np.bincount(np.searchsorted(BOUNDS, scores, side="left"), minlength=len(BOUNDS) + 1).tolist()
+    return counts
 
 
 def by_group(labels: Labels, scores: Scores, values: npt.NDArray[np.object_]) -> dict[str, Group]:

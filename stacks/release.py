@@ -10,10 +10,12 @@ from aws_cdk import (
     CfnRule,
     CfnRuleAssertion,
     DefaultStackSynthesizer,
+    Duration,
     Fn,
     ICfnRuleConditionExpression,
     Stack,
 )
+from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
 from lockgate import names
@@ -82,6 +84,7 @@ class ReleaseStack(Stack):
                 "RELEASE_COMMIT": release["commit"],
                 "VERDICT_ID": release["verdict_id"],
                 "TASK_CPU": str(environment.cpu),
+                "ENVIRONMENT": environment.name,
             },
             cpu=environment.cpu,
             memory=environment.memory,
@@ -92,6 +95,18 @@ class ReleaseStack(Stack):
             roles=edge.roles,
             log_group=edge.logs[model.name],
             failures=edge.failures,
+            predictions=cloudwatch.Metric(
+                namespace=names.METRIC_NAMESPACE,
+                metric_name=names.PREDICTION_DISTANCE,
+                dimensions_map={
+                    "Environment": environment.name,
+                    "Model": model.name,
+                    "Release": release["version"],  # the one that is being deployed, and not the one before it
+                },
+                statistic="Maximum",
+                period=Duration.minutes(1),
+            ),
+            prediction_distance=environment.prediction_distance,
         )
 
 

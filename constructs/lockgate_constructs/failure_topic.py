@@ -36,14 +36,18 @@ def alarm(
     description: str,
     topic: sns.ITopic,
     periods: int = 1,
+    threshold: float = 1,
 ) -> cloudwatch.Alarm:
-    """Say on `topic` when a count of failures is not zero for `periods` in a row. No number means no failure."""
+    """Say on `topic` when a metric, such as a count of failures, reaches `threshold` for `periods` in a row.
+
+    No number means no failure.
+    """
     made = cloudwatch.Alarm(
         scope,
         construct_id,
         metric=metric,
         alarm_description=description,
-        threshold=1,
+        threshold=threshold,
         evaluation_periods=periods,
         comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
         treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,

@@ -44,6 +44,7 @@ class ModelService(Construct):
 
     It holds no IAM. There is no DesiredCount: a template that names one would reset a scaled service.
     image: URI with digest, a token of the stack's parameters; cpu in ECS units, memory in MiB.
+    predictions: how far the release's predictions are from evaluation's, which is an alarm at prediction_distance.
     """
 
     def __init__(
@@ -65,6 +66,8 @@ class ModelService(Construct):
         roles: ServiceRoles,
         log_group: logs.ILogGroup,
         failures: sns.ITopic,
+        predictions: cloudwatch.IMetric,
+        prediction_distance: float,
     ) -> None:
         super().__init__(scope, construct_id)
         self._condition = condition
@@ -91,6 +94,7 @@ class ModelService(Construct):
             "AwsSolutions-ECS2",
         )
         alarms = [self._errors_alarm(name, group, failures) for name, group in _groups(route)]
+        alarms.append(self._predictions_alarm(predictions, prediction_distance, failures))
         service = self._only_if(
             ecs.CfnService(
                 self,
@@ -141,9 +145,24 @@ class ModelService(Construct):
         return resource
 
     def _conditional_alarm(
-        self, construct_id: str, *, metric: cloudwatch.IMetric, description: str, topic: sns.ITopic, periods: int
+        self,
+        construct_id: str,
+        *,
+        metric: cloudwatch.IMetric,
+        description: str,
+        topic: sns.ITopic,
+        periods: int,
+        threshold: float = 1,
     ) -> cloudwatch.Alarm:
-        made = alarm(self, construct_id, metric=metric, description=description, topic=topic, periods=periods)
+        made = alarm(
+            self,
+            construct_id,
+            metric=metric,
+            description=description,
+            topic=topic,
+            periods=periods,
+            threshold=threshold,
+        )
         self._only_if(cast(cloudwatch.CfnAlarm, made.node.default_child))
         return made
 
@@ -157,6 +176,17 @@ class ModelService(Construct):
             description="Tasks of the model answered requests with errors.",
             topic=topic,
             periods=1,
+        )
+
+    def _predictions_alarm(self, metric: cloudwatch.IMetric, distance: float, topic: sns.ITopic) -> cloudwatch.Alarm:
+        """A release that predicts otherwise than it was evaluated; also guards the deployment that brings it."""
+        return self._conditional_alarm(
+            "PredictionsShifted",
+            metric=metric,
+            description="Predictions of the release are distributed otherwise than evaluation's.",
+            topic=topic,
+            periods=1,
+            threshold=distance,
         )
 
     def _health_alarm(self, name: str, group: elb.ApplicationTargetGroup, topic: sns.ITopic) -> None:

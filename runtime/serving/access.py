@@ -9,6 +9,7 @@ import asyncio
 import sys
 import time
 from collections import deque
+from typing import Any
 
 import msgspec
 
@@ -21,6 +22,7 @@ class AccessLog:
     def __init__(self, release: dict[str, str]) -> None:
         self._release = release
         self._lines: deque[tuple[float, str, str, int, int, float]] = deque()
+        self._said: list[dict[str, Any]] = []
         self._count = self._left_out = 0
 
     def answered(self, request_id: str, path: str, status: int, rows: int, seconds: float) -> None:
@@ -32,6 +34,10 @@ class AccessLog:
             return
         self._lines.append((time.time(), request_id, path, status, rows, seconds))
 
+    def say(self, document: dict[str, Any]) -> None:
+        """A line of its own; for what is rare."""
+        self._said.append(document)
+
     async def write_forever(self) -> None:
         while True:
             await asyncio.sleep(SECONDS)
@@ -40,9 +46,11 @@ class AccessLog:
     def write(self) -> None:
         """Write what waits; also at the end of a worker."""
         lines, self._lines = self._lines, deque()
+        said, self._said = self._said, []
         left_out, self._left_out = self._left_out, 0
         names = ("at", "request_id", "path", "status", "rows", "seconds")
         text = [msgspec.json.encode({**dict(zip(names, line, strict=True)), **self._release}) for line in lines]
+        text += [msgspec.json.encode(document) for document in said]
         if left_out:
             text.append(msgspec.json.encode({"at": time.time(), "left_out": left_out, **self._release}))
         if text:

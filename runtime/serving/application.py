@@ -10,7 +10,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -90,6 +90,7 @@ class Application:
         self.telemetry = telemetry or Telemetry({"model": model.name, **asdict(release)}, 1)
         self.capture = Capture()
         self.access = AccessLog({"model": model.name, **asdict(release)})
+        self.beside: list[Callable[[], Coroutine[Any, Any, None]]] = [self.access.write_forever]
         self.draining = False
         self._in_flight = self._bytes_in_flight = 0
         self._large: set[asyncio.Task[None]] = set()

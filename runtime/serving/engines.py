@@ -17,6 +17,7 @@ from lockgate.config import Model
 from runtime.artifact import Estimator, score
 from runtime.facts import ENCODED, SCIKIT_LEARN, WALKER, WALKER_FILE
 from runtime.frames import Matrix
+from runtime.metrics import histogram
 from runtime.serving.convert import NotConvertible, program_of
 from runtime.serving.encoded import EncodedEngine
 from runtime.serving.program import Program, read_program
@@ -92,7 +93,11 @@ CANDIDATES: Mapping[str, Candidate] = {WALKER: walker_candidate, ENCODED: encode
 def choose(
     estimator: Any, model: Model, parts: Sequence[Matrix], candidates: Mapping[str, Candidate] = CANDIDATES
 ) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """(what model.json says about the engine, its file) of the first candidate that agrees on every row of `parts`."""
+    """(what model.json says about the engine, its file) of the first candidate that agrees on every row of `parts`.
+
+    Of the last part, the holdout, it also says how the engine's scores are distributed: what is served is compared with
+    that as long as it is served.
+    """
     refused: dict[str, str] = {}
     rows = sum(len(part) for part in parts)
     expected = np.concatenate([score(estimator, part) for part in parts])
@@ -107,9 +112,10 @@ def choose(
         difference = largest_difference(found, expected)
         allowed = tolerance(read_program(data)) if data else 0.0
         if difference <= allowed:
-            return _facts(name, rows, difference, refused), {WALKER_FILE: data} if data else {}
+            last = found[rows - len(parts[-1]) :]
+            return _facts(name, rows, difference, refused, last), {WALKER_FILE: data} if data else {}
         refused[name] = f"differs from scikit-learn by {difference:g} at most on {rows} rows, allowed is {allowed:g}"
-    return _facts(SCIKIT_LEARN, rows, 0.0, refused), {}
+    return _facts(SCIKIT_LEARN, rows, 0.0, refused, expected[rows - len(parts[-1]) :]), {}
 
 
 def tolerance(program: Program) -> float:
@@ -123,5 +129,11 @@ def largest_difference(found: npt.NDArray[np.float64], expected: npt.NDArray[np.
     return float(np.abs(found - expected).max(initial=0.0))
 
 
-def _facts(name: str, rows: int, difference: float, refused: Mapping[str, str]) -> dict[str, Any]:
-    return {"name": name, "rows": rows, "largest_difference": difference, "refused": dict(refused)}
+def _facts(name: str, rows: int, difference: float, refused: Mapping[str, str], last: Codes) -> dict[str, Any]:
+    facts = {"name": name, "rows": rows, "largest_difference": difference, "refused": dict(refused)}
+    return {**facts, "holdout_scores": histogram(last) if is_scores(last) else None}
+
+
+def is_scores(found: Codes) -> bool:
+    """One number from 0 to 1 a row, and not several, or a prediction without bounds."""
+    return found.ndim == 1 and bool(((found >= 0) & (found <= 1)).all())

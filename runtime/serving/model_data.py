@@ -81,6 +81,13 @@ def engine_of(files: Mapping[str, bytes], model: Model) -> Engine:
     return EncodedEngine(estimator, model) if name == ENCODED else EstimatorEngine(estimator, model)
 
 
+def holdout_scores(files: Mapping[str, bytes]) -> list[int] | None:
+    """Evaluation's counts of scores (the evaluator found them right); None for a model without such scores."""
+    engine = canonical.from_bytes(files["model.json"], "model.json").get("engine")
+    found = engine.get("holdout_scores") if isinstance(engine, dict) else None
+    return found if isinstance(found, list) else None
+
+
 def _walker(files: Mapping[str, bytes], model: Model, facts: Mapping[str, object]) -> Walker:
     refuse_other_model(facts, model, files)
     compiled = library()

@@ -11,6 +11,7 @@ from runtime import commit
 from runtime.job import Job
 from runtime.serving import model_data
 from runtime.serving.application import Application, Release
+from runtime.serving.shift import ShiftWatch
 from runtime.serving.telemetry import Telemetry
 
 
@@ -34,4 +35,9 @@ def released_application(job: Job, model: Model, files: Mapping[str, bytes], pro
     """The application of the released model, from its checked files."""
     release = Release(job.setting("RELEASE_VERSION"), job.setting("RELEASE_COMMIT"), job.setting("VERDICT_ID"))
     telemetry = Telemetry({"model": model.name, **asdict(release)}, processes)
-    return Application(model, release, model_data.engine_of(files, model), telemetry)
+    application = Application(model, release, model_data.engine_of(files, model), telemetry)
+    expected, place = model_data.holdout_scores(files), job.environment.get("ENVIRONMENT")
+    if expected and place:  # elsewhere, as on an endpoint of SageMaker, no alarm looks at it
+        dimensions = {"Environment": place, "Model": model.name, "Release": release.version}
+        application.beside.append(ShiftWatch(telemetry, application.access, expected, dimensions).look_forever)
+    return application

@@ -53,6 +53,8 @@ def _forked(application: Application, listening: socket.socket, worker: int) -> 
     code = 1
     try:
         application.telemetry.become(worker)
+        if worker:  # what looks at all workers is done by the first
+            application.beside = [application.access.write_forever]
         _work(application, listening)
         code = 0
     finally:
@@ -85,7 +87,8 @@ async def serving(application: Application, listening: socket.socket) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told.set)
     server = await loop.create_server(lambda: Connection(site), sock=listening, backlog=BACKLOG)
-    beside = [loop.create_task(_keep_time(site, application)), loop.create_task(application.access.write_forever())]
+    beside = [loop.create_task(_keep_time(site, application))]
+    beside += [loop.create_task(work()) for work in application.beside]
     try:
         await told.wait()
         application.draining = True

@@ -7,8 +7,9 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from lockgate.distribution import BOUNDS as SCORES
+
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
-SCORES = tuple(bucket / 20 for bucket in range(1, 21))
 FEW = 20  # predictions; more are sorted first
 ROUTES = ("invocations", "infer", "other")
 STATUSES = (200, 400, 404, 405, 408, 411, 413, 415, 429, 500, 503)
@@ -72,6 +73,10 @@ class Telemetry:
 
     def in_flight(self, requests: int) -> None:
         self._own[self._in_flight] = requests
+
+    def scores(self) -> list[float]:
+        """How many scores fell into each bin, of all workers since the start; the last bin is for those over 1."""
+        return [self._value("scores", place) for place in range(len(SCORES) + 1)]
 
     def text(self) -> bytes:
         """The Prometheus text format, version 0.0.4."""

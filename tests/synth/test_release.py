@@ -64,7 +64,7 @@ def test_a_service_is_deployed_blue_green_without_bake_and_names_no_count(synthe
     assert "DesiredCount" not in service
     deployment = service["DeploymentConfiguration"]
     assert (deployment["Strategy"], deployment["BakeTimeInMinutes"]) == ("BLUE_GREEN", 0)
-    assert len(deployment["Alarms"]["AlarmNames"]) == 2  # both target groups: their roles swap
+    assert len(deployment["Alarms"]["AlarmNames"]) == 3  # errors of both target groups (their roles swap), predictions
     (balancer,) = service["LoadBalancers"]
     assert set(balancer["AdvancedConfiguration"]) == {
         "AlternateTargetGroupArn",
@@ -86,6 +86,7 @@ def test_a_task_runs_the_pinned_image_on_the_pinned_model_data(synthesized: Any)
         "AWS_REGION",
         "BIND_HOST",
         "BIND_PORT",
+        "ENVIRONMENT",
         "MODEL",
         "MODEL_DATA_BUCKET",
         "MODEL_DATA_KEY",
@@ -99,6 +100,30 @@ def test_a_task_runs_the_pinned_image_on_the_pinned_model_data(synthesized: Any)
     assert variables["MODEL_DATA_SHA256"] == {"Ref": "ReleaseModelSha256"}
     assert variables["MODEL_DATA_VERSION_ID"] == {"Ref": "ReleaseModelVersionId"}
     assert json.dumps(variables["MODEL_DATA_KEY"]).count("ReleaseModelSha256") == 1
+
+
+def test_predictions_unlike_evaluations_are_an_alarm_that_stops_the_deployment_of_that_release(
+    synthesized: Any,
+) -> None:
+    for environment in ENVIRONMENTS:
+        stack = f"lockgate-{environment}-release-alpha"
+        alarms = [
+            (name, alarm["Properties"])
+            for name, alarm in synthesized.resources("AWS::CloudWatch::Alarm", stack)
+            if alarm["Properties"]["MetricName"] == "PredictionDistance"
+        ]
+        ((name, alarm),) = alarms
+        assert alarm["Namespace"] == "Lockgate"
+        assert {each["Name"]: each["Value"] for each in alarm["Dimensions"]} == {
+            "Environment": environment,
+            "Model": "alpha",
+            "Release": {"Ref": "ReleaseVersion"},
+        }
+        assert (alarm["Statistic"], alarm["Threshold"], alarm["TreatMissingData"]) == ("Maximum", 0.2, "notBreaching")
+        service = synthesized.only("AWS::ECS::Service", stack)
+        assert {"Ref": name} in service["DeploymentConfiguration"]["Alarms"]["AlarmNames"]
+        (container,) = synthesized.only("AWS::ECS::TaskDefinition", stack)["ContainerDefinitions"]
+        assert {"Name": "ENVIRONMENT", "Value": environment} in container["Environment"]
 
 
 def test_capacity_is_the_environments(synthesized: Any) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -158,6 +159,19 @@ def test_perfect_metrics_that_a_commit_writes_into_its_archive_gain_nothing(job:
     archive.write_bytes(packed({**files, "model.json": boast, "evidence.json": b"{}"}))
     evaluate(job)
     assert results(job)[0].metrics == honest
+
+
+@pytest.mark.parametrize(
+    "noted", [None, "much", [], [0] * 21, [1500] + [0] * 20, [1500] * 20, [-1] * 21, [True] * 21, [1e999] * 21]
+)
+def test_a_distribution_of_scores_other_than_that_of_the_holdout_is_refused(job: Job, packed: Any, noted: Any) -> None:
+    """The alarm on what is served compares with it for as long as the release is served."""
+    archive = job.inputs / "model" / "model.tar.gz"
+    files = read_archive(archive.read_bytes())
+    facts = canonical.from_bytes(files["model.json"], "model.json")
+    facts["engine"]["holdout_scores"] = noted if noted != [1e999] * 21 else [10**400] * 21
+    archive.write_bytes(packed({**files, "model.json": json.dumps(facts).encode()}))
+    assert "holdout_scores: found" in refused(job)
 
 
 @pytest.mark.parametrize("score", [float("nan"), float("inf"), -0.01, 1.01, None])

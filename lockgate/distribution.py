@@ -1,0 +1,41 @@
+"""Are the predictions that a service answers distributed as those that evaluation measured?
+
+Both are counts of scores from 0 to 1 in the same bins. The distance is Kolmogorov's: the largest difference between the
+cumulative shares, from 0 (alike) to 1. A model whose input broke on the way to it, or another model than was judged,
+moves it; so does a population that changed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+BOUNDS = tuple(place / 20 for place in range(1, 21))  # a score belongs to the first bin whose bound it does not exceed
+# Of one look at predictions that are distributed as evaluated. A look a minute is one false alarm in two years, a task.
+FALSE_ALARM_RATE = 1e-6
+
+
+def distance(expected: Sequence[float], found: Sequence[float]) -> float:
+    """Of two lists of counts, each of at least one row."""
+    rows_expected, rows_found = sum(expected), sum(found)
+    below_expected: float = 0
+    below_found: float = 0  # of whole counts the sums stay whole
+    largest = 0.0
+    for one, other in zip(expected, found, strict=True):
+        below_expected += one
+        below_found += other
+        largest = max(largest, abs(below_expected / rows_expected - below_found / rows_found))
+    return largest
+
+
+def certain_distance(expected: Sequence[float], found: Sequence[float], rate: float = FALSE_ALARM_RATE) -> float:
+    """How far apart the distributions are at least, whatever chance did to the rows of `found`; 0 without rows.
+
+    P(distance of n independent rows from their own distribution > e) <= 2 exp(-2 n e^2), for every distribution
+    (Massart, Annals of Probability 18(3), 1990), so the true distance is at least the found one less e, but for one
+    look in 1 / rate. `expected` counts as exact: it is what the release was judged on.
+    """
+    rows = sum(found)
+    if not rows:
+        return 0.0
+    return max(0.0, distance(expected, found) - math.sqrt(math.log(2 / rate) / (2 * rows)))

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+
+from lockgate.distribution import BOUNDS, certain_distance, distance
+
+EXPECTED = [400, 300, 200, 100]
+
+
+def drawn(weights: list[int], rows: int, seed: int) -> list[int]:
+    chosen = random.Random(seed).choices(range(len(weights)), weights, k=rows)  # noqa: S311
+    return [chosen.count(place) for place in range(len(weights))]
+
+
+def test_equal_shares_are_no_distance_apart() -> None:
+    assert distance(EXPECTED, [each * 7 for each in EXPECTED]) == 0.0
+
+
+def test_all_in_the_last_bin_instead_of_the_first_is_as_far_as_it_gets() -> None:
+    assert distance([5, 0, 0], [0, 0, 9]) == 1.0
+
+
+def test_the_largest_difference_of_cumulative_shares_counts_and_not_that_of_a_bin() -> None:
+    """By hand: 0.4 0.7 0.9 1.0 against 0.3 0.5 0.8 1.0."""
+    assert distance(EXPECTED, [30, 20, 30, 20]) == pytest.approx(0.2)
+
+
+def test_a_few_rows_prove_nothing_and_many_do() -> None:
+    shifted = [0, 0, 0, 1]
+    assert certain_distance(EXPECTED, [5 * each for each in shifted]) == 0.0
+    assert certain_distance(EXPECTED, [100 * each for each in shifted]) > 0.6
+    assert certain_distance(EXPECTED, [100_000 * each for each in shifted]) == pytest.approx(0.9, abs=0.01)
+
+
+def test_no_rows_are_no_distance() -> None:
+    assert certain_distance(EXPECTED, [0, 0, 0, 0]) == 0.0
+
+
+@pytest.mark.parametrize("rows", [1, 10, 100, 1000])
+def test_rows_of_the_same_distribution_are_certainly_apart_as_rarely_as_stated(rows: int) -> None:
+    looks, rate = 2000, 0.05
+    alarms = sum(certain_distance(EXPECTED, drawn(EXPECTED, rows, seed), rate) > 0 for seed in range(looks))
+    assert alarms / looks <= rate
+
+
+def test_a_shift_of_the_size_that_counts_is_found_within_a_thousand_rows() -> None:
+    """0.3 apart, an alarm at 0.2."""
+    found = [certain_distance(EXPECTED, drawn([100, 300, 300, 300], 1000, seed)) >= 0.2 for seed in range(100)]
+    assert sum(found) > 60
+
+
+def test_a_score_at_a_bound_belongs_below_it() -> None:
+    assert BOUNDS[0] == 0.05
+    assert BOUNDS[-1] == 1.0
+    assert math.isclose(BOUNDS[9], 0.5)

@@ -121,7 +121,7 @@ def test_predictions_unlike_evaluations_are_an_alarm_that_stops_the_deployment_o
         }
         assert (alarm["Statistic"], alarm["Threshold"], alarm["TreatMissingData"]) == ("Maximum", 0.2, "notBreaching")
         service = synthesized.only("AWS::ECS::Service", stack)
-        assert {"Ref": name} in service["DeploymentConfiguration"]["Alarms"]["AlarmNames"]
+        assert {"Ref": name.split("/")[1]} in service["DeploymentConfiguration"]["Alarms"]["AlarmNames"]
         (container,) = synthesized.only("AWS::ECS::TaskDefinition", stack)["ContainerDefinitions"]
         assert {"Name": "ENVIRONMENT", "Value": environment} in container["Environment"]
 

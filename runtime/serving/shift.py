@@ -1,6 +1,6 @@
 """Once a minute, how far the predictions of this task are from evaluation's: one line of the log.
 
-CloudWatch reads it as a metric (its embedded metric format), so no task needs a right or a request to publish it.
+CloudWatch reads it as a metric (EMF), so no task needs a right or a request to publish it.
 """
 
 from __future__ import annotations

@@ -24,13 +24,19 @@ setup: .venv/.ready ## install everything into .venv and node_modules
 	@$(BIN)/uv pip install -q --python .venv-pipeline/bin/python --no-deps -r $<
 	@touch $@
 
+.venv-onnx/.ready: bench/serving/requirements/onnx.lock | .venv/.ready
+	@rm -rf .venv-onnx
+	@$(BIN)/uv venv -q .venv-onnx
+	@$(BIN)/uv pip install -q --python .venv-onnx/bin/python --no-deps -r $<
+	@touch $@
+
 demo: setup ## the main job on an embedded AWS: a commit reaches production, a worse one is refused
 	@python -m local.demo
 
 down: setup ## stop what the demo started and remove its state
 	@lockgate down
 
-test: setup .venv-pipeline/.ready check ## every test
+test: setup .venv-pipeline/.ready .venv-onnx/.ready check ## every test
 	@pytest
 
 check: setup ## format, lint, types, import rules
@@ -91,4 +97,4 @@ lock: setup ## resolve requirements.lock and package-lock.json anew
 	@node -e '$(NO_ADDRESSES)'
 
 clean: ## remove what set-up, tests and synth made
-	@rm -rf .venv .venv-pipeline node_modules build cdk.out .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf .venv .venv-pipeline .venv-onnx node_modules build cdk.out .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -274,7 +274,7 @@ class Connection(asyncio.Protocol):
             if closes:
                 self._end(linger=not request.complete)
                 return
-        if not self._begun:
+        if not self._begun or not self._begun[0].complete:  # nothing is worked on
             self._resume()
             if self._receiving is None:
                 self._wait(IDLE_SECONDS)

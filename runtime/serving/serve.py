@@ -27,8 +27,8 @@ def serve(job: Job) -> None:
     model = commit.declared_model(job.setting("MODEL"))
     processes = server.workers()
     application = released_application(job, model, fetched(), processes)
-    listening = server.listening_socket(job.setting("BIND_HOST"), int(job.setting("BIND_PORT")))
-    server.run(application, listening, processes)
+    listening = server.listening_sockets(job.setting("BIND_HOST"), int(job.setting("BIND_PORT")), processes)
+    server.run(application, listening)
 
 
 def released_application(job: Job, model: Model, files: Mapping[str, bytes], processes: int = 1) -> Application:

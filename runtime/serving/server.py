@@ -1,4 +1,4 @@
-"""The server: one process a core behind one listening socket, which drains on SIGTERM."""
+"""The server: one process a core, each with a listening socket of its own, which drains on SIGTERM."""
 
 from __future__ import annotations
 
@@ -28,15 +28,17 @@ def workers() -> int:
     return max(1, int(units) // ECS_UNITS_PER_CORE) if units.isdigit() else len(os.sched_getaffinity(0))
 
 
-def run(application: Application, listening: socket.socket, processes: int) -> None:
-    """Answer until SIGTERM, then finish what was begun."""
+def run(application: Application, listening: list[socket.socket]) -> None:
+    """Answer until SIGTERM, a process a socket, then finish what was begun."""
     gc.collect()
     gc.freeze()  # what is loaded stays: no collection needs to look at it, and forked workers share its memory
     gc.set_threshold(50_000, 20, 100)
-    if processes == 1:
-        _work(application, listening)
+    if len(listening) == 1:
+        _work(application, listening[0])
         return
-    children = [_forked(application, listening, worker) for worker in range(processes)]
+    children = [_forked(application, listening, worker) for worker in range(len(listening))]
+    for each in listening:
+        each.close()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: _signal(children, signal.SIGTERM))
     _, status = _wait_for_any()
@@ -46,7 +48,7 @@ def run(application: Application, listening: socket.socket, processes: int) -> N
     sys.exit(os.waitstatus_to_exitcode(status) and 1)
 
 
-def _forked(application: Application, listening: socket.socket, worker: int) -> int:
+def _forked(application: Application, listening: list[socket.socket], worker: int) -> int:
     child = os.fork()
     if child:
         return child
@@ -55,7 +57,9 @@ def _forked(application: Application, listening: socket.socket, worker: int) -> 
         application.telemetry.become(worker)
         if worker:  # what looks at all workers is done by the first
             application.beside = [application.access.write_forever]
-        _work(application, listening)
+        for other in [*listening[:worker], *listening[worker + 1 :]]:
+            other.close()
+        _work(application, listening[worker])
         code = 0
     finally:
         sys.stdout.flush()
@@ -119,7 +123,11 @@ async def _finish(site: Site) -> None:
         await asyncio.sleep(0.02)
 
 
-def listening_socket(host: str, port: int) -> socket.socket:
-    listening = socket.create_server((host, port), backlog=BACKLOG, reuse_port=False)
-    listening.setblocking(False)
+def listening_sockets(host: str, port: int, processes: int) -> list[socket.socket]:
+    """One a process: the kernel spreads connections over them, where one process would take all from a shared one."""
+    listening = [
+        socket.create_server((host, port), backlog=BACKLOG, reuse_port=processes > 1) for _ in range(processes)
+    ]
+    for each in listening:
+        each.setblocking(False)
     return listening

@@ -172,3 +172,32 @@ def test_memory_is_flat_over_many_requests(serve: Any, instances: Any) -> None:
 def resident_mb(process: int) -> float:
     status = Path(f"/proc/{process}/status").read_text()
     return int(status.split("VmRSS:")[1].split()[0]) / 1024
+
+
+def test_every_worker_of_a_task_answers(serve: Any, instances: Any) -> None:
+    """Of 64 connections at once none of two workers gets less than a tenth."""
+    body = json.dumps({"instances": instances[:100]}).encode()
+
+    async def ask(port: int) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for _ in range(30):
+            writer.write(post(body))
+            assert (await answer(reader))[0] == 200
+        writer.close()
+
+    async def many(port: int) -> None:
+        await asyncio.gather(*[ask(port) for _ in range(64)])
+
+    with serve(TASK_CPU="2048") as served:
+        task = Path(f"/proc/{served.process.pid}/task/{served.process.pid}/children")
+        workers = [int(worker) for worker in task.read_text().split()]
+        before = [processor_ticks(worker) for worker in workers]
+        asyncio.run(many(served.port))
+        used = [processor_ticks(worker) - start for worker, start in zip(workers, before, strict=True)]
+    assert len(used) == 2
+    assert min(used) > sum(used) / 10
+
+
+def processor_ticks(process: int) -> int:
+    user, system = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return int(user) + int(system)

@@ -1,0 +1,59 @@
+"""What is known of what a policy can require."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from lockgate.evidence import Drift, Evidence, Metric
+from lockgate.facts import Fact, facts_of
+from lockgate.ledger import Entry, Kind, Record, next_record
+
+NOW = "2026-11-22T12:00:00.000Z"
+
+
+def facts(evidence: Evidence, ended: str = "", chain: tuple[Record, ...] = ()) -> dict[str, Fact]:
+    return dict(facts_of(evidence, ended=ended, now=NOW, chain=chain, version=3))
+
+
+def chain(*entries: tuple[Kind, int, str]) -> tuple[Record, ...]:
+    made: list[Record] = []
+    for number, (kind, version, person) in enumerate(entries):
+        entry = Entry(kind, str(number), version, "staging", {"person": person})
+        made.append(next_record("income", made, entry, NOW))
+    return tuple(made)
+
+
+def test_what_was_not_measured_is_not_there(make_evidence: Callable[..., Evidence]) -> None:
+    assert set(facts(make_evidence())) == {"lineage", "data_contract", "approvals"}
+    assert facts(make_evidence())["lineage"].value == facts(make_evidence())["data_contract"].value == 0
+
+
+def test_drift_is_that_of_the_feature_that_drifts_most(make_evidence: Callable[..., Evidence]) -> None:
+    found = facts(make_evidence(drift={"b": Drift(0.1, 0.4), "a": Drift(0.3, 0.2), "c": Drift(0.3, 0.1)}))
+    assert found["drift"] == Fact(0.3, "the largest of 3 features, of a, holdout against training rows")
+    assert found["effect_size"] == Fact(0.4, "the largest of 3 features, of b, holdout against training rows")
+
+
+def test_evidence_is_as_old_as_its_evaluation(make_evidence: Callable[..., Evidence]) -> None:
+    found = facts(make_evidence(), ended="2026-11-21T00:00:00.500Z")["evidence_age"]
+    assert round(found.value, 5) == round(1.5 - 0.5 / 86_400, 5)
+    assert found.note == "days since the evaluation ended at 2026-11-21T00:00:00Z"
+
+
+def test_parity_is_what_the_evaluator_measured(make_evidence: Callable[..., Evidence]) -> None:
+    measured: dict[str, Any] = {"serving_difference": Metric(2e-7, 1000)}
+    note = "largest difference from scikit-learn of 1000 rows that the serving engine answered"
+    assert facts(make_evidence(metrics=measured))["parity"] == Fact(2e-7, note)
+
+
+def test_approvals_are_different_persons_who_approved_this_version(make_evidence: Callable[..., Evidence]) -> None:
+    said = chain(
+        ("approval", 3, "grace"),
+        ("approval", 3, "alan"),
+        ("approval", 3, "grace"),
+        ("approval", 2, "kay"),
+        ("rejection", 3, "olga"),
+    )
+    assert facts(make_evidence(), chain=said)["approvals"] == Fact(2.0, "by grace, alan")
+    assert facts(make_evidence())["approvals"] == Fact(0.0, "by nobody so far")

@@ -24,6 +24,7 @@ COMMANDS = (
     "approve",
     "reject",
     "waive",
+    "holdout",
     "rollback",
     "restore",
     "status",

@@ -17,6 +17,7 @@ from lockgate import canonical, names
 from lockgate.aws.delivery import put_once
 from lockgate.config import Model, model_named
 from lockgate.errors import DataContractError
+from lockgate.identities import identities
 from lockgate.snapshot import Manifest, Part
 
 
@@ -58,12 +59,24 @@ def publish(context: Context, model: Model) -> str:
         holdout_labels=Part(canonical.sha256(files["labels"]), holdout.num_rows),
         sources={Path(model.train_data).name: train_sha256, Path(model.holdout_data).name: holdout_sha256},
     )
+    identities_of = {
+        "train": _identities(train, model, names_of_features),
+        "holdout": _identities(holdout, model, names_of_features),
+    }
     s3, prefix = context.client("s3"), names.snapshot_prefix(model.name, manifest.id)
     put_once(s3, context.bucket("labels"), names.labels_key(model.name, manifest.id), files["labels"])
+    for part, digests in identities_of.items():
+        put_once(s3, context.bucket("data"), names.identities_key(model.name, manifest.id, part), digests)
     put_once(s3, context.bucket("data"), f"{prefix}/train/train.parquet", files["train"])
     put_once(s3, context.bucket("data"), f"{prefix}/holdout/features.parquet", files["features"])
     put_once(s3, context.bucket("data"), f"{prefix}/manifest.json", manifest.to_bytes())
     return manifest.id
+
+
+def _identities(table: Any, model: Model, features: list[str]) -> bytes:
+    """Digests of which rows these are, with which `lockgate holdout add` proves that a holdout is fresh."""
+    contents = zip(*(table[name].to_pylist() for name in features), strict=True)
+    return identities(table[model.identifier].to_pylist(), contents)
 
 
 def _read(root: Path, name: str) -> tuple[Any, str]:

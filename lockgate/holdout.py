@@ -68,6 +68,30 @@ def recorded(chain: Sequence[Record], labels_sha256: str) -> Record | None:
     return next((record for record in about if record.entry.body["holdout_sha256"] == labels_sha256), None)
 
 
+@dataclass(frozen=True)
+class Rows:
+    """The rows of one part of a snapshot, "train" or "holdout", and the SHA-256 of their digests where it is known."""
+
+    snapshot: str
+    part: str
+    identities_sha256: str = ""
+
+
+def known_rows(chain: Sequence[Record], labels_sha256: str) -> list[Rows]:
+    """What a holdout with these labels must share no row with: every other holdout, and what any was trained on."""
+    found: dict[Rows, None] = {}
+    for record in chain:
+        data = record.entry.body.get("data") if record.entry.kind == "verdict" else None
+        if record.entry.kind == "holdout":
+            data = {**record.entry.body, "labels_sha256": record.entry.body["holdout_sha256"]}
+        if not data:
+            continue
+        if data["labels_sha256"] != labels_sha256:
+            found[Rows(data["snapshot"], "holdout", data["holdout_identities_sha256"])] = None
+        found[Rows(data["snapshot"], "train", data["train_identities_sha256"])] = None
+    return list(found)
+
+
 def why_not(chain: Sequence[Record], data: Data, budget: Budget, version: int) -> str:
     """Why the evidence's holdout may not serve this decision, with what to do; "" where it may.
 

@@ -19,6 +19,7 @@ LEDGER_WRITER_ROLES = (
     "lockgate-approval",
     "lockgate-record",
     "lockgate-waive",
+    "lockgate-holdout",
     COLLECT_ROLE,
 )
 
@@ -33,6 +34,7 @@ PROMOTION_STATE_MACHINE = "lockgate-promotion"
 GATE_FUNCTION = "lockgate-gate"
 APPROVAL_FUNCTION = "lockgate-approval"
 WAIVE_FUNCTION = "lockgate-waive"
+HOLDOUT_FUNCTION = "lockgate-holdout"
 
 
 def bucket(purpose: str, account: str, region: str) -> str:
@@ -158,6 +160,11 @@ def evaluator_source_key(commit: str) -> str:
 def snapshot_prefix(model: str, snapshot: str) -> str:
     """In the data bucket: manifest.json, train/train.parquet, holdout/features.parquet."""
     return f"snapshots/{model}/{snapshot}"
+
+
+def identities_key(model: str, snapshot: str, part: str) -> str:
+    """In the data bucket: digests of which rows a snapshot's part ("train" or "holdout") has."""
+    return f"identities/{model}/{snapshot}/{part}"
 
 
 def champion_prefix(model: str) -> str:

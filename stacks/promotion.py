@@ -63,7 +63,7 @@ class PromotionStack(Stack):
             {"APPROVAL_SECONDS": str(APPROVAL_SECONDS)},
         )
         record = self._record()
-        self._persons([self._approval(), self._waive()])
+        self._persons([self._approval(), self._waive(), self._holdout()])
         PromotionWorkflow(
             self,
             "Workflow",
@@ -155,6 +155,22 @@ class PromotionStack(Stack):
         waive.allow("states:StartExecution", on=[self._machine_arn])
         return waive
 
+    def _holdout(self) -> PythonFunction:
+        artifacts = self._artifacts
+        holdout = self._ledger_function(
+            "Holdout",
+            "holdout",
+            "Records a fresh holdout that shares no row with any before.",
+            {"DATA_BUCKET": artifacts.data.bucket_name},
+            function_name=names.HOLDOUT_FUNCTION,
+            timeout=Duration.minutes(5),
+        )
+        read = [artifacts.data.objects("snapshots/*/manifest.json"), artifacts.data.objects("identities/*")]
+        holdout.allow("s3:GetObject", on=read, because=_KEYS)
+        holdout.allow("s3:ListBucket", on=[artifacts.data.known_arn])
+        holdout.allow("kms:Decrypt", on=[artifacts.artifacts_key.key_arn])
+        return holdout
+
     def _persons(self, functions: Sequence[PythonFunction]) -> None:
         """The only way for a person to be heard: URLs that hand over who signed, for roles that only call them."""
         environments = self._configuration.environments
@@ -162,7 +178,7 @@ class PromotionStack(Stack):
         self._callers(
             names.APPROVER_ROLE,
             [role for environment in environments for role in environment.approvers],
-            "Approves, rejects and waives; a session bears its user's own name.",
+            "Approves, rejects, waives and records holdouts; a session bears its user's own name.",
             urls,
         )
 

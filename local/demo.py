@@ -43,6 +43,8 @@ class Demo:
         self.clone = build / "clone"
         self.accounts = {"tools": configuration.tools.account}
         self.accounts |= {environment.name: environment.account for environment in configuration.environments}
+        if configuration.tools.anchor_account not in self.accounts.values():
+            self.accounts["anchor"] = configuration.tools.anchor_account
         self.seconds: dict[str, float] = {}
         self._running: set[subprocess.Popen[bytes]] = set()
         self._session: embedded.Session | None = None
@@ -158,11 +160,13 @@ def bootstrap(demo: Demo) -> None:
 
 def deploy(demo: Demo) -> None:
     """`cdk deploy` of each environment with its own account's credentials: no account trusts another."""
+    of_account = {account: name for name, account in demo.accounts.items()}
+    stages = {**{name: name for name in demo.accounts}, "anchor": of_account[demo.configuration.tools.anchor_account]}
     options = ["--app", str(demo.build / "cdk.out"), "--require-approval", "never", "--concurrency", "4"]
     with ThreadPoolExecutor(2) as pool:
         done = [
-            pool.submit(demo.cdk, "deploy", f"{name}/*", *options, "--progress", "events", profile=name)
-            for name in demo.accounts
+            pool.submit(demo.cdk, "deploy", f"{name}/*", *options, "--progress", "events", profile=profile)
+            for name, profile in stages.items()
         ]
         for each in done:
             each.result()

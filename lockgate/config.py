@@ -80,6 +80,8 @@ class Tools:
     training_instance_type: str
     ledger_retention_days: int
     persons: tuple[Person, ...]
+    ledger_lock_mode: str
+    anchor_account: str
 
 
 @dataclass(frozen=True)
@@ -192,6 +194,8 @@ def read_tools(file: Path) -> Tools:
         training_instance_type=training.text("instance_type", re.compile(r"ml\.[a-z0-9.]+"), "ml.<type>"),
         ledger_retention_days=ledger.integer("retention_days", 1, 36500),
         persons=persons,
+        ledger_lock_mode=ledger.choice("lock_mode", ("GOVERNANCE", "COMPLIANCE"), "GOVERNANCE"),
+        anchor_account=ledger.text("anchor_account", ACCOUNT, "12 digits"),
     )
     for part in (table, github, images, evaluator, training, ledger):
         part.finish()

@@ -13,6 +13,7 @@ PROMOTION_ROLE = "lockgate-promotion"
 APPROVER_ROLE = "lockgate-approver"
 BREAK_GLASS_ROLE = "lockgate-break-glass"
 COLLECT_ROLE = "lockgate-collect"
+ANCHOR_ROLE = "lockgate-anchor"
 LEDGER_WRITER_ROLES = (
     "lockgate-gate",
     "lockgate-request-approval",
@@ -34,12 +35,19 @@ PROMOTION_STATE_MACHINE = "lockgate-promotion"
 GATE_FUNCTION = "lockgate-gate"
 APPROVAL_FUNCTION = "lockgate-approval"
 WAIVE_FUNCTION = "lockgate-waive"
+ANCHOR_FUNCTION = "lockgate-anchor"
+ANCHOR_STACK = "lockgate-anchor"
 HOLDOUT_FUNCTION = "lockgate-holdout"
 
 
 def bucket(purpose: str, account: str, region: str) -> str:
     """Bucket of the tools environment: source, data, labels, models, evidence, ledger, logs."""
     return f"lockgate-{purpose}-{account}-{region}"
+
+
+def anchor_bucket(account: str, region: str) -> str:
+    """Bucket of the anchor account, with the heads of the ledger's chains under the keys of their records."""
+    return f"lockgate-anchor-{account}-{region}"
 
 
 def releases_bucket(environment: str, account: str, region: str) -> str:

@@ -47,8 +47,10 @@ class ArtifactsStack(Stack):
             key=self.ledger_key,
             access_logs=self.access_logs,
             locked=Duration.days(self._tools.ledger_retention_days),
+            lock_mode=self._tools.ledger_lock_mode,
             writers=[self._role(role) for role in names.LEDGER_WRITER_ROLES],
         )
+        self.ledger.tells_events()
         self.models_repository = self._repository("ModelImages", names.MODELS_REPOSITORY)
         self.evaluator_repository = self._repository("EvaluatorImages", names.EVALUATOR_REPOSITORY)
         self._share(configuration)

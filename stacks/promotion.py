@@ -88,6 +88,7 @@ class PromotionStack(Stack):
         self._intake()
         self._reconcile()
         self._collect()
+        self._anchor()
 
     def _gate(self) -> PythonFunction:
         artifacts = self._artifacts
@@ -306,6 +307,51 @@ class PromotionStack(Stack):
             dead_letters=dead_letters,
             schedule=events.Schedule.rate(Duration.minutes(COLLECT_MINUTES)),
         ).calls(collect.function)
+
+    def _anchor(self) -> None:
+        """The head of every chain goes to another account as soon as a record is there, and regularly in any case."""
+        artifacts, tools = self._artifacts, self._configuration.tools
+        dead_letters = DeadLetters(self, "AnchorDeadLetters", key=artifacts.operations_key, failures=artifacts.failures)
+        bucket = names.anchor_bucket(tools.anchor_account, tools.region)
+        anchor = self._function(
+            "Anchor",
+            "anchor",
+            "Keeps the heads of the ledger's chains in another account.",
+            {"LEDGER_BUCKET": artifacts.ledger.bucket_name, "ANCHOR_BUCKET": bucket},
+            function_name=names.ANCHOR_FUNCTION,
+            role_name=names.ANCHOR_ROLE,
+            dead_letters=dead_letters,
+        )
+        self._allow_read(anchor, (artifacts.ledger,), artifacts.ledger_key)
+        anchor.allow("kms:Decrypt", "kms:GenerateDataKey", on=[artifacts.operations_key.key_arn])  # of dead letters
+        anchor_arn = f"arn:{self.partition}:s3:::{bucket}"
+        anchor.allow("s3:GetObject", "s3:PutObject", on=[f"{anchor_arn}/*"], because=_KEYS)
+        anchor.allow("s3:ListBucket", on=[anchor_arn])
+        anchor.allow(
+            "kms:Decrypt",
+            "kms:GenerateDataKey",
+            on=[f"arn:{self.partition}:kms:{tools.region}:{tools.anchor_account}:key/*"],
+            conditions={"StringEquals": {"kms:ViaService": f"s3.{tools.region}.amazonaws.com"}},
+            because="The anchor account makes its key's id; its policy names this role.",
+        )
+        WatchedRule(
+            self,
+            "Recorded",
+            description="The ledger has a new record.",
+            dead_letters=dead_letters,
+            pattern=events.EventPattern(
+                source=["aws.s3"],
+                detail_type=["Object Created"],
+                detail={"bucket": {"name": [names.bucket("ledger", tools.account, tools.region)]}},
+            ),
+        ).calls(anchor.function)
+        WatchedRule(
+            self,
+            "AnchorRegularly",
+            description="Looks for records whose head is not kept yet, and whether the ledger still has all of them.",
+            dead_letters=dead_letters,
+            schedule=events.Schedule.rate(Duration.minutes(COLLECT_MINUTES)),
+        ).calls(anchor.function)
 
     def _ledger_function(
         self,

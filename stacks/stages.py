@@ -10,6 +10,7 @@ from constructs import Construct
 
 from lockgate import names
 from lockgate.config import Configuration, Environment
+from stacks.anchor import AnchorStack
 from stacks.artifacts import ArtifactsStack
 from stacks.delivery import DeliveryStack
 from stacks.edge import EdgeStack
@@ -21,12 +22,13 @@ BUNDLE = ("environments", "lambdas", "lockgate")
 
 
 def compose(app: Construct, configuration: Configuration, root: Path) -> None:
-    """Add a stage for tools and one for each environment to `app`.
+    """Add a stage for tools, one for the ledger's anchor and one for each environment to `app`.
 
     root: the project, of which BUNDLE becomes the code of every function and model/pipeline.json each pipeline.
     Raises ConfigError when the pipeline definition does not fit.
     """
     _tools(app, configuration, root)
+    _anchor(app, configuration)
     for environment in configuration.environments:
         _environment(app, configuration, environment, root)
 
@@ -68,6 +70,12 @@ def _tools(app: Construct, configuration: Configuration, root: Path) -> None:
         code=bundle(root),
         stack_name="lockgate-tools-promotion",
     )
+
+
+def _anchor(app: Construct, configuration: Configuration) -> None:
+    tools = configuration.tools
+    stage = cdk.Stage(app, "anchor", env=cdk.Environment(account=tools.anchor_account, region=tools.region))
+    AnchorStack(stage, "anchor", tools=tools, stack_name=names.ANCHOR_STACK)
 
 
 def _environment(app: Construct, configuration: Configuration, environment: Environment, root: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aws_cdk import Duration
+from aws_cdk import Annotations, Duration
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
@@ -23,7 +23,11 @@ UNDOING_ACTIONS = (
 
 
 class LedgerBucket(PrivateBucket):
-    """Only `writers` put, only where nothing is yet (If-None-Match), and nobody deletes; Object Lock for `locked`."""
+    """Only `writers` put, only where nothing is yet (If-None-Match), and nobody deletes; Object Lock for `locked`.
+
+    lock_mode: GOVERNANCE, which the bucket's policy lets nobody bypass; or COMPLIANCE, which not even AWS lifts: until
+    the last lock has run out neither the bucket nor its account can be removed. Synth warns of it.
+    """
 
     def __init__(
         self,
@@ -34,11 +38,24 @@ class LedgerBucket(PrivateBucket):
         key: kms.IKey,
         access_logs: s3.IBucket,
         locked: Duration,
+        lock_mode: str,
         writers: Sequence[str],
     ) -> None:
+        of = s3.ObjectLockRetention
         super().__init__(
-            scope, construct_id, bucket_name=bucket_name, key=key, access_logs=access_logs, object_lock=locked
+            scope,
+            construct_id,
+            bucket_name=bucket_name,
+            key=key,
+            access_logs=access_logs,
+            object_lock=of.compliance(locked) if lock_mode == "COMPLIANCE" else of.governance(locked),
         )
+        if lock_mode == "COMPLIANCE":
+            Annotations.of(self).add_warning_v2(
+                "lockgate:compliance",
+                f"objects of {bucket_name} are locked in COMPLIANCE mode for {locked.to_days()} days: nobody, AWS "
+                "included, can remove them earlier, and until then neither the bucket nor its stack can be destroyed",
+            )
         self.write_once()
         self.deny("NothingIsUndone", UNDOING_ACTIONS)
         self.deny_unless_role("OnlyWritersPut", ["s3:PutObject"], writers)

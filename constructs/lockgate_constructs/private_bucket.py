@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from aws_cdk import Duration, RemovalPolicy, Stack
+from aws_cdk import RemovalPolicy, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
@@ -15,7 +15,7 @@ from constructs import Construct
 class PrivateBucket(s3.Bucket):
     """Encrypted with `key`, versioned, TLS only, no public access, access logged; kept when its stack goes.
 
-    object_lock: how long each object version is locked (GOVERNANCE mode). Default: not at all.
+    object_lock: how long and in which mode each object version is locked. Default: not at all.
     """
 
     def __init__(
@@ -26,7 +26,7 @@ class PrivateBucket(s3.Bucket):
         bucket_name: str,
         key: kms.IKey,
         access_logs: s3.IBucket,
-        object_lock: Duration | None = None,
+        object_lock: s3.ObjectLockRetention | None = None,
     ) -> None:
         super().__init__(
             scope,
@@ -41,7 +41,7 @@ class PrivateBucket(s3.Bucket):
             object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
             server_access_logs_bucket=access_logs,
             server_access_logs_prefix=f"{construct_id.lower()}/",
-            object_lock_default_retention=s3.ObjectLockRetention.governance(object_lock) if object_lock else None,
+            object_lock_default_retention=object_lock,
             removal_policy=RemovalPolicy.RETAIN,
         )
         self._name = bucket_name
@@ -86,3 +86,10 @@ class PrivateBucket(s3.Bucket):
                 conditions={"ArnEquals": {"aws:PrincipalArn": role_arn}},
             )
         )
+
+    def tells_events(self) -> None:
+        """Put what happens to objects on the account's default bus. CDK's own way would add a function to do so."""
+        bucket = self.node.default_child
+        assert isinstance(bucket, s3.CfnBucket)  # noqa: S101 - what every s3.Bucket is made of
+        path = "NotificationConfiguration.EventBridgeConfiguration.EventBridgeEnabled"
+        bucket.add_property_override(path, True)

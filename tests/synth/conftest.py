@@ -44,6 +44,7 @@ instance_type = "ml.m5.large"
 
 [ledger]
 retention_days = 3
+anchor_account = "555555555555"
 """
 ENVIRONMENT = """\
 account = "{account}"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from lockgate import names
@@ -68,6 +70,70 @@ def test_every_bucket_refuses_requests_without_tls(synthesized: Any) -> None:
 def test_the_ledger_is_locked_for_as_long_as_configured(synthesized: Any) -> None:
     bucket, _ = bucket_of(synthesized, "ledger")
     assert bucket["ObjectLockConfiguration"]["Rule"]["DefaultRetention"] == {"Days": 3, "Mode": "GOVERNANCE"}
+
+
+def test_the_ledger_is_locked_for_good_only_by_choice_and_with_a_warning(
+    project: Path, tmp_path: Path, new_app: Callable[[Path, Path], Any]
+) -> None:
+    file = project / "environments" / "tools.toml"
+    file.write_text(file.read_text() + 'lock_mode = "COMPLIANCE"\n')
+    stages = new_app(project, tmp_path / "out").synth().nested_assemblies
+    warned, locks = [], []
+    for stack in (stack for stage in stages for stack in stage.nested_assembly.stacks):
+        warned += [
+            str(m.entry.data) for m in stack.messages if "locked in COMPLIANCE mode for 3 days" in str(m.entry.data)
+        ]
+        locks += [
+            resource["Properties"]["ObjectLockConfiguration"]["Rule"]["DefaultRetention"]
+            for resource in stack.template["Resources"].values()
+            if "ObjectLockConfiguration" in resource["Properties"]
+        ]
+    assert locks == [{"Days": 3, "Mode": "COMPLIANCE"}] * 2
+    assert len(warned) == 2, "the ledger's and its anchor's"
+
+
+def test_the_anchor_is_in_another_account_takes_heads_once_and_undoes_nothing(synthesized: Any) -> None:
+    stack = "lockgate-anchor"
+    bucket = synthesized.only("AWS::S3::Bucket", stack, BucketName="lockgate-anchor-555555555555-us-east-1")
+    assert bucket["ObjectLockConfiguration"]["Rule"]["DefaultRetention"] == {"Days": 3, "Mode": "GOVERNANCE"}
+    (policy,) = [
+        each["Properties"]["PolicyDocument"]["Statement"]
+        for _, each in synthesized.resources("AWS::S3::BucketPolicy", stack)
+        if any(s.get("Sid") == "OnlyWritersPut" for s in each["Properties"]["PolicyDocument"]["Statement"])
+    ]
+    denied = {s["Sid"]: s for s in policy if s["Effect"] == "Deny" and "Sid" in s}
+    assert denied["OnlyWhereNothingIsYet"]["Condition"] == {"Null": {"s3:if-none-match": "true"}}
+    assert "Condition" not in denied["NothingIsUndone"]
+    assert denied["OnlyWritersPut"]["Condition"] == denied_but_for(names.ANCHOR_ROLE)
+    allowed = {s["Action"]: s for s in policy if s["Effect"] == "Allow"}
+    assert set(allowed) == {"s3:ListBucket", "s3:GetObject", "s3:PutObject"}
+    assert {json.dumps(s["Principal"]) for s in allowed.values()} == {
+        json.dumps({"AWS": {"Fn::Join": ["", ["arn:", {"Ref": "AWS::Partition"}, f":iam::{TOOLS}:root"]]}})
+    }
+    writer = {"ArnEquals": {"aws:PrincipalArn": names.role_arn(TOOLS, names.ANCHOR_ROLE)}}
+    assert allowed["s3:PutObject"]["Condition"] == writer
+
+
+def test_every_record_is_told_to_the_function_that_keeps_its_head(synthesized: Any) -> None:
+    bucket, _ = bucket_of(synthesized, "ledger")
+    assert bucket["NotificationConfiguration"] == {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}
+    (rule,) = [
+        rule["Properties"]
+        for _, rule in synthesized.resources("AWS::Events::Rule", "lockgate-tools-promotion")
+        if rule["Properties"].get("EventPattern", {}).get("source") == ["aws.s3"]
+    ]
+    assert rule["EventPattern"]["detail"] == {"bucket": {"name": [names.bucket("ledger", TOOLS, "us-east-1")]}}
+    assert names.ANCHOR_ROLE not in names.LEDGER_WRITER_ROLES
+
+
+def test_an_anchor_in_the_ledgers_own_account_is_warned_of(
+    project: Path, tmp_path: Path, new_app: Callable[[Path, Path], Any]
+) -> None:
+    file = project / "environments" / "tools.toml"
+    file.write_text(file.read_text().replace("555555555555", TOOLS))
+    stages = new_app(project, tmp_path / "out").synth().nested_assemblies
+    messages = [str(m.entry.data) for stage in stages for s in stage.nested_assembly.stacks for m in s.messages]
+    assert any("heads are kept in its own account" in message for message in messages)
 
 
 def test_the_ledger_takes_a_record_only_where_nothing_is(synthesized: Any) -> None:

@@ -38,6 +38,7 @@ BUCKETS = {
     "MODELS_BUCKET": "test-models",
     "DATA_BUCKET": "test-data",
     "RELEASES_BUCKET": "test-releases",
+    "ANCHOR_BUCKET": "test-anchor",
 }
 TOOLS = f"""
 account = "{ACCOUNT}"
@@ -73,6 +74,7 @@ image_digest = "{EVALUATOR_DIGEST}"
 instance_type = "ml.m5.large"
 [ledger]
 retention_days = 1
+anchor_account = "555555555555"
 """
 ENVIRONMENT = """
 account = "{account}"

@@ -1,0 +1,44 @@
+"""Copies the head of every chain into a bucket of another account, as an anchor against truncation.
+
+Event: S3's "Object Created" of a ledger record, or a schedule's; every model is done either way, so that a lost event
+delays an anchor and no more. Answer: {"heads": {model: sequence}}. A chain that is broken, or that has not grown from
+the head that was kept last, raises LedgerError: nothing is kept, and the function's alarm says it.
+
+Environment:
+    LEDGER_BUCKET, ANCHOR_BUCKET
+Calls:
+    s3:ListBucket on both buckets; s3:GetObject on <ledger>/*
+    s3:GetObject, s3:PutObject (If-None-Match: *) on <anchor>/*
+    kms:Decrypt on the keys of both, kms:GenerateDataKey on the anchor's
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from lambdas import shared
+from lockgate.aws import clients
+from lockgate.aws.anchor import Anchor
+from lockgate.ledger import head_of, refuse_unless_extends
+
+
+@dataclass(frozen=True)
+class Settings:
+    ledger_bucket: str
+    anchor_bucket: str
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, dict[str, int]]:
+    settings = shared.settings(Settings)
+    store, anchor = shared.ledger(settings.ledger_bucket), Anchor(clients.client("s3"), settings.anchor_bucket)
+    heads: dict[str, int] = {}
+    for model in sorted({*store.models(), *anchor.models()}):
+        kept, chain = anchor.last(model), store.chain(model)
+        refuse_unless_extends(model, chain, kept)
+        head = head_of(chain)
+        if head != kept:
+            anchor.keep(model, head)
+        heads[model] = head.sequence
+    shared.log("anchor", heads=heads)
+    return {"heads": heads}

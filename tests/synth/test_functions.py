@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 HANDLERS = (
+    "anchor",
     "approval",
     "collect",
     "deploy",
     "gate",
+    "holdout",
     "intake",
     "reconcile",
     "record",

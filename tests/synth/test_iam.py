@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -159,7 +160,7 @@ def test_training_never_reads_labels_nor_writes_evidence(synthesized: Any) -> No
     assert "lockgate-evidence" not in text
 
 
-def test_an_approver_is_who_the_session_says_and_may_only_approve_and_waive(synthesized: Any) -> None:
+def test_an_approver_is_who_the_session_says_and_may_only_approve_waive_and_record_holdouts(synthesized: Any) -> None:
     role = synthesized.only("AWS::IAM::Role", RoleName="lockgate-approver")
     (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
     assert trust["Condition"] == {"StringEquals": {"sts:RoleSessionName": "${aws:username}"}}
@@ -172,7 +173,7 @@ def test_an_approver_is_who_the_session_says_and_may_only_approve_and_waive(synt
     assert direct["Condition"] == {"Bool": {"lambda:InvokedViaFunctionUrl": "true"}}
     for statement in rights:
         resources = [json.dumps(resource) for resource in listed(statement["Resource"])]
-        assert all("ApprovalFunction" in resource or "WaiveFunction" in resource for resource in resources)
+        assert all(re.search("(Approval|Waive|Holdout)Function", resource) for resource in resources)
 
 
 def test_only_the_approval_function_wakes_the_workflow(synthesized: Any) -> None:

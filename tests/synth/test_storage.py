@@ -107,9 +107,7 @@ def test_the_anchor_is_in_another_account_takes_heads_once_and_undoes_nothing(sy
     assert denied["OnlyWritersPut"]["Condition"] == denied_but_for(names.ANCHOR_ROLE)
     allowed = {s["Action"]: s for s in policy if s["Effect"] == "Allow"}
     assert set(allowed) == {"s3:ListBucket", "s3:GetObject", "s3:PutObject"}
-    assert {json.dumps(s["Principal"]) for s in allowed.values()} == {
-        json.dumps({"AWS": {"Fn::Join": ["", ["arn:", {"Ref": "AWS::Partition"}, f":iam::{TOOLS}:root"]]}})
-    }
+    assert {json.dumps(s["Principal"]) for s in allowed.values()} == {json.dumps({"AWS": f"arn:aws:iam::{TOOLS}:root"})}
     writer = {"ArnEquals": {"aws:PrincipalArn": names.role_arn(TOOLS, names.ANCHOR_ROLE)}}
     assert allowed["s3:PutObject"]["Condition"] == writer
 

@@ -97,8 +97,8 @@ def test_cdk_nag_would_find_a_bucket_without_a_thought(
     assert "AwsSolutions-S1" in {violation.rule_name for violation in report.violations}
 
 
-def test_a_stage_for_tools_and_one_for_each_environment(synthesized: Any) -> None:
-    assert {name.split("-")[1] for name in synthesized.stacks} == {"tools", "dev", "staging", "prod"}
+def test_a_stage_for_tools_one_for_the_anchor_and_one_for_each_environment(synthesized: Any) -> None:
+    assert {name.split("-")[1] for name in synthesized.stacks} == {"tools", "anchor", "dev", "staging", "prod"}
 
 
 def test_environments_come_from_the_configuration(
@@ -109,4 +109,4 @@ def test_environments_come_from_the_configuration(
     text = (environments / "tools.toml").read_text().replace('["dev", "staging", "prod"]', '["dev", "prod"]')
     (environments / "tools.toml").write_text(text)
     app = new_app(project, tmp_path / "out")
-    assert [child.node.id for child in app.node.children] == ["tools", "dev", "prod"]
+    assert [child.node.id for child in app.node.children] == ["tools", "anchor", "dev", "prod"]

@@ -3,8 +3,8 @@
 POST {"model", "snapshot" (the id that `lockgate snapshot` printed)}. Its holdout must share no row with the snapshot's
 own training rows, nor with any holdout or training rows that the ledger knows: compared here, by the digests of rows
 that were published with each snapshot. The gate later compares their SHA-256 with what the evaluator finds in the rows.
-Answers with {"message", ...}: 200, also for one that is recorded already; 400 malformed; 403 not an approver; 404 not
-published; 409 shares a row.
+Answers with {"message", ...}: 200, also for one that is recorded already; 400 malformed; 403 no known person, or nobody
+who approves anywhere; 404 not published; 409 shares a row.
 
 Environment:
     LEDGER_BUCKET, DATA_BUCKET
@@ -30,6 +30,7 @@ from lockgate.errors import EvidenceError, RefusedError
 from lockgate.holdout import Rows, known_rows
 from lockgate.identities import Identities, alike, read_identities, refuse_shared
 from lockgate.ledger import Entry, Record
+from lockgate.persons import Caller
 from lockgate.snapshot import Manifest, read_manifest
 
 FIELDS = {"model", "snapshot"}
@@ -46,7 +47,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     return signed.answer("holdout", event, FIELDS, _take)
 
 
-def _take(body: dict[str, Any], person: str, arn: str) -> dict[str, Any]:
+def _take(body: dict[str, Any], caller: Caller) -> dict[str, Any]:
     settings = shared.settings(Settings)
     model, snapshot = _read(body)
     manifest = _manifest(settings, model, snapshot)
@@ -68,8 +69,8 @@ def _take(body: dict[str, Any], person: str, arn: str) -> dict[str, Any]:
             "holdout_identities_sha256": holdout_sha256,
             "train_identities_sha256": train_sha256,
             "rows": holdout.rows,
-            "person": person,
-            "user_arn": arn,
+            "person": caller.person,
+            "user_arn": caller.arn,
             "compared": [_compared(settings, model, holdout, other) for other in dict.fromkeys(others)],
         }
         return Entry("holdout", entry_id, 0, "", said)

@@ -101,7 +101,7 @@ def test_a_fresh_holdout_is_recorded_with_digest_owner_rows_and_proof_and_serves
 
 def test_a_holdout_recorded_again_is_one_record(world: World, used: Published) -> None:
     fresh = Published(world, "b", range(1000), range(2000, 2600))
-    assert add(fresh.manifest.id) == add(fresh.manifest.id, person="alan")
+    assert add(fresh.manifest.id) == add(fresh.manifest.id, person="dave")
     assert [found["kind"] for found in world.records()].count("holdout") == 1
 
 

@@ -21,7 +21,7 @@ from ministack.core.concurrency import resource_lock, spawn_background
 from ministack.core.responses import request_scope
 from ministack.services import ecs
 
-from local import alb, alb_targets, containers, ecr, recorded, roles
+from local import alb, alb_targets, containers, ecr, log_metrics, recorded, roles
 from local.aws_events import emit
 from local.settings import HOST, Settings
 
@@ -258,6 +258,7 @@ def _forward(reader: int, stream: Mapping[str, Any] | None) -> None:
             if stream is not None:
                 with request_scope(stream["account"], stream["region"]):
                     ecs._emit_awslogs_event(stream, line.rstrip("\n"))
+                    log_metrics.publish(line)
 
 
 def _watch(task: dict[str, Any], index: int, process: subprocess.Popen[bytes]) -> None:

@@ -283,6 +283,17 @@ def test_its_output_is_in_cloudwatch_logs(released: Serving, until: Callable[...
     until(lambda: "starting one" in messages())
 
 
+def test_a_line_that_describes_a_metric_becomes_one(released: Serving, until: Callable[..., Any]) -> None:
+    cloudwatch = released.embedded.client("cloudwatch")
+
+    def listed() -> list[Any]:
+        found: list[Any] = cloudwatch.list_metrics(Namespace="Tests")["Metrics"]
+        return found
+
+    until(listed)
+    assert {"Name": "Release", "Value": "one"} in [each for metric in listed() for each in metric["Dimensions"]]
+
+
 def test_a_release_shifts_to_the_other_group_without_a_failed_request(
     released: Serving, make_image: Callable[[str], str], until: Callable[..., Any]
 ) -> None:

@@ -1,0 +1,28 @@
+"""What CloudWatch makes of a line of a log that describes metrics (EMF): the metrics."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ministack.services import cloudwatch
+
+
+def publish(line: str) -> None:
+    """Within the account of the log. A line that describes none, or describes them wrongly, is only a line."""
+    if not line.startswith("{") or '"_aws"' not in line:
+        return
+    try:
+        document = json.loads(line)
+        described = document["_aws"]["CloudWatchMetrics"]
+        for directive in described:
+            for dimensions in directive["Dimensions"]:
+                _record(document, directive, {name: document[name] for name in dimensions})
+    except (ValueError, KeyError, TypeError):
+        return
+
+
+def _record(document: dict[str, Any], directive: dict[str, Any], dimensions: dict[str, str]) -> None:
+    for metric in directive["Metrics"]:
+        value, unit = float(document[metric["Name"]]), metric.get("Unit", "None")
+        cloudwatch.record_metric(directive["Namespace"], metric["Name"], value, unit, dimensions)

@@ -34,9 +34,13 @@ class StepError(LockgateError):
 
 
 class Demo:
-    """One run: the embedded AWS, the folder for logs and the scratch clone, and each step's time (seconds)."""
+    """One run: the embedded AWS, the folder for logs and the scratch clone, and each step's time (seconds).
 
-    def __init__(self, configuration: Configuration, settings: Settings, build: Path) -> None:
+    root: the project that is deployed.
+    """
+
+    def __init__(self, configuration: Configuration, settings: Settings, build: Path, root: Path = ROOT) -> None:
+        self.root = root
         self.configuration = configuration
         self.settings = settings
         self.build = build
@@ -71,7 +75,7 @@ class Demo:
     def call(
         self,
         *command: str,
-        cwd: Path = ROOT,
+        cwd: Path | None = None,
         environment: Mapping[str, str | None] | None = None,
         expect: Sequence[int] = (0,),
         show: bool = False,
@@ -85,7 +89,7 @@ class Demo:
         log = self.build / f"{Path(command[0]).name}-{command[1]}-{time.monotonic_ns()}.log"
         process = subprocess.Popen(
             command,
-            cwd=cwd,
+            cwd=cwd or self.root,
             env={name: value for name, value in {**os.environ, **(environment or {})}.items() if value is not None},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -122,7 +126,7 @@ class Demo:
         environment = {**self.session.environment(profile), **options.pop("environment", {})}
         return self.call("lockgate", *arguments, environment=environment, **options)
 
-    def cdk(self, *arguments: str, profile: str = "ada", cwd: Path = ROOT) -> None:
+    def cdk(self, *arguments: str, profile: str = "ada", cwd: Path | None = None) -> None:
         self.call("cdk", *arguments, "--no-notices", cwd=cwd, environment=self.session.cdk_environment(profile))
 
     def end(self) -> None:
@@ -186,7 +190,7 @@ def git(folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def deliver(demo: Demo, sha: str) -> None:
+def deliver(demo: Demo, sha: str, attempt: int = 1) -> None:
     """As the GitHub workflow does: with nothing but the run's own identity."""
     source = demo.configuration.tools.github
     run = demo.session.github(
@@ -199,7 +203,9 @@ def deliver(demo: Demo, sha: str) -> None:
         actor="ada",
         actor_id=3003,
     )
-    demo.lockgate("deliver", sha, cwd=demo.clone, environment={**run, "AWS_PROFILE": None}, show=True)
+    demo.lockgate(
+        "deliver", sha, "--attempt", str(attempt), cwd=demo.clone, environment={**run, "AWS_PROFILE": None}, show=True
+    )
 
 
 def follow(demo: Demo, sha: str, expect: int) -> int:
@@ -218,8 +224,9 @@ def replay(demo: Demo, environments: Sequence[str], version: int) -> None:
         print(f"   {environment:<10} version {version}: {facts['equal']} of {facts['rows']} answers equal evaluation's")
 
 
-def main_job(demo: Demo) -> None:
-    environments = list(demo.configuration.tools.promotion)
+def first_release(demo: Demo) -> int:
+    """Everything from nothing to a version that is live everywhere; its number."""
+    last = demo.configuration.tools.promotion[-1]
     with demo.step("start the embedded AWS (TLS, IAM enforced), and synthesize the stacks"):
         prepare(demo)
     with demo.step(f"cdk bootstrap, {len(set(demo.accounts.values()))} account(s)"):
@@ -230,15 +237,19 @@ def main_job(demo: Demo) -> None:
         demo.lockgate("evaluator", show=True)
         demo.lockgate("snapshot")
     with demo.step("a first commit: deliver it, and let the system do the rest"):
-        git(ROOT, "clone", "--quiet", str(ROOT), str(demo.clone))
+        git(demo.root, "clone", "--quiet", str(demo.root), str(demo.clone))
         first = commit(demo, "The first model")
         deliver(demo, first)
         version = follow(demo, first, expect=4)
-    with demo.step(f"{APPROVER} approves it for {environments[-1]}"):
-        demo.lockgate(
-            "approve", str(version), "--env", environments[-1], "--reason", "tried in staging", profile=APPROVER
-        )
+    with demo.step(f"{APPROVER} approves it for {last}"):
+        demo.lockgate("approve", str(version), "--env", last, "--reason", "tried in staging", profile=APPROVER)
         follow(demo, first, expect=0)
+    return version
+
+
+def main_job(demo: Demo) -> None:
+    environments = list(demo.configuration.tools.promotion)
+    version = first_release(demo)
     with demo.step("ask every service for the rows that evaluation recorded"):
         replay(demo, environments, version)
     with demo.step("a second commit makes the model worse: it must be refused"):

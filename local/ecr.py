@@ -18,7 +18,7 @@ from ministack.core.responses import get_account_id, get_region, json_response, 
 from ministack.core.router import extract_access_key_id
 from ministack.services import ecr
 
-from local import ecr_layers, recorded, roles
+from local import ecr_layers, faults, recorded, roles
 from local.aws_events import emit
 from local.settings import Settings
 
@@ -55,6 +55,8 @@ def refusal_to_pull(access_key: str, image_uri: str) -> str | None:
     """Why the holder of an access key may not pull an image, as ECR words it; None when it may."""
     registry, _, path = image_uri.partition("/")
     account, region = registry.split(".")[0], registry.split(".")[3]
+    if faults.closed(account):
+        return f"the registry {registry} does not answer"
     repository = path.partition("@")[0].partition(":")[0]
     if not roles.allowed(access_key, "ecr:GetAuthorizationToken", "*"):
         return "not authorized to perform: ecr:GetAuthorizationToken on resource: *"

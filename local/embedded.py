@@ -31,6 +31,7 @@ _OWNED = (
     "aws",
     "children.json",
     "children.partial",
+    "faults.json",
     "github",
     "home",
     "images",

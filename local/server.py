@@ -16,12 +16,13 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from local import clients, door, github, identities, processes, proxy, recorded
+from local import clients, door, faults, github, identities, processes, proxy, recorded
 from local.settings import HOST, Settings
 
 # What the gateway is extended with; order matters only where one builds on another's patch.
 EXTENSIONS: tuple[str, ...] = (
     "local.door",
+    "local.faults",
     "local.iam",
     "local.web_identity",
     "local.function_urls",
@@ -90,7 +91,9 @@ async def run(settings: Settings, accounts: Mapping[str, str]) -> None:
     config.keep_alive_timeout = 75
     config.loglevel = "WARNING"
     beside = [await proxy.serve(settings), await github.serve(settings)]
-    serving = asyncio.create_task(serve(door.without_control(gateway.app), config, shutdown_trigger=stopping.wait))
+    serving = asyncio.create_task(
+        serve(faults.at_the_door(door.without_control(gateway.app)), config, shutdown_trigger=stopping.wait)
+    )
     stopped = asyncio.create_task(stopping.wait())
     watching = asyncio.create_task(_announce_and_watch(settings))
     await asyncio.wait({serving, stopped, watching}, return_when=asyncio.FIRST_COMPLETED)

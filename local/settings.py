@@ -74,6 +74,16 @@ class Settings:
         return self.state / "recorded.json"
 
     @property
+    def faults_file(self) -> Path:
+        """The faults that are asked for (see local.faults)."""
+        return self.state / "faults.json"
+
+    @property
+    def faults_log(self) -> Path:
+        """What was injected, one JSON object a line."""
+        return self.logs / "faults.jsonl"
+
+    @property
     def images(self) -> Path:
         return self.state / "images"
 

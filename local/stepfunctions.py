@@ -19,6 +19,12 @@ from xml.etree import ElementTree
 from local import recorded, roles
 from local.settings import Settings
 
+METRICS = {
+    "FAILED": "ExecutionsFailed",
+    "TIMED_OUT": "ExecutionsTimedOut",
+    "ABORTED": "ExecutionsAborted",
+    "SUCCEEDED": "ExecutionsSucceeded",
+}
 _INTEGRATION = "arn:aws:states:::"
 # Optimized integrations whose service is spelt as in IAM, as `service:action`; startExecution checks its target itself.
 _NAMESPACES = {"sfn": "states", "eventbridge": "events", "cloudwatchlogs": "logs", "cloudwatch": "monitoring"}
@@ -47,7 +53,23 @@ def install(settings: Settings) -> None:
     stepfunctions._execute_task = _as_role(stepfunctions._execute_task)
     stepfunctions._invoke_resource = _authorized(stepfunctions._invoke_resource)
     stepfunctions._invoke_with_callback = _remembered(_authorized(stepfunctions._invoke_with_callback))
+    stepfunctions._emit_execution_status_event = _with_metrics(stepfunctions._emit_execution_status_event)
     iam_actions.extract_resource_arn = _of_the_waiting_machine(iam_actions.extract_resource_arn)
+
+
+def _with_metrics(original: Callable[[Any], None]) -> Callable[[Any], None]:
+    """Count executions as AWS does when their status changes: alarms look at these."""
+    from ministack.core.responses import request_scope
+    from ministack.services import cloudwatch
+
+    def emit(execution: Any) -> None:
+        original(execution)
+        if metric := METRICS.get(execution["status"]):
+            machine = execution["stateMachineArn"]
+            with request_scope(machine.split(":")[4], machine.split(":")[3]):
+                cloudwatch.record_metric("AWS/States", metric, 1, "Count", {"StateMachineArn": machine})
+
+    return emit
 
 
 def _as_role(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,0 +1,170 @@
+"""Promotions under faults, on embedded AWSes of their own: `make faults`.
+
+Each run promotes a registered version through every environment; its faults follow from its seed. Prints what was
+injected and how the runs ended; the exit code is 1 when anything was lost. The same seeds meet the same faults, as far
+as the order of things on a machine allows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bench.faults import plan
+from bench.faults.check import breaches
+from bench.faults.runs import run
+from bench.faults.world import World
+from local import demo as demonstration
+from local import embedded
+from local.settings import Settings
+from lockgate.config import read_configuration
+
+ROOT = Path(__file__).resolve().parents[2]
+PORTS = 3  # of an embedded AWS
+DECISIONS = 5000  # that the holdout of a run's project serves: each run takes one an environment
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.faults", description=__doc__)
+    parser.add_argument("--runs", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=1, help="of the first run; the next ones follow")
+    parser.add_argument("--workers", type=int, default=2, help="embedded AWSes at once")
+    parser.add_argument("--port", type=int, default=4610, help="first port; each worker takes three")
+    parser.add_argument("--state", type=Path, help="use the embedded AWS that runs here, and leave it running")
+    parser.add_argument("--template", type=int, help="the version whose copies are promoted, with --state")
+    parser.add_argument("--build", type=Path, default=ROOT / "build" / "faults")
+    parser.add_argument("--json", type=Path, default=ROOT / "build" / "bench" / "faults.json", help="where facts go")
+    given = parser.parse_args()
+    begin = time.monotonic()
+    facts = work(given) if given.state or given.workers == 1 else share(given)
+    facts["minutes"] = round((time.monotonic() - begin) / 60, 1)
+    given.json.parent.mkdir(parents=True, exist_ok=True)
+    given.json.write_text(json.dumps(facts, indent=2) + "\n")
+    print("\n".join(report(facts)))
+    return 1 if facts["breaches"] or len(facts["runs"]) < given.runs else 0
+
+
+def share(given: argparse.Namespace) -> dict[str, Any]:
+    """The runs, split among workers that each have an embedded AWS."""
+    started = []
+    for number in range(given.workers):
+        first, last = (given.runs * part // given.workers for part in (number, number + 1))
+        options = {
+            "runs": last - first,
+            "seed": given.seed + first,
+            "port": given.port + PORTS * number,
+            "build": given.build / str(number),
+            "json": given.build / f"{number}.json",
+        }
+        words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+        command = [sys.executable, "-m", "bench.faults", "--workers", "1", *words]
+        given.build.mkdir(parents=True, exist_ok=True)
+        log = (given.build / f"{number}.log").open("w")
+        started.append((subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log), options["json"], log))
+    found: dict[str, Any] = {"runs": [], "breaches": []}
+    for process, file, log in started:
+        process.wait()
+        log.close()
+        if not Path(str(file)).exists():
+            found["breaches"].append(f"a worker died: see {log.name}")
+            continue
+        facts = json.loads(Path(str(file)).read_text())
+        for name in found:
+            found[name] += facts[name]
+    return found
+
+
+def work(given: argparse.Namespace) -> dict[str, Any]:
+    """The runs, one after another, on one embedded AWS."""
+    given.json.unlink(missing_ok=True)
+    if given.state:
+        session = embedded.attach(given.state)
+        if session is None:
+            sys.exit(f"--state {given.state}: no embedded AWS runs there")
+        return promote_all(World(session, read_configuration(ROOT)), given, given.template)
+    demo = deployed(given)
+    try:
+        return promote_all(World(demo.session, demo.configuration), given, second_version(demo))
+    finally:
+        demo.end()
+
+
+def promote_all(world: World, given: argparse.Namespace, template: int) -> dict[str, Any]:
+    since = datetime.now(UTC)
+    runs = []
+    for seed in range(given.seed, given.seed + given.runs):
+        runs.append(run(world, seed, template))
+        last = runs[-1]
+        injected = ", ".join(f"{fault['kind']} {fault.get('who', '')}".strip() for fault in last.injected) or "nothing"
+        print(f"seed {seed}: {last.outcome}{', resumed' if last.resumed else ''} in {last.seconds} s; {injected}")
+        sys.stdout.flush()
+    return {"runs": [each.as_dict() for each in runs], "breaches": breaches(world, runs, since)}
+
+
+def deployed(given: argparse.Namespace) -> Any:
+    """An embedded AWS with everything deployed and a first version live, from a clone with a larger budget."""
+    shutil.rmtree(given.build, ignore_errors=True)
+    project = given.build / "project"
+    given.build.mkdir(parents=True)
+    demonstration.git(ROOT, "clone", "--quiet", str(ROOT), str(project))
+    file = project / "environments" / "dev.toml"
+    text, changed = re.subn(r"(?m)^decisions = \d+", f"decisions = {DECISIONS}", file.read_text())
+    if changed != 1:
+        sys.exit(f"{file}: expected one line `decisions = ...`")
+    file.write_text(text)
+    identity = ["-c", "user.name=ada", "-c", "user.email=ada@example.com", "-c", "commit.gpgsign=false"]
+    demonstration.git(project, *identity, "commit", "--quiet", "--all", "--message", "A budget for many runs")
+    configuration = read_configuration(project)
+    settings = Settings(given.build / "state", given.port, given.port + 1, given.port + 2, configuration.tools.region)
+    (given.build / "logs").mkdir()
+    made = demonstration.Demo(configuration, settings, given.build / "logs", project)
+    try:
+        demonstration.first_release(made)
+    except BaseException:
+        made.end()
+        raise
+    return made
+
+
+def second_version(demo: Any) -> int:
+    """The same commit again: what is registered now was compared with what is live, so that its copies pass."""
+    sha = demonstration.git(demo.clone, "rev-parse", "HEAD").strip()
+    demonstration.deliver(demo, sha, attempt=2)
+    version = demonstration.follow(demo, sha, expect=4)
+    last = demo.configuration.tools.promotion[-1]
+    demo.lockgate("approve", str(version), "--env", last, "--reason", "as good", profile=demonstration.APPROVER)
+    demonstration.follow(demo, sha, expect=0)
+    return version
+
+
+def report(facts: dict[str, Any]) -> list[str]:
+    runs = facts["runs"]
+    injected = Counter((fault["kind"], _where(fault)) for each in runs for fault in each["injected"])
+    lines = ["", f"{len(runs)} runs in {facts['minutes']} minutes", "", "injected"]
+    for kind in plan.KINDS:
+        where = {place: count for (found, place), count in sorted(injected.items()) if found == kind}
+        said = ", ".join(f"{place} {count}" for place, count in where.items())
+        lines.append(f"  {sum(where.values()):4d}  {kind:12}  {said}")
+    lines += ["", "outcomes"]
+    ends = Counter((each["outcome"], each["resumed"]) for each in runs)
+    for (outcome, resumed), count in sorted(ends.items()):
+        lines.append(f"  {count:4d}  {outcome}{', resumed by the reconciler' if resumed else ''}")
+    lines += ["", f"lost: {len(facts['breaches']) or 'none'}", *(f"  {breach}" for breach in facts["breaches"])]
+    return lines
+
+
+def _where(fault: dict[str, Any]) -> str:
+    return plan.function_of(fault.get("who", fault.get("function", "")))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

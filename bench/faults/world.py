@@ -1,0 +1,134 @@
+"""An embedded AWS on which versions are promoted again and again: what the team, its people and the clock do."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from local import embedded, processes
+from lockgate import names
+from lockgate.aws import promotions
+from lockgate.aws.ledger import LedgerStore
+from lockgate.aws.signed import post_as_caller
+from lockgate.config import Configuration
+from lockgate.errors import RefusedError
+from lockgate.ledger import Record
+
+COPIED = ("InferenceSpecification", "ModelMetrics", "CustomerMetadataProperties", "ModelPackageDescription")
+APPROVER = "grace"
+
+
+class World:
+    """Acts as the administrator of each account, and as the approver."""
+
+    def __init__(self, session: embedded.Session, configuration: Configuration) -> None:
+        self.session = session
+        self.configuration = configuration
+        self.tools = configuration.tools
+        self.model = configuration.models[0].name
+        self.environments = self.tools.promotion
+        self.machine = names.state_machine_arn(self.tools.account, self.tools.region)
+        os.environ.update({name: value for name, value in session.environment("tools").items() if value})
+        self._clients: dict[tuple[str, str], Any] = {}
+        ledger = names.bucket("ledger", self.tools.account, self.tools.region)
+        self.ledger = LedgerStore(self.client("s3"), ledger)
+        self._functions = self._find_functions()
+
+    def client(self, service: str, profile: str = "tools") -> Any:
+        key = (service, profile)
+        if key not in self._clients:
+            self._clients[key] = boto3.Session(profile_name=profile, region_name=self.tools.region).client(service)
+        return self._clients[key]
+
+    def chain(self) -> tuple[Record, ...]:
+        return self.ledger.chain(self.model)
+
+    def register_again(self, version: int) -> int:
+        """Register what a version is as a new one: the same artifacts, evidence and lineage. No training."""
+        sagemaker = self.client("sagemaker")
+        package = names.package_arn(self.tools.account, self.tools.region, self.model, version)
+        found = sagemaker.describe_model_package(ModelPackageName=package)
+        made = sagemaker.create_model_package(
+            ModelPackageGroupName=names.package_group(self.model),
+            ModelApprovalStatus="PendingManualApproval",
+            **{name: found[name] for name in COPIED if name in found},
+        )
+        return int(made["ModelPackageArn"].rpartition("/")[2])
+
+    def ask_for(self, rules: list[Any]) -> None:
+        """Let these faults happen from now on, and no others."""
+        file = self.session.settings.faults_file
+        partial = file.with_suffix(".partial")
+        partial.write_text(json.dumps(rules))
+        partial.replace(file)
+
+    def injected(self) -> list[dict[str, Any]]:
+        """What the embedded AWS has injected so far."""
+        log = self.session.settings.faults_log
+        return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+
+    def attempt(self, version: int) -> promotions.Attempt | None:
+        return promotions.last_attempt(self.client("stepfunctions"), self.machine, self.model, version)
+
+    def approve(self, version: int, environment: str) -> bool:
+        """As a person would: who gets no answer asks again, later."""
+        body = {"model": self.model, "version": str(version), "environment": environment}
+        approver = boto3.Session(profile_name=APPROVER, region_name=self.tools.region)
+        try:
+            url = approver.client("lambda").get_function_url_config(FunctionName=names.APPROVAL_FUNCTION)
+            decision = {"decision": "approve", "reason": "a run with faults"}
+            post_as_caller(approver, url["FunctionUrl"], "lambda", {**body, **decision})
+        except (RefusedError, OSError, ClientError, BotoCoreError):
+            return False
+        return True
+
+    def schedule(self) -> dict[str, Any]:
+        """What the schedules call every few minutes; what the reconciler said, {} where it died."""
+        for environment in self.environments:
+            self._invoke(names.deploy_function(environment), environment, {"action": "look", "model": self.model})
+        self._invoke(self._functions["collect"], "tools", {})
+        return self._invoke(self._functions["reconcile"], "tools", {})
+
+    def kill_task(self, environment: str, seed: str) -> bool:
+        """Kill a process that serves in an environment; False where none does."""
+        log = f"lockgate-{environment}-release"
+        serving = [pid for pid in processes.descendants(self._server()) if log in _environment_of(pid)]
+        if not serving:
+            return False
+        with suppress(ProcessLookupError):
+            os.kill(random.Random(seed).choice(sorted(serving)), signal.SIGKILL)  # noqa: S311
+        return True
+
+    def _server(self) -> int:
+        instance: dict[str, Any] = json.loads((self.session.settings.state / "instance.json").read_text())
+        return int(instance["pid"])
+
+    def _find_functions(self) -> dict[str, str]:
+        pages = self.client("lambda").get_paginator("list_functions").paginate()
+        found = [function for page in pages for function in page["Functions"]]
+        return {function["Handler"].split(".")[1]: function["FunctionName"] for function in found}
+
+    def _invoke(self, function: str, profile: str, event: dict[str, Any]) -> dict[str, Any]:
+        try:
+            answer = self.client("lambda", profile).invoke(FunctionName=function, Payload=json.dumps(event))
+            said = json.load(answer["Payload"])
+        except (ClientError, BotoCoreError, ValueError):
+            return {}
+        return said if isinstance(said, dict) and "FunctionError" not in answer else {}
+
+
+def _environment_of(pid: int) -> str:
+    """The variables of a serving process; "" for any other."""
+    try:
+        text = Path(f"/proc/{pid}/environ").read_text(errors="replace")
+    except OSError:
+        return ""
+    return text if "MODEL_DATA_BUCKET=" in text else ""

@@ -30,8 +30,9 @@ def breaches(world: World, runs: Sequence[Run], since: datetime) -> list[str]:
 def _reality(world: World, chain: Sequence[Record], environment: str) -> list[str]:
     """Where the environment is not what the ledger says."""
     recorded = live(chain, environment)
-    clients = [world.client(service, environment) for service in ("cloudformation", "ecs")]
-    found = Deployments(*clients, environment, names.cluster(environment), "").reality(world.model)
+    cloudformation, ecs = (world.client(service, environment) for service in ("cloudformation", "ecs"))
+    cluster = names.cluster(environment)
+    found = Deployments(cloudformation, ecs, environment, cluster, "").reality(world.model)
     said = differences(recorded.entry.body["release"] if recorded else None, found)
     return [f"{environment}: {sentence}" for sentence in said]
 

@@ -46,7 +46,8 @@ def _fault(chance: random.Random, name: str) -> dict[str, Any]:
 
 def function_of(who: str) -> str:
     """The function, as FUNCTIONS names it, whose role an injected fault met."""
-    return next((name for name, (part, _) in FUNCTIONS.items() if part.strip("/").rpartition("/")[2] in who), who)
+    parts = {name: part.strip("/").rpartition("/")[2].removesuffix("Role") for name, (part, _) in FUNCTIONS.items()}
+    return next((name for name, part in parts.items() if part in who), who)
 
 
 def rules(plan: list[dict[str, Any]]) -> list[Mapping[str, Any]]:

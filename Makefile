@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo down test check synth review lock clean pipeline bench-decision bench-gate bench-serving fuzz mutation soak
+.PHONY: help setup demo down test check synth review lock clean pipeline bench-decision bench-gate bench-serving faults fuzz mutation soak
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ bench-gate: setup ## false promotions, power, rows and labels of the gate's stat
 
 bench-decision: setup ## CPU of one decision, and what importing the gate costs
 	@python -m bench.decision
+
+faults: setup ## RUNS=200 promotions with random faults from recorded seeds (SEED=1 the first); most of an hour
+	@python -m bench.faults --runs $(or $(RUNS),200) --seed $(or $(SEED),1)
 
 mutation: setup ## do tests fail when policy or verdict is wrong? Half an hour, on a clone of the last commit
 	@rm -rf build/mutation && git clone -q . build/mutation && uv venv -q --clear build/cosmic

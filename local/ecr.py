@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from ministack.core.responses import get_account_id, get_region, json_response, request_scope
+from ministack.core.responses import get_account_id, get_region, json_response
 from ministack.core.router import extract_access_key_id
 from ministack.services import ecr
 
@@ -46,7 +46,6 @@ _handle_registry_request = ecr.handle_registry_request
 
 def install(settings: Settings) -> None:
     """Extend the emulator's ECR in place."""
-    ecr_layers.install()
     ecr.handle_request = _request
     ecr.handle_registry_request = _registry_request
 
@@ -77,16 +76,15 @@ def _policy(account: str, region: str, repository: str) -> str:
 
 async def _request(method: str, path: str, headers: Mapping[str, str], body: bytes, query: Any) -> Any:
     operation, request = headers.get("x-amz-target", "").rpartition(".")[2], json.loads(body or b"{}")
-    with request_scope(request.get("registryId") or get_account_id(), get_region()):
-        if operation == "GetAuthorizationToken":
-            return _authorization(extract_access_key_id(headers, query))
-        if operation == "DescribeImageScanFindings":
-            return _scan_findings(request)
-        if operation == "DescribeImages" and (absent := _absent_image(request)):
-            return absent
-        if layers := ecr_layers.answer(operation, request):
-            return layers
-        return await _handle_request(method, path, headers, body, query)
+    if operation == "GetAuthorizationToken":
+        return _authorization(extract_access_key_id(headers, query))
+    if operation == "DescribeImageScanFindings":
+        return _scan_findings(request)
+    if operation == "DescribeImages" and (absent := _absent_image(request)):
+        return absent
+    if layers := ecr_layers.answer(operation, request):
+        return layers
+    return await _handle_request(method, path, headers, body, query)
 
 
 def _authorization(access_key: str) -> Any:

@@ -1,8 +1,7 @@
 """ECR's own way to copy an image without docker: layers through the API, an image put under the digest it has.
 
 The emulator's API accepts layers and forgets them. Here a part is kept, a completed layer must have its digest, a
-download is a URL that needs no credentials, and an image is put only where its layers are. A call that names another
-account's registry is judged by that account's repository policy too, and answered from there.
+download is a URL that needs no credentials, and an image is put only where its layers are.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ministack.core import iam_actions
 from ministack.core.responses import get_account_id, get_region, json_response, request_scope
 from ministack.services import ecr
 
@@ -23,12 +21,6 @@ _PART_BYTES = 10 * 1024**2
 _SIGNATURE = "X-Amz-Signature"
 # Signature of a download URL -> account, region, repository and digest that it is good for.
 _signed: dict[str, tuple[str, str, str, str]] = {}
-
-
-def install() -> None:
-    """Let calls that name another registry be judged there."""
-    iam_actions.extract_resource_arn = _in_the_named_registry(iam_actions.extract_resource_arn)
-    ecr.repository_policy_for_arn = _in_its_own_account(ecr.repository_policy_for_arn)
 
 
 def answer(operation: str, request: Mapping[str, Any]) -> Answer:
@@ -135,24 +127,3 @@ _OPERATIONS: dict[str, Callable[[Mapping[str, Any]], Answer]] = {
 
 def _refused(code: str, message: str) -> Answer:
     return ecr.error_response_json(code, message, 400)
-
-
-def _in_the_named_registry(original: Callable[..., str]) -> Callable[..., str]:
-    def arn(service: str, method: str, path: str, headers: Any, body: bytes, *rest: Any) -> str:
-        found = original(service, method, path, headers, body, *rest)
-        registry = json.loads(body or b"{}").get("registryId") if service == "ecr" and found != "*" else None
-        if not registry:
-            return found
-        region, repository = found.split(":")[3], found.partition(":repository/")[2]
-        return f"arn:aws:ecr:{region}:{registry}:repository/{repository}"
-
-    return arn
-
-
-def _in_its_own_account(original: Callable[[str], Any]) -> Callable[[str], Any]:
-    def policy(resource_arn: str) -> Any:
-        _, _, _, region, account, *_ = resource_arn.split(":")
-        with request_scope(account, region):
-            return original(resource_arn)
-
-    return policy

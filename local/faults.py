@@ -166,11 +166,15 @@ def _headers(scope: Mapping[str, Any]) -> dict[str, str]:
 
 def _caller(scope: Mapping[str, Any]) -> tuple[str, str]:
     """ARN and account of who signed a request; empty where nobody did."""
-    from ministack.core.iam_evaluator import resolve_caller_identity
+    from ministack.core.iam_evaluator import find_iam_access_key_account, resolve_caller_identity
+    from ministack.core.responses import request_scope
     from ministack.core.router import extract_access_key_id
 
     key = extract_access_key_id(_headers(scope), {})
-    found = resolve_caller_identity(key) if key else None
+    if not key:
+        return "", ""
+    with request_scope(find_iam_access_key_account(key) or "", ""):  # a session knows its account itself
+        found = resolve_caller_identity(key)
     return (found["userArn"], found["accountId"]) if found else ("", "")
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -91,9 +94,46 @@ def test_the_operator_cannot_reach_the_deploy_function_nor_the_door_past_its_url
             functions.invoke(FunctionName=name, Payload=b"{}")
 
 
-def test_an_operator_takes_production_back_and_the_status_says_so_at_once(demo: Any, second: int) -> None:
-    facts = demo.facts("rollback", PROD, "--reason", "answers too slowly", profile=OPERATOR)
-    assert (facts["from"], facts["to"]) == (str(second), "1")
+@contextmanager
+def tools_account_closed(demo: Any) -> Iterator[None]:
+    """Nobody reaches the tools account: neither its registry nor its buckets, pipelines, functions or roles."""
+    file = demo.session.settings.faults_file
+    file.write_text(json.dumps([{"id": "closed", "kind": "account-closed", "account": CONFIGURATION.tools.account}]))
+    try:
+        assert demo.lockgate("status").returncode == 1
+        yield
+    finally:
+        file.unlink()
+
+
+def test_an_operator_takes_production_back_while_the_tools_account_is_down(
+    demo: Any, second: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with tools_account_closed(demo):
+        facts = demo.facts("rollback", PROD, "--reason", "answers too slowly", profile=OPERATOR)
+        assert (facts["from"], facts["to"]) == (str(second), "1")
+        restart_tasks(client(demo, monkeypatch, "ecs", PROD))
+
+
+def restart_tasks(ecs: Any) -> None:
+    """Stop every task; the service starts others, from the environment's own copies."""
+    cluster = names.cluster(PROD)
+    before = ecs.list_tasks(cluster=cluster)["taskArns"]
+    assert before
+    for task in before:
+        ecs.stop_task(cluster=cluster, task=task, reason="a test")
+    deadline = time.monotonic() + 60
+    while True:
+        (service,) = ecs.describe_services(cluster=cluster, services=[MODEL])["services"]
+        now = set(ecs.list_tasks(cluster=cluster)["taskArns"])
+        if service["runningCount"] == service["desiredCount"] and now and not now & set(before):
+            return
+        assert time.monotonic() < deadline, service
+        time.sleep(0.2)
+
+
+def test_the_status_says_at_once_that_production_was_taken_back(demo: Any, second: int) -> None:
+    assert demo.facts("replay", PROD)["version"] == "1"
     assert live(demo)["differences"] == [f"the ledger says version {second}, the stack pins version 1"]
 
 

@@ -24,7 +24,7 @@ async def serve(settings: Settings) -> None:
 
     ecs_deployments.HEALTHY_WITHIN = 6.0
     codebuild_run.MINUTE = 1.0
-    for name in ("ecr", "codebuild", "ecs", "alb"):
+    for name in ("ecr", "codebuild", "ecs", "alb", "accounts"):
         importlib.import_module(f"local.{name}").install(settings)
     config = Config()
     config.bind = [f"{HOST}:{settings.port}"]

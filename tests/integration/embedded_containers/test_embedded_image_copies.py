@@ -33,7 +33,14 @@ def through_the_proxy(embedded: Any, free_port: int) -> Iterator[None]:
         patch.setenv("https_proxy", f"http://127.0.0.1:{free_port}")
         patch.setenv("SSL_CERT_FILE", str(embedded.settings.ca_bundle))
         yield
-    loop.call_soon_threadsafe(server.close)
+
+    async def end() -> None:
+        server.close()
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+        await asyncio.sleep(0.1)
+
+    asyncio.run_coroutine_threadsafe(end(), loop).result(5)
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
     loop.close()

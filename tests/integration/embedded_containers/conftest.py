@@ -150,7 +150,7 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
             yield Embedded(settings)
         finally:
             server.terminate()
-            server.wait(30)
+            server.wait(10)
 
 
 @pytest.fixture(scope="session")

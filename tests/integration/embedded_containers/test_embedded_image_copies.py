@@ -52,6 +52,7 @@ def ecr(embedded: Any, through_the_proxy: None) -> Iterator[Any]:
     client.create_repository(repositoryName=REPOSITORY, imageTagMutability="IMMUTABLE")
     yield client
     client.delete_repository(repositoryName=REPOSITORY, force=True)
+    client.close()  # the emulator's end waits for connections that are kept
 
 
 def digest_of(uri: str) -> str:
@@ -96,6 +97,7 @@ def test_a_copy_that_died_is_not_there_and_goes_on_when_it_is_made_again(
     dying.meta.events.register("before-call", die)
     with pytest.raises(KeyboardInterrupt):
         copy_image(dying, uri, REPOSITORY, step)
+    dying.close()
     assert not has_image(ecr, REPOSITORY, digest_of(uri))
     copy_image(ecr, uri, REPOSITORY, step)
     assert has_image(ecr, REPOSITORY, digest_of(uri))

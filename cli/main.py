@@ -25,6 +25,8 @@ COMMANDS = (
     "reject",
     "waive",
     "holdout",
+    "break-glass",
+    "acknowledge",
     "rollback",
     "restore",
     "status",
@@ -58,7 +60,7 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name in COMMANDS:
-        module = import_module(f"cli.{name}")
+        module = import_module(f"cli.{name.replace('-', '_')}")
         summary = (module.__doc__ or "").splitlines()[0]
         sub = commands.add_parser(name, help=summary.rstrip("."), description=module.__doc__)
         module.arguments(sub)

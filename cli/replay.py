@@ -11,7 +11,7 @@ from typing import Any
 from cli.context import Context, json_argument, model_argument, open_context
 from cli.terminal import outcome, show_json
 from lockgate import canonical
-from lockgate.approval import referred
+from lockgate.break_glass import judged
 from lockgate.errors import EvidenceError, LockgateError, NotFoundError
 from lockgate.ledger import live
 
@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
     if deployment is None:
         raise NotFoundError(f"{environment}: nothing of {model} is live there yet")
     version = deployment.entry.version
-    verdict = referred(chain, deployment.entry.body["release"]["verdict_id"])
+    verdict = judged(chain, deployment)
     if verdict is None:
         raise EvidenceError(f"{model} version {version}: live in {environment} without a verdict in the ledger")
     recorded = _recorded(context, verdict.entry.body)

@@ -19,7 +19,7 @@ from lockgate.aws.reader import look_into
 from lockgate.comparison import differences
 from lockgate.errors import NotFoundError
 from lockgate.ledger import live
-from lockgate.standing import Chains, live_facts, refused, rollbacks, waiting
+from lockgate.standing import Chains, broken_glass, live_facts, refused, rollbacks, waiting
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,6 +52,7 @@ def collect(context: Context, models: tuple[str, ...]) -> dict[str, Any]:
             }
             for environment in context.tools.promotion
         },
+        "break_glass": broken_glass(chains),
         "rollbacks": rollbacks(chains),
         "refused": refused(chains),
         "waiting": waiting(chains, utc_now()),
@@ -108,6 +109,12 @@ def _text(facts: dict[str, Any]) -> list[str]:
             if entry["differences"]:
                 lines += ["", f"{outcome('differs')}: {model} in {environment}"]
                 lines += [f"  {sentence}" for sentence in entry["differences"]]
+    for entry in facts["break_glass"]:
+        where = f"{entry['model']} version {entry['version']} in {entry['environment']}"
+        ended = entry["outcome"] or "not ended"
+        lines += ["", f"{outcome('break-glass')}: {where}: {ended}; open until somebody else acknowledges it"]
+        lines += [f"  {entry['time'][:19]}Z by {entry['person']}: {entry['reason']}"]
+        lines += [f"  lockgate acknowledge {entry['record']} --reason ..."]
     for entry in facts["rollbacks"]:
         where = f"{entry['model']} in {entry['environment']}, from version {entry['from']} to {entry['to']}"
         lines += ["", f"{outcome('rolled back')}: {where}"]

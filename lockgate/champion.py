@@ -28,7 +28,7 @@ class Champion:
 
 
 def champion_of(deployment: Record | None, verdict: Record | None) -> Champion | None:
-    """What a successful deployment put in place, from its record and the verdict's that let it through."""
+    """What a successful deployment put in place, from its record and the verdict's on that version."""
     if deployment is None or verdict is None or verdict.entry.kind != "verdict":
         return None
     release, source = deployment.entry.body["release"], verdict.entry.body["source"]

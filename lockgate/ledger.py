@@ -17,7 +17,17 @@ SCHEMA = "lockgate.ledger/1"
 FIRST = "0" * 64
 
 Kind = Literal[
-    "verdict", "approval-request", "approval", "rejection", "deployment", "waiver", "holdout", "rollback", "restore"
+    "verdict",
+    "approval-request",
+    "approval",
+    "rejection",
+    "deployment",
+    "waiver",
+    "holdout",
+    "rollback",
+    "restore",
+    "break-glass",
+    "acknowledgement",
 ]
 KINDS: tuple[Kind, ...] = (
     "verdict",
@@ -29,6 +39,8 @@ KINDS: tuple[Kind, ...] = (
     "holdout",
     "rollback",
     "restore",
+    "break-glass",
+    "acknowledgement",
 )
 
 

@@ -14,6 +14,7 @@ APPROVER_ROLE = "lockgate-approver"
 BREAK_GLASS_ROLE = "lockgate-break-glass"
 COLLECT_ROLE = "lockgate-collect"
 ANCHOR_ROLE = "lockgate-anchor"
+BREAK_GLASS_WRITER_ROLE = "lockgate-break-glass-function"  # the person's role has the plain name
 LEDGER_WRITER_ROLES = (
     "lockgate-gate",
     "lockgate-request-approval",
@@ -21,6 +22,8 @@ LEDGER_WRITER_ROLES = (
     "lockgate-record",
     "lockgate-waive",
     "lockgate-holdout",
+    BREAK_GLASS_WRITER_ROLE,
+    "lockgate-acknowledge",
     COLLECT_ROLE,
 )
 
@@ -38,6 +41,8 @@ WAIVE_FUNCTION = "lockgate-waive"
 ANCHOR_FUNCTION = "lockgate-anchor"
 ANCHOR_STACK = "lockgate-anchor"
 HOLDOUT_FUNCTION = "lockgate-holdout"
+BREAK_GLASS_FUNCTION = "lockgate-break-glass"
+ACKNOWLEDGE_FUNCTION = "lockgate-acknowledge"
 
 
 def bucket(purpose: str, account: str, region: str) -> str:
@@ -138,6 +143,11 @@ def promotion_execution(model: str, version: int, attempt: int = 1) -> str:
     Names of models have no capital letters, so that no model's first attempt has the name of another's second.
     """
     return f"{model}-{version}" if attempt == 1 else f"{model}-{version}-R{attempt}"
+
+
+def break_glass_execution(model: str, version: int, sequence: int) -> str:
+    """Name of the execution that the break-glass with this number in the ledger starts."""
+    return f"{model}-{version}-break-glass-{sequence}"
 
 
 def repository_uri(account: str, region: str, repository: str) -> str:

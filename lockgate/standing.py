@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lockgate.approval import decision, newest_request
+from lockgate.approval import decision, newest_request, reference
+from lockgate.break_glass import acknowledgement, ends
 from lockgate.ledger import Record, live
 
 Chains = Mapping[str, Sequence[Record]]
@@ -63,6 +64,25 @@ def rollbacks(chains: Chains) -> list[dict[str, Any]]:
         if record.entry.kind == "rollback"
     ]
     return sorted(found, key=lambda entry: str(entry["at"]))
+
+
+def broken_glass(chains: Chains) -> list[dict[str, Any]]:
+    """Every break-glass that nobody else has acknowledged, oldest first."""
+    found = [
+        {
+            "record": reference(record),
+            "model": model,
+            "version": record.entry.version,
+            "environment": record.entry.environment,
+            **{name: record.entry.body[name] for name in ("person", "reason")},
+            "time": record.time,
+            "outcome": next((str(end.entry.body["outcome"]) for end in reversed(ends(chain, record))), None),
+        }
+        for model, chain in chains.items()
+        for record in chain
+        if record.entry.kind == "break-glass" and acknowledgement(chain, record) is None
+    ]
+    return sorted(found, key=lambda entry: str(entry["time"]))
 
 
 def waiting(chains: Chains, now: str) -> list[dict[str, Any]]:

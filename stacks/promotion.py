@@ -63,7 +63,7 @@ class PromotionStack(Stack):
             {"APPROVAL_SECONDS": str(APPROVAL_SECONDS)},
         )
         record = self._record()
-        self._persons([self._approval(), self._waive(), self._holdout()])
+        self._persons()
         PromotionWorkflow(
             self,
             "Workflow",
@@ -172,15 +172,51 @@ class PromotionStack(Stack):
         holdout.allow("kms:Decrypt", on=[artifacts.artifacts_key.key_arn])
         return holdout
 
-    def _persons(self, functions: Sequence[PythonFunction]) -> None:
+    def _break_glass(self) -> PythonFunction:
+        artifacts = self._artifacts
+        glass = self._ledger_function(
+            "BreakGlass",
+            "break_glass",
+            "Puts a version into an environment past its gate, because a person says so.",
+            {"STATE_MACHINE_ARN": self._machine_arn, "TOPIC_ARN": artifacts.failures.topic_arn},
+            function_name=names.BREAK_GLASS_FUNCTION,
+            role_name=names.BREAK_GLASS_WRITER_ROLE,
+        )
+        glass.allow("sagemaker:DescribeModelPackage", on=self._packages(), because=_COUNTED)
+        glass.allow("states:StartExecution", on=[self._machine_arn])
+        glass.allow("sns:Publish", on=[artifacts.failures.topic_arn])
+        glass.allow("kms:Decrypt", "kms:GenerateDataKey", on=[artifacts.operations_key.key_arn])  # of the topic
+        alarm(
+            self,
+            "GlassBroken",
+            metric=glass.function.metric_invocations(period=Duration.minutes(1)),
+            description="Somebody breaks the glass, or tries: see `lockgate status`.",
+            topic=artifacts.failures,
+        )
+        return glass
+
+    def _persons(self) -> None:
         """The only way for a person to be heard: URLs that hand over who signed, for roles that only call them."""
         environments = self._configuration.environments
-        urls = [with_url(each.function) for each in functions]
+        acknowledge = self._ledger_function(
+            "Acknowledge",
+            "acknowledge",
+            "Closes a break-glass, because another person looked at it.",
+            {},
+            function_name=names.ACKNOWLEDGE_FUNCTION,
+        )
+        urls = [with_url(each.function) for each in (self._approval(), self._waive(), self._holdout(), acknowledge)]
         self._callers(
             names.APPROVER_ROLE,
             [role for environment in environments for role in environment.approvers],
-            "Approves, rejects, waives and records holdouts; a session bears its user's own name.",
+            "Approves, rejects, waives, records holdouts and acknowledges; a session bears its user's own name.",
             urls,
+        )
+        self._callers(
+            names.BREAK_GLASS_ROLE,
+            [role for environment in environments for role in environment.break_glass],
+            "Breaks the glass; a session bears its user's own name.",
+            [with_url(self._break_glass().function)],
         )
 
     def _callers(
@@ -361,6 +397,7 @@ class PromotionStack(Stack):
         environment: dict[str, str],
         *,
         function_name: str | None = None,
+        role_name: str | None = None,
         timeout: Duration | None = None,
         dead_letters: DeadLetters | None = None,
     ) -> PythonFunction:
@@ -372,7 +409,7 @@ class PromotionStack(Stack):
             description,
             {"LEDGER_BUCKET": ledger.bucket_name, **environment},
             function_name=function_name,
-            role_name=f"lockgate-{file.replace('_', '-')}",
+            role_name=role_name or f"lockgate-{file.replace('_', '-')}",
             timeout=timeout,
             dead_letters=dead_letters,
         )

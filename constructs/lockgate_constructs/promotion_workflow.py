@@ -45,6 +45,9 @@ _REASON = (
     " ? $parse($states.errorOutput.Cause).errorMessage : $states.errorOutput.Cause) %}"
 )
 
+_INPUT = "$states.context.Execution.Input"
+_BREAK_GLASS = f"$exists({_INPUT}.break_glass)"
+
 
 @dataclass(frozen=True)
 class Stop:
@@ -58,7 +61,9 @@ class Stop:
 class PromotionWorkflow(Construct):
     """Per environment: gate, approvals if the gate asks for them, deploy, record. Ends at the first refusal.
 
-    Input: {"model", "version", "package_arn"}. A refusal ends well (it is a record); a failed deployment fails.
+    Input: {"model", "version", "package_arn"}; of a break-glass also {"environment", "break_glass" (its record)}: it goes
+    to that environment only, where the gate looks at the record before it lets go of the policy. A refusal ends well (it
+    is a record); a failed deployment fails.
     """
 
     def __init__(
@@ -126,14 +131,29 @@ def definition(stops: Sequence[Stop], *, gate_arn: str, request_approval_arn: st
     """The workflow in Amazon States Language (JSONata)."""
     states: dict[str, State] = {}
     for i, stop in enumerate(stops):
-        following = f"Gate {stops[i + 1].environment}" if i + 1 < len(stops) else "Released"
+        following = f"Beyond {stop.environment}" if i + 1 < len(stops) else "Released"
         states |= _stop(stop, following, gate_arn, request_approval_arn, record_arn)
+        if i + 1 < len(stops):
+            released = {"Condition": f"{{% {_BREAK_GLASS} %}}", "Next": "Released"}
+            after = f"Gate {stops[i + 1].environment}"
+            states[following] = {"Type": "Choice", "Choices": [released], "Default": after}
     return {
         "Comment": "Carry a model version from environment to environment.",
         "QueryLanguage": "JSONata",
         "TimeoutSeconds": WHOLE_SECONDS,
-        "StartAt": f"Gate {stops[0].environment}",
+        "StartAt": "Begin",
         "States": {
+            "Begin": {
+                "Type": "Choice",
+                "Choices": [
+                    {
+                        "Condition": f"{{% {_BREAK_GLASS} and {_INPUT}.environment = '{stop.environment}' %}}",
+                        "Next": f"Gate {stop.environment}",
+                    }
+                    for stop in stops
+                ],
+                "Default": f"Gate {stops[0].environment}",
+            },
             **states,
             "Released": {"Type": "Succeed"},
             "Refused": {"Type": "Succeed", "Comment": "The refusal is a record in the ledger."},
@@ -188,7 +208,15 @@ def _stop(stop: Stop, following: str, gate_arn: str, request_approval_arn: str, 
 
     return {
         f"Gate {environment}": {
-            **_call(gate_arn, {**version, "package_arn": _input("package_arn"), "environment": environment}),
+            **_call(
+                gate_arn,
+                {
+                    **version,
+                    "package_arn": _input("package_arn"),
+                    "environment": environment,
+                    "break_glass": f"{{% {_BREAK_GLASS} ? {_INPUT}.break_glass : '' %}}",
+                },
+            ),
             "Assign": {"gate": "{% $states.result.Payload %}", "polls": 0},
             "Next": f"Passed {environment}",
         },
@@ -248,7 +276,7 @@ def _stop(stop: Stop, following: str, gate_arn: str, request_approval_arn: str, 
 
 
 def _input(name: str) -> str:
-    return f"{{% $states.context.Execution.Input.{name} %}}"
+    return f"{{% {_INPUT}.{name} %}}"
 
 
 def _call(function_arn: str, payload: dict[str, Any], resource: str = "arn:aws:states:::lambda:invoke") -> State:

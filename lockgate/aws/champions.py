@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from lockgate import names
-from lockgate.approval import referred
 from lockgate.aws.delivery import put_once
+from lockgate.break_glass import judged
 from lockgate.champion import champion_of
 from lockgate.ledger import Record, live
 
@@ -15,7 +15,6 @@ from lockgate.ledger import Record, live
 def note_champion(s3: Any, bucket: str, model: str, chain: Sequence[Record], environment: str) -> None:
     """From the chain, not from an event: one that comes late must not bring back an earlier champion."""
     deployment = live(chain, environment)
-    verdict = referred(chain, deployment.entry.body["release"]["verdict_id"]) if deployment else None
-    champion = champion_of(deployment, verdict)
+    champion = champion_of(deployment, judged(chain, deployment)) if deployment else None
     if deployment and champion:
         put_once(s3, bucket, names.champion_key(model, deployment.sequence), champion.to_bytes())

@@ -1,0 +1,71 @@
+"""A person has looked at a break-glass that another person caused, over a Function URL with IAM authorization.
+
+POST {"model", "sequence" (the number of its record), "reason"}; who acknowledges is who signed (lambdas.signed), in a role
+of the environment's approvers, and never who broke the glass. It changes nothing but what `lockgate status` shows.
+Answers with {"message", "record"}: 200, also when it is acknowledged already; 400 malformed, or without a reason; 403
+not an approver there; 409 no such break-glass, or one's own.
+
+Environment:
+    LEDGER_BUCKET
+Calls:
+    s3:ListBucket on the ledger bucket; s3:GetObject, s3:PutObject (If-None-Match: *) on <ledger>/*
+    kms:Decrypt, kms:GenerateDataKey on its key
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lambdas import shared, signed
+from lambdas.signed import AnswerRefusedError, refuse_with
+from lockgate.approval import reference
+from lockgate.break_glass import acknowledgeable
+from lockgate.errors import RefusedError
+from lockgate.ledger import Entry, Record
+from lockgate.persons import Caller
+
+FIELDS = {"model", "sequence", "reason"}
+
+
+@dataclass(frozen=True)
+class Settings:
+    ledger_bucket: str
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    return signed.answer("acknowledge", event, FIELDS, _take)
+
+
+def _take(body: dict[str, Any], caller: Caller) -> dict[str, Any]:
+    sequence, reason = body.get("sequence"), body.get("reason")
+    try:
+        model = shared.model(body)
+    except RefusedError as error:
+        raise AnswerRefusedError(400, str(error)) from error
+    if type(sequence) is not int:
+        raise AnswerRefusedError(400, f"sequence: found {sequence!r}, expected the number of a record")
+    if not isinstance(reason, str) or not reason.strip():
+        raise AnswerRefusedError(400, "reason: expected text: what was found out, for the record")
+
+    def decide(chain: Sequence[Record]) -> Entry:
+        glass = refuse_with(409, lambda: acknowledgeable(chain, sequence, caller.person))
+        environment = glass.entry.environment
+        allowed = shared.environment(environment).approvers
+        refuse_with(403, lambda: caller.refuse_unless(allowed, f"acknowledgements of {environment}"))
+        said = {
+            "person": caller.person,
+            "user_arn": caller.arn,
+            "reason": reason.strip(),
+            "break_glass": reference(glass),
+        }
+        return Entry("acknowledgement", entry_id, glass.entry.version, environment, said)
+
+    entry_id = f"acknowledgement:{sequence}"
+    store = shared.ledger(shared.settings(Settings).ledger_bucket)
+    record = store.append_decided(model, entry_id, decide, shared.timestamp(shared.now()))
+    return {
+        "message": f"acknowledged by {record.entry.body['person']} ({reference(record)})",
+        "record": reference(record),
+    }

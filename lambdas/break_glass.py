@@ -1,0 +1,117 @@
+"""A person puts a version into an environment past its gate and approvals, over a Function URL with IAM authorization.
+
+POST {"model", "version", "environment", "reason", "token"}; who breaks the glass is who signed (lambdas.signed), in a
+role that the environment names for it. Recorded in the ledger, said aloud on the topic of failures, and only then
+started: the workflow goes to this one environment, where the gate still verifies what the package claims to be.
+Answers with {"message", "record", "execution"}: 200; 400 malformed, or without a reason; 403 not in a break-glass role
+of this environment; 404 no such version. The same token again is the same record and the same execution.
+
+Environment:
+    LEDGER_BUCKET, STATE_MACHINE_ARN (the promotion workflow), TOPIC_ARN (failures)
+Calls:
+    s3:ListBucket on the ledger bucket; s3:GetObject, s3:PutObject (If-None-Match: *) on <ledger>/*
+    kms:Decrypt, kms:GenerateDataKey on its key and on the topic's
+    sagemaker:DescribeModelPackage on model-package/lockgate-<model>/*
+    sns:Publish on TOPIC_ARN
+    states:StartExecution on STATE_MACHINE_ARN
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from lambdas import shared, signed
+from lambdas.signed import AnswerRefusedError, refuse_with
+from lockgate import canonical, names
+from lockgate.approval import reference
+from lockgate.aws import clients
+from lockgate.aws.registry import Registry
+from lockgate.errors import RefusedError
+from lockgate.ledger import Entry, Record
+from lockgate.persons import Caller
+
+FIELDS = {"model", "version", "environment", "reason", "token"}
+TOKEN = re.compile(r"[a-z0-9]{8,64}", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Settings:
+    ledger_bucket: str
+    state_machine_arn: str
+    topic_arn: str
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    return signed.answer("break-glass", event, FIELDS, _take, lambda environment: environment.break_glass)
+
+
+def _take(body: dict[str, Any], caller: Caller) -> dict[str, Any]:
+    settings = shared.settings(Settings)
+    model, version, environment, token = _read(body)
+    allowed = shared.environment(environment).break_glass
+    refuse_with(403, lambda: caller.refuse_unless(allowed, f"break-glass of {environment}"))
+    tools = shared.tools()
+    package = names.package_arn(tools.account, tools.region, model, version)
+    if Registry(clients.client("sagemaker")).describe(package) is None:
+        raise AnswerRefusedError(404, f"{package}: found no such package, expected one in the registry")
+    said = {"person": caller.person, "user_arn": caller.arn, "reason": body["reason"].strip(), "package_arn": package}
+    entry = Entry("break-glass", f"break-glass:{version}:{environment}:{token}", version, environment, said)
+    record = shared.ledger(settings.ledger_bucket).append(model, entry, shared.timestamp(shared.now()))
+    if record.entry.body != said:
+        raise AnswerRefusedError(409, f"token: found the one of {reference(record)}, expected a new one")
+    _say(settings, record)
+    execution = names.break_glass_execution(model, version, record.sequence)
+    _start(settings, record, execution)
+    return {
+        "message": f"recorded as {reference(record)}, open until somebody else runs `lockgate acknowledge`",
+        "record": reference(record),
+        "execution": execution,
+    }
+
+
+def _read(body: dict[str, Any]) -> tuple[str, int, str, str]:
+    """Model, version, environment and token. Refuses what is malformed."""
+    try:
+        model, version = shared.model_and_version(body)
+        environment = shared.environment(str(body.get("environment"))).name
+    except RefusedError as error:
+        raise AnswerRefusedError(400, str(error)) from error
+    reason, token = body.get("reason"), str(body.get("token", ""))
+    if not isinstance(reason, str) or not reason.strip():
+        raise AnswerRefusedError(400, "reason: expected text: why, for the record")
+    if not TOKEN.fullmatch(token):
+        raise AnswerRefusedError(400, f"token: found {token!r}, expected 8 to 64 small letters and digits")
+    return model, version, environment, token
+
+
+def _say(settings: Settings, record: Record) -> None:
+    """Before it happens: nobody breaks the glass in silence."""
+    entry = record.entry
+    text = (
+        f"{entry.body['person']} puts version {entry.version} of {record.model} into {entry.environment} past its gate "
+        f"and approvals: {entry.body['reason']}\n\nRecord {reference(record)}, by {entry.body['user_arn']}. It stays "
+        f"open in `lockgate status` until somebody else runs `lockgate acknowledge {reference(record)}`."
+    )
+    subject = f"Break-glass: {record.model} {entry.version} in {entry.environment}"
+    clients.client("sns").publish(TopicArn=settings.topic_arn, Subject=subject[:100], Message=text)
+
+
+def _start(settings: Settings, record: Record, execution: str) -> None:
+    event = {
+        "model": record.model,
+        "version": str(record.entry.version),
+        "package_arn": record.entry.body["package_arn"],
+        "environment": record.entry.environment,
+        "break_glass": reference(record),
+    }
+    try:
+        clients.client("stepfunctions").start_execution(
+            stateMachineArn=settings.state_machine_arn, name=execution, input=canonical.to_bytes(event).decode()
+        )
+    except ClientError as error:
+        if clients.code(error) != "ExecutionAlreadyExists":
+            raise

@@ -1,7 +1,7 @@
 """A person has looked at a break-glass that another person caused, over a Function URL with IAM authorization.
 
-POST {"model", "sequence" (the number of its record), "reason"}; who acknowledges is who signed (lambdas.signed), in a role
-of the environment's approvers, and never who broke the glass. It changes nothing but what `lockgate status` shows.
+POST {"model", "sequence" (the number of its record), "reason"}; who acknowledges is who signed (lambdas.signed), in a
+role of the environment's approvers, and never who broke the glass. It changes nothing but what `lockgate status` shows.
 Answers with {"message", "record"}: 200, also when it is acknowledged already; 400 malformed, or without a reason; 403
 not an approver there; 409 no such break-glass, or one's own.
 

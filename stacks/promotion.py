@@ -175,7 +175,7 @@ class PromotionStack(Stack):
     def _break_glass(self) -> PythonFunction:
         artifacts = self._artifacts
         glass = self._ledger_function(
-            "BreakGlass",
+            "PastTheGate",
             "break_glass",
             "Puts a version into an environment past its gate, because a person says so.",
             {"STATE_MACHINE_ARN": self._machine_arn, "TOPIC_ARN": artifacts.failures.topic_arn},

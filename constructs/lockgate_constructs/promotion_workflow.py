@@ -61,9 +61,9 @@ class Stop:
 class PromotionWorkflow(Construct):
     """Per environment: gate, approvals if the gate asks for them, deploy, record. Ends at the first refusal.
 
-    Input: {"model", "version", "package_arn"}; of a break-glass also {"environment", "break_glass" (its record)}: it goes
-    to that environment only, where the gate looks at the record before it lets go of the policy. A refusal ends well (it
-    is a record); a failed deployment fails.
+    Input: {"model", "version", "package_arn"}; of a break-glass also {"environment", "break_glass" (its record)}: it
+    goes to that environment only, where the gate looks at the record before it lets go of the policy. A refusal ends
+    well (it is a record); a failed deployment fails.
     """
 
     def __init__(

@@ -58,10 +58,18 @@ class Demo:
         return session
 
     def run(self, *command: str, cwd: Path = ROOT, profile: str = "ada") -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, **self.session.cdk_environment(profile), **paths(self.state)}
         return subprocess.run(
-            command, cwd=cwd, env=environment, capture_output=True, text=True, check=False, timeout=TIMEOUT
+            command,
+            cwd=cwd,
+            env=self.environment(profile),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=TIMEOUT,
         )
+
+    def environment(self, profile: str) -> dict[str, str]:
+        return {**os.environ, **self.session.cdk_environment(profile), **paths(self.state)}
 
     def lockgate(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
         return self.run("lockgate", *arguments, **options)

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 HANDLERS = (
+    "acknowledge",
     "anchor",
     "approval",
+    "break_glass",
     "collect",
     "deploy",
     "gate",

@@ -160,7 +160,7 @@ def test_training_never_reads_labels_nor_writes_evidence(synthesized: Any) -> No
     assert "lockgate-evidence" not in text
 
 
-def test_an_approver_is_who_the_session_says_and_may_only_approve_waive_and_record_holdouts(synthesized: Any) -> None:
+def test_an_approver_is_who_the_session_says_and_may_only_say_what_persons_decide(synthesized: Any) -> None:
     role = synthesized.only("AWS::IAM::Role", RoleName="lockgate-approver")
     (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
     assert trust["Condition"] == {"StringEquals": {"sts:RoleSessionName": "${aws:username}"}}
@@ -173,7 +173,7 @@ def test_an_approver_is_who_the_session_says_and_may_only_approve_waive_and_reco
     assert direct["Condition"] == {"Bool": {"lambda:InvokedViaFunctionUrl": "true"}}
     for statement in rights:
         resources = [json.dumps(resource) for resource in listed(statement["Resource"])]
-        assert all(re.search("(Approval|Waive|Holdout)Function", resource) for resource in resources)
+        assert all(re.search("(Acknowledge|Approval|Waive|Holdout)Function", resource) for resource in resources)
 
 
 def test_only_the_approval_function_wakes_the_workflow(synthesized: Any) -> None:
@@ -379,3 +379,37 @@ def test_whoever_may_take_a_role_of_a_person_does_so_under_his_own_name(synthesi
             condition = trust["Condition"]
             forced = condition.get("StringEquals", {}).get("sts:RoleSessionName") == "${aws:username}"
             assert forced or condition["ArnEquals"]["aws:PrincipalArn"], name
+
+
+def test_who_breaks_the_glass_does_so_under_his_own_name_and_may_do_nothing_else(synthesized: Any) -> None:
+    role = synthesized.only("AWS::IAM::Role", RoleName="lockgate-break-glass")
+    (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Condition"] == {"StringEquals": {"sts:RoleSessionName": "${aws:username}"}}
+    stack = "lockgate-tools-promotion"
+    for statement in of_role(synthesized, stack, "BreakGlassDefaultPolicy"):
+        assert all(action.startswith("lambda:") for action in listed(statement["Action"]))
+        assert "PastTheGate" in json.dumps(statement["Resource"])
+
+
+def test_the_break_glass_function_starts_the_workflow_and_changes_nothing_itself(synthesized: Any) -> None:
+    rights = of_role(synthesized, "lockgate-tools-promotion", "PastTheGate")
+    actions = {action for s in rights for action in listed(s["Action"]) if not action.startswith("logs:")}
+    assert actions == {
+        "kms:Decrypt",
+        "kms:GenerateDataKey",
+        "s3:GetObject",
+        "s3:ListBucket",
+        "s3:PutObject",
+        "sagemaker:DescribeModelPackage",
+        "sns:Publish",
+        "states:StartExecution",
+    }
+
+
+def test_a_call_of_the_break_glass_function_is_an_alarm(synthesized: Any) -> None:
+    alarms = [a["Properties"] for _, a in synthesized.resources("AWS::CloudWatch::Alarm", "lockgate-tools-promotion")]
+    (found,) = [a for a in alarms if a.get("AlarmDescription", "").startswith("Somebody breaks the glass")]
+    (dimension,) = found["Dimensions"]
+    assert (found["MetricName"], found["Threshold"]) == ("Invocations", 1)
+    assert "PastTheGate" in dimension["Value"]["Ref"]
+    assert found["AlarmActions"]

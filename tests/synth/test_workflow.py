@@ -28,9 +28,20 @@ def test_every_state_is_reached_and_every_way_ends() -> None:
 
 
 def test_environments_follow_in_order() -> None:
-    assert WORKFLOW["StartAt"] == "Gate dev"
-    assert STATES["Record dev"]["Next"] == "Gate prod"
+    assert WORKFLOW["StartAt"] == "Begin"
+    assert STATES["Begin"]["Default"] == "Gate dev"
+    assert (STATES["Record dev"]["Next"], STATES["Beyond dev"]["Default"]) == ("Beyond dev", "Gate prod")
     assert STATES["Record prod"]["Next"] == "Released"
+
+
+def test_only_a_break_glass_begins_elsewhere_and_it_ends_there() -> None:
+    glass = "$exists($states.context.Execution.Input.break_glass)"
+    begun = {choice["Next"]: choice["Condition"] for choice in STATES["Begin"]["Choices"]}
+    assert begun.keys() == {"Gate dev", "Gate prod"}
+    assert all(condition.startswith(f"{{% {glass} and ") for condition in begun.values())
+    assert STATES["Beyond dev"]["Choices"] == [{"Condition": f"{{% {glass} %}}", "Next": "Released"}]
+    for environment in ("dev", "prod"):
+        assert glass in STATES[f"Gate {environment}"]["Arguments"]["Payload"]["break_glass"]
 
 
 def test_nothing_is_deployed_unless_the_gate_passed() -> None:

@@ -16,6 +16,7 @@ from lockgate.errors import LockgateError
 COMMANDS = (
     "up",
     "down",
+    "doctor",
     "evaluator",
     "snapshot",
     "deliver",

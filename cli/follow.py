@@ -14,6 +14,7 @@ from cli.git import commit_of
 from cli.terminal import outcome, progress, show_json, utc_now
 from lockgate import names
 from lockgate.aws import promotions, training
+from lockgate.aws.delivery import build_of
 from lockgate.errors import LockgateError, NotFoundError
 from lockgate.holdout import tells_authors
 from lockgate.ledger import Record
@@ -61,7 +62,10 @@ def _trained(context: Context, model: str, commit: str, deadline: float) -> int:
     for _ in _ticks(deadline):
         execution = training.newest_of_commit(training.executions(sagemaker, model), commit)
         if execution is None:
-            raise NotFoundError(f"commit {commit[:12]}: no training of {model}; was it delivered (`lockgate deliver`)?")
+            built = build_of(context.client("codebuild"), commit)
+            raise NotFoundError(
+                f"commit {commit[:12]}: no training of {model}; {built or 'was it delivered (`lockgate deliver`)?'}"
+            )
         steps = training.steps(sagemaker, execution.arn)
         for step in steps:
             if step.seconds is not None and step.name not in shown:

@@ -13,7 +13,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from cli.context import Context, json_argument, model_argument, open_context
 from cli.terminal import outcome, paint, show_json, table, utc_now
 from lockgate import names
-from lockgate.aws import training
+from lockgate.aws import delivery, training
+from lockgate.aws.attestations import Attestations
 from lockgate.aws.deployments import Deployments
 from lockgate.aws.reader import look_into
 from lockgate.comparison import differences
@@ -61,6 +62,12 @@ def collect(context: Context, models: tuple[str, ...]) -> dict[str, Any]:
             for model, run in runs
             if run.status == "Executing"
         ],
+        "builds": [
+            entry
+            for project, variable in ((names.IMAGE_PROJECT, "COMMIT"), (names.ATTESTATION_PROJECT, "BUILD"))
+            for entry in delivery.ended_badly(context.client("codebuild"), project, variable)
+        ],
+        "images": Attestations(context.client("ecr"), context.tools.account, names.MODELS_REPOSITORY).missing(),
         "failed": [
             {"model": model, "run": run.name, "execution": run.arn, "reason": _reason(sagemaker, run)}
             for model, run in runs
@@ -128,6 +135,19 @@ def _text(facts: dict[str, Any]) -> list[str]:
         lines += [f"  since {entry['since'][:19]}Z, until {entry['expires'][:19]}Z: {command}"]
     for entry in facts["training"]:
         lines += ["", f"{outcome('training')}: {entry['model']} {entry['run']} since {entry['since'][:19]}"]
+    for entry in facts["builds"]:
+        what = (
+            f"image of {entry['of'][:12]}"
+            if entry["project"] == names.IMAGE_PROJECT
+            else f"provenance of {entry['of']}"
+        )
+        lines += ["", f"{outcome('failed')}: {what}: build {entry['build']} {entry['status']}", f"  {entry['reason']}"]
+    for entry in facts["images"]:
+        lines += [
+            "",
+            f"{outcome('waiting')}: image {entry['tag'][:12]}: nobody has vouched for it, so no gate passes it",
+        ]
+        lines += [f"  {entry['digest']}, since {entry['since'][:19]}"]
     for entry in facts["failed"]:
         lines += ["", f"{outcome('failed')}: training of {entry['model']}, {entry['run']}", f"  {entry['reason']}"]
     return lines

@@ -9,13 +9,17 @@ answer is the body that a verdict would have now; nothing is recorded or spent.
 
 Environment:
     LEDGER_BUCKET, EVIDENCE_BUCKET, MODELS_BUCKET
+    SIGNING_KEY             ARN of the key that vouches for images
 Calls:
     s3:ListBucket           on the ledger, evidence and models buckets (without it what is absent is a 403, not a 404)
     s3:GetObject            on <ledger>/*, <evidence>/*, <models>/* ; s3:PutObject on <ledger>/* (If-None-Match: *)
     sagemaker:DescribeModelPackage, sagemaker:UpdateModelPackage   on model-package/lockgate-<model>/*
     sagemaker:DescribePipelineExecution, sagemaker:ListPipelineExecutionSteps   on pipeline/lockgate-<model>/execution/*
     sagemaker:DescribeProcessingJob        on processing-job/*
-    ecr:DescribeImages      on repository/lockgate-models
+    ecr:DescribeImages, ecr:DescribeImageScanFindings   on repository/lockgate-models
+    ecr:BatchGetImage, ecr:GetDownloadUrlForLayer       on repository/lockgate-models (provenance, beside the image)
+    kms:Verify              on SIGNING_KEY
+    cloudwatch:PutMetricData   on * (it has no resource; namespace Lockgate): a scan that did not end in its time
     kms:Decrypt, kms:GenerateDataKey       on the keys of these buckets
 With break_glass the reference of that record (and not ""), the policy is not asked: what verifies is answered as passed
 with that record for its verdict, and what does not is a verdict with outcome "error".
@@ -29,19 +33,23 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from lambdas import shared
+from lockgate import names
 from lockgate.approval import reference
 from lockgate.aws import clients, evidence
 from lockgate.aws.registry import Registry
 from lockgate.break_glass import broken
+from lockgate.aws.scans import scan_of
 from lockgate.config import Environment
 from lockgate.evidence import Evidence
 from lockgate.facts import facts_of
 from lockgate.holdout import tells_authors, usage, why_not
 from lockgate.ledger import Entry, Record, live
+from lockgate.scan import FINISHED, WITHIN, PendingError
 from lockgate.verdict import Circumstances, Outcome, Verdict, judge, refusal
 from lockgate.verification import Expected, Found, Package, verify
 from lockgate.waiver import newest, waived
 
+NAMESPACE, SCAN_METRIC = "Lockgate", "ScanUnfinished"
 RELEASE = ("commit", "package_arn", "image", "model_sha256", "replay_sha256", "policy_sha256")
 
 
@@ -50,6 +58,7 @@ class Settings:
     ledger_bucket: str
     evidence_bucket: str
     models_bucket: str
+    signing_key: str
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
@@ -70,7 +79,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     def decide(chain: Sequence[Record]) -> Entry:
         """The verdict as of this chain: whoever wins the next number has counted every decision before it."""
         nonlocal found
-        found = found or evidence.find_all(expected, package, registry, clients.client("s3"), clients.client("ecr"))
+        found = found or _scanned(_find(settings, expected, package, registry), environment, expected, event, now)
         body = _body(expected, _unmarked(found, chain, version), environment, chain, now)
         if glass:
             body["break_glass"] = glass
@@ -96,6 +105,27 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
         registry.mark(package, passed, f"verdict {reference(record)}: {'passed' if passed else 'not passed'}")
     shared.log("gate", verdict=reference(record), outcome=record.entry.body["outcome"], environment=environment.name)
     return _answer(record)
+
+
+def _find(settings: Settings, expected: Expected, package: Package | None, registry: Registry) -> Found:
+    s3, ecr, kms = (clients.client(service) for service in ("s3", "ecr", "kms"))
+    return evidence.find_all(expected, package, registry, s3, ecr, kms, settings.signing_key)
+
+
+def _scanned(found: Found, environment: Environment, expected: Expected, event: dict[str, Any], now: str) -> Found:
+    """With the scan of its image, where the policy asks for one. Raises PendingError while that may still end."""
+    if not environment.policy.asks_for_scan or found.package is None:
+        return found
+    digest = found.package.image.rpartition("@")[2]
+    scan = scan_of(clients.client("ecr"), expected.account, names.MODELS_REPOSITORY, digest)
+    decides = event.get("dry_run") is not True and not event.get("break_glass")
+    if scan and scan.status not in FINISHED and decides:
+        if scan.still_running(now):
+            raise PendingError(f"scan of {digest}: {scan.status}; it is waited for until {WITHIN} after the push")
+        metric = {"MetricName": SCAN_METRIC, "Value": 1, "Unit": "Count"}
+        clients.client("cloudwatch").put_metric_data(Namespace=NAMESPACE, MetricData=[metric])
+        shared.log("scan", image=digest, status=scan.status, description=scan.description)
+    return replace(found, scan=scan)
 
 
 def _expected(settings: Settings, model: str, version: int, package_arn: str) -> Expected:
@@ -130,7 +160,10 @@ def _body(
         circumstances = Circumstances(
             alpha=alpha,
             champion_sha256=champion.entry.body["release"]["model_sha256"] if champion else "",
-            facts=facts_of(trusted, ended=ended, now=now, chain=chain, version=expected.version),
+            facts={
+                **facts_of(trusted, ended=ended, now=now, chain=chain, version=expected.version),
+                **(found.scan.facts() if found.scan else {}),
+            },
             waived=waived(chain, expected.version, environment.name, now),
         )
         verdict = judge(environment.policy, _of_served(trusted, found, champion), circumstances)
@@ -143,6 +176,8 @@ def _body(
         "package_arn": expected.package_arn,
         **{name: getattr(lineage, name) if lineage else None for name in facts},
         "delivered_by": found.started_by or None,
+        "scan": {"status": found.scan.status, "counts": dict(found.scan.counts)} if found.scan else None,
+        "origin": checked.origin.as_dict() if checked.origin else None,
         "evaluator_image": found.evaluation.image if found.evaluation else None,
         "source": {"bucket": data.bucket, "key": data.key, "version_id": data.version_id} if data else None,
         "replay_sha256": trusted.replay_sha256 if trusted else None,

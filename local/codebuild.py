@@ -74,8 +74,9 @@ def _authorized_on_the_project(others: Callable[..., str]) -> Callable[..., str]
         if service == "codebuild" and body:
             request = json.loads(body)
             build = next(iter(request.get("ids", [])), request.get("id", ""))
-            if build:
-                return f"arn:aws:codebuild:{region}:{account}:project/{build.rpartition('/')[2].partition(':')[0]}"
+            project = build.rpartition("/")[2].partition(":")[0] or next(iter(request.get("names", [])), "")
+            if project:
+                return f"arn:aws:codebuild:{region}:{account}:project/{project}"
         return others(service, method, path, headers, body, query, region, account)
 
     return extract_resource_arn

@@ -18,7 +18,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 from ministack.services import codebuild
 
-from local import buildspec, containers, recorded, roles
+from local import buildspec, clients, containers, recorded, roles
 from local.settings import Settings
 
 _log = logging.getLogger("codebuild")
@@ -202,6 +202,7 @@ class Run:
             "LANG": "C.UTF-8",
             "HOME": str(home),
             "TMPDIR": str(scratch),
+            **clients.environment(self.settings),
             **roles.environment(credentials, self.region, self.settings),
             **spec.variables,
             **{variable["name"]: variable["value"] for variable in variables},

@@ -1,4 +1,4 @@
-"""The part of the docker command that a build needs: login, build, push, inspect. Anything else is exit code 64.
+"""The part of the docker command that a build needs: login, buildx, build, push, inspect. Else exit code 64.
 
 State is in $HOME/.docker, as docker's own. The registry is reached at AWS_ENDPOINT_URL.
 """
@@ -29,6 +29,8 @@ class _Parser(argparse.ArgumentParser):
 def main(words: Sequence[str]) -> int:
     """Run one docker command line and return its exit code."""
     given = list(words)
+    if given[:2] == ["buildx", "create"]:
+        return _create(given[2:])
     if given[:1] == ["buildx"]:
         given = given[1:]
     if given[:1] == ["image"] and given[1:2] in (["inspect"], ["push"], ["build"]):
@@ -43,6 +45,17 @@ def main(words: Sequence[str]) -> int:
     except (DockerfileError, registry.RegistryError, ValueError, OSError) as error:
         sys.stderr.write(f"ERROR: {error}\n")
         return 1
+
+
+def _create(words: list[str]) -> int:
+    """A builder: there is one here, and it is none of those that can be asked for."""
+    parser = _Parser(prog="docker buildx create")
+    parser.add_argument("--driver", choices=["docker-container"])
+    parser.add_argument("--driver-opt")
+    parser.add_argument("--use", action="store_true")
+    parser.parse_args(words)
+    _say_not_performed(["docker buildx create: images are built by the embedded AWS itself"])
+    return 0
 
 
 def _login(words: list[str]) -> int:
@@ -65,7 +78,8 @@ def _build(words: list[str]) -> int:
     parser.add_argument("--file", "-f")
     parser.add_argument("--build-arg", action="append", default=[])
     parser.add_argument("--label", action="append", default=[])
-    parser.add_argument("--tag", "-t", required=True)
+    parser.add_argument("--tag", "-t")
+    parser.add_argument("--output", "-o")
     parser.add_argument("--platform", default="linux/amd64")
     parser.add_argument("--provenance", choices=["false"])
     parser.add_argument("--sbom", choices=["false"])
@@ -78,17 +92,40 @@ def _build(words: list[str]) -> int:
     build = images.build(dockerfile.read_text(), context, _pairs(given.build_arg), _pairs(given.label), given.platform)
     for what in build.not_performed:
         sys.stdout.write(f"not performed here: {what}\n")
-    if notes := os.environ.get("LOCKGATE_NOT_PERFORMED"):
-        with Path(notes).open("a") as file:
-            file.writelines(f"docker build: {what.splitlines()[0]}\n" for what in build.not_performed)
-    registry.store(build, _layout(given.tag))
-    sys.stdout.write(f"{build.digest} {given.tag}\n")
-    if given.push:
-        _push_tag(given.tag)
+    _say_not_performed([f"docker build: {what.splitlines()[0]}" for what in build.not_performed])
+    tag, pushed = _destination(parser, given)
+    if not tag:
+        return 0
+    registry.store(build, _layout(tag))
+    sys.stdout.write(f"{build.digest} {tag}\n")
+    if pushed:
+        _push_tag(tag)
     if given.metadata_file:
-        found = {"containerimage.digest": build.digest, "image.name": given.tag}
+        found = {"containerimage.digest": build.digest, "image.name": tag}
         Path(given.metadata_file).write_text(json.dumps(found, indent=2))
     return 0
+
+
+def _destination(parser: _Parser, given: argparse.Namespace) -> tuple[str, bool]:
+    """Name of what is built, "" when it is only built, and whether it is pushed. --output as buildx reads it."""
+    if not given.output:
+        if not given.tag:
+            parser.error("--tag or --output is missing")
+        return given.tag, given.push
+    wanted = dict(part.partition("=")[::2] for part in given.output.split(","))
+    if wanted == {"type": "cacheonly"}:
+        return "", False
+    # Times are 0 here whether or not they are rewritten.
+    unknown = set(wanted) - {"type", "name", "push", "rewrite-timestamp"}
+    if wanted.get("type") != "image" or unknown or not wanted.get("name"):
+        parser.error(f"--output {given.output} is not supported here")
+    return wanted["name"], wanted.get("push") == "true"
+
+
+def _say_not_performed(what: Sequence[str]) -> None:
+    if notes := os.environ.get("LOCKGATE_NOT_PERFORMED"):
+        with Path(notes).open("a") as file:
+            file.writelines(f"{line}\n" for line in what)
 
 
 def _push(words: list[str]) -> int:

@@ -18,7 +18,7 @@ from ministack.core.responses import get_account_id, get_region, json_response
 from ministack.core.router import extract_access_key_id
 from ministack.services import ecr
 
-from local import ecr_layers, faults, recorded, roles
+from local import ecr_layers, ecr_referrers, ecr_scans, faults, roles
 from local.aws_events import emit
 from local.settings import Settings
 
@@ -35,6 +35,7 @@ _ACTIONS = {
     ("manifest", "GET"): "ecr:BatchGetImage",
     ("manifest", "PUT"): "ecr:PutImage",
     ("tags_list", "GET"): "ecr:ListImages",
+    ("referrers", "GET"): "ecr:BatchGetImage",
 }
 _PULL = ("ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
 
@@ -47,6 +48,8 @@ _handle_registry_request = ecr.handle_registry_request
 
 def install(settings: Settings) -> None:
     """Extend the emulator's ECR in place."""
+    ecr_referrers.install()
+    ecr_scans.install(settings)
     ecr.handle_request = _request
     ecr.handle_registry_request = _registry_request
 
@@ -85,7 +88,9 @@ async def _request(method: str, path: str, headers: Mapping[str, str], body: byt
         _scan_types[get_account_id(), get_region()] = request
         return json_response({"registryScanningConfiguration": _scanning()})
     if operation == "DescribeImageScanFindings":
-        return _scan_findings(request)
+        return ecr_scans.describe(request)
+    if operation == "ListImageReferrers":
+        return ecr_referrers.listed(request)
     if operation == "DescribeImages" and (absent := _absent_image(request)):
         return absent
     if layers := ecr_layers.answer(operation, request):
@@ -123,26 +128,10 @@ def _absent_image(request: Mapping[str, Any]) -> Any:
     return None
 
 
-def _scan_findings(request: Mapping[str, Any]) -> Any:
-    recorded.note("ecr", "image scans: no scanner runs, findings are always empty")
-    found = ecr._find_image(request["repositoryName"], request["imageId"])
-    if found is None:
-        return ecr.error_response_json("ImageNotFoundException", "The image requested does not exist", 400)
-    return json_response(
-        {
-            "registryId": get_account_id(),
-            "repositoryName": request["repositoryName"],
-            "imageId": found["imageId"],
-            "imageScanStatus": {"status": "COMPLETE", "description": "recorded only: no scanner ran"},
-            "imageScanFindings": {"findings": [], "findingSeverityCounts": {}},
-        }
-    )
-
-
 async def _registry_request(method: str, path: str, headers: Mapping[str, str], body: bytes, query: Any) -> Any:
     if layer := ecr_layers.download(path, query):
         return layer
-    parsed = ecr._parse_v2_path(path)
+    parsed = ecr_referrers.parsed(path) or ecr._parse_v2_path(path)
     access_key = _bearer(headers)
     if access_key is None:
         status, answer, text = ecr._registry_error(401, "UNAUTHORIZED", "no basic auth credentials")
@@ -156,8 +145,12 @@ async def _registry_request(method: str, path: str, headers: Mapping[str, str], 
     arn = _repository_arn(account, region, repository)
     if action and not roles.allowed(access_key, action, arn, _policy(account, region, repository), account):
         return ecr._registry_error(403, "DENIED", f"User is not authorized to perform: {action} on resource: {arn}")
+    if kind == "referrers":
+        return ecr_referrers.answer(repository, reference, query)
     response = await _handle_registry_request(method, path, headers, body, query)
     if action == "ecr:PutImage" and response[0] == 201:
+        if subject := ecr_referrers.subject_of(body):
+            response[1]["OCI-Subject"] = subject
         _announce_push(repository, reference, response[1]["Docker-Content-Digest"], account, region)
     return response
 
@@ -188,13 +181,15 @@ def _announce_push(repository: str, reference: str, digest: str, account: str, r
     }
     emit("aws.ecr", "ECR Image Action", push, [], account, region)
     scan_on_push = ecr._repositories[repository]["imageScanningConfiguration"].get("scanOnPush", False)
-    if str(scan_on_push).lower() == "true":  # templates say it as text
-        recorded.note("ecr", "image scans: no scanner runs, findings are always empty")
+    # Templates say it as text. What only refers to an image is not scanned.
+    if str(scan_on_push).lower() == "true" and not ecr_referrers.subject_of(image["imageManifest"].encode()):
+        found = ecr_scans.result(digest)
         scan = {
-            "scan-status": "COMPLETE",
+            "scan-status": found["status"],
             "repository-name": repository,
-            "finding-severity-counts": {},
+            "finding-severity-counts": found["counts"],
             "image-digest": digest,
             "image-tags": [tag] if tag else [],
         }
-        emit("aws.ecr", "ECR Image Scan", scan, [arn], account, region)
+        if found["status"] == "COMPLETE":
+            emit("aws.ecr", "ECR Image Scan", scan, [arn], account, region)

@@ -9,6 +9,9 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 from local.settings import HOST, Settings
@@ -83,3 +86,19 @@ def _refusal(host: str) -> bytes:
     text = f"the embedded AWS answers only for *.amazonaws.com and *.on.aws, not for {host}\n".encode()
     head = f"HTTP/1.1 403 Forbidden\r\nContent-Type: text/plain\r\nContent-Length: {len(text)}\r\n"
     return head.encode() + b"Connection: close\r\n\r\n" + text
+
+
+@contextmanager
+def in_background(settings: Settings) -> Iterator[None]:
+    """The proxy in a thread, for a process that is not the embedded AWS itself."""
+    loop = asyncio.new_event_loop()
+    server = loop.run_until_complete(serve(settings))
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        yield
+    finally:
+        loop.call_soon_threadsafe(server.close)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()

@@ -88,6 +88,11 @@ class Settings:
         return self.state / "images"
 
     @property
+    def scans(self) -> Path:
+        """Results of image scans that a test wants (see local.ecr_scans)."""
+        return self.state / "scans.json"
+
+    @property
     def work(self) -> Path:
         return self.state / "work"
 

@@ -23,7 +23,7 @@ NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 ENVIRONMENT_NAME = re.compile(r"[a-z][a-z0-9-]{0,15}")
 ACCOUNT = re.compile(r"[0-9]{12}")
 REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]")
-BASE_IMAGE = re.compile(r"[a-z0-9./:_-]+@sha256:[0-9a-f]{64}")
+PINNED_IMAGE = re.compile(r"[a-z0-9./:_-]+@sha256:[0-9a-f]{64}")
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 CERTIFICATE = re.compile(r"arn:aws:acm:[a-z0-9-]+:[0-9]{12}:certificate/[0-9a-f-]{36}")
 # Memory that Fargate offers with each CPU size, in MiB.
@@ -76,6 +76,7 @@ class Tools:
     promotion: tuple[str, ...]
     github: GitHub
     base_image: str
+    builder_image: str
     evaluator_image_digest: str
     training_instance_type: str
     ledger_retention_days: int
@@ -189,7 +190,8 @@ def read_tools(file: Path) -> Tools:
             subject_form=github.choice("subject_form", ("ids", "names"), "ids"),
             provider_arn=github.optional_text("provider_arn", PROVIDER, "the ARN of GitHub's provider in IAM"),
         ),
-        base_image=images.text("base", BASE_IMAGE, "an image with its digest: name:tag@sha256:..."),
+        base_image=images.text("base", PINNED_IMAGE, "an image with its digest: name:tag@sha256:..."),
+        builder_image=images.text("builder", PINNED_IMAGE, "a BuildKit image with its digest: name:tag@sha256:..."),
         evaluator_image_digest=evaluator.text("image_digest", DIGEST, "sha256: and 64 hexadecimal digits"),
         training_instance_type=training.text("instance_type", re.compile(r"ml\.[a-z0-9.]+"), "ml.<type>"),
         ledger_retention_days=ledger.integer("retention_days", 1, 36500),

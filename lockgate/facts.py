@@ -14,9 +14,9 @@ SECONDS_A_DAY = 86_400
 
 @dataclass(frozen=True)
 class Fact:
-    """A number, and what a reader must know of it; "" where it says all itself."""
+    """A number, None where it cannot be known yet, and what a reader must know of it; "" where it says all itself."""
 
-    value: float
+    value: float | None
     note: str = ""
 
 

@@ -15,6 +15,7 @@ BREAK_GLASS_ROLE = "lockgate-break-glass"
 COLLECT_ROLE = "lockgate-collect"
 ANCHOR_ROLE = "lockgate-anchor"
 BREAK_GLASS_WRITER_ROLE = "lockgate-break-glass-function"  # the person's role has the plain name
+ATTESTATION_ROLE = "lockgate-attestation"
 LEDGER_WRITER_ROLES = (
     "lockgate-gate",
     "lockgate-request-approval",
@@ -34,6 +35,7 @@ MODELS_REPOSITORY = "lockgate-models"
 EVALUATOR_REPOSITORY = "lockgate-evaluator"
 IMAGE_PROJECT = "lockgate-image"
 EVALUATOR_PROJECT = "lockgate-evaluator"
+ATTESTATION_PROJECT = "lockgate-attestation"
 PROMOTION_STATE_MACHINE = "lockgate-promotion"
 GATE_FUNCTION = "lockgate-gate"
 APPROVAL_FUNCTION = "lockgate-approval"
@@ -152,6 +154,10 @@ def break_glass_execution(model: str, version: int, sequence: int) -> str:
 
 def repository_uri(account: str, region: str, repository: str) -> str:
     return f"{account}.dkr.ecr.{region}.amazonaws.com/{repository}"
+
+
+def project_arn(account: str, region: str, project: str) -> str:
+    return f"arn:aws:codebuild:{region}:{account}:project/{project}"
 
 
 def role_arn(account: str, role: str) -> str:

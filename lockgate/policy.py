@@ -23,6 +23,9 @@ RATES = ("positive_rate", "true_positive_rate", "false_positive_rate", "precisio
 MEASURES = ("demographic_parity", "equal_opportunity", "equalised_odds", "calibration")
 # Of what can be required, these have a floor or a ceiling of the rule's own; of the others nothing may be missing.
 MEASURED = ("drift", "effect_size", "evidence_age", "scan_findings", "parity", "approvals")
+SCAN = "scan_findings"
+# From the worst on; a rule names the least that it counts.
+SEVERITIES = ("critical", "high", "medium", "low", "informational", "undefined")
 REQUIREMENTS = ("lineage", "data_contract", *MEASURED)
 
 
@@ -81,7 +84,10 @@ class Gap:
 
 @dataclass(frozen=True)
 class Require:
-    """A fact must be known and keep its bound: a count, a number of days, a statistic. Not knowing it is an error."""
+    """A fact must be known and keep its bound: a count, a number of days, a statistic. Not knowing it is an error.
+
+    what: one of REQUIREMENTS; that of a scan names the severity too (scan_findings).
+    """
 
     name: str
     what: str
@@ -100,6 +106,10 @@ class Policy:
 
     rules: tuple[Rule, ...]
     budget: Budget
+
+    @property
+    def asks_for_scan(self) -> bool:
+        return any(isinstance(rule, Require) and rule.what.partition(":")[0] == SCAN for rule in self.rules)
 
     @property
     def sha256(self) -> str:
@@ -198,7 +208,14 @@ def _gap(table: Table) -> Gap:
 def _require(table: Table) -> Require:
     what = table.choice("what", REQUIREMENTS)
     bound, value = _bound(table) if what in MEASURED else ("ceiling", 0.0)
+    if what == SCAN:
+        what = scan_findings(table.choice("severity", SEVERITIES))
     return Require(table.text("name"), what, bound, value, table.flag("dry_run"))
+
+
+def scan_findings(severity: str) -> str:
+    """The fact that counts an image's findings of a severity or a worse one."""
+    return f"{SCAN}:{severity}"
 
 
 def _decide(table: Table) -> Decide:

@@ -194,6 +194,8 @@ def _require(rule: Require, facts: Mapping[str, Fact]) -> Reason:
     if rule.what not in facts:
         return Reason(rule.name, Outcome.ERROR, f"{rule.what}: found no evidence of it, expected a number")
     found = facts[rule.what]
+    if found.value is None:
+        return Reason(rule.name, Outcome.INCONCLUSIVE, f"{rule.what}: not known: {found.note}")
     holds = _holds(rule.bound, rule.value, found.value)
     message = f"{rule.what} {_shown(found.value, rule.value)} {SIGNS[rule.bound, holds]} {rule.bound} {rule.value:g}"
     message += f"; {found.note}" if found.note else ""

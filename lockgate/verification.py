@@ -13,6 +13,8 @@ from lockgate import names
 from lockgate.errors import EvidenceError
 from lockgate.evidence import Evidence, read_evidence
 from lockgate.package import Lineage, read_lineage
+from lockgate.provenance import Attestation, Origin, check
+from lockgate.scan import Scan
 from lockgate.verdict import Outcome, Reason
 
 
@@ -95,7 +97,8 @@ class Expected:
 class Found:
     """What the accounts hold; None is "no such thing". image_digest: what ECR has under the commit's tag.
 
-    started_by: ARN of who started the execution of the pipeline; "" when nobody says.
+    started_by: ARN of who started the execution of the pipeline; "" when nobody says. attestations: what is kept beside
+    the package's image; scan: of that image, where the policy asks for it.
     """
 
     package: Package | None = None
@@ -104,6 +107,8 @@ class Found:
     image_digest: str | None = None
     model_data: ModelData | None = None
     started_by: str = ""
+    attestations: tuple[Attestation, ...] = ()
+    scan: Scan | None = None
 
 
 @dataclass
@@ -113,6 +118,7 @@ class Verification:
     reasons: list[Reason] = field(default_factory=list)
     lineage: Lineage | None = None
     evidence: Evidence | None = None
+    origin: Origin | None = None
 
     def refuse(self, rule: str, message: str) -> None:
         self.reasons.append(Reason(rule, Outcome.ERROR, message))
@@ -152,6 +158,7 @@ def verify(expected: Expected, found: Found) -> Verification:
     _verify_evidence(result, expected, found.evidence, lineage)
     _verify_evaluation(result, expected, found.evaluation, lineage)
     _verify_image(result, expected, found.image_digest, lineage)
+    _verify_provenance(result, expected, found.attestations, lineage)
     _verify_model_data(result, package, found.model_data, lineage)
     return result
 
@@ -199,6 +206,21 @@ def _verify_image(result: Verification, expected: Expected, digest: str | None, 
         result.refuse("image", f"{repository}:{lineage.commit}: found no image under the commit's tag, expected one")
     else:
         result.same("image", f"image of commit {lineage.commit}", lineage.image, f"{repository}@{digest}")
+
+
+def _verify_provenance(
+    result: Verification, expected: Expected, attestations: tuple[Attestation, ...], lineage: Lineage
+) -> None:
+    checked = check(
+        attestations,
+        digest=lineage.image.rpartition("@")[2],
+        commit=lineage.commit,
+        account=expected.account,
+        region=expected.region,
+    )
+    result.origin = checked.origin
+    for complaint in checked.complaints:
+        result.refuse("provenance", complaint)
 
 
 def _verify_model_data(result: Verification, package: Package, data: ModelData | None, lineage: Lineage) -> None:

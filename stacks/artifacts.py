@@ -13,6 +13,7 @@ from lockgate_constructs.failure_topic import SERVICES, FailureTopic
 from lockgate_constructs.image_repository import ImageRepository
 from lockgate_constructs.ledger_bucket import LedgerBucket
 from lockgate_constructs.private_bucket import PrivateBucket
+from lockgate_constructs.signing_key import SigningKey
 
 
 class ArtifactsStack(Stack):
@@ -31,6 +32,12 @@ class ArtifactsStack(Stack):
         self.artifacts_key = EncryptionKey(self, "ArtifactsKey", description="Lockgate: sources, data, models, images")
         self.labels_key = EncryptionKey(self, "LabelsKey", description="Lockgate: labels of holdouts")
         self.ledger_key = EncryptionKey(self, "LedgerKey", description="Lockgate: the ledger")
+        self.signing_key = SigningKey(
+            self,
+            "SigningKey",
+            description="Lockgate: vouches for images",
+            signer_arn=self._role(names.ATTESTATION_ROLE),
+        )
         self.access_logs = AccessLogs(self, "Logs", bucket_name=self._name("logs"))
 
         self.source = self._bucket("Source", self.artifacts_key)

@@ -33,7 +33,7 @@ class DeliveryStack(Stack):
             scope, construct_id, stack_name=stack_name, description="Lockgate: delivery of commits as images"
         )
         self._artifacts = artifacts
-        self._base_image = configuration.tools.base_image
+        self._tools = configuration.tools
         images = self._build(
             "ImageBuild",
             names.IMAGE_PROJECT,
@@ -65,7 +65,8 @@ class DeliveryStack(Stack):
             construct_id,
             project_name=project,
             dockerfile=dockerfile,
-            base_image=self._base_image,
+            base_image=self._tools.base_image,
+            builder_image=self._tools.builder_image,
             labels=labels,
             source=self._artifacts.source,
             sources=sources,
@@ -97,10 +98,10 @@ class DeliveryStack(Stack):
             [artifacts.source.objects(names.source_key("*"))],
             because="Archives are named after the commits to come; the bucket refuses to replace one.",
         )
-        allow(role, ["codebuild:StartBuild", "codebuild:BatchGetBuilds"], [project])
+        allow(role, ["codebuild:StartBuild", "codebuild:BatchGetBuilds", "codebuild:ListBuildsForProject"], [project])
         for key in _FIXED:
             role.add_to_policy(_refuse_override(project, key))
-        allow(role, ["ecr:DescribeImages"], [artifacts.models_repository.repository_arn])
+        allow(role, ["ecr:DescribeImages", "ecr:BatchGetImage"], [artifacts.models_repository.repository_arn])
         allow(
             role,
             ["s3:ListBucket"],

@@ -26,6 +26,7 @@ from stacks.artifacts import ArtifactsStack
 RECONCILE_MINUTES = 15
 COLLECT_MINUTES = 5
 STUCK_NAMESPACE, STUCK_METRIC = "Lockgate", "Stuck"  # as lambdas/reconcile.py counts
+SCAN_METRIC = "ScanUnfinished"  # as lambdas/gate.py counts
 _COUNTED = "SageMaker counts the versions in a model's own group."
 _KEYS = "Objects are named when they are written: a record, an execution."
 
@@ -96,7 +97,11 @@ class PromotionStack(Stack):
             "Gate",
             "gate",
             "Judges a model version for an environment.",
-            {"EVIDENCE_BUCKET": artifacts.evidence.bucket_name, "MODELS_BUCKET": artifacts.models.bucket_name},
+            {
+                "EVIDENCE_BUCKET": artifacts.evidence.bucket_name,
+                "MODELS_BUCKET": artifacts.models.bucket_name,
+                "SIGNING_KEY": artifacts.signing_key.key_arn,
+            },
             function_name=names.GATE_FUNCTION,
             timeout=Duration.minutes(10),
         )
@@ -118,7 +123,29 @@ class PromotionStack(Stack):
             on=[self._sagemaker("processing-job", "pipelines-*")],
             because="SageMaker names the jobs of an execution pipelines-<execution>-<step>-<suffix>.",
         )
-        gate.allow("ecr:DescribeImages", on=[artifacts.models_repository.repository_arn])
+        gate.allow(
+            "ecr:BatchGetImage",
+            "ecr:DescribeImageScanFindings",
+            "ecr:DescribeImages",
+            "ecr:GetDownloadUrlForLayer",
+            on=[artifacts.models_repository.repository_arn],
+        )
+        gate.allow("kms:Verify", on=[artifacts.signing_key.key_arn])
+        gate.allow(
+            "cloudwatch:PutMetricData",
+            on=["*"],
+            because="A metric has no resource to name; its namespace is fixed.",
+            conditions={"StringEquals": {"cloudwatch:namespace": STUCK_NAMESPACE}},
+        )
+        alarm(
+            self,
+            "ScanUnfinished",
+            metric=cloudwatch.Metric(
+                namespace=STUCK_NAMESPACE, metric_name=SCAN_METRIC, statistic="Sum", period=Duration.minutes(1)
+            ),
+            description="An image's scan did not end within half an hour, or cannot: its verdict is inconclusive.",
+            topic=artifacts.failures,
+        )
         return gate
 
     def _record(self) -> PythonFunction:

@@ -12,6 +12,7 @@ from lockgate import names
 from lockgate.config import Configuration, Environment
 from stacks.anchor import AnchorStack
 from stacks.artifacts import ArtifactsStack
+from stacks.attestation import AttestationStack
 from stacks.delivery import DeliveryStack
 from stacks.edge import EdgeStack
 from stacks.promotion import PromotionStack
@@ -35,12 +36,12 @@ def compose(app: Construct, configuration: Configuration, root: Path) -> None:
 
 def bundle(root: Path) -> lambda_.Code:
     """The folders of BUNDLE and nothing else, so that the hash changes only when they do; a new one for each stack."""
+    return lambda_.Code.from_asset(str(root), exclude=_all_but_the_bundle(), ignore_mode=cdk.IgnoreMode.GIT)
+
+
+def _all_but_the_bundle() -> list[str]:
     kept = [pattern for folder in BUNDLE for pattern in (f"!/{folder}", f"!/{folder}/**")]
-    return lambda_.Code.from_asset(
-        str(root),
-        exclude=["/*", *kept, "__pycache__", "*.pyc"],
-        ignore_mode=cdk.IgnoreMode.GIT,
-    )
+    return ["/*", *kept, "__pycache__", "*.pyc"]
 
 
 def _tools(app: Construct, configuration: Configuration, root: Path) -> None:
@@ -53,6 +54,16 @@ def _tools(app: Construct, configuration: Configuration, root: Path) -> None:
         configuration=configuration,
         artifacts=artifacts,
         stack_name="lockgate-tools-delivery",
+    )
+    AttestationStack(
+        stage,
+        "attestation",
+        configuration=configuration,
+        artifacts=artifacts,
+        code=bundle(root),
+        root=str(root),
+        exclude=_all_but_the_bundle(),
+        stack_name="lockgate-tools-attestation",
     )
     TrainingStack(
         stage,

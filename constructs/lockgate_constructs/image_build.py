@@ -11,6 +11,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
+from lockgate.provenance import DIGEST_VARIABLE
 from lockgate_constructs.acknowledgement import acknowledge
 from lockgate_constructs.failure_topic import alarm
 from lockgate_constructs.image_repository import PULL_ACTIONS, PUSH_ACTIONS, ImageRepository
@@ -23,7 +24,7 @@ class ImageBuild(Construct):
     """A project whose commands are part of the stack: no commit, and nobody who starts it, can change them.
 
     sources: keys in `source` that may be built, such as `commits/*`; whoever starts a build names one, and COMMIT.
-    base_image: with its digest.
+    base_image, builder_image: with their digests; what the image is built on, and the BuildKit that builds it.
     labels: NAME=VALUE, where VALUE may use $COMMIT; default none, so that the same files give the same digest.
     """
 
@@ -35,6 +36,7 @@ class ImageBuild(Construct):
         project_name: str,
         dockerfile: str,
         base_image: str,
+        builder_image: str,
         labels: Sequence[str] = (),
         source: PrivateBucket,
         sources: str,
@@ -60,7 +62,7 @@ class ImageBuild(Construct):
             # Without this CDK would add wider permissions than the ones below.
             role=role.without_policy_updates(),
             source=codebuild.Source.s3(bucket=source, path=f"{sources.removesuffix('*')}name-one-at-start.zip"),
-            build_spec=codebuild.BuildSpec.from_object(_commands(dockerfile, labels, stack.region)),
+            build_spec=codebuild.BuildSpec.from_object(commands(dockerfile, labels, stack.region)),
             environment=codebuild.BuildEnvironment(
                 build_image=codebuild.LinuxBuildImage.STANDARD_7_0,
                 compute_type=codebuild.ComputeType.MEDIUM,
@@ -69,6 +71,7 @@ class ImageBuild(Construct):
             environment_variables={
                 "REPOSITORY_URI": codebuild.BuildEnvironmentVariable(value=repository.repository_uri),
                 "BASE_IMAGE": codebuild.BuildEnvironmentVariable(value=base_image),
+                "BUILDER_IMAGE": codebuild.BuildEnvironmentVariable(value=builder_image),
             },
             logging=codebuild.LoggingOptions(cloud_watch=codebuild.CloudWatchLoggingOptions(log_group=logs)),
             encryption_key=key,
@@ -97,23 +100,38 @@ class ImageBuild(Construct):
         )
 
 
-def _commands(dockerfile: str, labels: Sequence[str], region: str) -> dict[str, object]:
+def commands(dockerfile: str, labels: Sequence[str], region: str) -> dict[str, object]:
+    """Built first and pushed in the phase after, so that a build says which of the two failed, and pushes nothing half.
+
+    Times in the image are 0: the same files give the same digest whenever and wherever they are built.
+    """
+    build = (
+        f"docker buildx build --file {dockerfile} --provenance=false --sbom=false "
+        '--build-arg BASE_IMAGE="$BASE_IMAGE" --build-arg SOURCE_DATE_EPOCH=0 '
+        + "".join(f'--label "{label}" ' for label in labels)
+    )
     return {
         "version": "0.2",
+        "env": {"exported-variables": [DIGEST_VARIABLE]},
         "phases": {
             "pre_build": {
                 "commands": [
                     'echo "$COMMIT" | grep -Eq "^[0-9a-f]{40}$"',
                     f"aws ecr get-login-password --region {region} | "
                     'docker login --username AWS --password-stdin "${REPOSITORY_URI%%/*}"',
+                    "docker buildx create --driver docker-container --driver-opt image=$BUILDER_IMAGE --use",
                 ]
             },
-            "build": {
+            "build": {"commands": [f"{build}--output type=cacheonly ."]},
+            "post_build": {
                 "commands": [
-                    f'docker build -f {dockerfile} --build-arg BASE_IMAGE="$BASE_IMAGE" '
-                    + "".join(f'--label "{label}" ' for label in labels)
-                    + '-t "$REPOSITORY_URI:$COMMIT" .',
-                    'docker push "$REPOSITORY_URI:$COMMIT"',
+                    '[ "$CODEBUILD_BUILD_SUCCEEDING" = 1 ]',
+                    f"{build}--output "
+                    '"type=image,name=$REPOSITORY_URI:$COMMIT,push=true,rewrite-timestamp=true" '
+                    "--metadata-file ../pushed.json .",
+                    f"export {DIGEST_VARIABLE}=$(sed -nE "
+                    '\'s/.*"containerimage.digest": *"(sha256:[0-9a-f]{64})".*/\\1/p\' ../pushed.json)',
+                    f'[ -n "${DIGEST_VARIABLE}" ]',
                 ]
             },
         },

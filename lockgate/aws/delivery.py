@@ -13,10 +13,13 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from lockgate import canonical, names
+from lockgate.aws.attestations import Attestations
 from lockgate.champion import Champion, read_champion
 from lockgate.errors import LockgateError, NotFoundError
+from lockgate.provenance import DIGEST_VARIABLE
 
 POLL_SECONDS = 1.0
+ATTESTED_WITHIN = 1200  # seconds: an event, a queue, a small machine that starts, and a minute of work
 
 
 class BuildError(LockgateError):
@@ -75,6 +78,70 @@ def build_image(
         time.sleep(POLL_SECONDS)
     if build["buildStatus"] != "SUCCEEDED":
         raise BuildError(f"build {build['id']}: {build['buildStatus']}: {_why(build)}")
+
+
+def recent_builds(codebuild: Any, project: str) -> list[dict[str, Any]]:
+    """The newest builds of a project, newest first, a hundred at most."""
+    ids = codebuild.list_builds_for_project(projectName=project, sortOrder="DESCENDING").get("ids", [])[:100]
+    found = codebuild.batch_get_builds(ids=ids)["builds"] if ids else []
+    return sorted(found, key=lambda build: build["startTime"], reverse=True)
+
+
+def commit_of_build(build: Mapping[str, Any]) -> str:
+    """The commit that a build was started for; "" when it was started for none."""
+    return _variable(build["environment"].get("environmentVariables", []), "COMMIT")
+
+
+def pushed_by(build: Mapping[str, Any]) -> str:
+    """Digest of the image that a build pushed; "" when it pushed none."""
+    return _variable(build.get("exportedEnvironmentVariables", []), DIGEST_VARIABLE)
+
+
+def _variable(variables: list[dict[str, str]], name: str) -> str:
+    return next((entry["value"] for entry in variables if entry["name"] == name), "")
+
+
+def ended_badly(codebuild: Any, project: str, variable: str = "COMMIT") -> list[dict[str, str]]:
+    """The newest build of each commit (or of what else `variable` names), where it did not succeed and does not run."""
+    newest: dict[str, dict[str, Any]] = {}
+    for build in recent_builds(codebuild, project):
+        newest.setdefault(_variable(build["environment"].get("environmentVariables", []), variable), build)
+    return [
+        {"of": of, "project": project, "build": build["id"], "status": build["buildStatus"], "reason": _why(build)}
+        for of, build in newest.items()
+        if build["buildStatus"] not in ("SUCCEEDED", "IN_PROGRESS")
+    ]
+
+
+def build_of(codebuild: Any, commit: str) -> str:
+    """How far the image of a commit is, in words; "" where it was never built."""
+    for build in recent_builds(codebuild, names.IMAGE_PROJECT):
+        if commit_of_build(build) == commit:
+            status = build["buildStatus"]
+            why = f": {_why(build)}" if status not in ("SUCCEEDED", "IN_PROGRESS") else ""
+            return f"its image's build {build['id']} is {status}{why}"
+    return ""
+
+
+def refuse_foreign(codebuild: Any, project: str, image: Image) -> None:
+    """Raise BuildError when none of the project's recent builds pushed what the commit's tag holds."""
+    if not any(pushed_by(build) == image.digest for build in recent_builds(codebuild, project)):
+        raise BuildError(
+            f"tag {image.commit} holds {image.digest}, which none of the last builds of {project} pushed: somebody "
+            "else did, and tags are written once; no gate will pass this image. Find out who, then deliver a new commit"
+        )
+
+
+def wait_attested(images: Attestations, image: Image, within: float = ATTESTED_WITHIN) -> None:
+    """Wait until provenance stands beside an image. Raises BuildError when it does not come."""
+    deadline = time.monotonic() + within
+    while not images.attested(image.digest):
+        if time.monotonic() > deadline:
+            raise BuildError(
+                f"image {image.digest} was pushed, but nothing vouched for it within {within:.0f} s; see the builds of "
+                f"{names.ATTESTATION_PROJECT}. It is tried again regularly; deliver the commit again to go on"
+            )
+        time.sleep(POLL_SECONDS)
 
 
 def _why(build: Mapping[str, Any]) -> str:

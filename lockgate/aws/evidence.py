@@ -7,8 +7,10 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from lockgate import canonical, names
+from lockgate.aws.attestations import Attestations
 from lockgate.aws.clients import code
 from lockgate.aws.registry import Registry
+from lockgate.config import DIGEST
 from lockgate.verification import Expected, Found, ModelData, Package, lineage_of
 
 ABSENT_OBJECT = ("NoSuchKey", "NoSuchVersion", "404")
@@ -16,7 +18,9 @@ ABSENT_IMAGE = ("ImageNotFoundException", "RepositoryNotFoundException")
 CHUNK = 1 << 20
 
 
-def find_all(expected: Expected, package: Package | None, registry: Registry, s3: Any, ecr: Any) -> Found:
+def find_all(
+    expected: Expected, package: Package | None, registry: Registry, s3: Any, ecr: Any, kms: Any, signing_key: str
+) -> Found:
     """Fetch what the package's lineage points to, from our own buckets and pipeline only; what is absent stays None.
 
     The model data is streamed: memory stays at one chunk whatever its size. AWS failures other than "no such thing"
@@ -26,6 +30,8 @@ def find_all(expected: Expected, package: Package | None, registry: Registry, s3
     if package is None or lineage is None:
         return Found(package)
     ours = lineage.execution.startswith(expected.executions)
+    digest = lineage.image.rpartition("@")[2]
+    images = Attestations(ecr, expected.account, names.MODELS_REPOSITORY)
     return Found(
         package=package,
         evidence=read(s3, expected.evidence_bucket, lineage.evidence_uri),
@@ -33,6 +39,7 @@ def find_all(expected: Expected, package: Package | None, registry: Registry, s3
         started_by=registry.started_by(lineage.execution) if ours else "",
         image_digest=digest_of_tag(ecr, expected.account, lineage.commit),
         model_data=model_data(s3, expected.models_bucket, package.model_data_uri),
+        attestations=images.find(digest, kms, signing_key) if DIGEST.fullmatch(digest) else (),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,15 +86,22 @@ def _media_type(manifest: Mapping[str, Any], image: Mapping[str, Any]) -> str:
 
 
 def _copy_layer(ecr: Any, origin: Origin, digest: str, repository: str) -> None:
+    def parts(size: int) -> Iterator[bytes]:
+        where = {"registryId": origin.account, "repositoryName": origin.repository}
+        url = ecr.get_download_url_for_layer(**where, layerDigest=digest)["downloadUrl"]
+        return download(url, size)
+
+    upload_layer(ecr, repository, digest, parts)
+
+
+def upload_layer(ecr: Any, repository: str, digest: str, parts: Callable[[int], Iterator[bytes]]) -> None:
+    """Send a layer that the repository lacks; `parts` gives its bytes in pieces of a size, the last may be smaller."""
     known = ecr.batch_check_layer_availability(repositoryName=repository, layerDigests=[digest])
     if known["layers"] and known["layers"][0]["layerAvailability"] == "AVAILABLE":
         return
-    url = ecr.get_download_url_for_layer(
-        registryId=origin.account, repositoryName=origin.repository, layerDigest=digest
-    )["downloadUrl"]
     upload = ecr.initiate_layer_upload(repositoryName=repository)
     first = 0
-    for part in _parts(url, upload["partSize"]):
+    for part in parts(upload["partSize"]):
         ecr.upload_layer_part(
             repositoryName=repository,
             uploadId=upload["uploadId"],
@@ -110,7 +117,8 @@ def _copy_layer(ecr: Any, origin: Origin, digest: str, repository: str) -> None:
             raise
 
 
-def _parts(url: str, size: int) -> Iterator[bytes]:
+def download(url: str, size: int) -> Iterator[bytes]:
+    """The bytes behind an https URL that AWS gave out, in pieces of a size."""
     if not url.startswith("https://"):
         raise RefusedError(f"layer: found {url!r}, expected https")
     with urllib.request.urlopen(url, timeout=SECONDS) as answer:  # noqa: S310 - checked above

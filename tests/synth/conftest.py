@@ -35,6 +35,7 @@ users = ["grace"]
 
 [images]
 base = "python:3.13-slim@sha256:{evaluator}"
+builder = "moby/buildkit:v1@sha256:{evaluator}"
 
 [evaluator]
 image_digest = "sha256:{evaluator}"

@@ -14,6 +14,7 @@ HANDLERS = (
     "anchor",
     "approval",
     "break_glass",
+    "attest",
     "collect",
     "deploy",
     "gate",

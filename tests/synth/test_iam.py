@@ -117,7 +117,9 @@ def test_delivery_can_do_nothing_but_deliver(synthesized: Any) -> None:
     }
     assert allowed == {
         "codebuild:BatchGetBuilds",
+        "codebuild:ListBuildsForProject",
         "codebuild:StartBuild",
+        "ecr:BatchGetImage",  # listing what refers to an image asks for it
         "ecr:DescribeImages",
         "kms:Decrypt",
         "kms:GenerateDataKey",

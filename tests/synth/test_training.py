@@ -68,8 +68,10 @@ def test_a_value_that_no_placeholder_asks_for_is_refused() -> None:
 def test_a_build_tags_the_commit_and_pushes_nothing_else(synthesized: Any) -> None:
     project = synthesized.only("AWS::CodeBuild::Project", Name="lockgate-image")
     commands = json.dumps(project["Source"]["BuildSpec"])
-    assert "docker push" in commands
-    assert "$REPOSITORY_URI:$COMMIT" in commands
+    assert commands.count("push=true") == 1
+    assert "name=$REPOSITORY_URI:$COMMIT,push=true" in commands
+    assert "SOURCE_DATE_EPOCH=0" in commands
+    assert "rewrite-timestamp=true" in commands
     assert project["LogsConfig"]["CloudWatchLogs"]["Status"] == "ENABLED"
     assert project["TimeoutInMinutes"] == 30
     assert project["EncryptionKey"]

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from local import images, registry, tls
+from local import images, proxy, registry, tls
 from local.settings import HOST, Settings
 
 ACCOUNT = "111111111111"
@@ -151,6 +151,15 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
         finally:
             server.terminate()
             server.wait(10)
+
+
+@pytest.fixture(scope="module")
+def through_the_proxy(embedded: Embedded, free_port: int) -> Iterator[None]:
+    """Names of AWS lead to the emulator, as they do for its functions."""
+    with proxy.in_background(replace(embedded.settings, proxy_port=free_port)), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("https_proxy", f"http://127.0.0.1:{free_port}")
+        patch.setenv("SSL_CERT_FILE", str(embedded.settings.ca_bundle))
+        yield
 
 
 @pytest.fixture(scope="session")

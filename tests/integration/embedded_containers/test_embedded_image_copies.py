@@ -12,38 +12,12 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local import proxy
 from lockgate.aws import images
 from lockgate.aws.images import copy_image, has_image
 from lockgate.errors import RefusedError
 
 OTHER = "222222222222"
 REPOSITORY = "lockgate-prod-releases"
-
-
-@pytest.fixture(scope="module")
-def through_the_proxy(embedded: Any, free_port: int) -> Iterator[None]:
-    """Names of AWS lead to the emulator, as they do for its functions."""
-    settings = replace(embedded.settings, proxy_port=free_port)
-    loop = asyncio.new_event_loop()
-    server = loop.run_until_complete(proxy.serve(settings))
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("https_proxy", f"http://127.0.0.1:{free_port}")
-        patch.setenv("SSL_CERT_FILE", str(embedded.settings.ca_bundle))
-        yield
-
-    async def end() -> None:
-        server.close()
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
-            task.cancel()
-        await asyncio.sleep(0.1)
-
-    asyncio.run_coroutine_threadsafe(end(), loop).result(5)
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join()
-    loop.close()
 
 
 @pytest.fixture
@@ -107,8 +81,8 @@ def test_bytes_that_are_not_the_layer_are_refused_by_the_registry(
     ecr: Any, make_image: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     uri = make_image("spoilt")
-    whole = images._parts
-    monkeypatch.setattr(images, "_parts", lambda url, size: (part[:-1] + b"?" for part in whole(url, size)))
+    whole = images.download
+    monkeypatch.setattr(images, "download", lambda url, size: (part[:-1] + b"?" for part in whole(url, size)))
     with pytest.raises(ClientError, match="InvalidLayerException"):
         copy_image(ecr, uri, REPOSITORY, "c3")
     assert not has_image(ecr, REPOSITORY, digest_of(uri))

@@ -22,6 +22,8 @@ from moto import mock_aws
 
 from lambdas import shared
 from lockgate.aws import clients
+from lockgate.aws.attestations import Attestations
+from lockgate.provenance import PROVENANCE, SBOM, Attestation, Build, predicate_of, statement
 
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
@@ -67,6 +69,7 @@ github = ["104"]
 users = ["grace"]
 [images]
 base = "python:3.13-slim@sha256:{EVALUATOR_DIGEST[7:]}"
+builder = "moby/buildkit:v1@sha256:{EVALUATOR_DIGEST[7:]}"
 
 [evaluator]
 image_digest = "{EVALUATOR_DIGEST}"
@@ -97,6 +100,23 @@ kind = "limit"
 metric = "roc_auc"
 floor = {floor}
 """
+
+
+def statements(digest: str, commit: str = COMMIT) -> tuple[Attestation, ...]:
+    """What our key says of an image that our project built."""
+    build = Build(
+        project_arn=f"arn:aws:codebuild:{REGION}:{ACCOUNT}:project/lockgate-image",
+        build_arn=f"arn:aws:codebuild:{REGION}:{ACCOUNT}:build/lockgate-image:1",
+        commit=commit,
+        source_uri=f"s3://source/commits/{commit}.zip",
+        source_version="v1",
+        source_sha256="5" * 64,
+        base_image=f"python:3.13-slim@{EVALUATOR_DIGEST}",
+        started="2026-11-21T00:00:00+00:00",
+        finished="2026-11-21T00:01:00+00:00",
+    )
+    said = ((PROVENANCE, predicate_of(build)), (SBOM, {"bomFormat": "CycloneDX", "components": [{"name": "numpy"}]}))
+    return tuple(Attestation(statement(MODELS, digest, kind, predicate), signed=True) for kind, predicate in said)
 
 
 class AwsError(Exception):
@@ -231,6 +251,7 @@ class World:
     sagemaker: ScriptedSageMaker
     root: Path
     image: str
+    attestations: tuple[Attestation, ...]
 
     def arn(self, version: int, model: str = MODEL) -> str:
         return f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:model-package/lockgate-{model}/{version}"
@@ -414,7 +435,11 @@ def world(
     (tmp_path / "environments" / "tools.toml").write_text(TOOLS)
     sagemaker = ScriptedSageMaker(sdk)
     use("sagemaker", sagemaker.client)
-    made = World(s3, sagemaker, tmp_path, f"{MODELS}@{pushed['image']['imageId']['imageDigest']}")
+    digest = pushed["image"]["imageId"]["imageDigest"]
+    made = World(s3, sagemaker, tmp_path, f"{MODELS}@{digest}", statements(digest))
+    # moto knows no referrers; tests of the embedded ECR put and find real ones.
+    monkeypatch.setattr(Attestations, "find", lambda self, digest, kms, key: made.attestations)
+    monkeypatch.setenv("SIGNING_KEY", f"arn:aws:kms:{REGION}:{ACCOUNT}:key/vouches")
     made.configure("dev", floor=0.8)
     made.configure("prod", floor=0.85, approvals=1)
     yield made

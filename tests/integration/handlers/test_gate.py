@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +15,7 @@ from lambdas import gate, record, shared
 from lockgate.aws.delivery import find_champion
 from lockgate.errors import RefusedError
 from lockgate.ledger import Entry
+from lockgate.scan import PendingError
 
 if TYPE_CHECKING:
     from tests.integration.handlers.conftest import World
@@ -548,7 +550,7 @@ def test_evidence_grows_old(world: World) -> None:
     assert f"days since the evaluation ended at {ended:%Y-%m-%dT%H:%M:%S}Z" in reasons(world)["evidence_age"]
 
 
-@pytest.mark.parametrize("what", ["evidence_age", "parity", "scan_findings", "drift"])
+@pytest.mark.parametrize("what", ["evidence_age", "parity", "drift"])
 def test_what_nobody_measured_is_an_error(world: World, what: str) -> None:
     world.register()
     roc_auc = {"value": 0.9, "rows": 1000, "statistics": {"variance": 1e-6}}
@@ -622,3 +624,114 @@ def test_a_refusal_stays_hidden_from_authors_where_the_policy_says_so(world: Wor
     world.register(roc_auc=0.5)
     gate.handler(world.gate_event(), None)
     assert world.status(1) == "PendingManualApproval"
+
+
+def test_the_verdict_says_what_built_the_image_and_what_is_in_it(world: World) -> None:
+    world.register()
+    assert gate.handler(world.gate_event(), None)["outcome"] == "passed"
+    origin = world.records()[-1]["body"]["origin"]
+    assert origin["builder"].endswith(":project/lockgate-image")
+    assert origin["source"].endswith(f"commits/{world.lineage(1)['commit']}.zip")
+    assert origin["components"] == 1
+    assert len(origin["sbom_sha256"]) == 64
+
+
+def unsigned(world: World) -> None:
+    world.attestations = tuple(replace(one, signed=False) for one in world.attestations)
+
+
+def nothing_beside_it(world: World) -> None:
+    world.attestations = ()
+
+
+@pytest.mark.parametrize("planted", [unsigned, nothing_beside_it])
+@pytest.mark.parametrize("environment", ["dev", "prod"])
+def test_an_image_built_elsewhere_passes_no_gate(world: World, planted: Defect, environment: str) -> None:
+    world.register()
+    planted(world)
+    answer = gate.handler(world.gate_event(environment=environment), None)
+    assert (answer["outcome"], answer["release"]) == ("error", None)
+    assert "found no SLSA provenance" in json.dumps(world.records()[-1]["body"]["reasons"])
+    assert world.records()[-1]["body"]["origin"] is None
+
+
+SCAN_RULE = """
+[[rule]]
+name = "known weaknesses"
+kind = "require"
+what = "scan_findings"
+severity = "high"
+ceiling = 1
+"""
+
+
+@pytest.fixture
+def scan(
+    world: World, scripted: Any, aws_error: Any, sdk: Any, use: Any, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[dict[str, Any]]:
+    """The answer to DescribeImageScanFindings, for a policy that allows one finding of severity high."""
+    answer: dict[str, Any] = {"imageScanStatus": {"status": "COMPLETE", "description": "done"}}
+    policy = world.root / "environments" / "dev.toml"
+    policy.write_text(policy.read_text() + SCAN_RULE)
+    pushed = world.image.rpartition("@")[2]
+
+    class Ecr(scripted):  # type: ignore[misc]
+        service = "ecr"
+
+        def DescribeImages(self, **request: Any) -> dict[str, Any]:  # noqa: N802
+            detail = {"imageDigest": pushed, "imageTags": [COMMIT], "imagePushedAt": answer.get("pushed", NOW)}
+            return {"imageDetails": [detail]}
+
+        def DescribeImageScanFindings(self, **request: Any) -> dict[str, Any]:  # noqa: N802
+            assert request["imageId"] == {"imageDigest": pushed}
+            if answer["imageScanStatus"]["status"] == "NONE":
+                raise aws_error("ScanNotFoundException")
+            return {key: value for key, value in answer.items() if key != "pushed"}
+
+    ecr = Ecr(sdk)
+    use("ecr", ecr.client)
+    yield answer
+    ecr.close()
+
+
+NOW = datetime.now(UTC)
+COMMIT = "c" * 40
+
+
+@pytest.mark.parametrize(
+    ("counts", "outcome"),
+    [({}, "passed"), ({"HIGH": 1, "MEDIUM": 9}, "passed"), ({"HIGH": 1, "CRITICAL": 1}, "failed")],
+)
+def test_findings_of_a_severity_decide(
+    world: World, scan: dict[str, Any], counts: dict[str, int], outcome: str
+) -> None:
+    world.register()
+    scan["imageScanFindings"] = {"findingSeverityCounts": counts}
+    assert gate.handler(world.gate_event(), None)["outcome"] == outcome
+    assert world.records()[-1]["body"]["scan"] == {
+        "status": "COMPLETE",
+        "counts": {severity.lower(): count for severity, count in counts.items()},
+    }
+
+
+@pytest.mark.parametrize("status", ["IN_PROGRESS", "NONE"])
+def test_a_running_scan_is_waited_for_and_nothing_is_decided(world: World, scan: dict[str, Any], status: str) -> None:
+    world.register()
+    scan["imageScanStatus"] = {"status": status}
+    with pytest.raises(PendingError, match="it is waited for until 0:30:00 after the push"):
+        gate.handler(world.gate_event(), None)
+    assert world.records() == []
+
+
+@pytest.mark.parametrize(
+    ("status", "age"), [("IN_PROGRESS", 31), ("NONE", 31), ("FAILED", 0), ("UNSUPPORTED_IMAGE", 0)]
+)
+def test_a_scan_that_never_ends_is_inconclusive_and_counted(
+    world: World, scan: dict[str, Any], sdk: Any, status: str, age: int
+) -> None:
+    world.register()
+    scan |= {"imageScanStatus": {"status": status}, "pushed": NOW - timedelta(minutes=age)}
+    assert gate.handler(world.gate_event(), None)["outcome"] == "inconclusive"
+    assert f"scan_findings:high: not known: scan {status}" in reasons(world)["known weaknesses"]
+    counted = sdk("cloudwatch").list_metrics(Namespace=gate.NAMESPACE, MetricName=gate.SCAN_METRIC)["Metrics"]
+    assert counted

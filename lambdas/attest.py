@@ -1,0 +1,69 @@
+"""Has each image vouched for that a build of ours pushed: once, whatever event was lost or came twice.
+
+Event: EventBridge "CodeBuild Build State Change", or a scheduled event (the reconciler: every build of the last day
+whose image nobody vouched for; what failed before is tried again).
+Answer: {"started": [ids of builds], "handled": [ids of builds]}. What is signed is decided by the attestation project
+from CodeBuild's own record, not from what is passed here.
+
+Environment:
+    ACCOUNT   whose repositories
+Calls:
+    codebuild:BatchGetBuilds, codebuild:ListBuildsForProject   on project/lockgate-image, project/lockgate-evaluator
+    codebuild:StartBuild   on project/lockgate-attestation
+    ecr:BatchGetImage      on repository/lockgate-models, repository/lockgate-evaluator (listing referrers asks for it)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from lambdas import shared
+from lockgate import canonical, names
+from lockgate.aws import clients
+from lockgate.aws.attest import PRODUCTS
+from lockgate.aws.attestations import Attestations
+from lockgate.aws.delivery import pushed_by, recent_builds
+
+EVENT = "CodeBuild Build State Change"
+LOOK_BACK = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Settings:
+    account: str
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, list[str]]:
+    settings = shared.settings(Settings)
+    codebuild, ecr = clients.client("codebuild"), clients.client("ecr")
+    answer: dict[str, list[str]] = {"started": [], "handled": []}
+    for build in _builds(codebuild, event):
+        product = PRODUCTS.get(build["projectName"])
+        digest = pushed_by(build)
+        if product is None or build["buildStatus"] != "SUCCEEDED" or not digest:
+            continue
+        if Attestations(ecr, settings.account, product.repository).attested(digest):
+            answer["handled"].append(build["id"])
+            continue
+        # The same event again starts nothing more; the next look of the reconciler does.
+        token = canonical.sha256(f"{build['id']} {event.get('id', '')}".encode())
+        codebuild.start_build(
+            projectName=names.ATTESTATION_PROJECT,
+            environmentVariablesOverride=[{"name": "BUILD", "value": build["id"], "type": "PLAINTEXT"}],
+            idempotencyToken=token,
+        )
+        answer["started"].append(build["id"])
+    shared.log("attest", source=event.get("detail-type"), **answer)
+    return answer
+
+
+def _builds(codebuild: Any, event: dict[str, Any]) -> list[dict[str, Any]]:
+    if event.get("detail-type") == EVENT:
+        build = str(event["detail"]["build-id"]).rpartition("/")[2]  # the event has the ARN
+        found: list[dict[str, Any]] = codebuild.batch_get_builds(ids=[build])["builds"]
+        return found
+    since = shared.now() - LOOK_BACK
+    builds = [build for project in PRODUCTS for build in recent_builds(codebuild, project)]
+    return [build for build in builds if build["startTime"] > since]

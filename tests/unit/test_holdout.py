@@ -99,6 +99,24 @@ def test_a_used_up_holdout_names_the_command_and_the_number_of_fresh_rows() -> N
     assert "publish 1000 fresh labelled rows as a new snapshot, record them with `lockgate holdout add`" in said
 
 
+def test_messages_name_digests_by_their_first_digits() -> None:
+    labels, rows, others = ("0123456789abcdef" * 4, "fedcba9876543210" * 4, "00ff00ff00ff00ff" * 4)
+    said = why_not(chain(proof(labels, rows)), data(labels, others), BUDGET, 2)
+    assert said.startswith("holdout 0123456789ab of 1000 rows: found rows 00ff00ff00ff by the evaluator, expected ")
+    assert "expected fedcba987654, of which income/1" in said
+
+
+def test_a_holdout_that_nobody_used_hides_no_other() -> None:
+    records = chain(proof("a"), *[decision("b", budget=HERE)] * 3)
+    assert overspends(records, "b", replace(HERE, rate=0.04))
+
+
+def test_a_budget_of_fewer_decisions_than_were_made_counts_the_others_as_its_last() -> None:
+    records = chain(*[decision("a", budget=HERE)] * 3)  # spent 3 (0.9 / 10 + ...) of 0.05, 0.0135
+    assert overspends(records, "a", replace(HERE, rate=0.00874, decisions=2))
+    assert not overspends(records, "a", replace(HERE, rate=0.009, decisions=2))
+
+
 HERE = Budget(0.05, "holdout", 10, "every-verdict")
 
 

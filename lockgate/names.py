@@ -140,6 +140,11 @@ def promotion_execution(model: str, version: int, attempt: int = 1) -> str:
     return f"{model}-{version}" if attempt == 1 else f"{model}-{version}-R{attempt}"
 
 
+def waiver_execution(model: str, version: int, sequence: int) -> str:
+    """Name of the execution that a waiver started, by the waiver's number in the ledger."""
+    return f"{model}-{version}-waiver-{sequence}"
+
+
 def repository_uri(account: str, region: str, repository: str) -> str:
     return f"{account}.dkr.ecr.{region}.amazonaws.com/{repository}"
 

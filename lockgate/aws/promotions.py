@@ -50,7 +50,7 @@ def attempts(stepfunctions: Any, state_machine_arn: str, *, since: datetime) -> 
 
 
 def last_attempt(
-    stepfunctions: Any, state_machine_arn: str, model: str, version: int, waivers: Sequence[int]
+    stepfunctions: Any, state_machine_arn: str, model: str, version: int, waivers: Sequence[int] = ()
 ) -> Attempt | None:
     """The newest attempt to promote a version, or None when there was none; `attempt` is the last that has a number.
 

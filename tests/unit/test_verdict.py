@@ -419,3 +419,10 @@ def test_a_number_is_shown_so_that_its_side_of_the_limit_is_seen(
     rules = limit(value=floor, decide="estimate")
     message = judged(rules, make_evidence(metrics=metrics)).reasons[0].message
     assert message.startswith(f"accuracy {shown} on 1000 rows ")
+
+
+def test_a_group_without_a_row_that_the_rate_counts_cannot_say_how_many_would_decide(make_evidence: Make) -> None:
+    nobody = {**EVEN, "2": group(0, 500, 0, 5000)}
+    (reason,) = judged(policy(GAP), make_evidence(groups={"SEX": nobody})).reasons
+    assert reason.outcome is Outcome.INCONCLUSIVE
+    assert reason.message.endswith("; these rows cannot say how many more would decide")

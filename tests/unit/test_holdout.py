@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lockgate.evidence import Data
-from lockgate.holdout import Usage, holdouts, overspends, tells_authors, usage, why_not
+from lockgate.holdout import Rows, Usage, holdouts, known_rows, overspends, tells_authors, usage, why_not
 from lockgate.ledger import Entry, Kind, Record, next_record
 from lockgate.statistics.budget import Budget, depth_weight
-from lockgate.waiver import waived
+from lockgate.waiver import numbers, waived
 
 BUDGET = Budget(0.05, "policy", 3, "every-verdict")
 
@@ -194,3 +194,29 @@ def test_a_waiver_holds_for_its_rule_version_and_environment_until_it_expires() 
     assert waived(records, 1, "prod", "2026-12-01T00:00:00.000Z") == {}
     assert waived(records, 2, "prod", "2026-11-23T00:00:00.000Z") == {}
     assert waived(records, 1, "staging", "2026-11-23T00:00:00.000Z") == {}
+
+
+def judged_on(labels: str, snapshot: str) -> tuple[Kind, dict[str, Any]]:
+    identities = {"train_identities_sha256": f"train-{snapshot}", "holdout_identities_sha256": f"rows-{labels}"}
+    data = {"labels_sha256": labels, "snapshot": snapshot, **identities}
+    return "verdict", {"holdout_sha256": None, "outcome": "inconclusive", "data": data}
+
+
+def added(labels: str, snapshot: str) -> tuple[Kind, dict[str, Any]]:
+    identities = {"train_identities_sha256": f"train-{snapshot}", "holdout_identities_sha256": f"rows-{labels}"}
+    return "holdout", {"holdout_sha256": labels, "snapshot": snapshot, **identities}
+
+
+def test_what_a_fresh_holdout_is_compared_with_is_every_other_and_all_that_was_trained_on() -> None:
+    unreadable: tuple[Kind, dict[str, Any]] = ("verdict", {"holdout_sha256": None, "outcome": "error", "data": None})
+    records = chain(unreadable, judged_on("a", "1"), judged_on("a", "2"), added("b", "3"), ("deployment", {"data": {}}))
+    trained = [Rows(each, "train", f"train-{each}") for each in "123"]
+    others = [Rows("1", "holdout", "rows-a"), Rows("2", "holdout", "rows-a"), Rows("3", "holdout", "rows-b")]
+    assert set(known_rows(records, "c")) == {*trained, *others}
+    assert set(known_rows(records, "b")) == {*trained, *others[:2]}
+    assert set(known_rows(records, "a")) == {*trained, others[2]}
+
+
+def test_waivers_are_numbered_by_their_place_also_when_they_hold_no_more() -> None:
+    records = chain(("deployment", {}), ("waiver", WAIVER), ("waiver", {**WAIVER, "expires": "2020"}))
+    assert (numbers(records, 1), numbers(records, 2)) == ([2, 3], [])

@@ -13,6 +13,7 @@ from lockgate.ledger import Record
 from lockgate.standing import of_version
 
 LINEAGE = (
+    "execution",
     "commit",
     "actor",
     "delivered_by",
@@ -67,9 +68,9 @@ def _facts(record: Record) -> dict[str, Any]:
 
 def _text(model: str, version: int, records: tuple[Record, ...]) -> list[str]:
     lines = [paint(f"{model} version {version}", "bold")]
-    verdicts = [record for record in records if record.entry.kind == "verdict"]
-    if verdicts:
-        body = verdicts[0].entry.body
+    known = [record.entry.body for record in records if record.entry.kind == "verdict" and record.entry.body["commit"]]
+    if known:
+        body = known[-1]
         facts = [(f"  {key}", str(body[key])) for key in LINEAGE if body.get(key)]
         facts += [(f"  {key}", str(body["data"][key])) for key in DATA if body.get("data")]
         facts += [(f"  {key}", str(body["origin"][key])) for key in ORIGIN if body.get("origin")]
@@ -82,6 +83,8 @@ def _text(model: str, version: int, records: tuple[Record, ...]) -> list[str]:
         if record.entry.kind == "verdict":
             lines += [_reason(reason) for reason in body["reasons"]]
             lines += [f"  policy {body['policy_sha256'][:12]}", *_decided_on(body)]
+        elif record.entry.kind == "waiver":
+            lines += [f"  {body['rule']} let go until {body['expires'][:10]}: {body['reason']}"]
         elif body.get("reason"):
             lines += [f"  {body['reason']}"]
         elif body.get("url"):
@@ -100,7 +103,7 @@ def _decided_on(body: Mapping[str, Any]) -> list[str]:
     served = (
         f"version {champion['version']}, model {champion['model_sha256'][:12]}" if champion else "nothing was served"
     )
-    lines = [f"  champion: {served}"]
+    lines = [f"  champion: {served}", f"  approvals asked for: {body['approvals']}"]
     if body["alpha"] is not None:
         spent = f"decision {body['spent_before'] + 1} on holdout {body['holdout']}, at error {body['alpha']:.2g}"
         lines += [f"  {spent}; feedback to authors: {body['feedback']}"]

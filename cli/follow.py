@@ -19,6 +19,7 @@ from lockgate.errors import LockgateError, NotFoundError
 from lockgate.holdout import tells_authors
 from lockgate.ledger import Record
 from lockgate.standing import of_version, waiting
+from lockgate.waiver import numbers
 
 POLL_SECONDS = 0.5
 DONE, REFUSED, WAITING = 0, 3, 4
@@ -127,7 +128,7 @@ def _line(record: Record) -> str:
 def _refuse_broken_promotion(context: Context, model: str, version: int, records: tuple[Record, ...]) -> None:
     """Raise LockgateError when the newest attempt to promote failed, with its record's reason if it left one."""
     machine = names.state_machine_arn(context.tools.account, context.tools.region)
-    last = promotions.last_attempt(context.client("stepfunctions"), machine, model, version)
+    last = promotions.last_attempt(context.client("stepfunctions"), machine, model, version, numbers(records, version))
     # None: the event is still on its way; the reconciler starts what an event lost.
     if last is None or last.status not in ("FAILED", "TIMED_OUT", "ABORTED"):
         return

@@ -14,22 +14,23 @@ from cli.context import find_root, json_argument
 from cli.terminal import show_json
 from lockgate.config import read_configuration
 from lockgate.errors import NotFoundError, RefusedError
+from lockgate.planning import Guess, plan
 from lockgate.statistics.budget import smallest_level
-from lockgate.statistics.plan import paired_need
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=("plan",), help="what to do")
-    parser.add_argument("--env", help="whose budget to take (the last environment's)")
+    parser.add_argument("--env", help="whose policy to take (the last environment's)")
     parser.add_argument("--decisions", type=int, help="decisions that the holdout must serve (the policy's)")
     parser.add_argument("--rate", type=float, help="false-promotion rate (the policy's)")
     parser.add_argument("--feedback", choices=("none", "first-pass", "every-verdict"), help="feedback (the policy's)")
     parser.add_argument("--holdout", type=int, default=1, help="the how-manieth holdout it is (1)")
     parser.add_argument(
-        "--difference", type=float, default=0.01, help="true gain in accuracy that must be found (0.01)"
+        "--difference", type=float, default=0.01, help="how far on the right side a model that must pass is (0.01)"
     )
-    parser.add_argument("--margin", type=float, default=0.0, help="gain that the rule asks for (0)")
     parser.add_argument("--disagreement", type=float, default=0.05, help="share of rows on which one is right (0.05)")
+    parser.add_argument("--group-rate", type=float, default=0.5, help="rate of a group, for gaps (0.5)")
+    parser.add_argument("--deviation", type=float, default=0.3, help="standard deviation of a row's loss (0.3)")
     parser.add_argument("--power", type=float, default=0.8, help="how often it must be found (0.8)")
     json_argument(parser)
 
@@ -40,18 +41,24 @@ def run(arguments: argparse.Namespace) -> int:
     if name not in environments:
         raise NotFoundError(f"--env: found {name!r}, expected one of {', '.join(environments)}")
     asked = {key: getattr(arguments, key) for key in ("decisions", "rate", "feedback") if getattr(arguments, key)}
-    budget = replace(environments[name].policy.budget, **asked)
+    policy = environments[name].policy
+    budget = replace(policy.budget, **asked)
+    guess = Guess(
+        arguments.difference, arguments.disagreement, arguments.group_rate, arguments.deviation, arguments.power
+    )
     try:
         alpha = smallest_level(budget, arguments.holdout)
-        need = paired_need(alpha, arguments.disagreement, arguments.difference, arguments.margin, arguments.power)
+        planned = [plan(rule, alpha, guess) for rule in policy.rules]
     except ValueError as error:
         raise RefusedError(f"policy plan: {error}") from error
-    facts = {"environment": name, **vars(budget), "alpha": alpha, "rows": need.rows, "labels": need.labels}
     if arguments.json:
-        show_json(facts)
+        rules = [{"rule": each.rule, "of": each.of, **(vars(each.need) if each.need else {})} for each in planned]
+        show_json({"environment": name, **vars(budget), "alpha": alpha, "rules": rules})
     else:
         print(f"policy of {name}: rate {budget.rate:g} over a {budget.scope}'s life, feedback {budget.feedback}")
         print(f"decision {budget.decisions} of {budget.decisions}, at worst, is taken at error {alpha:.3g}")
-        print(f"{need.rows} rows find a gain of {arguments.difference:g} with probability {arguments.power:g}")
-        print(f"{need.labels} of them need a label, if only rows on which the models disagree get one")
+        print(f"rows at which a model {guess.difference:g} on the right side passes with probability {guess.power:g}:")
+        for each in planned:
+            said = f"{each.need.rows:,} {each.of}, {each.need.labels:,} labelled" if each.need else each.of
+            print(f"  {each.rule}: {said}")
     return 0

@@ -15,6 +15,7 @@ from cli.terminal import show_json
 from lockgate import names
 from lockgate.aws import promotions
 from lockgate.errors import RefusedError
+from lockgate.waiver import numbers
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +29,9 @@ def run(arguments: argparse.Namespace) -> int:
     model, version = context.model(arguments.model), arguments.version
     stepfunctions = context.client("stepfunctions")
     machine = names.state_machine_arn(context.tools.account, context.tools.region)
-    last = promotions.last_attempt(stepfunctions, machine, model, version)
+    last = promotions.last_attempt(
+        stepfunctions, machine, model, version, numbers(context.ledger.chain(model), version)
+    )
     if last is not None and last.status == "RUNNING":
         raise RefusedError(f"{model} version {version}: {last.name} is under way; see `lockgate status`")
     package = context.client("sagemaker").describe_model_package(

@@ -168,7 +168,7 @@ def _body(
         )
         verdict = judge(environment.policy, _of_served(trusted, found, champion), circumstances)
     lineage, data = checked.lineage, found.model_data
-    facts = ("commit", "image", "actor", "snapshot", "model_sha256", "evidence_sha256", "evidence_uri")
+    facts = ("commit", "image", "actor", "execution", "snapshot", "model_sha256", "evidence_sha256", "evidence_uri")
     return {
         **verdict.as_dict(),
         "policy_sha256": environment.policy.sha256,

@@ -26,7 +26,7 @@ from botocore.exceptions import ClientError
 
 from lambdas import shared, signed
 from lambdas.signed import AnswerRefusedError, refuse_with
-from lockgate import canonical
+from lockgate import canonical, names
 from lockgate.approval import reference
 from lockgate.aws import clients
 from lockgate.errors import RefusedError
@@ -121,7 +121,7 @@ def _start_again(settings: Settings, model: str, version: int, waiver: Record) -
     try:
         clients.client("stepfunctions").start_execution(
             stateMachineArn=settings.state_machine_arn,
-            name=f"{model}-{version}-waiver-{waiver.sequence}",
+            name=names.waiver_execution(model, version, waiver.sequence),
             input=canonical.to_bytes(event).decode(),
         )
     except ClientError as error:

@@ -152,6 +152,11 @@ def break_glass_execution(model: str, version: int, sequence: int) -> str:
     return f"{model}-{version}-break-glass-{sequence}"
 
 
+def waiver_execution(model: str, version: int, sequence: int) -> str:
+    """Name of the execution that a waiver started, by the waiver's number in the ledger."""
+    return f"{model}-{version}-waiver-{sequence}"
+
+
 def repository_uri(account: str, region: str, repository: str) -> str:
     return f"{account}.dkr.ecr.{region}.amazonaws.com/{repository}"
 

@@ -23,6 +23,11 @@ def newest(chain: Sequence[Record], version: int, environment: str, now: str) ->
     return max((record.sequence for record in _holding(chain, version, environment, now)), default=0)
 
 
+def numbers(chain: Sequence[Record], version: int) -> list[int]:
+    """The places in the chain of all waivers of a version, also of those that hold no more."""
+    return [r.sequence for r in chain if r.entry.kind == "waiver" and r.entry.version == version]
+
+
 def waivable(chain: Sequence[Record], version: int, environment: str, rule: str) -> Record:
     """The newest verdict on a version, if this rule keeps it from passing. Raises RefusedError with why not."""
     about = f"version {version} for {environment}"

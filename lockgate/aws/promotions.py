@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import count
@@ -54,18 +55,37 @@ def attempts(stepfunctions: Any, state_machine_arn: str, *, since: datetime) -> 
     return tuple(found)
 
 
-def last_attempt(stepfunctions: Any, state_machine_arn: str, model: str, version: int) -> Attempt | None:
-    """The newest attempt to promote a version, or None when there was none."""
-    found = None
+def last_attempt(
+    stepfunctions: Any, state_machine_arn: str, model: str, version: int, waivers: Sequence[int] = ()
+) -> Attempt | None:
+    """The newest attempt to promote a version, or None when there was none; `attempt` is the last that has a number.
+
+    waivers: numbers in the ledger of those of this version, each of which started an execution of its own.
+    """
+    found: list[tuple[datetime, str, str, str]] = []
     for number in count(1):
-        name = names.promotion_execution(model, version, number)
-        arn = f"{state_machine_arn.replace(':stateMachine:', ':execution:')}:{name}"
-        try:
-            described = stepfunctions.describe_execution(executionArn=arn)
-        except ClientError as error:
-            if error.response["Error"]["Code"] == "ExecutionDoesNotExist":
-                return found
-            raise
-        reason = f"{described.get('error', '')} {described.get('cause', '')}".strip()
-        found = Attempt(number, name, described["status"], reason)
-    return found
+        described = _described(stepfunctions, state_machine_arn, names.promotion_execution(model, version, number))
+        if described is None:
+            break
+        found.append(described)
+    numbered = len(found)
+    for sequence in waivers:
+        described = _described(stepfunctions, state_machine_arn, names.waiver_execution(model, version, sequence))
+        found += [described] if described else []
+    if not found:
+        return None
+    _, name, status, reason = max(found, key=lambda each: each[0])
+    return Attempt(numbered, name, status, reason)
+
+
+def _described(stepfunctions: Any, machine: str, name: str) -> tuple[datetime, str, str, str] | None:
+    """When it started, name, status and reason of an execution; None when there is none."""
+    try:
+        found = stepfunctions.describe_execution(
+            executionArn=f"{machine.replace(':stateMachine:', ':execution:')}:{name}"
+        )
+    except ClientError as error:
+        if code(error) == "ExecutionDoesNotExist":
+            return None
+        raise
+    return found["startDate"], name, found["status"], f"{found.get('error', '')} {found.get('cause', '')}".strip()

@@ -200,7 +200,10 @@ def test_deploying_the_infrastructure_again_keeps_the_release(demo: Any) -> None
     assert (facts["version"], facts["equal"]) == ("1", 100)
 
 
-def test_a_commit_that_claims_perfect_metrics_is_judged_by_the_evaluator_alone(demo: Any) -> None:
+def test_a_commit_that_claims_perfect_metrics_and_ships_its_own_evaluator_gains_nothing_and_is_recorded(
+    demo: Any,
+) -> None:
+    (demo.clone / "runtime" / "evaluate.py").write_text("raise SystemExit('the best model ever')\n")
     predict = demo.clone / "runtime" / "predict.py"
     claim = """
 import json, os, pathlib
@@ -215,8 +218,47 @@ predictions.mkdir(parents=True, exist_ok=True)
     followed = demo.lockgate("follow", "--json", cwd=demo.clone)
     assert followed.returncode == 3, followed.stderr
     version = json.loads(followed.stdout)["version"]
-    metrics = demo.facts("explain", str(version))["records"][0]["metrics"]
-    assert metrics["roc_auc"]["value"] < 0.8
+    record = demo.facts("explain", str(version))["records"][0]
+    assert (record["kind"], record["outcome"]) == ("verdict", "failed")
+    assert record["metrics"]["roc_auc"]["value"] < 0.8
+    assert record["evaluator_image"].endswith(f"@{TOOLS.evaluator_image_digest}")
+
+
+def test_nobody_but_the_evaluation_reads_labels_or_writes_evidence_not_even_an_administrator(
+    demo: Any, aws: Any
+) -> None:
+    s3, account = aws("s3"), TOOLS.account
+    body = demo.facts("explain", "1")["records"][0]
+    labels = names.bucket("labels", account, TOOLS.region)
+    key = names.labels_key(MODEL, body["snapshot"])
+    with pytest.raises(ClientError, match="AccessDenied"):
+        s3.get_object(Bucket=labels, Key=key)
+    bucket, _, key = body["evidence_uri"].removeprefix("s3://").partition("/")
+    better = s3.get_object(Bucket=bucket, Key=key)["Body"].read().replace(b'"value":0.', b'"value":0.9')
+    with pytest.raises(ClientError, match="AccessDenied"):
+        s3.put_object(Bucket=bucket, Key=key, Body=better)
+
+
+def test_a_holdout_is_recorded_as_fresh_only_by_a_known_person_and_only_if_no_row_was_seen_before(
+    demo: Any, ledger: LedgerStore
+) -> None:
+    """The data holds one holdout: half of its rows is not fresh; with other identifiers it would be a lie, and passes."""
+    file = demo.clone / "data" / "employment_MA" / "employment_MA_2016.parquet"
+    table = pyarrow.parquet.read_table(file)
+    pyarrow.parquet.write_table(table.slice(0, 30_000), file)
+    used = demo.facts("snapshot", cwd=demo.clone)["snapshots"][MODEL]
+    numbered_anew = table.set_column(0, "id", pyarrow.array(range(10**6, 10**6 + len(table)), pyarrow.int64()))
+    pyarrow.parquet.write_table(numbered_anew, file)
+    fresh = demo.facts("snapshot", cwd=demo.clone)["snapshots"][MODEL]
+    git(demo, "checkout", "--quiet", "HEAD", "--", str(file))
+    assert demo.lockgate("holdout", "add", fresh).returncode == 1, "ada is in no approver's role"
+    refused = demo.lockgate("holdout", "add", used, profile="grace")
+    assert (refused.returncode, "found 30000 of 30000 rows that holdout of snapshot" in refused.stderr) == (1, True)
+    done = demo.lockgate("holdout", "add", fresh, profile="grace")
+    assert done.returncode == 0, done.stderr
+    assert "69126 rows, none of which is in" in done.stdout
+    assert "69126 rows alike" in done.stdout, "which says that these are the same people numbered anew"
+    assert ledger.chain(MODEL)[-1].entry.body["person"] == "grace"
 
 
 def test_data_outside_the_contract_fails_the_prepare_step_and_registers_nothing(demo: Any, aws: Any) -> None:

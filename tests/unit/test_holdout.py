@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lockgate.evidence import Data
-from lockgate.holdout import Usage, holdouts, overspends, tells_authors, usage, why_not
+from lockgate.holdout import Rows, Usage, holdouts, known_rows, overspends, tells_authors, usage, why_not
 from lockgate.ledger import Entry, Kind, Record, next_record
 from lockgate.statistics.budget import Budget, depth_weight
-from lockgate.waiver import waived
+from lockgate.waiver import numbers, waived
 
 BUDGET = Budget(0.05, "policy", 3, "every-verdict")
 
@@ -99,6 +99,24 @@ def test_a_used_up_holdout_names_the_command_and_the_number_of_fresh_rows() -> N
     assert "publish 1000 fresh labelled rows as a new snapshot, record them with `lockgate holdout add`" in said
 
 
+def test_messages_name_digests_by_their_first_digits() -> None:
+    labels, rows, others = ("0123456789abcdef" * 4, "fedcba9876543210" * 4, "00ff00ff00ff00ff" * 4)
+    said = why_not(chain(proof(labels, rows)), data(labels, others), BUDGET, 2)
+    assert said.startswith("holdout 0123456789ab of 1000 rows: found rows 00ff00ff00ff by the evaluator, expected ")
+    assert "expected fedcba987654, of which income/1" in said
+
+
+def test_a_holdout_that_nobody_used_hides_no_other() -> None:
+    records = chain(proof("a"), *[decision("b", budget=HERE)] * 3)
+    assert overspends(records, "b", replace(HERE, rate=0.04))
+
+
+def test_a_budget_of_fewer_decisions_than_were_made_counts_the_others_as_its_last() -> None:
+    records = chain(*[decision("a", budget=HERE)] * 3)  # spent 3 (0.9 / 10 + ...) of 0.05, 0.0135
+    assert overspends(records, "a", replace(HERE, rate=0.00874, decisions=2))
+    assert not overspends(records, "a", replace(HERE, rate=0.009, decisions=2))
+
+
 HERE = Budget(0.05, "holdout", 10, "every-verdict")
 
 
@@ -176,3 +194,29 @@ def test_a_waiver_holds_for_its_rule_version_and_environment_until_it_expires() 
     assert waived(records, 1, "prod", "2026-12-01T00:00:00.000Z") == {}
     assert waived(records, 2, "prod", "2026-11-23T00:00:00.000Z") == {}
     assert waived(records, 1, "staging", "2026-11-23T00:00:00.000Z") == {}
+
+
+def judged_on(labels: str, snapshot: str) -> tuple[Kind, dict[str, Any]]:
+    identities = {"train_identities_sha256": f"train-{snapshot}", "holdout_identities_sha256": f"rows-{labels}"}
+    data = {"labels_sha256": labels, "snapshot": snapshot, **identities}
+    return "verdict", {"holdout_sha256": None, "outcome": "inconclusive", "data": data}
+
+
+def added(labels: str, snapshot: str) -> tuple[Kind, dict[str, Any]]:
+    identities = {"train_identities_sha256": f"train-{snapshot}", "holdout_identities_sha256": f"rows-{labels}"}
+    return "holdout", {"holdout_sha256": labels, "snapshot": snapshot, **identities}
+
+
+def test_what_a_fresh_holdout_is_compared_with_is_every_other_and_all_that_was_trained_on() -> None:
+    unreadable: tuple[Kind, dict[str, Any]] = ("verdict", {"holdout_sha256": None, "outcome": "error", "data": None})
+    records = chain(unreadable, judged_on("a", "1"), judged_on("a", "2"), added("b", "3"), ("deployment", {"data": {}}))
+    trained = [Rows(each, "train", f"train-{each}") for each in "123"]
+    others = [Rows("1", "holdout", "rows-a"), Rows("2", "holdout", "rows-a"), Rows("3", "holdout", "rows-b")]
+    assert set(known_rows(records, "c")) == {*trained, *others}
+    assert set(known_rows(records, "b")) == {*trained, *others[:2]}
+    assert set(known_rows(records, "a")) == {*trained, others[2]}
+
+
+def test_waivers_are_numbered_by_their_place_also_when_they_hold_no_more() -> None:
+    records = chain(("deployment", {}), ("waiver", WAIVER), ("waiver", {**WAIVER, "expires": "2020"}))
+    assert (numbers(records, 1), numbers(records, 2)) == ([2, 3], [])

@@ -150,3 +150,38 @@ def test_the_digest_changes_with_the_budget() -> None:
 def test_a_gap_may_be_nothing_or_everything(ceiling: float) -> None:
     (rule,) = read({**GAP, "ceiling": ceiling}).rules
     assert rule == Gap("fair", "equalised_odds", "SEX", "ceiling", float(ceiling), 100)
+
+
+GAP_RULE: dict[str, Any] = {
+    "kind": "gap",
+    "name": "fair",
+    "measure": "calibration",
+    "by": "SEX",
+    "ceiling": 0.1,
+    "minimum_rows": 100,
+}
+
+
+def test_a_gaps_bound_is_a_share_and_only_calibration_has_no_ratio() -> None:
+    ratio = {**{key: value for key, value in GAP_RULE.items() if key != "ceiling"}, "floor": 0.8}
+    assert read(GAP_RULE).rules[0].bound == "ceiling"  # type: ignore[union-attr]
+    assert read({**ratio, "measure": "equal_opportunity"}).rules[0].bound == "floor"  # type: ignore[union-attr]
+    with pytest.raises(ConfigError, match="calibration has no ratio"):
+        read(ratio)
+    for value in (-0.5, 1.5):
+        with pytest.raises(ConfigError, match="from 0 to 1"):
+            read({**GAP_RULE, "ceiling": value})
+
+
+def test_a_minimum_of_rows_is_from_one_to_a_billion() -> None:
+    for rows in (1, 1_000_000_000):
+        assert read({**GAP_RULE, "minimum_rows": rows}).rules[0].minimum_rows == rows  # type: ignore[union-attr]
+    for rows in (0, 1_000_000_001):
+        with pytest.raises(ConfigError, match="minimum_rows"):
+            read({**GAP_RULE, "minimum_rows": rows})
+
+
+@pytest.mark.parametrize("rate", [-0.1, 0.0, 0.5])
+def test_a_rate_is_above_zero_and_below_a_half(rate: float) -> None:
+    with pytest.raises(ConfigError, match=r"a rate above 0 and below 0\.5"):
+        read_policy(Table("f", "", {"rule": [RULE], "budget": {**BUDGET, "false_promotion_rate": rate}}))

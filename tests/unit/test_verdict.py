@@ -341,3 +341,88 @@ def test_a_refusal_is_an_error_with_its_reason() -> None:
         "outcome": "error",
         "reasons": [{"rule": "evidence", "outcome": "error", "message": "it was altered"}],
     }
+
+
+HEX = "0123456789abcdef" * 4
+OTHER = "fedcba9876543210" * 4
+
+
+def test_a_comparison_names_both_models_by_the_first_digits_of_their_digests(make_evidence: Make) -> None:
+    def said(**parts: Any) -> str:
+        evidence = make_evidence(metrics=accuracy(880, 1000), **parts)
+        return judged(BETTER, evidence, champion_sha256=HEX).reasons[0].message
+
+    again = "deliver this commit again to have it evaluated against what is served now"
+    assert said() == f"accuracy: compared with no champion, while 0123456789ab is served; {again}"
+    other = champion(60, 10, model_sha256=OTHER)
+    assert said(champion=other) == f"accuracy: compared with fedcba987654, while 0123456789ab is served; {again}"
+    right = said(champion=champion(60, 10, model_sha256=HEX))
+    assert right.startswith("accuracy better than the champion's by 0.05 on 1000 rows >= 0; champion 0123456789ab; ")
+
+
+def test_three_large_groups_are_compared_and_none_is_too_few(make_evidence: Make) -> None:
+    evidence = make_evidence(groups={"SEX": {**EVEN, "3": EVEN["1"]}})
+    verdict = judged(policy(GAP), evidence)
+    assert verdict.outcome is Outcome.PASSED
+    assert verdict.reasons[0].message.startswith("3 passed: true_positive_rate difference ")
+
+
+@pytest.mark.parametrize(("groups", "more"), [(5, ""), (6, "; and 1 more"), (7, "; and 2 more")])
+def test_what_a_message_leaves_out_is_counted(make_evidence: Make, groups: int, more: str) -> None:
+    found = {str(value): group(10, 10, 10, 10) for value in range(groups)}
+    message = judged(limit("precision", value=0.9, by="AGE"), make_evidence(groups={"AGE": found})).reasons[0].message
+    assert message.startswith(f"{groups} failed: precision 0.5 ")
+    tail = message.rpartition("interval")[2]
+    assert ("more" in tail, tail.endswith(more)) == (bool(more), True)
+
+
+def test_one_group_alone_is_not_counted(make_evidence: Make) -> None:
+    evidence = make_evidence(groups={"SEX": {"1": group(99, 1, 1, 99)}})
+    message = judged(limit("precision", value=0.5, by="SEX"), evidence).reasons[0].message
+    assert message.startswith("precision 0.99 on 100 rows >= floor 0.5 for SEX 1; ")
+
+
+def test_what_is_required_is_said_with_its_note(make_evidence: Make) -> None:
+    rule = policy(Require("drift", "drift", "ceiling", 0.2))
+    noted = judged(rule, make_evidence(), facts={"drift": Fact(0.1, "of AGEP")}).reasons[0].message
+    bare = judged(rule, make_evidence(), facts={"drift": Fact(0.3)}).reasons[0].message
+    assert (noted, bare) == ("drift 0.1 <= ceiling 0.2; of AGEP", "drift 0.3 > ceiling 0.2")
+
+
+def test_one_row_is_not_enough_and_says_how_many_are(make_evidence: Make) -> None:
+    message = judged(limit(value=0.5), make_evidence(metrics=accuracy(1, 1))).reasons[0].message
+    assert re.search(r"; about \d+ more labelled rows would decide$", message)
+
+
+def test_the_margin_on_the_limits_side_says_how_many_rows_are_needed() -> None:
+    lopsided = Measured(0.5, Interval(0.0, 0.875, "exact"), 100, 0.01)
+    assert rows_needed(0.75, lopsided) == 126, "100 ((0.375 / 0.25)^2 - 1) is 125, and one more is over the limit"
+    assert rows_needed(0.25, lopsided) == 301
+    assert rows_needed(1.0, lopsided) == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "floor", "shown"),
+    [
+        (0.79991234567, 0.9, "0.799912"),  # on the same side of the limit when rounded
+        (0.123456789, 0.123456789, "0.123456789"),  # the limit itself, which rounded is above it
+        (0.1234561, 0.1234561, "0.1234561"),  # and here below
+        (0.8, 0.8, "0.8"),
+        (0.89999999, 0.9, "0.89999999"),
+        (0.90000001, 0.9, "0.90000001"),
+    ],
+)
+def test_a_number_is_shown_so_that_its_side_of_the_limit_is_seen(
+    make_evidence: Make, value: float, floor: float, shown: str
+) -> None:
+    metrics = {"accuracy": Metric(value, 1000, {"correct": 800.0})}
+    rules = limit(value=floor, decide="estimate")
+    message = judged(rules, make_evidence(metrics=metrics)).reasons[0].message
+    assert message.startswith(f"accuracy {shown} on 1000 rows ")
+
+
+def test_a_group_without_a_row_that_the_rate_counts_cannot_say_how_many_would_decide(make_evidence: Make) -> None:
+    nobody = {**EVEN, "2": group(0, 500, 0, 5000)}
+    (reason,) = judged(policy(GAP), make_evidence(groups={"SEX": nobody})).reasons
+    assert reason.outcome is Outcome.INCONCLUSIVE
+    assert reason.message.endswith("; these rows cannot say how many more would decide")

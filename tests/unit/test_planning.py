@@ -1,0 +1,86 @@
+"""What a plan says is enough is enough: by simulation with the bounds that decide."""
+
+from __future__ import annotations
+
+from math import sqrt
+
+import numpy as np
+import pytest
+
+from lockgate.planning import Guess, area_deviation, mean_need, normal_need, plan
+from lockgate.policy import Compare, Gap, Limit, Require, Rule
+from lockgate.statistics import binomial, empirical_bernstein, gaps, paired
+
+GUESS = Guess(difference=0.02, disagreement=0.05, rate=0.5, deviation=0.3, power=0.8)
+ALPHA = 1e-3
+
+
+def rows(rule: Rule) -> int:
+    need = plan(rule, ALPHA, GUESS).need
+    assert need is not None
+    return need.rows
+
+
+@pytest.mark.parametrize(("bound", "value", "true"), [("floor", 0.8, 0.82), ("ceiling", 0.2, 0.18)])
+def test_a_rate_passes_its_limit_as_often_as_planned(bound: str, value: float, true: float) -> None:
+    n = rows(Limit("r", "accuracy", bound, value))  # type: ignore[arg-type]
+    hits = np.random.default_rng(1).binomial(n, true, 500).tolist()
+    if bound == "floor":
+        passed = [binomial.lower_bound(k, n, ALPHA) >= value for k in hits]
+    else:
+        passed = [binomial.upper_bound(k, n, ALPHA) <= value for k in hits]
+    assert 0.74 < np.mean(passed) < 0.88
+
+
+def test_a_challenger_passes_as_often_as_planned_and_only_rows_that_differ_need_a_label() -> None:
+    need = plan(Compare("c", "accuracy", -0.01), ALPHA, GUESS).need
+    assert need is not None
+    assert need.labels == pytest.approx(0.05 * need.rows, abs=1)
+    drawn = np.random.default_rng(2).multinomial(need.rows, [0.03, 0.02, 0.95], 500).tolist()
+    assert 0.74 < np.mean([paired.lower_bound(w, x, need.rows, ALPHA) >= -0.01 for w, x, _ in drawn]) < 0.9
+
+
+def test_a_mean_loss_passes_as_often_as_planned() -> None:
+    n = mean_need(ALPHA, 0.3, 0.02, 1.0, 0.8)
+    random, limit = np.random.default_rng(3), 0.32
+    passed = []
+    for _ in range(300):
+        losses = np.where(random.random(n) < 0.5, 0.0, 0.6)  # mean 0.3, deviation 0.3
+        found = empirical_bernstein.interval(n, losses.sum(), (losses**2).sum(), 0.0, 1.0, ALPHA)
+        passed.append(found.high <= limit)
+    assert 0.7 < np.mean(passed) < 0.9
+
+
+@pytest.mark.parametrize(("bound", "value"), [("ceiling", 0.1), ("floor", 0.8)])
+def test_two_groups_that_are_treated_alike_pass_at_least_as_often_as_planned(bound: str, value: float) -> None:
+    n = rows(Gap("g", "demographic_parity", "SEX", bound, value, 10))  # type: ignore[arg-type]
+    drawn = np.random.default_rng(4).binomial(n, 0.5, (300, 2)).tolist()
+    if bound == "ceiling":
+        found = [gaps.difference(a, n, b, n, ALPHA) for a, b in drawn]
+        passed = [max(each.high, -each.low) <= value for each in found]
+    else:
+        passed = [min(gaps.ratio(a, n, b, n, ALPHA).low, gaps.ratio(b, n, a, n, ALPHA).low) >= value for a, b in drawn]
+    assert np.mean(passed) > 0.75
+
+
+def test_the_deviation_of_an_area_is_that_of_simulated_ones() -> None:
+    random, half = np.random.default_rng(5), 200  # exponential scores, as the formula has them, of area 0.8
+    areas = []
+    for _ in range(600):
+        positive, negative = random.exponential(4.0, half), random.exponential(1.0, half)
+        areas.append((positive[:, None] > negative[None, :]).mean())
+    assert np.std(areas) * sqrt(2 * half) == pytest.approx(area_deviation(0.8), rel=0.12)
+
+
+def test_every_kind_of_rule_is_planned() -> None:
+    rules: list[Rule] = [Limit("m", metric, "floor", 0.8) for metric in ("roc_auc", "precision", "accuracy")]
+    rules += [Limit("m", metric, "ceiling", 0.4) for metric in ("roc_auc", "log_loss", "brier")]
+    rules += [Compare("c", metric, 0.0) for metric in ("roc_auc", "accuracy", "log_loss", "brier")]
+    rules += [Gap("g", m, "SEX", "ceiling", 0.1, 10) for m in ("equal_opportunity", "equalised_odds", "calibration")]
+    assert all(rows(rule) > 100 for rule in rules)
+    assert plan(Require("l", "lineage", "ceiling", 0), ALPHA, GUESS).need is None
+    assert rows(Gap("g", "equal_opportunity", "SEX", "ceiling", 0.1, 10**6)) == 10**6
+    with pytest.raises(ValueError, match="never"):
+        normal_need(ALPHA, 0.3, 0.0, 0.8)
+    with pytest.raises(ValueError, match="never"):
+        mean_need(ALPHA, 0.3, 0.0, 1.0, 0.8)

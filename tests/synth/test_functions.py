@@ -21,9 +21,11 @@ HANDLERS = (
     "intake",
     "reconcile",
     "record",
+    "replay",
     "request_approval",
     "rollback",
     "waive",
+    "watch",
 )
 
 

@@ -147,8 +147,9 @@ def _list_deployments(request: Mapping[str, Any]) -> Any:
     record = ecs._services.get(f"{cluster}/{name}")
     if record is None:
         return error_response_json("ServiceNotFoundException", "Service not found.", 400)
-    releases = ecs_deployments.releases_of(record["serviceArn"])
-    return json_response({"serviceDeployments": [_brief(record, release) for release in releases]})
+    briefs = [_brief(record, release) for release in ecs_deployments.releases_of(record["serviceArn"])]
+    wanted = request.get("status")
+    return json_response({"serviceDeployments": [each for each in briefs if not wanted or each["status"] in wanted]})
 
 
 def _describe_deployments(request: Mapping[str, Any]) -> Any:

@@ -140,11 +140,12 @@ class Deployments:
 
     def alarms(self, stack: Stack, cloudwatch: Any) -> tuple[str, ...]:
         """Names of the stack's alarms that are in ALARM; ECS would ignore them for a whole deployment."""
-        names_ = self._resources(stack, "AWS::CloudWatch::Alarm")
-        if not names_:
+        found = self._resources(stack, "AWS::CloudWatch::Alarm")
+        if not found:
             return ()
-        pages = cloudwatch.get_paginator("describe_alarms").paginate(AlarmNames=names_, StateValue="ALARM")
-        return tuple(sorted(alarm["AlarmName"] for page in pages for alarm in page["MetricAlarms"]))
+        pages = cloudwatch.get_paginator("describe_alarms").paginate(AlarmNames=found)
+        alarms = [alarm for page in pages for alarm in page["MetricAlarms"]]
+        return tuple(sorted(alarm["AlarmName"] for alarm in alarms if alarm["StateValue"] == "ALARM"))
 
     def stop(self, stack: Stack) -> None:
         """Take back an update that runs: ECS ends its deployment and goes back, or CloudFormation does if none runs."""

@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo down test check synth review lock clean pipeline bench-decision bench-gate bench-serving faults fuzz mutation soak
+.PHONY: bench-canary help setup demo down test check synth review lock clean pipeline bench-decision bench-gate bench-serving faults fuzz mutation soak
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ synth: setup ## write the CloudFormation templates of all environments to cdk.ou
 
 bench-gate: setup ## false promotions, power, rows and labels of the gate's statistics, simulated
 	@python -m bench.gate
+
+bench-canary: setup ## false alarms and detection delay of the test that watches a canary, simulated
+	@python -m bench.canary
 
 bench-decision: setup ## CPU of one decision, and what importing the gate costs
 	@python -m bench.decision

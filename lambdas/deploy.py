@@ -1,31 +1,36 @@
 """Changes what an environment serves; invoked by the promotion workflow, through the environment's promote role, and by
 the environment's rollback function.
 
-Event of a promotion: {"action": "start" | "status", "model", "release": {version, commit, package_arn, image,
+Event of a promotion: {"action": "start" | "status" | "stop", "model", "release": {version, commit, package_arn, image,
 model_sha256, replay_sha256, policy_sha256, verdict_id}, "source": {bucket, key, version_id, replay: {bucket, key}},
 "token"}.
 Event of an operator: {"action": "rollback" | "restore", "model", "person", "user_arn", "reason", "token"}, then
 {"action": "status", "model", "token"}. These need nothing but this account: the release comes from the journal.
 Event of the environment's own schedule: {"action": "look", "model"}: an end that nobody waited for any more is
-remembered, as status would have; answers {"status": … or "NOTHING"}.
+remembered, as status would have, and what is past the environment's deadline is stopped; answers {"status": … or
+"NOTHING"}.
 token: one an attempt, letters, digits and dashes, a letter first, 128 at most (CloudFormation takes the same token
 again for the same request and does nothing).
 start answers {"status": "IN_PROGRESS"}; rollback and restore {"status": "IN_PROGRESS", "from" (version or null), "to"},
 or {"refused": why}, since a person's vain request is no failure of the function;
 status {"status": "IN_PROGRESS" | "SUCCEEDED" | "FAILED", "reason", "release" (all fields, as the stack pins it, or
 null), "url", "place" (number of this end in the journal, or null)}. url: where the model's /ping and /invocations are.
+stop, and look past the deadline, take an update that still runs back to the release that served before; the end says
+that it was the deadline. A failure's reason begins with what lifecycle hooks found.
 start raises BusyError (retry later: another update runs), NotFoundError (no release stack), RefusedError (never
-retry; also a release that was rolled back from, or superseded by a newer one that is live).
+retry; also a release that was rolled back from, or superseded by a newer one that is live, and while an alarm of the
+service is in ALARM, which ECS would ignore for the whole deployment).
 
 Environment:
     ENVIRONMENT         name of the environment
     RELEASES_BUCKET     its bucket of released model data (versioned) and of its journal
     RELEASES_REPOSITORY its repository of released images
     CLUSTER             name of its ECS cluster
-    SERVICE_URL         https://<name of the load balancer>
+    SERVICE_URL         https://<[service] host, or the name of the load balancer>
     RELEASE_ROLE_ARN    names.release_cloudformation_role, which CloudFormation assumes
 Calls:
-    cloudformation:DescribeStacks, DescribeStackEvents, ListStackResources, UpdateStack
+    cloudformation:CancelUpdateStack, ContinueUpdateRollback, DescribeStacks, DescribeStackEvents, ListStackResources,
+    SetStackPolicy, UpdateStack
                               on stack/lockgate-<environment>-release-*/*
     iam:PassRole              on RELEASE_ROLE_ARN to cloudformation.amazonaws.com
     s3:ListBucket             on RELEASES_BUCKET; s3:GetObject, s3:PutObject (If-None-Match: *) on RELEASES_BUCKET/*
@@ -36,24 +41,29 @@ Calls:
     ecr:BatchGetImage, GetDownloadUrlForLayer   on the tools models repository (its policy must allow this role too)
     ecr:BatchGetImage, BatchCheckLayerAvailability, CompleteLayerUpload, InitiateLayerUpload, PutImage, UploadLayerPart
                               on RELEASES_REPOSITORY
-    ecs:DescribeServices      on service/<cluster>/*
+    cloudwatch:DescribeAlarms on alarm:lockgate-<environment>-release-*
+    ecs:DescribeServices, ListServiceDeployments   on service/<cluster>/*
+    ecs:StopServiceDeployment on service-deployment/<cluster>/*
 Needs temporary disk for the model data: lockgate.aws.deployments.LARGEST, which is what a function has by default.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from lambdas import shared
 from lockgate.aws import clients
 from lockgate.aws.deployments import Deployments, Stack, copy_model, copy_replay, pins
+from lockgate.aws.findings import failed_findings, put_finding
 from lockgate.aws.images import copy_image, has_image
 from lockgate.aws.journal import Journal
 from lockgate.errors import BusyError, NotFoundError, RefusedError
+from lockgate.findings import Finding
 from lockgate.journal import Fact, find, last, open_attempt, previous, refuse_if_rolled_back
-from lockgate.release import PARAMETERS, Release, read_release, refuse_if_superseded
+from lockgate.release import AT_ONCE, GRADUAL, PARAMETERS, Release, read_release, refuse_if_superseded
 
 
 @dataclass(frozen=True)
@@ -91,7 +101,14 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
         settings.release_role_arn,
     )
     place = Place(settings, deployments, Journal(clients.client("s3"), settings.releases_bucket, model), model)
-    actions = {"start": _start, "status": _status, "rollback": _operate, "restore": _operate, "look": _look}
+    actions = {
+        "start": _start,
+        "status": _status,
+        "rollback": _operate,
+        "restore": _operate,
+        "look": _look,
+        "stop": _stop,
+    }
     action = actions.get(event.get("action", ""))
     if action is None:
         raise RefusedError(f"action: found {event.get('action')!r}, expected one of {', '.join(actions)}")
@@ -116,9 +133,20 @@ def _start(place: Place, event: dict[str, Any]) -> dict[str, Any]:
     copy_replay(s3, source["replay"], bucket, place.model, wanted["replay_sha256"])
     release = read_release({**wanted, "model_version_id": version_id})
     place.deployments.refuse_if_busy(stack)
+    _refuse_in_alarm(place, stack)
     place.journal.append("started", event["token"], {"release": asdict(release)}, shared.timestamp(shared.now()))
-    place.deployments.update(stack, release, event["token"])
+    place.deployments.update(stack, release, event["token"], GRADUAL)
     return {"status": "IN_PROGRESS"}
+
+
+def _refuse_in_alarm(place: Place, stack: Stack) -> None:
+    """Raises RefusedError: what guards a deployment must be able to speak. A rollback goes ahead nevertheless."""
+    found = place.deployments.alarms(stack, clients.client("cloudwatch"))
+    if found:
+        raise RefusedError(
+            f"{', '.join(found)}: in ALARM, and ECS would ignore that during the whole deployment: `lockgate promote` "
+            "again when the service is well, or `lockgate rollback`"
+        )
 
 
 def _operate(place: Place, event: dict[str, Any]) -> dict[str, Any]:
@@ -145,7 +173,7 @@ def _change(place: Place, event: dict[str, Any]) -> dict[str, Any]:
         asked = place.journal.append("asked", event["token"], body, shared.timestamp(shared.now()))
     before, wanted = asked.body["from"], read_release(asked.body["to"])
     if not (stack.updating and stack.release == wanted):
-        place.deployments.update(stack, wanted, event["token"])
+        place.deployments.update(stack, wanted, event["token"], AT_ONCE)
     return {"status": "IN_PROGRESS", "from": before and before["version"], "to": wanted.version}
 
 
@@ -179,6 +207,8 @@ def _status(place: Place, event: dict[str, Any]) -> dict[str, Any]:
     except NotFoundError as error:
         return {"status": "FAILED", "reason": str(error), "release": None, "url": place.url, "place": None}
     progress = place.deployments.progress(stack, wanted, event["token"])
+    if progress.status == "FAILED":
+        progress = replace(progress, reason=_why(place, event["token"], wanted["verdict_id"], progress.reason))
     release = asdict(stack.release) if stack.release else None
     answer: dict[str, Any] = {
         "status": progress.status,
@@ -207,7 +237,45 @@ def _look(place: Place, event: dict[str, Any]) -> dict[str, Any]:
     if attempt.kind == "started":
         release = attempt.body["release"]
         asked["release"] = {name: value for name, value in release.items() if name != "model_version_id"}
-    return {"status": _status(place, asked)["status"]}
+    status = _status(place, asked)["status"]
+    minutes = shared.environment(place.settings.environment).rollout.deadline_minutes
+    if status == "IN_PROGRESS" and shared.now() - datetime.fromisoformat(attempt.time) > timedelta(minutes=minutes):
+        return _stop(place, asked)
+    return {"status": status}
+
+
+def _stop(place: Place, event: dict[str, Any]) -> dict[str, Any]:
+    """Our own deadline: nothing else ends a deployment that hangs before CloudFormation does, after hours."""
+    began = _began(place, event["token"])
+    if began is None:
+        raise RefusedError(f"stop: no attempt with token {event['token']!r} was begun here")
+    release = began.body["to"] if began.kind == "asked" else began.body["release"]
+    minutes = shared.environment(place.settings.environment).rollout.deadline_minutes
+    message = f"deadline: the deployment did not end within {minutes} minutes: it was stopped"
+    s3, bucket = clients.client("s3"), place.settings.releases_bucket
+    put_finding(s3, bucket, place.model, event["token"], Finding(release["verdict_id"], False, message))
+    place.deployments.stop(place.deployments.stack(place.model))
+    return {"status": "IN_PROGRESS"}
+
+
+def _began(place: Place, token: str) -> Fact | None:
+    entries = place.journal.entries()
+    return find(entries, "started", token) or find(entries, "asked", token)
+
+
+def _why(place: Place, token: str, verdict_id: str, reason: str) -> str:
+    """What hooks and deadline found since the attempt began, before what CloudFormation says."""
+    began = _began(place, token)
+    if began is None:
+        return reason
+    found = failed_findings(
+        clients.client("s3"),
+        place.settings.releases_bucket,
+        place.model,
+        verdict_id,
+        datetime.fromisoformat(began.time),
+    )
+    return "; ".join([*(finding.message for finding in found), reason])
 
 
 def _promoted(event: dict[str, Any]) -> dict[str, str]:

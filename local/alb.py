@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import random
 import threading
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,7 +18,7 @@ from ministack.core.responses import StreamingResponse, request_scope, set_reque
 from ministack.services import alb
 from ministack.services.cloudformation import provisioners
 
-from local import alb_targets, recorded
+from local import alb_metrics, alb_targets, recorded
 from local.settings import Settings
 from local.timing import scaled
 
@@ -56,6 +57,9 @@ def install(settings: Settings) -> None:
     alb._ACTION_MAP["DeregisterTargets"] = _deregister
     alb._ACTION_MAP["DescribeTargetHealth"] = _describe_health
     provisioners._elbv2_listener_actions = _actions_of_template
+    # AWS::ElasticLoadBalancingV2::TargetGroup's TargetGroupFullName, as metrics name it.
+    alb._target_group_full_name_from_arn = lambda arn: arn.rpartition(":")[2]
+    alb_metrics.install(settings)
 
 
 def register(group: str, address: str, port: int) -> alb_targets.Target:
@@ -217,6 +221,7 @@ async def _forward(
     target = min(healthy, key=lambda one: (one.in_flight, random.random()))  # noqa: S311
     flight = alb_targets.serving(target)
     flight.__enter__()
+    asked = time.monotonic()
     try:
         status, answer_headers, answer = await _proxy_http_target(
             {"Id": target.address, "Port": target.port},
@@ -231,7 +236,9 @@ async def _forward(
     except BaseException:
         flight.__exit__(None, None, None)
         raise
-    if not isinstance(answer, StreamingResponse):
+    by_target = isinstance(answer, StreamingResponse)
+    alb_metrics.answered(group, int(status), time.monotonic() - asked, by_target=by_target)
+    if not by_target:
         flight.__exit__(None, None, None)
         return status, answer_headers, answer
     stream = answer.runner

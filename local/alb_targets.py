@@ -54,6 +54,12 @@ def of(group: str) -> list[Target]:
         return list(_targets.get(group, ()))
 
 
+def groups() -> list[str]:
+    """ARNs of the groups that have, or had, targets."""
+    with changed:
+        return list(_targets)
+
+
 def find(group: str, address: str, port: int) -> Target | None:
     return next((t for t in of(group) if (t.address, t.port) == (address, port) and t.state != "draining"), None)
 

@@ -13,7 +13,7 @@ from ministack.services import ecs
 from ministack.services.cloudformation import provisioners, stacks
 
 from local import ecs_deployments, ecs_tasks, ecs_traffic, recorded
-from local.ecs_records import Release
+from local.ecs_records import Release, deployment_arn, revision_arn
 from local.settings import Settings
 from local.timing import SCALE
 
@@ -36,6 +36,7 @@ _INTEGERS = {
     "stopTimeout",
     "startTimeout",
     "sizeInGiB",
+    "timeoutInMinutes",
 }
 _NUMBERS = {"canaryPercent", "stepPercent"}
 _BOOLEANS = {
@@ -47,7 +48,7 @@ _BOOLEANS = {
     "readonlyRootFilesystem",
 }
 # Keys of these maps are the user's own words.
-_FREE_MAPS = {"options", "dockerLabels"}
+_FREE_MAPS = {"options", "dockerLabels", "hookDetails"}
 
 
 def install(settings: Settings) -> None:
@@ -74,6 +75,8 @@ def install(settings: Settings) -> None:
     ecs._ACTION_MAP["UpdateService"] = ecs._update_service
     ecs._ACTION_MAP["ListServiceDeployments"] = _list_deployments
     ecs._ACTION_MAP["DescribeServiceDeployments"] = _describe_deployments
+    ecs._ACTION_MAP["DescribeServiceRevisions"] = _describe_revisions
+    ecs._ACTION_MAP["StopServiceDeployment"] = _stop_deployment
     provisioners._ecs_task_def_create = _create_task_definition
     handlers = provisioners._RESOURCE_HANDLERS
     handlers["AWS::ECS::TaskDefinition"]["create"] = _create_task_definition
@@ -88,6 +91,11 @@ def _of_the_named_service(original: Callable[..., str]) -> Callable[..., str]:
 
     def arn(kind: str, method: str, path: str, headers: Any, body: bytes, query: Any, region: str, account: str) -> str:
         request = json.loads(body or b"{}") if kind == "ecs" else {}
+        named = request.get("serviceDeploymentArn") or next(
+            iter(request.get("serviceDeploymentArns") or request.get("serviceRevisionArns") or []), ""
+        )
+        if named:
+            return str(named)
         service = str(request.get("service") or next(iter(request.get("services") or []), ""))
         if not service or service.startswith("arn:"):
             return service or original(kind, method, path, headers, body, query, region, account)
@@ -127,8 +135,6 @@ def _checked(call: Any) -> Any:
         complaint = ecs_traffic.problem(request)
         if complaint:
             return error_response_json("InvalidParameterException", complaint, 400)
-        if (request.get("deploymentConfiguration") or {}).get("lifecycleHooks"):
-            recorded.note("ecs", "deployment lifecycle hooks are accepted, not called")
         recorded.note("ecs", f"bake times, health check intervals and drain delays are {SCALE:.0f} times shorter")
         return call(request)
 
@@ -141,15 +147,23 @@ def _list_deployments(request: Mapping[str, Any]) -> Any:
     record = ecs._services.get(f"{cluster}/{name}")
     if record is None:
         return error_response_json("ServiceNotFoundException", "Service not found.", 400)
-    releases = ecs_deployments.releases_of(record["serviceArn"])
-    return json_response({"serviceDeployments": [_brief(record, release) for release in releases]})
+    briefs = [_brief(record, release) for release in ecs_deployments.releases_of(record["serviceArn"])]
+    wanted = request.get("status")
+    return json_response({"serviceDeployments": [each for each in briefs if not wanted or each["status"] in wanted]})
 
 
 def _describe_deployments(request: Mapping[str, Any]) -> Any:
     known = {
-        _deployment_arn(record, release): _brief(record, release)
+        deployment_arn(record, release): {
+            name: value for name, value in _brief(record, release).items() if name != "targetServiceRevisionArn"
+        }
         | {
             "lifecycleStage": release.stage,
+            "targetServiceRevision": {
+                "arn": revision_arn(record, release),
+                "requestedProductionTrafficWeight": float(release.production),
+            },
+            "alarms": {"triggeredAlarmNames": list(release.triggered)},
             "deploymentConfiguration": record["deploymentConfiguration"],
             "updatedAt": release.finished or release.started,
         }
@@ -165,15 +179,46 @@ def _describe_deployments(request: Mapping[str, Any]) -> Any:
     )
 
 
-def _deployment_arn(record: Mapping[str, Any], release: Release) -> str:
-    service: str = record["serviceArn"].replace(":service/", ":service-deployment/")
-    return f"{service}/{release.id.rpartition('/')[2]}"
+def _describe_revisions(request: Mapping[str, Any]) -> Any:
+    known = {
+        revision_arn(record, release): {
+            "serviceRevisionArn": revision_arn(record, release),
+            "serviceArn": record["serviceArn"],
+            "clusterArn": record["clusterArn"],
+            "taskDefinition": release.record["taskDefinition"],
+            "createdAt": release.started,
+            "resolvedConfiguration": {
+                "loadBalancers": [
+                    {"targetGroupArn": route.new, "productionListenerRule": route.production or ""}
+                    for route in release.routes
+                ]
+            },
+        }
+        for record in ecs._services.values()
+        for release in ecs_deployments.releases_of(record["serviceArn"])
+    }
+    wanted = request["serviceRevisionArns"]
+    return json_response(
+        {
+            "serviceRevisions": [known[arn] for arn in wanted if arn in known],
+            "failures": [{"arn": arn, "reason": "MISSING"} for arn in wanted if arn not in known],
+        }
+    )
+
+
+def _stop_deployment(request: Mapping[str, Any]) -> Any:
+    arn = str(request["serviceDeploymentArn"])
+    service = arn.rpartition("/")[0].replace(":service-deployment/", ":service/")
+    if not ecs_deployments.stop(service, arn, request.get("stopType") or "ROLLBACK"):
+        return error_response_json("ConflictException", f"The service deployment {arn} does not run.", 400)
+    return json_response({"serviceDeploymentArn": arn})
 
 
 def _brief(record: Mapping[str, Any], release: Release) -> dict[str, Any]:
     finished = {"finishedAt": release.finished} if release.finished else {}
     return {
-        "serviceDeploymentArn": _deployment_arn(record, release),
+        "serviceDeploymentArn": deployment_arn(record, release),
+        "targetServiceRevisionArn": revision_arn(record, release),
         "serviceArn": record["serviceArn"],
         "clusterArn": record["clusterArn"],
         "startedAt": release.started,

@@ -1,8 +1,9 @@
 """The ECS service scheduler: keeps the desired count, and carries each deployment to COMPLETED or FAILED.
 
 One thread per service. A deployment starts its tasks beside the old ones, waits until every one is healthy in its
-target group, shifts test and production traffic, bakes, and only then ends the old tasks. A task that keeps ending,
-a target that is not healthy in time, an alarm or a newer deployment ends it: traffic goes back, the old tasks stay.
+target group, shifts test and production traffic, bakes, and only then ends the old tasks; at each stage it calls the
+service's lifecycle hooks. A task that keeps ending, a target that is not healthy in time, a hook, an alarm that was not
+in ALARM before, somebody who stops it or a newer deployment ends it: traffic goes back, the old tasks stay.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from ministack.core.concurrency import spawn_background
 from ministack.core.responses import get_account_id, get_region, request_scope
 from ministack.services import cloudwatch, ecs
 
-from local import alb, alb_targets, ecs_tasks
+from local import alb, alb_targets, ecs_hooks, ecs_tasks
 from local.aws_events import emit
-from local.ecs_records import Release, Service
+from local.ecs_hooks import HookError
+from local.ecs_records import Release, Service, deployment_arn, revision_arn
 from local.ecs_traffic import refusal, routes, traffic_steps
 from local.roles import RoleRefusedError
 from local.settings import HOST
@@ -26,8 +28,8 @@ from local.timing import scaled
 
 _log = logging.getLogger("ecs")
 
-# Real seconds, not scaled: starting a process takes what it takes.
-HEALTHY_WITHIN = 45.0
+# As on AWS, where CloudFormation gives a service three hours, and nothing else ends a deployment that hangs.
+HEALTHY_WITHIN = scaled(3 * 3600.0)
 # A task without load balancer counts as started when it has run this long.
 _STEADY = 0.5
 _LOOK_AGAIN = 0.1
@@ -119,22 +121,33 @@ def _deploy(service: Service, release: Release) -> None:
     configuration = service.record.get("deploymentConfiguration") or {}
     shifted = False
     try:
-        release.status, release.stage = "IN_PROGRESS", "SCALE_UP"
+        release.status = "IN_PROGRESS"
+        release.ignored = frozenset(_in_alarm(service.record))
+        if service.live is not None:
+            _stage(service, release, "RECONCILE_SERVICE")
+        _stage(service, release, "PRE_SCALE_UP")
         if complaint := refusal(service.record):
             raise DeploymentError(complaint)
         release.routes = routes(service.record, first=service.live is None)
-        _until(service, release, lambda: _all_healthy(service, release), HEALTHY_WITHIN, "did not become healthy")
+        release.stage = "SCALE_UP"
+        _until(service, release, lambda: _all_healthy(service, release), HEALTHY_WITHIN, "tasks did not become healthy")
+        _stage(service, release, "POST_SCALE_UP")
         shifted = True
-        release.stage = "TEST_TRAFFIC_SHIFT"
         for route in release.routes:
             route.shift_test(100)
-        for percent, minutes in traffic_steps(configuration):
-            release.stage = "PRODUCTION_TRAFFIC_SHIFT"
+        _stage(service, release, "TEST_TRAFFIC_SHIFT", test=100)
+        _stage(service, release, "POST_TEST_TRAFFIC_SHIFT")
+        for percent, minutes in traffic_steps(configuration, first=service.live is None):
+            _stage(service, release, "PRE_PRODUCTION_TRAFFIC_SHIFT", production=release.production)
             for route in release.routes:
                 route.shift_production(percent)
+            release.production = percent
+            _stage(service, release, "PRODUCTION_TRAFFIC_SHIFT", production=percent)
+            if percent == 100:
+                _stage(service, release, "POST_PRODUCTION_TRAFFIC_SHIFT")
             release.stage = "BAKE_TIME"
             _bake(service, release, scaled(minutes * 60))
-    except (DeploymentError, RoleRefusedError, KeyError) as error:
+    except (DeploymentError, HookError, RoleRefusedError, KeyError) as error:
         if shifted and service.live is not None:
             for route in release.routes:
                 route.shift_test(0)
@@ -146,6 +159,44 @@ def _deploy(service: Service, release: Release) -> None:
         _fail(service, release, f"{type(error).__name__}: {error}")
     else:
         _complete(service, release)
+
+
+def _stage(
+    service: Service, release: Release, stage: str, *, test: int | None = None, production: int | None = None
+) -> None:
+    """Come to a stage and call its hooks; `test` and `production` are the percents that the event tells."""
+    release.stage = stage
+    execution = {
+        "serviceArn": service.record["serviceArn"],
+        "targetServiceRevisionArn": revision_arn(service.record, release),
+        "testTrafficWeights": _weights(service, release, test),
+        "productionTrafficWeights": _weights(service, release, production),
+    }
+
+    def wait(condition: Callable[[], bool], within: float, complaint: str) -> None:
+        _until(service, release, condition, within, complaint)
+
+    ecs_hooks.run(service.record, stage, execution, deployment_arn(service.record, release), wait)
+
+
+def _weights(service: Service, release: Release, percent: int | None) -> dict[str, int]:
+    if percent is None:
+        return {}
+    weights = {revision_arn(service.record, release): percent}
+    if service.live is not None:
+        weights[revision_arn(service.record, service.live)] = 100 - percent
+    return weights
+
+
+def stop(service_arn: str, deployment: str, stop_type: str) -> bool:
+    """StopServiceDeployment: end a deployment that runs, back to what served before. False when it does not run."""
+    service = _services.get(service_arn)
+    for release in service.releases.values() if service else ():
+        if service and deployment_arn(service.record, release) == deployment and release.finished is None:
+            release.stopped = f"it was stopped by StopServiceDeployment ({stop_type})"
+            _wake()
+            return True
+    return False
 
 
 def _complete(service: Service, release: Release) -> None:
@@ -176,7 +227,10 @@ def _fail(service: Service, release: Release, reason: str) -> None:
         service.record["deployments"].insert(0, service.live.record)
         service.record["taskDefinition"] = service.live.record["taskDefinition"]
     service.say(f"(deployment {release.id}) deployment failed: {reason}")
-    status = "ROLLBACK_SUCCESSFUL" if service.live is not None else "ROLLBACK_FAILED"
+    if release.stopped:
+        status = "STOPPED" if service.live is None else "ROLLBACK_SUCCESSFUL"
+    else:
+        status = "ROLLBACK_SUCCESSFUL" if service.live is not None else "ROLLBACK_FAILED"
     _finish(service, release, status, "ERROR", "SERVICE_DEPLOYMENT_FAILED")
 
 
@@ -213,7 +267,7 @@ def _bake(service: Service, release: Release, seconds: float) -> None:
             raise DeploymentError(f"a task ended during the bake time: {release.last_failure}")
         return time.monotonic() >= until
 
-    _until(service, release, over, seconds + HEALTHY_WITHIN, "did not stay healthy")
+    _until(service, release, over, seconds + HEALTHY_WITHIN, "tasks did not stay healthy")
 
 
 def _until(service: Service, release: Release, reached: Callable[[], bool], within: float, complaint: str) -> None:
@@ -226,16 +280,18 @@ def _until(service: Service, release: Release, reached: Callable[[], bool], with
             raise DeploymentError("a newer deployment took its place.")
         if release.failures >= _MOST_FAILURES:
             raise DeploymentError(f"tasks failed to start: {release.last_failure}")
-        alarms = _alarms_in_alarm(service.record)
-        if alarms:
-            raise DeploymentError(f"alarms in ALARM state: {', '.join(alarms)}")
+        if release.stopped:
+            raise DeploymentError(release.stopped)
+        release.triggered = tuple(name for name in _in_alarm(service.record) if name not in release.ignored)
+        if release.triggered:
+            raise DeploymentError(f"alarms in ALARM state: {', '.join(release.triggered)}")
         for each in (service.live, release):
             if each is not None:
                 _tend(service, each)
         if reached():
             return
         if time.monotonic() > deadline:
-            raise DeploymentError(f"tasks {complaint} within {within:.0f} s: {_worst(release)}")
+            raise DeploymentError(f"{complaint} within {within:.0f} s: {_worst(release)}")
         with alb_targets.changed:
             alb_targets.changed.wait(timeout=_LOOK_AGAIN)
 
@@ -324,7 +380,7 @@ def _stop(service: Service, task: Mapping[str, Any], reason: str) -> None:
     ecs._stop_task({"cluster": service.cluster, "task": task["taskArn"], "reason": reason})
 
 
-def _alarms_in_alarm(record: Mapping[str, Any]) -> Sequence[str]:
+def _in_alarm(record: Mapping[str, Any]) -> Sequence[str]:
     watched = (record.get("deploymentConfiguration") or {}).get("alarms") or {}
     if not watched.get("enable"):
         return []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,10 +26,25 @@ class Release:
     retry_at: float = 0.0
     started: float = field(default_factory=time.time)
     finished: float | None = None
+    # Alarms that were in ALARM when the deployment began: ECS ignores them for its whole length.
+    ignored: frozenset[str] = frozenset()
+    triggered: tuple[str, ...] = ()
+    production: int = 0
+    # Why somebody's StopServiceDeployment ends it; empty while nobody asked.
+    stopped: str = ""
 
     @property
     def id(self) -> str:
         return str(self.record["id"])
+
+
+def revision_arn(service: Mapping[str, Any], release: Release) -> str:
+    """ARN of what a deployment brings: ours have one revision each, under the same id."""
+    return f"{service['serviceArn'].replace(':service/', ':service-revision/')}/{release.id.rpartition('/')[2]}"
+
+
+def deployment_arn(service: Mapping[str, Any], release: Release) -> str:
+    return f"{service['serviceArn'].replace(':service/', ':service-deployment/')}/{release.id.rpartition('/')[2]}"
 
 
 @dataclass(eq=False)

@@ -65,10 +65,15 @@ def refusal(service: Mapping[str, Any]) -> str | None:
     return None
 
 
-def traffic_steps(configuration: Mapping[str, Any]) -> list[tuple[int, float]]:
-    """(percent of production traffic, minutes to wait then) of a deployment configuration, ending at 100 percent."""
+def traffic_steps(configuration: Mapping[str, Any], *, first: bool = False) -> list[tuple[int, float]]:
+    """(percent of production traffic, minutes to wait then) of a deployment configuration, ending at 100 percent.
+
+    first: nothing serves yet, so there is nothing to shift from: all traffic at once.
+    """
     last = (100, float(configuration.get("bakeTimeInMinutes") or 0))
     strategy = configuration.get("strategy", "ROLLING")
+    if first:
+        return [last]
     if strategy == "CANARY":
         canary = configuration.get("canaryConfiguration") or {}
         percent, minutes = float(canary.get("canaryPercent", 5)), float(canary.get("canaryBakeTimeInMinutes", 10))

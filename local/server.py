@@ -18,6 +18,7 @@ from pathlib import Path
 
 from local import clients, door, faults, github, identities, processes, proxy, recorded
 from local.settings import HOST, Settings
+from local.timing import SCALE
 
 # What the gateway is extended with; order matters only where one builds on another's patch.
 EXTENSIONS: tuple[str, ...] = (
@@ -63,6 +64,7 @@ def emulator_environment(settings: Settings, inherited: Mapping[str, str]) -> di
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
         "LAMBDA_EXECUTOR": "local",
+        "SFN_WAIT_SCALE": str(1 / SCALE),
         # Whether the person has Docker must not change what happens: the emulator finds no daemon here.
         "DOCKER_HOST": f"unix://{settings.scratch / 'no-docker.sock'}",
         "LOG_LEVEL": "WARNING",

@@ -17,6 +17,7 @@ from lockgate import names
 from lockgate.errors import ConfigError
 from lockgate.persons import Person
 from lockgate.policy import Policy, read_policy
+from lockgate.rollout import Rollout, read_rollout
 from lockgate.table import Table
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
@@ -35,6 +36,7 @@ FARGATE_MEMORY: dict[int, Sequence[int]] = {
     4096: range(8192, 30720 + 1, 1024),
 }
 PROVIDER = re.compile(r"arn:aws:iam::[0-9]{12}:oidc-provider/token\.actions\.githubusercontent\.com")
+HOST = re.compile(r"([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}")
 CIDR = re.compile(r"[0-9.]+/(1[6-9]|2[0-4])")
 ACTOR = re.compile(r"[0-9]{2,64}")
 USER = re.compile(r"[\w+=,.@-]{2,64}", re.ASCII)
@@ -92,6 +94,7 @@ class Environment:
     approvals: how many persons must approve a release; approvers and break_glass: names of the roles whose sessions
     may; a permission set of Identity Center is AWSReservedSSO_<its name>.
     prediction_distance: how far the distribution of predictions may be from evaluation's (lockgate.distribution).
+    host: the name that callers use and the certificate is for; None: the load balancer's own name.
     """
 
     name: str
@@ -103,9 +106,11 @@ class Environment:
     memory: int
     tasks: int
     prediction_distance: float
+    host: str | None
     approvals: int
     approvers: tuple[str, ...]
     break_glass: tuple[str, ...]
+    rollout: Rollout
     policy: Policy
 
 
@@ -253,9 +258,11 @@ def read_environment(file: Path) -> Environment:
         memory=service.integer("memory", 512, 30720),
         tasks=service.integer("tasks", 1, 100),
         prediction_distance=service.number("prediction_distance", 0.2),
+        host=service.optional_text("host", HOST, "a host name without scheme and port"),
         approvals=table.integer("approvals", 0, 5),
         approvers=_roles(table, "approvers", names.APPROVER_ROLE),
         break_glass=_roles(table, "break_glass", names.BREAK_GLASS_ROLE),
+        rollout=read_rollout(table.table("deployment")),
         policy=read_policy(table),
     )
     service.finish()

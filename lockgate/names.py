@@ -101,6 +101,16 @@ def deploy_function(environment: str) -> str:
     return f"lockgate-{environment}-deploy"
 
 
+def replay_function(environment: str) -> str:
+    """Asks new tasks for what evaluation recorded, before they get traffic."""
+    return f"lockgate-{environment}-replay"
+
+
+def watch_function(environment: str) -> str:
+    """Compares a canary's errors with those of the release beside it."""
+    return f"lockgate-{environment}-watch"
+
+
 def rollback_function(environment: str) -> str:
     """The door of an environment's operators to its deploy function."""
     return f"lockgate-{environment}-rollback"
@@ -223,6 +233,11 @@ def released_model_key(model: str, sha256: str) -> str:
 def replay_key(model: str, sha256: str) -> str:
     """In an environment's releases bucket: the rows that new tasks must answer as evaluation did."""
     return f"{model}/replays/{sha256}.json"
+
+
+def findings_prefix(model: str) -> str:
+    """In an environment's releases bucket: what lifecycle hooks found in each deployment."""
+    return f"{model}/findings/"
 
 
 def journal_key(model: str, sequence: int) -> str:

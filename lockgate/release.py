@@ -21,6 +21,10 @@ PARAMETERS = {
     "verdict_id": "ReleaseVerdictId",
 }
 
+# Not of the release but of the way there: steps and bake time as the environment says, or all at once for a rollback.
+MODE_PARAMETER = "ReleaseMode"
+GRADUAL, AT_ONCE = "gradual", "at-once"
+
 
 @dataclass(frozen=True)
 class Release:

@@ -15,6 +15,7 @@ from lockgate.config import Configuration, Environment
 from lockgate_constructs.access_logs import AccessLogs
 from lockgate_constructs.acknowledgement import acknowledge
 from lockgate_constructs.dead_letters import DeadLetters
+from lockgate_constructs.deployment_hooks import DeploymentHooks
 from lockgate_constructs.encryption_key import EncryptionKey
 from lockgate_constructs.failure_topic import SERVICES, FailureTopic
 from lockgate_constructs.image_repository import PULL_ACTIONS, PUSH_ACTIONS, READ_ACTIONS, ImageRepository
@@ -98,7 +99,22 @@ class EdgeStack(Stack):
             "The alarms read metrics that come without charge; Container Insights is paid per metric.",
             "AwsSolutions-ECS4",
         )
-        self.roles = ServiceRoles(self._task_role(), self._execution_role(), self._infrastructure_role(balancer))
+        hooks = DeploymentHooks(
+            self,
+            "Hooks",
+            environment=environment,
+            models=self._models,
+            services=[self.service_name(model) for model in self._models],
+            code=code,
+            network=self.network,
+            balancer=balancer,
+            releases=self.releases,
+            key=self.key,
+            failures=self.failures,
+        )
+        self.roles = ServiceRoles(
+            self._task_role(), self._execution_role(), self._infrastructure_role(balancer), hooks.role
+        )
         deploy = self._let_promotions_in(balancer, code)
         self._let_tools_look()
         self._look_regularly(deploy)
@@ -181,7 +197,7 @@ class EdgeStack(Stack):
                 "RELEASES_BUCKET": self.releases.bucket_name,
                 "RELEASES_REPOSITORY": names.releases_repository(environment.name),
                 "CLUSTER": names.cluster(environment.name),
-                "SERVICE_URL": f"https://{balancer.load_balancer.load_balancer_dns_name}",
+                "SERVICE_URL": f"https://{environment.host or balancer.load_balancer.load_balancer_dns_name}",
                 "RELEASE_ROLE_ARN": release_role.role_arn,
             },
             key=self.key,
@@ -201,14 +217,41 @@ class EdgeStack(Stack):
             because=_STACK_IDS,
         )
         deploy.allow(
+            "cloudformation:ContinueUpdateRollback",
             "cloudformation:UpdateStack",
             on=stack_arns,
             because=_STACK_IDS,
             conditions={"StringEquals": {"cloudformation:RoleArn": release_role.role_arn}},
         )
+        deploy.allow(
+            "cloudformation:CancelUpdateStack", "cloudformation:SetStackPolicy", on=stack_arns, because=_STACK_IDS
+        )
+        deploy.allow(
+            "cloudwatch:DescribeAlarms",
+            on=[
+                self.format_arn(
+                    service="cloudwatch",
+                    resource="alarm",
+                    resource_name=f"{name}-*",
+                    arn_format=ArnFormat.COLON_RESOURCE_NAME,
+                )
+                for name in stacks
+            ],
+            because="CloudFormation adds a suffix to the names of the release's own alarms.",
+        )
+        cluster = names.cluster(environment.name)
+        deploy.allow(
+            "ecs:StopServiceDeployment",
+            on=[
+                self.format_arn(service="ecs", resource="service-deployment", resource_name=f"{cluster}/{service}/*")
+                for service in services
+            ],
+            because="ECS makes the ids of a service's deployments.",
+        )
         pass_role(deploy.role, [release_role.role_arn], "cloudformation.amazonaws.com")
         deploy.allow(
             "ecs:DescribeServices",
+            "ecs:ListServiceDeployments",
             on=[
                 self.format_arn(
                     service="ecs", resource="service", resource_name=f"{names.cluster(environment.name)}/{service}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from aws_cdk import (
     CfnCondition,
@@ -20,9 +20,12 @@ from constructs import Construct
 
 from lockgate import names
 from lockgate.config import Environment, Model
-from lockgate.release import PARAMETERS
-from lockgate_constructs.model_service import ModelService
+from lockgate.release import AT_ONCE, GRADUAL, MODE_PARAMETER, PARAMETERS
+from lockgate_constructs.model_service import Hook, ModelService
 from stacks.edge import EdgeStack
+
+REPLAY_MINUTES = 10
+SPARE_MINUTES = 10
 
 
 class ReleaseStack(Stack):
@@ -66,10 +69,15 @@ class ReleaseStack(Stack):
         condition = CfnCondition(
             self, "HasRelease", expression=Fn.condition_not(Fn.condition_equals(release["version"], ""))
         )
+        mode = CfnParameter(self, MODE_PARAMETER, type="String", default=GRADUAL, allowed_values=[GRADUAL, AT_ONCE])
+        at_once = CfnCondition(self, "AtOnce", expression=Fn.condition_equals(mode.value_as_string, AT_ONCE))
         ModelService(
             self,
             "Model",
             condition=condition,
+            at_once=at_once,
+            rollout=environment.rollout,
+            hooks=self._hooks(environment, model, release),
             family=stack_name,
             service_name=edge.service_name(model.name),
             image=_copy_of(release["image"], environment),
@@ -108,6 +116,24 @@ class ReleaseStack(Stack):
             ),
             prediction_distance=environment.prediction_distance,
         )
+
+    def _hooks(self, environment: Environment, model: Model, release: Mapping[str, str]) -> list[Hook]:
+        """Before traffic, the replay; before each step but the first, the comparison of both releases' errors."""
+        account, region, rollout = environment.account, environment.region, environment.rollout
+        details = {name: release[name] for name in ("version", "verdict_id", "replay_sha256")}
+        text = self.to_json_string({"model": model.name, **details})
+        hooks = [
+            Hook(
+                "POST_TEST_TRAFFIC_SHIFT",
+                names.function_arn(account, region, names.replay_function(environment.name)),
+                REPLAY_MINUTES,
+                text,
+            )
+        ]
+        if rollout.step_minutes:
+            watch = names.function_arn(account, region, names.watch_function(environment.name))
+            hooks.append(Hook("PRE_PRODUCTION_TRAFFIC_SHIFT", watch, rollout.step_minutes + SPARE_MINUTES, text))
+        return hooks
 
 
 def _copy_of(image: str, environment: Environment) -> str:

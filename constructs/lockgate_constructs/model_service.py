@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
-from aws_cdk import Aws, CfnCondition, CfnResource, Duration
+from aws_cdk import Aws, CfnCondition, CfnResource, Duration, Fn, Token
 from aws_cdk import aws_applicationautoscaling as scaling
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
@@ -17,6 +17,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
+from lockgate.rollout import Rollout
 from lockgate_constructs.acknowledgement import acknowledge
 from lockgate_constructs.failure_topic import alarm
 from lockgate_constructs.model_route import ModelRoute
@@ -32,16 +33,31 @@ SERVING_USER = "10001"  # nobody in the image; it owns no file there
 
 @dataclass(frozen=True)
 class ServiceRoles:
-    """Who a task is, who starts it, and who shifts its traffic; all of the environment, none of the release."""
+    """Who a task is, who starts it, who shifts its traffic, who calls hooks: all of the environment."""
 
     task: iam.IRole
     execution: iam.IRole
     infrastructure: iam.IRole
+    hooks: iam.IRole
+
+
+@dataclass(frozen=True)
+class Hook:
+    """A function that a deployment waits for at a stage.
+
+    minutes: how long at most; details: what every invocation gets, JSON as text.
+    """
+
+    stage: str
+    function_arn: str
+    minutes: int
+    details: str
 
 
 class ModelService(Construct):
-    """A Fargate service deployed blue/green, its scaling and its alarms, all of which exist only if `condition` holds.
+    """A Fargate service deployed with test traffic first, its scaling and its alarms; all only if `condition` holds.
 
+    at_once: when it holds, all traffic shifts at once and the old tasks go at once, whatever `rollout` says.
     It holds no IAM. There is no DesiredCount: a template that names one would reset a scaled service.
     image: URI with digest, a token of the stack's parameters; cpu in ECS units, memory in MiB.
     predictions: how far the release's predictions are from evaluation's, which is an alarm at prediction_distance.
@@ -53,6 +69,9 @@ class ModelService(Construct):
         construct_id: str,
         *,
         condition: CfnCondition,
+        at_once: CfnCondition,
+        rollout: Rollout,
+        hooks: Sequence[Hook],
         family: str,
         service_name: str,
         image: str,
@@ -93,7 +112,11 @@ class ModelService(Construct):
             "The variables are the pinned release and where it is; none of them is a secret.",
             "AwsSolutions-ECS2",
         )
-        alarms = [self._errors_alarm(name, group, failures) for name, group in _groups(route)]
+        alarms = [
+            each
+            for name, group in (("Blue", route.blue), ("Green", route.green))
+            for each in self._guards(name, group, rollout, failures)
+        ]
         alarms.append(self._predictions_alarm(predictions, prediction_distance, failures))
         service = self._only_if(
             ecs.CfnService(
@@ -112,15 +135,7 @@ class ModelService(Construct):
                         assign_public_ip="ENABLED",
                     )
                 ),
-                deployment_configuration=ecs.CfnService.DeploymentConfigurationProperty(
-                    strategy="BLUE_GREEN",
-                    bake_time_in_minutes=0,
-                    minimum_healthy_percent=100,
-                    maximum_percent=200,
-                    alarms=ecs.CfnService.DeploymentAlarmsProperty(
-                        alarm_names=[each.alarm_name for each in alarms], enable=True, rollback=True
-                    ),
-                ),
+                deployment_configuration=_deployment(rollout, at_once, hooks, alarms, roles.hooks),
                 load_balancers=[
                     ecs.CfnService.LoadBalancerProperty(
                         container_name=CONTAINER,
@@ -137,66 +152,65 @@ class ModelService(Construct):
             )
         )
         self._scale(service, f"service/{cluster_name}/{service_name}", tasks)
-        for name, group in _groups(route):
-            self._health_alarm(name, group, failures)
 
     def _only_if(self, resource: Resource) -> Resource:
         resource.cfn_options.condition = self._condition
         return resource
 
-    def _conditional_alarm(
-        self,
-        construct_id: str,
-        *,
-        metric: cloudwatch.IMetric,
-        description: str,
-        topic: sns.ITopic,
-        periods: int,
-        threshold: float = 1,
-    ) -> cloudwatch.Alarm:
-        made = alarm(
-            self,
-            construct_id,
-            metric=metric,
-            description=description,
-            topic=topic,
-            periods=periods,
-            threshold=threshold,
-        )
-        self._only_if(cast(cloudwatch.CfnAlarm, made.node.default_child))
-        return made
-
-    def _errors_alarm(self, name: str, group: elb.ApplicationTargetGroup, topic: sns.ITopic) -> cloudwatch.Alarm:
-        """Answers with an error of the model's own; also guards each deployment, whichever group it fills."""
-        return self._conditional_alarm(
-            f"{name}Errors",
-            metric=group.metrics.http_code_target(
-                elb.HttpCodeTarget.TARGET_5XX_COUNT, period=Duration.minutes(1), statistic="Sum"
-            ),
-            description="Tasks of the model answered requests with errors.",
-            topic=topic,
-            periods=1,
-        )
-
     def _predictions_alarm(self, metric: cloudwatch.IMetric, distance: float, topic: sns.ITopic) -> cloudwatch.Alarm:
         """A release that predicts otherwise than it was evaluated; also guards the deployment that brings it."""
-        return self._conditional_alarm(
+        made = alarm(
+            self,
             "PredictionsShifted",
             metric=metric,
             description="Predictions of the release are distributed otherwise than evaluation's.",
             topic=topic,
-            periods=1,
             threshold=distance,
         )
+        self._only_if(cast(cloudwatch.CfnAlarm, made.node.default_child))
+        return made
 
-    def _health_alarm(self, name: str, group: elb.ApplicationTargetGroup, topic: sns.ITopic) -> None:
-        self._conditional_alarm(
-            f"{name}Unhealthy",
-            metric=group.metrics.unhealthy_host_count(period=Duration.minutes(1), statistic="Minimum"),
-            description="Tasks of the model have been unhealthy for five minutes.",
-            topic=topic,
-            periods=5,
+    def _guards(
+        self, name: str, group: elb.ApplicationTargetGroup, rollout: Rollout, topic: sns.ITopic
+    ) -> list[cloudwatch.Alarm]:
+        """Of one target group; both groups are guarded in each deployment, since their roles swap."""
+        minute = Duration.minutes(1)
+        guards = (
+            (
+                "Errors",
+                group.metrics.http_code_target(
+                    elb.HttpCodeTarget.TARGET_5XX_COUNT, period=minute, statistic=cloudwatch.Stats.SUM
+                ),
+                (float(rollout.errors_per_minute), 1),
+                "Tasks of the model answered requests with errors.",
+            ),
+            (
+                "Latency",
+                group.metrics.target_response_time(period=minute, statistic=cloudwatch.Stats.percentile(99)),
+                (rollout.latency_p99_ms / 1000, 2),
+                "One answer in a hundred of the model's tasks takes too long.",
+            ),
+            (
+                "Unhealthy",
+                group.metrics.unhealthy_host_count(period=minute, statistic=cloudwatch.Stats.MINIMUM),
+                (1.0, rollout.unhealthy_minutes),
+                "Tasks of the model are unhealthy.",
+            ),
         )
+        made = []
+        for what, metric, (threshold, periods), description in guards:
+            guard = alarm(
+                self,
+                f"{name}{what}",
+                metric=metric,
+                description=description,
+                topic=topic,
+                periods=periods,
+                threshold=threshold,
+            )
+            self._only_if(cast(cloudwatch.CfnAlarm, guard.node.default_child))
+            made.append(guard)
+        return made
 
     def _scale(self, service: ecs.CfnService, resource_id: str, tasks: int) -> None:
         target = self._only_if(
@@ -232,8 +246,48 @@ class ModelService(Construct):
         )
 
 
-def _groups(route: ModelRoute) -> tuple[tuple[str, elb.ApplicationTargetGroup], ...]:
-    return (("Blue", route.blue), ("Green", route.green))
+def _deployment(
+    rollout: Rollout,
+    at_once: CfnCondition,
+    hooks: Sequence[Hook],
+    alarms: Sequence[cloudwatch.Alarm],
+    hooks_role: iam.IRole,
+) -> ecs.CfnService.DeploymentConfigurationProperty:
+    """The steps' own bake times are 0: a hook holds each step, and looks at it meanwhile."""
+
+    def unless_at_once(value: object, otherwise: object) -> Any:
+        return Fn.condition_if(at_once.logical_id, otherwise, value)
+
+    stepwise: dict[str, Any] = {}
+    if rollout.strategy == "canary":
+        canary = {"CanaryPercent": rollout.percent, "CanaryBakeTimeInMinutes": 0}
+        stepwise = {"canary_configuration": unless_at_once(canary, {"Ref": "AWS::NoValue"})}
+    if rollout.strategy == "linear":
+        linear = {"StepPercent": rollout.percent, "StepBakeTimeInMinutes": 0}
+        stepwise = {"linear_configuration": unless_at_once(linear, {"Ref": "AWS::NoValue"})}
+    strategy = {"blue-green": "BLUE_GREEN", "canary": "CANARY", "linear": "LINEAR"}[rollout.strategy]
+    return ecs.CfnService.DeploymentConfigurationProperty(
+        strategy=Token.as_string(unless_at_once(strategy, "BLUE_GREEN")),
+        bake_time_in_minutes=Token.as_number(unless_at_once(rollout.bake_minutes, 0)),
+        minimum_healthy_percent=100,
+        maximum_percent=200,
+        alarms=ecs.CfnService.DeploymentAlarmsProperty(
+            alarm_names=[each.alarm_name for each in alarms], enable=True, rollback=True
+        ),
+        lifecycle_hooks=[
+            ecs.CfnService.DeploymentLifecycleHookProperty(
+                lifecycle_stages=[hook.stage],
+                hook_target_arn=hook.function_arn,
+                role_arn=hooks_role.role_arn,
+                hook_details=hook.details,
+                timeout_configuration=ecs.CfnService.HookTimeoutConfigProperty(
+                    action="ROLLBACK", timeout_in_minutes=hook.minutes
+                ),
+            )
+            for hook in hooks
+        ],
+        **stepwise,
+    )
 
 
 def _container(

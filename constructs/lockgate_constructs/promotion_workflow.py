@@ -20,10 +20,10 @@ from lockgate_constructs.permission import allow
 
 State = dict[str, Any]
 
-# A status every 3 s for two minutes, then every 15 s for longer than CloudFormation waits for a service (3 hours):
-# by the last poll the update has ended one way or the other.
-POLL_SECONDS = "{% $polls < 40 ? 3 : 15 %}"
-MOST_POLLS = 1000
+# A status every 15 s for two minutes, then every 30 s. At the environment's deadline the deployment is stopped; by the
+# last poll, half an hour later, it has gone back, or it needs a person.
+POLL_SECONDS = "{% $polls < 8 ? 15 : 30 %}"
+POLLS_AFTER_DEADLINE = 60
 APPROVAL_SECONDS = 7 * 24 * 3600
 WHOLE_SECONDS = 30 * 24 * 3600
 REFUSALS = ["RefusedError", "NotFoundError", "ConfigError", "EvidenceError", "LedgerError"]
@@ -53,11 +53,17 @@ _BREAK_GLASS = f"$exists({_INPUT}.break_glass)"
 
 @dataclass(frozen=True)
 class Stop:
-    """An environment on the way: what deploys there, and the role to call it with."""
+    """An environment on the way: what deploys there, the role to call it with, and how long it may take."""
 
     environment: str
     deploy_function_arn: str
     promote_role_arn: str
+    deadline_minutes: int
+
+    @property
+    def polls(self) -> int:
+        """How many statuses fit before the deadline."""
+        return min(4 * self.deadline_minutes, 2 * (self.deadline_minutes - 2) + 8)
 
 
 class PromotionWorkflow(Construct):
@@ -266,12 +272,16 @@ def _stop(stop: Stop, following: str, gate_arn: str, request_approval_arn: str, 
             "Choices": [
                 {"Condition": "{% $deployment.status = 'SUCCEEDED' %}", "Next": f"Record {environment}"},
                 {
-                    "Condition": f"{{% $deployment.status = 'FAILED' or $polls >= {MOST_POLLS} %}}",
+                    "Condition": (
+                        f"{{% $deployment.status = 'FAILED' or $polls >= {stop.polls + POLLS_AFTER_DEADLINE} %}}"
+                    ),
                     "Next": f"RecordFailure {environment}",
                 },
+                {"Condition": f"{{% $polls = {stop.polls} %}}", "Next": f"Stop {environment}"},
             ],
             "Default": f"Wait {environment}",
         },
+        f"Stop {environment}": {**deploy("stop"), "Next": f"Wait {environment}"},
         f"Record {environment}": {**record("succeeded"), "Next": following},
         f"RecordFailure {environment}": {**record("failed"), "Next": "DeploymentFailed"},
     }

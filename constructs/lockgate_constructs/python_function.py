@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from aws_cdk import Duration
+from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
@@ -17,11 +18,22 @@ from lockgate_constructs.failure_topic import alarm
 from lockgate_constructs.log_group import LogGroup
 from lockgate_constructs.permission import allow
 
+# What Lambda needs of the role to connect a function to a VPC.
+INTERFACE_ACTIONS = (
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:CreateNetworkInterface",
+    "ec2:DeleteNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:UnassignPrivateIpAddresses",
+)
+
 
 class PythonFunction(Construct):
     """A function with a role, encrypted logs and an alarm of its own; the role starts with nothing but its logs.
 
     role_name, function_name: only where somebody outside must know them. Default: named by CloudFormation.
+    network: where it reaches what is inside a VPC, as (VPC, security group). Default: none.
     dead_letters: for a function that is invoked asynchronously. Default: none.
     """
 
@@ -41,6 +53,7 @@ class PythonFunction(Construct):
         function_name: str | None = None,
         role_name: str | None = None,
         dead_letters: sqs.IQueue | None = None,
+        network: tuple[ec2.IVpc, ec2.ISecurityGroup] | None = None,
     ) -> None:
         super().__init__(scope, construct_id)
         logs = LogGroup(self, "Logs", key=key)
@@ -52,6 +65,13 @@ class PythonFunction(Construct):
             assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
         )
         logs.grant_write(self.role)
+        if network:
+            allow(
+                self.role,
+                INTERFACE_ACTIONS,
+                ["*"],
+                because="Lambda makes the network interfaces, whose ids nobody knows.",
+            )
         self.function = lambda_.Function(
             self,
             "Function",
@@ -68,6 +88,10 @@ class PythonFunction(Construct):
             timeout=timeout,
             memory_size=memory_size,
             dead_letter_queue=dead_letters,
+            vpc=network[0] if network else None,
+            security_groups=[network[1]] if network else None,
+            # Without a public address it reaches what is inside, and nothing else.
+            allow_public_subnet=True if network else None,
         )
         acknowledge(
             self.function,

@@ -113,7 +113,7 @@ class ReleaseRole(Construct):
             because="CloudFormation and scaling add a suffix to the names of the release's own alarms.",
         )
         pass_role(self.role, [roles.task.role_arn, roles.execution.role_arn], "ecs-tasks.amazonaws.com")
-        pass_role(self.role, [roles.infrastructure.role_arn], "ecs.amazonaws.com")
+        pass_role(self.role, [roles.infrastructure.role_arn, roles.hooks.role_arn], "ecs.amazonaws.com")
         for service, name in SERVICE_LINKED.items():
             allow(
                 self.role,

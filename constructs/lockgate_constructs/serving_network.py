@@ -18,8 +18,9 @@ TEST_PORT = 8443
 class ServingNetwork(Construct):
     """A VPC with flow logs and the security groups of the load balancer and of the tasks.
 
-    Callers inside the VPC reach the load balancer on 443. Nobody reaches 8443, where a release is tested, until a
-    replay is let in; the tasks are reached by the load balancer only, and reach HTTPS endpoints only.
+    Callers inside the VPC reach the load balancer on 443. Only the replay reaches 8443, where a release is tested; it
+    reaches S3 through the VPC's own endpoint and, having no public address, nothing else. The tasks are reached by the
+    load balancer only, and reach HTTPS endpoints only.
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, cidr: str, key: kms.IKey) -> None:
@@ -33,6 +34,7 @@ class ServingNetwork(Construct):
                 ec2.SubnetConfiguration(name="Public", subnet_type=ec2.SubnetType.PUBLIC, map_public_ip_on_launch=False)
             ],
         )
+        self.vpc.add_gateway_endpoint("S3", service=ec2.GatewayVpcEndpointAwsService.S3)
         self._log_flows(key)
         self.load_balancer = ec2.SecurityGroup(
             self, "LoadBalancer", vpc=self.vpc, description="The load balancer", allow_all_outbound=False
@@ -40,6 +42,12 @@ class ServingNetwork(Construct):
         self.tasks = ec2.SecurityGroup(
             self, "Tasks", vpc=self.vpc, description="The tasks that serve models", allow_all_outbound=False
         )
+        self.replay = ec2.SecurityGroup(
+            self, "Replay", vpc=self.vpc, description="The replay of recorded rows", allow_all_outbound=False
+        )
+        self.load_balancer.add_ingress_rule(self.replay, ec2.Port.tcp(TEST_PORT), "the replay")
+        self.replay.add_egress_rule(self.load_balancer, ec2.Port.tcp(TEST_PORT), "the load balancer")
+        self.replay.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(HTTPS_PORT), "S3")
         inside = ec2.Peer.ipv4(cidr)
         self.load_balancer.add_ingress_rule(inside, ec2.Port.tcp(HTTPS_PORT), "callers inside the VPC")
         self.load_balancer.add_egress_rule(inside, ec2.Port.tcp(TASK_PORT), "the tasks")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,8 +16,21 @@ from lockgate.aws.clients import code
 from lockgate.aws.evidence import CHUNK, fingerprint, read
 from lockgate.comparison import Reality
 from lockgate.errors import BusyError, NotFoundError, RefusedError
-from lockgate.release import PARAMETERS, Release, read_parameters
+from lockgate.release import MODE_PARAMETER, PARAMETERS, Release, read_parameters
 
+# On a release stack from its first promotion on: whatever changes it, the service is neither deleted nor replaced.
+STACK_POLICY = {
+    "Statement": [
+        {"Effect": "Allow", "Action": "Update:*", "Principal": "*", "Resource": "*"},
+        {
+            "Effect": "Deny",
+            "Action": ["Update:Delete", "Update:Replace"],
+            "Principal": "*",
+            "Resource": "*",
+            "Condition": {"StringEquals": {"ResourceType": ["AWS::ECS::Service"]}},
+        },
+    ]
+}
 READY = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE")
 LARGEST = 500 * 1024**2  # what fits on the temporary disk of the deploy function
 
@@ -90,13 +104,15 @@ class Deployments:
                 "continue its rollback, or delete it and deploy the environment again"
             )
 
-    def update(self, stack: Stack, release: Release, token: str) -> None:
+    def update(self, stack: Stack, release: Release, token: str, mode: str) -> None:
         """Ask CloudFormation to pin `release`, everything else as it is; the same token again changes nothing.
+
+        mode: GRADUAL as the environment says, or AT_ONCE.
 
         Raises BusyError while another update runs, RefusedError when the stack cannot be updated.
         """
         self.refuse_if_busy(stack)
-        wanted = release.to_parameters()
+        wanted = {**release.to_parameters(), MODE_PARAMETER: mode}
         missing = sorted(set(wanted) - set(stack.parameters))
         if missing:
             raise RefusedError(f"stack {stack.name}: has no parameters {', '.join(missing)}: deploy the environment")
@@ -112,6 +128,7 @@ class Deployments:
                 Capabilities=list(stack.capabilities),
                 RoleARN=self._role,
                 ClientRequestToken=token,
+                StackPolicyBody=json.dumps(STACK_POLICY),
             )
         except ClientError as error:
             if "_IN_PROGRESS state" in str(error):
@@ -121,16 +138,61 @@ class Deployments:
             if stack.release != release:
                 raise RefusedError(f"stack {stack.name}: no update to perform, yet it pins {stack.release}") from error
 
+    def alarms(self, stack: Stack, cloudwatch: Any) -> tuple[str, ...]:
+        """Names of the stack's alarms that are in ALARM; ECS would ignore them for a whole deployment."""
+        found = self._resources(stack, "AWS::CloudWatch::Alarm")
+        if not found:
+            return ()
+        pages = cloudwatch.get_paginator("describe_alarms").paginate(AlarmNames=found)
+        alarms = [alarm for page in pages for alarm in page["MetricAlarms"]]
+        return tuple(sorted(alarm["AlarmName"] for alarm in alarms if alarm["StateValue"] == "ALARM"))
+
+    def stop(self, stack: Stack) -> None:
+        """Take back an update that runs: ECS ends its deployment and goes back, or CloudFormation does if none runs."""
+        if stack.status != "UPDATE_IN_PROGRESS":
+            return
+        for service in self._resources(stack, "AWS::ECS::Service"):
+            running = self._ecs.list_service_deployments(
+                cluster=self._cluster, service=service, status=["PENDING", "IN_PROGRESS"]
+            )["serviceDeployments"]
+            for deployment in running:
+                arn = deployment["serviceDeploymentArn"]
+                try:
+                    self._ecs.stop_service_deployment(serviceDeploymentArn=arn, stopType="ROLLBACK")
+                except ClientError as error:
+                    if code(error) not in ("ConflictException", "ServiceDeploymentNotFoundException"):
+                        raise  # it ended while we looked
+            if running:
+                return
+        try:
+            self._cloudformation.cancel_update_stack(StackName=stack.name)
+        except ClientError as error:
+            if code(error) != "ValidationError":
+                raise  # it is past the point where it could be cancelled: it ends by itself
+
     def progress(self, stack: Stack, wanted: Mapping[str, str], token: str) -> Progress:
         """`wanted`: the release's fields but model_version_id; `token`: what `update` was called with."""
         if stack.status.endswith("_IN_PROGRESS"):
             return Progress("IN_PROGRESS", stack.status)
+        if stack.status == "UPDATE_ROLLBACK_FAILED" and self._continue_rollback(stack, token):
+            return Progress("IN_PROGRESS", f"{stack.status}: {stack.reason}: its rollback is continued")
         failure = self._failure(stack, token)
         if failure or stack.status not in READY:
             return Progress("FAILED", f"{stack.status}: {failure or stack.reason}")
         if not pins(stack, wanted):
             return Progress("FAILED", f"{stack.status}: found {stack.release}, expected {dict(wanted)}")
         return self._service(stack)
+
+    def _continue_rollback(self, stack: Stack, token: str) -> bool:
+        """Let CloudFormation try once more to go back; False where that was tried: then it needs a person."""
+        again = _continued(token)
+        pages = self._cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack.name)
+        if any(event.get("ClientRequestToken") == again for page in pages for event in page["StackEvents"]):
+            return False
+        self._cloudformation.continue_update_rollback(
+            StackName=stack.name, RoleARN=self._role, ClientRequestToken=again
+        )
+        return True
 
     def _failure(self, stack: Stack, token: str) -> str:
         """Why the update with this token failed: its first failed resource; "" when it did not, or ran nothing."""
@@ -140,7 +202,7 @@ class Deployments:
         ours = False
         for page in self._cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack.name):
             for event in page["StackEvents"]:  # newest first
-                if event.get("ClientRequestToken") != token:
+                if event.get("ClientRequestToken") not in (token, _continued(token)):
                     return (failures[-1] if failures else "rolled back") if ours else ""
                 ours = True
                 reason = event.get("ResourceStatusReason", "")
@@ -188,6 +250,11 @@ class Deployments:
             return Progress("FAILED", f"{state}: {primary[0].get('rolloutStateReason', '')}")
         done = rollout == "COMPLETED" and desired and running == desired
         return Progress("SUCCEEDED" if done else "IN_PROGRESS", state)
+
+
+def _continued(token: str) -> str:
+    """The token under which the rollback of this token's update is continued: the same each time, 128 at most."""
+    return f"continue-{canonical.sha256(token.encode())[:32]}"
 
 
 def pins(stack: Stack, wanted: Mapping[str, str]) -> bool:

@@ -59,6 +59,15 @@ cpu = 512
 memory = 1024
 tasks = {tasks}
 
+[deployment]
+{steps}
+deadline_minutes = 60
+replay_difference = 1e-9
+false_alarm_rate = 0.001
+errors_per_minute = 5
+latency_p99_ms = 500
+unhealthy_minutes = 2
+
 [budget]
 false_promotion_rate = 0.05
 scope = "policy"
@@ -71,6 +80,10 @@ kind = "limit"
 metric = "roc_auc"
 floor = 0.80
 """
+STEPS = {
+    "at once": 'strategy = "blue-green"\nbake_minutes = 0',
+    "canary": 'strategy = "canary"\npercent = 10\nstep_minutes = 10\nbake_minutes = 5',
+}
 # name: (account, approvals, vpc_cidr, tasks)
 ENVIRONMENTS = {
     "dev": ("222222222222", 0, "10.20.0.0/20", 1),
@@ -109,7 +122,8 @@ def make_project(root: Path, models: tuple[str, ...] = ("alpha", "beta")) -> Pat
     environments.mkdir()
     (environments / "tools.toml").write_text(TOOLS.format(evaluator="e" * 64))
     for name, (account, approvals, cidr, tasks) in ENVIRONMENTS.items():
-        text = ENVIRONMENT.format(account=account, approvals=approvals, cidr=cidr, tasks=tasks)
+        steps = STEPS["at once" if name == "dev" else "canary"]
+        text = ENVIRONMENT.format(account=account, approvals=approvals, cidr=cidr, tasks=tasks, steps=steps)
         (environments / f"{name}.toml").write_text(text)
     for model in models:
         (root / "model" / model).mkdir(parents=True)

@@ -22,9 +22,11 @@ HANDLERS = (
     "intake",
     "reconcile",
     "record",
+    "replay",
     "request_approval",
     "rollback",
     "waive",
+    "watch",
 )
 
 

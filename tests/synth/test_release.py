@@ -21,7 +21,8 @@ def test_each_model_has_a_release_stack_in_each_environment(synthesized: Any) ->
 
 
 def test_the_parameters_are_exactly_the_release_and_default_to_none(synthesized: Any) -> None:
-    wanted = {parameter: {"Type": "String", "Default": ""} for parameter in PARAMETERS.values()}
+    wanted: dict[str, Any] = {parameter: {"Type": "String", "Default": ""} for parameter in PARAMETERS.values()}
+    wanted["ReleaseMode"] = {"Type": "String", "Default": "gradual", "AllowedValues": ["gradual", "at-once"]}
     for name, template in releases(synthesized).items():
         assert template["Parameters"] == wanted, name
 
@@ -39,7 +40,8 @@ def test_cloudformation_itself_refuses_a_release_in_part(synthesized: Any) -> No
 def test_every_resource_exists_only_with_a_release(synthesized: Any) -> None:
     has_release = {"Fn::Not": [{"Fn::Equals": [{"Ref": "ReleaseVersion"}, ""]}]}
     for name, template in releases(synthesized).items():
-        assert template["Conditions"] == {"HasRelease": has_release}, name
+        at_once = {"Fn::Equals": [{"Ref": "ReleaseMode"}, "at-once"]}
+        assert template["Conditions"] == {"HasRelease": has_release, "AtOnce": at_once}, name
         assert {resource.get("Condition") for resource in template["Resources"].values()} == {"HasRelease"}, name
 
 
@@ -59,12 +61,13 @@ def test_a_release_holds_only_types_that_its_narrow_role_may_change(synthesized:
     }
 
 
-def test_a_service_is_deployed_blue_green_without_bake_and_names_no_count(synthesized: Any) -> None:
+def test_dev_deploys_all_at_once_with_test_traffic_first_and_names_no_count(synthesized: Any) -> None:
     service = synthesized.only("AWS::ECS::Service", "lockgate-dev-release-alpha")
     assert "DesiredCount" not in service
     deployment = service["DeploymentConfiguration"]
-    assert (deployment["Strategy"], deployment["BakeTimeInMinutes"]) == ("BLUE_GREEN", 0)
-    assert len(deployment["Alarms"]["AlarmNames"]) == 3  # errors of both target groups (their roles swap), predictions
+    assert deployment["Strategy"] == {"Fn::If": ["AtOnce", "BLUE_GREEN", "BLUE_GREEN"]}
+    assert deployment["BakeTimeInMinutes"] == {"Fn::If": ["AtOnce", 0, 0]}
+    assert not {"CanaryConfiguration", "LinearConfiguration"} & set(deployment)
     (balancer,) = service["LoadBalancers"]
     assert set(balancer["AdvancedConfiguration"]) == {
         "AlternateTargetGroupArn",
@@ -72,6 +75,117 @@ def test_a_service_is_deployed_blue_green_without_bake_and_names_no_count(synthe
         "RoleArn",
         "TestListenerRule",
     }
+
+
+def test_elsewhere_a_release_is_a_canary_unless_it_is_a_rollback(synthesized: Any) -> None:
+    for environment in ("staging", "prod"):
+        service = synthesized.only("AWS::ECS::Service", f"lockgate-{environment}-release-beta")
+        deployment = service["DeploymentConfiguration"]
+        assert deployment["Strategy"] == {"Fn::If": ["AtOnce", "BLUE_GREEN", "CANARY"]}
+        canary = {"CanaryPercent": 10, "CanaryBakeTimeInMinutes": 0}  # a hook holds the step
+        assert deployment["CanaryConfiguration"] == {"Fn::If": ["AtOnce", {"Ref": "AWS::NoValue"}, canary]}
+        assert deployment["BakeTimeInMinutes"] == {"Fn::If": ["AtOnce", 0, 5]}
+
+
+def test_every_service_is_deployed_with_test_traffic_never_rolling(synthesized: Any) -> None:
+    for name, service in synthesized.resources("AWS::ECS::Service"):
+        if service["Type"] == "AWS::ECS::Service":
+            strategy = service["Properties"]["DeploymentConfiguration"]["Strategy"]
+            assert set(strategy["Fn::If"][1:]) <= {"BLUE_GREEN", "CANARY"}, name
+
+
+def test_a_deployment_waits_for_the_replay_and_a_canary_for_the_comparison_of_errors(synthesized: Any) -> None:
+    for environment, account, stages in (
+        ("dev", "222222222222", {"POST_TEST_TRAFFIC_SHIFT": "replay"}),
+        (
+            "prod",
+            "444444444444",
+            {"POST_TEST_TRAFFIC_SHIFT": "replay", "PRE_PRODUCTION_TRAFFIC_SHIFT": "watch"},
+        ),
+    ):
+        service = synthesized.only("AWS::ECS::Service", f"lockgate-{environment}-release-alpha")
+        hooks = service["DeploymentConfiguration"]["LifecycleHooks"]
+        assert {stage: hook["HookTargetArn"] for hook in hooks for stage in hook["LifecycleStages"]} == {
+            stage: f"arn:aws:lambda:us-east-1:{account}:function:lockgate-{environment}-{function}"
+            for stage, function in stages.items()
+        }
+        for hook in hooks:
+            assert hook["TimeoutConfiguration"]["Action"] == "ROLLBACK"
+            details = "".join(str(part) for part in hook["HookDetails"]["Fn::Join"][1])
+            for parameter in ("ReleaseVersion", "ReleaseVerdictId", "ReleaseReplaySha256"):
+                assert parameter in details
+        minutes = {hook["LifecycleStages"][0]: hook["TimeoutConfiguration"]["TimeoutInMinutes"] for hook in hooks}
+        assert minutes == {stage: {"replay": 10, "watch": 20}[function] for stage, function in stages.items()}
+
+
+def test_errors_latency_and_health_of_both_target_groups_guard_each_deployment(synthesized: Any) -> None:
+    stack = "lockgate-prod-release-alpha"
+    service = synthesized.only("AWS::ECS::Service", stack)
+    alarms = service["DeploymentConfiguration"]["Alarms"]
+    assert (alarms["Enable"], alarms["Rollback"]) == (True, True)
+    guarding = {name["Ref"] for name in alarms["AlarmNames"]}
+    every = {
+        name.rpartition("/")[2]: alarm["Properties"]
+        for name, alarm in synthesized.resources("AWS::CloudWatch::Alarm", stack)
+    }
+    assert guarding == set(every)
+    found = {name: alarm for name, alarm in every.items() if alarm["Namespace"] == "AWS/ApplicationELB"}
+    assert len(every) == len(found) + 1  # how far its predictions are from evaluation's
+    kinds: dict[str, set[str]] = {}
+    for alarm in found.values():
+        dimensions = {each["Name"]: json.dumps(each["Value"]) for each in alarm["Dimensions"]}
+        assert set(dimensions) == {"LoadBalancer", "TargetGroup"}
+        kinds.setdefault(alarm["MetricName"], set()).add(dimensions["TargetGroup"])
+        assert (alarm["Period"], alarm["TreatMissingData"]) == (60, "notBreaching")
+    assert {metric: len(groups) for metric, groups in kinds.items()} == {
+        "HTTPCode_Target_5XX_Count": 2,
+        "TargetResponseTime": 2,
+        "UnHealthyHostCount": 2,
+    }
+    limits = {
+        (alarm["MetricName"], alarm.get("ExtendedStatistic") or alarm["Statistic"]): (
+            alarm["Threshold"],
+            alarm["EvaluationPeriods"],
+        )
+        for alarm in found.values()
+    }
+    assert limits == {
+        ("HTTPCode_Target_5XX_Count", "Sum"): (5, 1),
+        ("TargetResponseTime", "p99"): (0.5, 2),
+        ("UnHealthyHostCount", "Minimum"): (1, 2),
+    }
+
+
+def test_ecs_calls_the_hooks_with_a_role_that_may_do_nothing_else(synthesized: Any) -> None:
+    for environment in ENVIRONMENTS:
+        edge = f"lockgate-{environment}-edge"
+        (role,) = {
+            name.rpartition("/")[2]: resource["Properties"]
+            for name, resource in synthesized.resources("AWS::IAM::Role", edge)
+            if name.rpartition("/")[2].startswith("HooksRole")
+        }.values()
+        (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
+        assert trust["Principal"] == {"Service": "ecs.amazonaws.com"}
+        (policy,) = [
+            resource["Properties"]["PolicyDocument"]["Statement"]
+            for name, resource in synthesized.resources("AWS::IAM::Policy", edge)
+            if name.rpartition("/")[2].startswith("HooksRole")
+        ]
+        (statement,) = policy
+        assert statement["Action"] == "lambda:InvokeFunction"
+        assert len(statement["Resource"]) == 2
+
+
+def test_the_replay_reaches_the_test_listener_and_s3_and_nothing_else(synthesized: Any) -> None:
+    for environment in ENVIRONMENTS:
+        edge = f"lockgate-{environment}-edge"
+        replay = synthesized.only(
+            "AWS::Lambda::Function", edge, FunctionName=f"lockgate-{environment}-replay", MemorySize=512
+        )
+        assert len(replay["VpcConfig"]["SecurityGroupIds"]) == 1
+        (endpoint,) = [resource["Properties"] for _, resource in synthesized.resources("AWS::EC2::VPCEndpoint", edge)]
+        assert endpoint["VpcEndpointType"] == "Gateway"
+        assert json.dumps(endpoint["ServiceName"]).count(".s3") == 1
 
 
 def test_a_task_runs_the_pinned_image_on_the_pinned_model_data(synthesized: Any) -> None:
@@ -173,9 +287,13 @@ def test_the_tasks_are_reached_by_the_load_balancer_only(synthesized: Any) -> No
     assert "SecurityGroupIngress" not in groups["The tasks that serve models"]
     (inside,) = groups["The load balancer"]["SecurityGroupIngress"]
     assert (inside["CidrIp"], inside["FromPort"], inside["ToPort"]) == ("10.20.0.0/20", 443, 443)
-    (way,) = [rule["Properties"] for _, rule in synthesized.resources("AWS::EC2::SecurityGroupIngress", "lockgate-dev")]
-    assert (way["FromPort"], way["ToPort"]) == (8080, 8080)
-    assert "LoadBalancer" in json.dumps(way["SourceSecurityGroupId"])
+    ways = [rule["Properties"] for _, rule in synthesized.resources("AWS::EC2::SecurityGroupIngress", "lockgate-dev")]
+    # to the tasks from the load balancer, to the test listener from the replay
+    assert {way["FromPort"]: json.dumps(way["SourceSecurityGroupId"])[:40] for way in ways}.keys() == {8080, 8443}
+    for way in ways:
+        assert way["FromPort"] == way["ToPort"]
+        source = {8080: "NetworkLoadBalancer", 8443: "NetworkReplay"}[way["FromPort"]]
+        assert source in json.dumps(way["SourceSecurityGroupId"])
 
 
 def test_the_load_balancer_is_internal(synthesized: Any) -> None:

@@ -277,7 +277,7 @@ PLANTED: dict[str, tuple[str, Callable[[Template], None], str, Risk, str]] = {
     "not kept on deletion": (ARTIFACTS, unkept, "protection", Risk.HIGH, "DeletionPolicy Retain becomes Delete"),
     "flow log removed": (EDGE, remove("AWS::EC2::FlowLog"), "protection", Risk.HIGH, "flow log is removed"),
     "an alarm removed": (RELEASE, remove(ALARM), "alarm", Risk.HIGH, "nobody is told"),
-    "an alarm raised later": (RELEASE, put(ALARM, "Threshold", 500), "alarm", Risk.HIGH, "threshold 1 becomes 500"),
+    "an alarm raised later": (RELEASE, put(ALARM, "Threshold", 500), "alarm", Risk.HIGH, "threshold 5 becomes 500"),
     "an alarm that tells nobody": (RELEASE, put(ALARM, "AlarmActions", []), "alarm", Risk.HIGH, "somebody told"),
     "a deployment without alarms": (
         RELEASE,

@@ -6,7 +6,7 @@ from typing import Any
 
 from lockgate_constructs.promotion_workflow import RETRY, Stop, definition
 
-STOPS = [Stop(name, f"deploy-{name}", f"promote-{name}") for name in ("dev", "prod")]
+STOPS = [Stop(name, f"deploy-{name}", f"promote-{name}", 60) for name in ("dev", "prod")]
 WORKFLOW = definition(STOPS, gate_arn="gate", request_approval_arn="ask", record_arn="record")
 STATES: dict[str, Any] = WORKFLOW["States"]
 
@@ -69,7 +69,7 @@ def test_an_environment_is_changed_with_its_own_promote_role() -> None:
 def test_a_deployment_is_not_watched_for_ever_and_every_end_is_recorded() -> None:
     ended = STATES["Deployed dev"]["Choices"]
     assert "$polls >=" in ended[1]["Condition"]
-    assert [way["Next"] for way in ended] == ["Record dev", "RecordFailure dev"]
+    assert [way["Next"] for way in ended] == ["Record dev", "RecordFailure dev", "Stop dev"]
     assert STATES["RecordFailure dev"]["Next"] == "DeploymentFailed"
     for step in ("Deploy", "Status"):
         assert STATES[f"{step} dev"]["Catch"][0]["Next"] == "RecordFailure dev"
@@ -85,3 +85,18 @@ def test_the_workflow_logs_everything_and_is_traced(synthesized: Any) -> None:
     machine = synthesized.only("AWS::StepFunctions::StateMachine", StateMachineName="lockgate-promotion")
     assert machine["LoggingConfiguration"]["Level"] == "ALL"
     assert machine["TracingConfiguration"] == {"Enabled": True}
+
+
+def test_a_deployment_is_stopped_at_the_environments_deadline_and_then_watched_to_its_end() -> None:
+    ended = STATES["Deployed dev"]["Choices"]
+    assert [way["Condition"] for way in ended[1:]] == [
+        "{% $deployment.status = 'FAILED' or $polls >= 184 %}",
+        "{% $polls = 124 %}",  # 8 of 15 s, then of 30 s: an hour
+    ]
+    stop = STATES["Stop dev"]
+    assert (stop["Arguments"]["Payload"]["action"], stop["Next"]) == ("stop", "Wait dev")
+    assert stop["Credentials"] == {"RoleArn": "promote-dev"}
+
+
+def test_a_short_deadline_counts_short_waits() -> None:
+    assert [Stop("dev", "d", "p", minutes).polls for minutes in (1, 2, 3, 60)] == [4, 8, 10, 124]

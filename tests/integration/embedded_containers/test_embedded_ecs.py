@@ -371,13 +371,49 @@ def test_an_alarm_stops_a_release(released: Serving, make_image: Callable[[str],
         Threshold=1,
         ComparisonOperator="GreaterThanThreshold",
     )
-    cloudwatch.set_alarm_state(AlarmName="errors", StateValue="ALARM", StateReason="test")
+    image = make_image("sick-and-alarming")
+    raised = threading.Timer(
+        1.0, cloudwatch.set_alarm_state, kwargs={"AlarmName": "errors", "StateValue": "ALARM", "StateReason": "test"}
+    )
+    raised.start()
     try:
         with pytest.raises(WaiterError):
-            released.release(make_image("three"))
+            released.release(image)
+    finally:
+        raised.join()
+    assert "alarms in ALARM state: errors" in released.reason()
+
+
+def test_an_alarm_that_was_in_alarm_before_is_ignored(released: Serving, make_image: Callable[[str], str]) -> None:
+    cloudwatch = released.embedded.client("cloudwatch")
+    cloudwatch.set_alarm_state(AlarmName="errors", StateValue="ALARM", StateReason="before")
+    try:
+        released.release(make_image("three"))
     finally:
         cloudwatch.delete_alarms(AlarmNames=["errors"])
-    assert "alarms in ALARM state: errors" in released.reason()
+    assert released.get() == (200, "three")
+
+
+def test_a_deployment_that_hangs_is_stopped_and_the_old_release_serves(
+    released: Serving, make_image: Callable[[str], str], until: Callable[..., Any]
+) -> None:
+    ecs, image, before = released.embedded.client("ecs"), make_image("sick-for-ever"), released.get()
+
+    def running() -> list[str]:
+        found = ecs.list_service_deployments(cluster="serving", service="model", status=["IN_PROGRESS"])
+        return [each["serviceDeploymentArn"] for each in found["serviceDeployments"] if "finishedAt" not in each]
+
+    stopped = threading.Thread(
+        target=lambda: ecs.stop_service_deployment(serviceDeploymentArn=until(running)[0], stopType="ROLLBACK")
+    )
+    stopped.start()
+    with pytest.raises(WaiterError):
+        released.release(image)
+    stopped.join()
+    assert "it was stopped by StopServiceDeployment (ROLLBACK)" in released.reason()
+    assert released.get() == before
+    with pytest.raises(ClientError, match="does not run"):
+        ecs.stop_service_deployment(serviceDeploymentArn=running()[0] if running() else "arn:aws:ecs:::x/y/z")
 
 
 def test_a_role_that_may_not_rewrite_the_rule_stops_a_release(

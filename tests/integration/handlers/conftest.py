@@ -89,6 +89,17 @@ vpc_cidr = "10.40.0.0/20"
 cpu = 512
 memory = 1024
 tasks = 2
+[deployment]
+strategy = "canary"
+percent = 10
+step_minutes = 10
+bake_minutes = 5
+deadline_minutes = 60
+replay_difference = 1e-9
+false_alarm_rate = 0.001
+errors_per_minute = 5
+latency_p99_ms = 500
+unhealthy_minutes = 2
 [budget]
 false_promotion_rate = 0.05
 scope = "holdout"

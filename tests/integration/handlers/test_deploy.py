@@ -6,13 +6,15 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from lambdas import deploy
+from lambdas import deploy, shared
 from lockgate.errors import BusyError, NotFoundError, RefusedError
+from lockgate.findings import Finding
 from lockgate.release import PARAMETERS
 
 if TYPE_CHECKING:
@@ -111,6 +113,7 @@ def prod(
         def __init__(self) -> None:
             super().__init__(sdk)
             self.parameters = {"BootstrapVersion": "/cdk-bootstrap/version", **dict.fromkeys(PARAMETERS.values(), "")}
+            self.parameters["ReleaseMode"] = "gradual"
             self.events: list[dict[str, Any]] = []
             self.resources = [("AWS::ECS::TaskDefinition", "task:1"), ("AWS::ECS::Service", SERVICE)]
 
@@ -138,6 +141,15 @@ def prod(
             facts = {"Timestamp": "2026-11-21T00:00:00Z", "LogicalResourceId": resource, "ResourceStatus": status}
             self.events.insert(0, {**event, **facts, "ResourceStatusReason": reason, "ClientRequestToken": token})
 
+        def ContinueUpdateRollback(self, **request: Any) -> dict[str, Any]:  # noqa: N802
+            assert request["RoleARN"] == ROLE
+            self.status = "UPDATE_ROLLBACK_IN_PROGRESS"
+            self.happen("UPDATE_ROLLBACK_IN_PROGRESS", token=request["ClientRequestToken"])
+            return {}
+
+        def CancelUpdateStack(self, **request: Any) -> dict[str, Any]:  # noqa: N802
+            return {}
+
         def DescribeStackEvents(self, StackName: str) -> dict[str, Any]:  # noqa: N802, N803
             return {"StackEvents": self.events}
 
@@ -157,7 +169,17 @@ def prod(
 
         def __init__(self) -> None:
             super().__init__(sdk)
+            self.running: list[str] = []
             self.primary: dict[str, Any] = {"rolloutState": "COMPLETED", "runningCount": 2, "desiredCount": 2}
+
+        def ListServiceDeployments(self, **request: Any) -> dict[str, Any]:  # noqa: N802
+            assert (request["cluster"], request["service"]) == ("prod", SERVICE)
+            return {"serviceDeployments": [{"serviceDeploymentArn": arn} for arn in self.running]}
+
+        def StopServiceDeployment(self, serviceDeploymentArn: str, stopType: str) -> dict[str, Any]:  # noqa: N802, N803
+            assert stopType == "ROLLBACK"
+            self.running.remove(serviceDeploymentArn)
+            return {"serviceDeploymentArn": serviceDeploymentArn}
 
         def DescribeServices(self, cluster: str, services: list[str]) -> dict[str, Any]:  # noqa: N802
             assert (cluster, services) == ("prod", [SERVICE])
@@ -295,10 +317,135 @@ def test_a_rollback_that_is_still_running_is_not_yet_an_end(prod: Environment) -
     assert prod.status()["status"] == "IN_PROGRESS"
 
 
-def test_a_rollback_that_failed_is_an_end(prod: Environment) -> None:
+def test_a_rollback_that_failed_is_continued_once_and_then_needs_a_person(prod: Environment) -> None:
     prod.start()
+    roll_back(prod)
     prod.cloudformation.status = "UPDATE_ROLLBACK_FAILED"
-    assert prod.status()["status"] == "FAILED"
+    answer = prod.status()
+    assert (answer["status"], "its rollback is continued" in answer["reason"]) == ("IN_PROGRESS", True)
+    assert prod.status()["status"] == "IN_PROGRESS"
+    prod.cloudformation.status = "UPDATE_ROLLBACK_FAILED"
+    answer = prod.status()
+    assert (answer["status"], answer["reason"]) == (
+        "FAILED",
+        "UPDATE_ROLLBACK_FAILED: Service: the image cannot be pulled",
+    )
+    assert len(prod.cloudformation.requests("ContinueUpdateRollback")) == 1
+
+
+def test_a_rollback_that_went_through_at_the_second_attempt_is_a_failure_with_the_first_cause(
+    prod: Environment,
+) -> None:
+    prod.start()
+    roll_back(prod)
+    prod.cloudformation.status = "UPDATE_ROLLBACK_FAILED"
+    prod.status()
+    prod.cloudformation.status = "UPDATE_ROLLBACK_COMPLETE"
+    assert prod.status()["reason"] == "UPDATE_ROLLBACK_COMPLETE: Service: the image cannot be pulled"
+
+
+ALARM = "lockgate-prod-release-income-Errors-1"
+
+
+def watch_alarm(prod: Environment, sdk: Callable[[str], Any], state: str) -> None:
+    cloudwatch = sdk("cloudwatch")
+    for name in (ALARM, "of-something-else"):
+        cloudwatch.put_metric_alarm(
+            AlarmName=name,
+            Namespace="AWS/ApplicationELB",
+            MetricName="HTTPCode_Target_5XX_Count",
+            Period=60,
+            EvaluationPeriods=1,
+            Threshold=1,
+            Statistic="Sum",
+            ComparisonOperator="GreaterThanOrEqualToThreshold",
+        )
+    cloudwatch.set_alarm_state(AlarmName=ALARM, StateValue=state, StateReason="test")
+    cloudwatch.set_alarm_state(AlarmName="of-something-else", StateValue="ALARM", StateReason="test")
+    prod.cloudformation.resources.append(("AWS::CloudWatch::Alarm", ALARM))
+
+
+def test_no_promotion_starts_while_a_guard_is_in_alarm(prod: Environment, sdk: Callable[[str], Any]) -> None:
+    watch_alarm(prod, sdk, "ALARM")
+    with pytest.raises(RefusedError, match=rf"^{ALARM}: in ALARM, and ECS would ignore that"):
+        prod.start()
+    assert (prod.cloudformation.requests("UpdateStack"), prod.journal()) == ([], [])
+    watch_alarm(prod, sdk, "OK")
+    assert prod.start() == {"status": "IN_PROGRESS"}
+
+
+def test_a_rollback_goes_ahead_in_alarm_all_at_once(prod: Environment, sdk: Callable[[str], Any]) -> None:
+    prod.promote("1")
+    prod.promote("2")
+    watch_alarm(prod, sdk, "ALARM")
+    assert prod.operate("rollback", "rollback-1")["to"] == "1"
+    modes = [
+        {entry["ParameterKey"]: entry.get("ParameterValue") for entry in request["Parameters"]}["ReleaseMode"]
+        for request in prod.cloudformation.requests("UpdateStack")
+    ]
+    assert modes == ["gradual", "gradual", "at-once"]
+
+
+def test_the_service_is_protected_from_deletion_and_replacement_from_the_first_promotion_on(prod: Environment) -> None:
+    prod.start()
+    (request,) = prod.cloudformation.requests("UpdateStack")
+    allow, deny = json.loads(request["StackPolicyBody"])["Statement"]
+    assert (allow["Effect"], allow["Action"], allow["Resource"]) == ("Allow", "Update:*", "*")
+    assert (deny["Effect"], deny["Action"], deny["Principal"]) == ("Deny", ["Update:Delete", "Update:Replace"], "*")
+    assert deny["Condition"] == {"StringEquals": {"ResourceType": ["AWS::ECS::Service"]}}
+
+
+def test_at_the_deadline_ecs_is_told_to_go_back_and_the_reason_says_so(prod: Environment) -> None:
+    prod.start()
+    prod.ecs.running = [f"{SERVICE}/deployment/1"]
+    stop = {"action": "stop", "token": "income-1-prod"}
+    assert prod._call(stop) == prod._call(stop) == {"status": "IN_PROGRESS"}
+    assert len(prod.ecs.requests("StopServiceDeployment")) == 1
+    roll_back(prod)
+    reason = prod.status()["reason"]
+    assert reason.startswith("deadline: the deployment did not end within 60 minutes: it was stopped; UPDATE_ROLLBACK")
+
+
+def test_at_the_deadline_an_update_without_deployment_is_cancelled(prod: Environment) -> None:
+    prod.start()
+    prod._call({"action": "stop", "token": "income-1-prod"})
+    assert len(prod.cloudformation.requests("CancelUpdateStack")) == 1
+    prod.cloudformation.status = "UPDATE_COMPLETE"
+    prod._call({"action": "stop", "token": "income-1-prod"})
+    assert len(prod.cloudformation.requests("CancelUpdateStack")) == 1, "what has ended is not stopped"
+
+
+def test_nothing_that_was_not_begun_here_is_stopped(prod: Environment) -> None:
+    with pytest.raises(RefusedError, match="no attempt with token 'other'"):
+        prod._call({"action": "stop", "token": "other"})
+
+
+def test_a_look_stops_what_is_past_the_deadline_even_if_its_workflow_died(
+    prod: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prod.start()
+    look = {"action": "look", "model": "income"}
+    assert deploy.handler(look, None) == {"status": "IN_PROGRESS"}
+    assert prod.cloudformation.requests("CancelUpdateStack") == []
+    later = shared.now() + timedelta(minutes=61)
+    monkeypatch.setattr(shared, "now", lambda: later)
+    deploy.handler(look, None)
+    assert len(prod.cloudformation.requests("CancelUpdateStack")) == 1
+
+
+def test_what_a_hook_found_comes_first_in_the_reason_and_older_findings_do_not_count(prod: Environment) -> None:
+    def find(name: str, verdict_id: str, passed: bool, message: str) -> None:
+        body = Finding(verdict_id, passed, message).to_bytes()
+        prod.world.s3.put_object(Bucket="test-releases", Key=f"income/findings/{name}.json", Body=body)
+
+    prod.start()
+    find("other", "income/9", False, "about another release")
+    find("passed", "income/1", True, "replay: fine")
+    find("failed", "income/1", False, "replay: the largest difference is 0.5 in row 3")
+    roll_back(prod)
+    assert prod.status()["reason"] == (
+        "replay: the largest difference is 0.5 in row 3; UPDATE_ROLLBACK_COMPLETE: Service: the image cannot be pulled"
+    )
 
 
 def test_promoting_what_is_live_already_is_a_success_without_an_update(prod: Environment) -> None:

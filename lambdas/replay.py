@@ -1,0 +1,84 @@
+"""Asks new tasks, through the test listener, for the rows that evaluation recorded; ECS waits for the answer.
+
+Event of a lifecycle hook at POST_TEST_TRAFFIC_SHIFT: {"resourceArn" (of the deployment), "hookDetails": {"model",
+"version", "verdict_id", "replay_sha256", "attempt" (ours, from the last answer)}, …}. The details are JSON, as text or
+not. Answers {"hookStatus": "SUCCEEDED"} when every prediction is within the environment's limit of evaluation's and the
+answer is the release's own; {"hookStatus": "IN_PROGRESS", …} for a few attempts while the listener leads elsewhere or
+nobody answers; else {"hookStatus": "FAILED"}, and why is a finding in RELEASES_BUCKET, which the deploy function reads.
+
+Environment:
+    ENVIRONMENT               name of the environment, whose limit is used
+    RELEASES_BUCKET           its bucket of recorded rows and findings
+    BALANCER, BALANCER_PORT   where the test listener is
+    HOST                      the name that its certificate must be for
+Calls:
+    s3:ListBucket on RELEASES_BUCKET; s3:GetObject on <model>/replays/*; s3:PutObject (If-None-Match: *) on
+    <model>/findings/*; kms:Decrypt, kms:GenerateDataKey on its key
+Needs a way to the load balancer, and to S3.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from lambdas import shared
+from lockgate import names
+from lockgate.aws import clients
+from lockgate.aws.evidence import read
+from lockgate.aws.findings import hook_details, put_finding
+from lockgate.aws.invocations import UnansweredError, predictions
+from lockgate.errors import EvidenceError
+from lockgate.findings import Finding
+from lockgate.replay import Parity, compare, read_rows
+
+ATTEMPTS, AGAIN_SECONDS = 6, 10
+
+
+@dataclass(frozen=True)
+class Settings:
+    environment: str
+    releases_bucket: str
+    balancer: str
+    balancer_port: int
+    host: str
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    settings = shared.settings(Settings)
+    details = hook_details(event, ("model", "version", "verdict_id", "replay_sha256"))
+    attempt = int(details.get("attempt", 1))
+    try:
+        parity = _replay(settings, details)
+    except UnansweredError as error:
+        if attempt < ATTEMPTS:
+            again = {**details, "attempt": attempt + 1}
+            return {"hookStatus": "IN_PROGRESS", "callBackDelay": AGAIN_SECONDS, "hookDetails": again}
+        parity = Parity(False, f"replay: {error}, {attempt} times")
+    except EvidenceError as error:
+        parity = Parity(False, str(error))
+    finding = Finding(details["verdict_id"], parity.passed, parity.message)
+    put_finding(clients.client("s3"), settings.releases_bucket, details["model"], event["resourceArn"], finding)
+    shared.log("replay", deployment=event["resourceArn"], passed=parity.passed, found=parity.message)
+    return {"hookStatus": "SUCCEEDED" if parity.passed else "FAILED"}
+
+
+def _replay(settings: Settings, details: dict[str, Any]) -> Parity:
+    model, bucket = details["model"], settings.releases_bucket
+    key = names.replay_key(model, details["replay_sha256"])
+    data = read(clients.client("s3"), bucket, f"s3://{bucket}/{key}")
+    if data is None:
+        raise EvidenceError(f"recorded rows: s3://{bucket}/{key} is gone")
+    rows = read_rows(data, details["replay_sha256"])
+    answer = predictions(
+        address=(settings.balancer, settings.balancer_port),
+        certified=settings.host,
+        path=f"/{model}/invocations",
+        instances=rows.instances,
+    )
+    found = answer.get("release")
+    served = found.get("verdict_id") if isinstance(found, dict) else None
+    if served != details["verdict_id"]:
+        raise UnansweredError(f"the test listener leads to {found}, expected verdict {details['verdict_id']}")
+    limit = shared.environment(settings.environment).rollout.replay_difference
+    return compare(rows, answer.get("predictions"), limit)

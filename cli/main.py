@@ -16,6 +16,7 @@ from lockgate.errors import LockgateError
 COMMANDS = (
     "up",
     "down",
+    "bootstrap",
     "evaluator",
     "snapshot",
     "deliver",
@@ -23,6 +24,7 @@ COMMANDS = (
     "promote",
     "approve",
     "reject",
+    "infrastructure",
     "waive",
     "holdout",
     "break-glass",
@@ -44,8 +46,8 @@ exit codes:
   0  done (follow: live in every environment)
   1  an error, said in one line on standard error
   2  wrong usage
-  3  refused: a gate or a person said no (follow, gate), or predictions differ (replay)
-  4  waiting for a person's approval (follow)
+  3  refused: a gate or a person said no (follow, gate, infrastructure), or predictions differ (replay)
+  4  waiting for a person's approval (follow, infrastructure)
   5  a risk at or above the threshold (review)
   130  interrupted
 """

@@ -18,6 +18,7 @@ HANDLERS = (
     "deploy",
     "gate",
     "holdout",
+    "infrastructure",
     "intake",
     "reconcile",
     "record",

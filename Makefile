@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: bench-canary help setup demo down test check synth review lock clean pipeline bench-decision bench-gate bench-serving faults fuzz mutation soak
+.PHONY: help setup demo down test check synth review lock clean pipeline bench-canary bench-decision bench-gate bench-serving bench-synth faults fuzz mutation soak
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,13 +30,20 @@ setup: .venv/.ready ## install everything into .venv and node_modules
 	@$(BIN)/uv pip install -q --python .venv-onnx/bin/python --no-deps -r $<
 	@touch $@
 
+# checkov pins libraries of its own, so it lives beside ours.
+.venv-checkov/.ready: tests/synth/checkov.lock | .venv/.ready
+	@rm -rf .venv-checkov
+	@$(BIN)/uv venv -q .venv-checkov
+	@$(BIN)/uv pip install -q --python .venv-checkov/bin/python --no-deps -r $<
+	@touch $@
+
 demo: setup ## the main job on an embedded AWS: a commit reaches production, a worse one is refused
 	@python -m local.demo
 
 down: setup ## stop what the demo started and remove its state
 	@lockgate down
 
-test: setup .venv-pipeline/.ready .venv-onnx/.ready check ## every test
+test: setup .venv-pipeline/.ready .venv-onnx/.ready .venv-checkov/.ready check ## every test
 	@pytest
 
 check: setup ## format, lint, types, import rules
@@ -80,13 +87,16 @@ mutation: setup ## do tests fail when policy or verdict is wrong? Half an hour, 
 # What BASE is synthesized with comes from this checkout, so that only the project differs.
 REVIEW := build/review
 BASE ?= origin/main
-review: setup ## what a reviewer must know of this checkout's infrastructure against BASE (origin/main)
+review: setup ## what a reviewer must know of this checkout's infrastructure against BASE (origin/main); THRESHOLD=
 	@rm -rf $(REVIEW) && mkdir -p $(REVIEW)/base
 	@git archive "$(BASE)" | tar -x -C $(REVIEW)/base
 	@cdk synth --quiet --output $(REVIEW)/head.out
 	@cd $(REVIEW)/base && PYTHONPATH=.:constructs cdk synth --quiet --output ../base.out
 	@lockgate review $(REVIEW)/base.out $(REVIEW)/head.out --markdown --threshold none > $(REVIEW)/review.md
-	@lockgate review $(REVIEW)/base.out $(REVIEW)/head.out
+	@lockgate review $(REVIEW)/base.out $(REVIEW)/head.out $(if $(THRESHOLD),--threshold $(THRESHOLD))
+
+bench-synth: setup ## CPU of cdk synth beside an empty app, and in whose code it goes; writes build/bench/synth.json
+	@python -m bench.synth
 
 pipeline: .venv-pipeline/.ready ## build model/pipeline.json anew with the SageMaker SDK
 	@.venv-pipeline/bin/python model/_pipeline/build.py
@@ -105,4 +115,4 @@ lock: setup ## resolve requirements.lock and package-lock.json anew
 	@node -e '$(NO_ADDRESSES)'
 
 clean: ## remove what set-up, tests and synth made
-	@rm -rf .venv .venv-pipeline .venv-onnx node_modules build cdk.out .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf .venv .venv-pipeline .venv-onnx .venv-checkov node_modules build cdk.out .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -17,6 +17,7 @@ COMMANDS = (
     "up",
     "down",
     "doctor",
+    "bootstrap",
     "evaluator",
     "snapshot",
     "deliver",
@@ -24,6 +25,7 @@ COMMANDS = (
     "promote",
     "approve",
     "reject",
+    "infrastructure",
     "waive",
     "holdout",
     "break-glass",
@@ -45,8 +47,8 @@ exit codes:
   0  done (follow: live in every environment)
   1  an error, said in one line on standard error
   2  wrong usage
-  3  refused: a gate or a person said no (follow, gate), or predictions differ (replay)
-  4  waiting for a person's approval (follow)
+  3  refused: a gate or a person said no (follow, gate, infrastructure), or predictions differ (replay)
+  4  waiting for a person's approval (follow, infrastructure)
   5  a risk at or above the threshold (review)
   130  interrupted
 """

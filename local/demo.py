@@ -150,13 +150,16 @@ def prepare(demo: Demo) -> None:
 
 
 def bootstrap(demo: Demo) -> None:
-    """`cdk bootstrap` in each account; outside the project, or the CLI would synthesize it first."""
-    region = demo.configuration.tools.region
+    """`lockgate bootstrap` in each account, by its administrator: what CloudFormation may do there is narrow."""
     profiles = {account: name for name, account in demo.accounts.items()}  # environments may share an account
     with ThreadPoolExecutor(2) as pool:
         done = [
-            pool.submit(demo.cdk, "bootstrap", f"aws://{account}/{region}", profile=name, cwd=demo.build)
-            for account, name in profiles.items()
+            pool.submit(
+                demo.lockgate,
+                *("bootstrap", name, "--assembly", str(demo.build / "cdk.out")),
+                environment=demo.session.cdk_environment(name),
+            )
+            for name in profiles.values()
         ]
         for each in done:
             each.result()
@@ -229,7 +232,9 @@ def first_release(demo: Demo) -> int:
     last = demo.configuration.tools.promotion[-1]
     with demo.step("start the embedded AWS (TLS, IAM enforced), and synthesize the stacks"):
         prepare(demo)
-    with demo.step(f"cdk bootstrap, {len(set(demo.accounts.values()))} account(s)"):
+    with demo.step(
+        f"lockgate bootstrap: cdk bootstrap with narrow rights, {len(set(demo.accounts.values()))} account(s)"
+    ):
         bootstrap(demo)
     with demo.step(f"cdk deploy: {', '.join(demo.accounts)}"):
         deploy(demo)

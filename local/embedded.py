@@ -103,6 +103,7 @@ class Session:
         sha: str,
         actor: str,
         actor_id: int,
+        environment: str = "",
     ) -> dict[str, str]:
         """Variables that a workflow run on GitHub sees for this push (see local.github.run_environment)."""
         return github.run_environment(
@@ -115,6 +116,7 @@ class Session:
             sha=sha,
             actor=actor,
             actor_id=actor_id,
+            environment=environment,
         )
 
 

@@ -78,10 +78,12 @@ def run_environment(
     sha: str,
     actor: str,
     actor_id: int,
+    environment: str = "",
 ) -> dict[str, str]:
     """Variables that a push's workflow run sees, with a request token bound to that run's claims.
 
-    `repository` is the name without its owner; `ref` is full, as in `refs/heads/main`.
+    `repository` is the name without its owner; `ref` is full, as in `refs/heads/main`; `environment` is the GitHub
+    environment that a job names, if it does.
     """
     slug = f"{owner}/{repository}"
     run_id = str(secrets.randbelow(10**10))
@@ -104,7 +106,9 @@ def run_environment(
     }
     claims = {
         **seen,
-        "sub": f"repo:{owner}@{owner_id}/{repository}@{repository_id}:ref:{ref}",
+        "sub": f"repo:{owner}@{owner_id}/{repository}@{repository_id}:"
+        + (f"environment:{environment}" if environment else f"ref:{ref}"),
+        **({"environment": environment} if environment else {}),
         "ref_type": "branch",
         "job_workflow_ref": seen["workflow_ref"],
         "job_workflow_sha": sha,

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qs
 
-from local import recorded, roles
+from local import roles, stack_roles
 from local.settings import Settings
 
 _VARIABLE = re.compile(r"\$\{([^}$]+)\}")
@@ -37,7 +37,6 @@ def install(settings: Settings) -> None:
     iam_actions.request_tag_context = _with_stack_keys(iam_actions.request_tag_context)
     lambda_svc.function_policy_for_arn = _in_its_own_account(lambda_svc.function_policy_for_arn)
     app.SERVICE_HANDLERS["cloudformation"] = _with_passed_role(app.SERVICE_HANDLERS["cloudformation"])
-    recorded.note("cloudformation", "a stack's role must be passable and assumable; what it may do is not enforced")
 
 
 def _with_role_arn(original: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
@@ -185,6 +184,7 @@ def _with_passed_role(original: Callable[..., Awaitable[Handled]]) -> Callable[.
                 message = f"Role {role} is invalid or cannot be assumed"
                 refused: Handled = error_response_xml("ValidationError", message, 400)
                 return refused
+            stack_roles.remember(get_account_id(), sent.get("StackName", ""), role)
         return await original(method, path, headers, body, query_params)
 
     return handle

@@ -96,7 +96,7 @@ def allowed(
         principal_account=principal.account,
         action=action,
         resource_arn=resource_arn,
-        region="",
+        region=(keys or {}).get("aws:RequestedRegion", ""),
         principal_keys=principal.keys,
         service_context={name.lower(): value for name, value in (keys or {}).items()},
     )

@@ -35,6 +35,7 @@ EXTENSIONS: tuple[str, ...] = (
     "local.ecs",
     "local.alb",
     "local.accounts",
+    "local.stack_roles",
 )
 _WATCH_SECONDS = 0.5
 _POLL_SECONDS = 0.02

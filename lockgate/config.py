@@ -35,6 +35,7 @@ FARGATE_MEMORY: dict[int, Sequence[int]] = {
     2048: range(4096, 16384 + 1, 1024),
     4096: range(8192, 30720 + 1, 1024),
 }
+REVIEW_THRESHOLDS = ("low", "medium", "high", "none")
 PROVIDER = re.compile(r"arn:aws:iam::[0-9]{12}:oidc-provider/token\.actions\.githubusercontent\.com")
 HOST = re.compile(r"([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}")
 CIDR = re.compile(r"[0-9.]+/(1[6-9]|2[0-4])")
@@ -61,12 +62,23 @@ class GitHub:
     provider_arn: str | None
 
     @property
+    def ref(self) -> str:
+        return f"refs/heads/{self.branch}"
+
+    @property
     def subject(self) -> str:
-        """The exact `sub` of a push to the branch."""
-        names = f"{self.owner}/{self.repository}"
+        """The exact `sub` of a job of a push to the branch."""
+        return f"{self._repository}:ref:{self.ref}"
+
+    def subject_in(self, environment: str) -> str:
+        """The exact `sub` of a job that names a GitHub environment; it says nothing of the branch, `ref` does."""
+        return f"{self._repository}:environment:{environment}"
+
+    @property
+    def _repository(self) -> str:
         if self.subject_form == "ids":
-            names = f"{self.owner}@{self.owner_id}/{self.repository}@{self.repository_id}"
-        return f"repo:{names}:ref:refs/heads/{self.branch}"
+            return f"repo:{self.owner}@{self.owner_id}/{self.repository}@{self.repository_id}"
+        return f"repo:{self.owner}/{self.repository}"
 
 
 @dataclass(frozen=True)
@@ -85,6 +97,8 @@ class Tools:
     persons: tuple[Person, ...]
     ledger_lock_mode: str
     anchor_account: str
+    infrastructure_approvals: int
+    review_threshold: str
 
 
 @dataclass(frozen=True)
@@ -111,6 +125,7 @@ class Environment:
     approvers: tuple[str, ...]
     break_glass: tuple[str, ...]
     rollout: Rollout
+    infrastructure_approvals: int
     policy: Policy
 
 
@@ -148,6 +163,12 @@ class Configuration:
     tools: Tools
     environments: tuple[Environment, ...]
     models: tuple[Model, ...]
+
+    @property
+    def stages(self) -> dict[str, str]:
+        """Account of each stage of the app: tools, anchor, and the environments."""
+        found = {environment.name: environment.account for environment in self.environments}
+        return {"tools": self.tools.account, "anchor": self.tools.anchor_account, **found}
 
 
 def read_configuration(root: Path) -> Configuration:
@@ -203,6 +224,8 @@ def read_tools(file: Path) -> Tools:
         persons=persons,
         ledger_lock_mode=ledger.choice("lock_mode", ("GOVERNANCE", "COMPLIANCE"), "GOVERNANCE"),
         anchor_account=ledger.text("anchor_account", ACCOUNT, "12 digits"),
+        infrastructure_approvals=table.integer("infrastructure_approvals", 0, 5, 1),
+        review_threshold=table.choice("review_threshold", REVIEW_THRESHOLDS, "high"),
     )
     for part in (table, github, images, evaluator, training, ledger):
         part.finish()
@@ -263,6 +286,7 @@ def read_environment(file: Path) -> Environment:
         approvers=_roles(table, "approvers", names.APPROVER_ROLE),
         break_glass=_roles(table, "break_glass", names.BREAK_GLASS_ROLE),
         rollout=read_rollout(table.table("deployment")),
+        infrastructure_approvals=table.integer("infrastructure_approvals", 0, 5, 1),
         policy=read_policy(table),
     )
     service.finish()
@@ -398,6 +422,8 @@ def _refuse_contradictions(model: Model, file: str) -> None:
 
 
 def _name_of(name: str, file: str) -> str:
+    if name == names.INFRASTRUCTURE_CHAIN:
+        raise ConfigError(file, "name", name, "another name: the ledger's chain of infrastructure has this one")
     if not NAME.fullmatch(name):
         raise ConfigError(file, "name", name, "lower-case letters, digits and dashes, 31 at most, a letter first")
     return name

@@ -9,6 +9,7 @@ PIPELINE_ROLE = "lockgate-pipeline"
 TRAINING_ROLE = "lockgate-training"
 EVALUATION_ROLE = "lockgate-evaluation"
 DELIVERY_ROLE = "lockgate-delivery"
+REVIEW_ROLE = "lockgate-review"
 PROMOTION_ROLE = "lockgate-promotion"
 APPROVER_ROLE = "lockgate-approver"
 BREAK_GLASS_ROLE = "lockgate-break-glass"
@@ -25,6 +26,7 @@ LEDGER_WRITER_ROLES = (
     "lockgate-holdout",
     BREAK_GLASS_WRITER_ROLE,
     "lockgate-acknowledge",
+    "lockgate-infrastructure",
     COLLECT_ROLE,
 )
 
@@ -45,6 +47,8 @@ ANCHOR_STACK = "lockgate-anchor"
 HOLDOUT_FUNCTION = "lockgate-holdout"
 BREAK_GLASS_FUNCTION = "lockgate-break-glass"
 ACKNOWLEDGE_FUNCTION = "lockgate-acknowledge"
+INFRASTRUCTURE_FUNCTION = "lockgate-infrastructure"
+INFRASTRUCTURE_CHAIN = "infrastructure"  # of the ledger; no model may have this name
 
 
 def bucket(purpose: str, account: str, region: str) -> str:
@@ -65,6 +69,21 @@ def releases_bucket(environment: str, account: str, region: str) -> str:
 def releases_repository(environment: str) -> str:
     """Image repository of an environment that holds its own copies of released images."""
     return f"lockgate-{environment}-releases"
+
+
+def infrastructure_role(environment: str) -> str:
+    """Role of the tools account with which a workflow run changes the infrastructure of an environment, or of tools."""
+    return f"lockgate-{environment}-infrastructure"
+
+
+def boundary(environment: str) -> str:
+    """The policy that no role of an environment, or of tools, can do more than; `lockgate bootstrap` makes it."""
+    return f"lockgate-{environment}-boundary"
+
+
+def cdk_role(purpose: str, account: str, region: str) -> str:
+    """ARN of a role that `cdk bootstrap` makes: deploy, file-publishing, cfn-exec."""
+    return role_arn(account, f"cdk-hnb659fds-{purpose}-role-{account}-{region}")
 
 
 def promote_role(environment: str) -> str:

@@ -73,8 +73,8 @@ class Table:
         """The same, or `default` when the key is not there."""
         return default if self._take(name, None) is None else self.names(name)
 
-    def integer(self, name: str, low: int, high: int) -> int:
-        found = self._take(name)
+    def integer(self, name: str, low: int, high: int, default: Any = _REQUIRED) -> int:
+        found = self._take(name, default)
         if not isinstance(found, int) or isinstance(found, bool) or not low <= found <= high:
             raise self._refuse(name, found, f"an integer from {low} to {high}")
         return found

@@ -1,4 +1,4 @@
-"""From a push to an image and a training run: who may deliver, and what builds."""
+"""From a push to an image, a training run and deployed stacks: who may do it, one role a purpose, and what builds."""
 
 from __future__ import annotations
 
@@ -10,15 +10,20 @@ from constructs import Construct
 
 from lockgate import names
 from lockgate.config import Configuration
-from lockgate_constructs.github_role import GitHubRole
+from lockgate_constructs.github_trust import GitHubTrust
 from lockgate_constructs.image_build import ImageBuild
 from lockgate_constructs.image_repository import ImageRepository
 from lockgate_constructs.permission import allow
+from lockgate_constructs.url_caller_role import url_rights
 from stacks.artifacts import ArtifactsStack
 
 
 class DeliveryStack(Stack):
-    """The role lockgate-delivery for one branch of one repository, and the two image builds."""
+    """Roles for the workflow runs of one branch of one repository, and the two image builds.
+
+    review: reads what is deployed; delivery: puts one archive, starts the image build and the pipelines; and for each
+    environment, and tools, one that only takes that environment's CDK roles and asks whether it may.
+    """
 
     def __init__(
         self,
@@ -49,7 +54,15 @@ class DeliveryStack(Stack):
             names.evaluator_source_key("*").removesuffix(".zip"),
             artifacts.evaluator_repository,
         )
+        github = configuration.tools.github
+        self._github = github
+        self._trust = GitHubTrust(
+            self, "GitHub", repository_id=github.repository_id, ref=github.ref, provider_arn=github.provider_arn
+        )
         self._allow_delivery(configuration, images)
+        self._allow_review()
+        for name, account in configuration.stages.items():
+            self._allow_infrastructure(name, account)
 
     def _build(
         self,
@@ -77,16 +90,12 @@ class DeliveryStack(Stack):
         )
 
     def _allow_delivery(self, configuration: Configuration, images: ImageBuild) -> None:
-        github = configuration.tools.github
-        role = GitHubRole(
-            self,
-            "GitHub",
+        role = self._trust.role(
+            "Role",
             role_name=names.DELIVERY_ROLE,
-            subject=github.subject,
-            repository_id=github.repository_id,
-            ref=f"refs/heads/{github.branch}",
-            provider_arn=github.provider_arn,
-        ).role
+            subject=self._github.subject,
+            description="Taken by GitHub to deliver a commit.",
+        )
         artifacts, project = self._artifacts, images.project.project_arn
         pipelines = [
             self.format_arn(service="sagemaker", resource="pipeline", resource_name=names.pipeline(model.name))
@@ -113,7 +122,37 @@ class DeliveryStack(Stack):
         allow(role, ["sagemaker:StartPipelineExecution"], pipelines)
         allow(role, ["kms:Decrypt", "kms:GenerateDataKey"], [artifacts.artifacts_key.key_arn])
 
+    def _allow_review(self) -> None:
+        """Reads which commit is deployed where, so that a change can be compared with it."""
+        role = self._trust.role(
+            "Review",
+            role_name=names.REVIEW_ROLE,
+            subject=self._github.subject,
+            description="Taken by GitHub to compare a commit with what is deployed.",
+        )
+        ledger = self._artifacts.ledger
+        prefix = f"{names.INFRASTRUCTURE_CHAIN}/"
+        allow(
+            role, ["s3:GetObject"], [ledger.objects(f"{prefix}*")], because="Records are named when they are written."
+        )
+        allow(role, ["s3:ListBucket"], [ledger.known_arn], conditions={"StringEquals": {"s3:prefix": prefix}})
+        allow(role, ["kms:Decrypt"], [self._artifacts.ledger_key.key_arn])
 
+    def _allow_infrastructure(self, environment: str, account: str) -> None:
+        """Takes the roles that `cdk bootstrap` made there, for jobs that name the GitHub environment of this name."""
+        role = self._trust.role(
+            f"Infrastructure-{environment}",
+            role_name=names.infrastructure_role(environment),
+            subject=self._github.subject_in(environment),
+            description=f"Taken by GitHub to deploy the stacks of {environment}.",
+        )
+        allow(role, ["sts:AssumeRole"], [names.cdk_role(each, account, self.region) for each in _CDK_ROLES])
+        for statement in url_rights([names.function_arn(self.account, self.region, names.INFRASTRUCTURE_FUNCTION)]):
+            role.add_to_policy(statement)
+
+
+# What `cdk deploy` takes; CloudFormation takes cfn-exec by itself, and no context is looked up.
+_CDK_ROLES = ("deploy", "file-publishing")
 # What whoever starts a build must not choose: the commands, the identity and the machine image.
 _FIXED = ("codebuild:source.buildspec", "codebuild:serviceRole", "codebuild:environment.image")
 

@@ -223,6 +223,15 @@ class PromotionStack(Stack):
         )
         return glass
 
+    def _infrastructure(self) -> PythonFunction:
+        return self._ledger_function(
+            "Infrastructure",
+            "infrastructure",
+            "Says whether a workflow run may deploy stacks, and takes persons' decisions about it.",
+            {},
+            function_name=names.INFRASTRUCTURE_FUNCTION,
+        )
+
     def _persons(self) -> None:
         """The only way for a person to be heard: URLs that hand over who signed, for roles that only call them."""
         environments = self._configuration.environments
@@ -233,7 +242,8 @@ class PromotionStack(Stack):
             {},
             function_name=names.ACKNOWLEDGE_FUNCTION,
         )
-        urls = [with_url(each.function) for each in (self._approval(), self._waive(), self._holdout(), acknowledge)]
+        deciding = (self._approval(), self._waive(), self._holdout(), self._infrastructure(), acknowledge)
+        urls = [with_url(each.function) for each in deciding]
         self._callers(
             names.APPROVER_ROLE,
             [role for environment in environments for role in environment.approvers],

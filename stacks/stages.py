@@ -44,9 +44,19 @@ def _all_but_the_bundle() -> list[str]:
     return ["/*", *kept, "__pycache__", "*.pyc"]
 
 
+def _stage(app: Construct, name: str, account: str, region: str) -> cdk.Stage:
+    """A stage all of whose roles, whoever adds them, carry the environment's permissions boundary."""
+    return cdk.Stage(
+        app,
+        name,
+        env=cdk.Environment(account=account, region=region),
+        permissions_boundary=cdk.PermissionsBoundary.from_name(names.boundary(name)),
+    )
+
+
 def _tools(app: Construct, configuration: Configuration, root: Path) -> None:
     tools = configuration.tools
-    stage = cdk.Stage(app, "tools", env=cdk.Environment(account=tools.account, region=tools.region))
+    stage = _stage(app, "tools", tools.account, tools.region)
     artifacts = ArtifactsStack(stage, "artifacts", configuration=configuration, stack_name="lockgate-tools-artifacts")
     DeliveryStack(
         stage,
@@ -85,14 +95,12 @@ def _tools(app: Construct, configuration: Configuration, root: Path) -> None:
 
 def _anchor(app: Construct, configuration: Configuration) -> None:
     tools = configuration.tools
-    stage = cdk.Stage(app, "anchor", env=cdk.Environment(account=tools.anchor_account, region=tools.region))
+    stage = _stage(app, "anchor", tools.anchor_account, tools.region)
     AnchorStack(stage, "anchor", tools=tools, stack_name=names.ANCHOR_STACK)
 
 
 def _environment(app: Construct, configuration: Configuration, environment: Environment, root: Path) -> None:
-    stage = cdk.Stage(
-        app, environment.name, env=cdk.Environment(account=environment.account, region=environment.region)
-    )
+    stage = _stage(app, environment.name, environment.account, environment.region)
     edge = EdgeStack(
         stage,
         "edge",

@@ -15,6 +15,7 @@ from cli.review.assembly import read_assembly
 from cli.review.compare import review
 from cli.review.finding import Risk
 from cli.terminal import show_json
+from lockgate.config import REVIEW_THRESHOLDS, read_tools
 
 REFUSED = 5
 
@@ -25,18 +26,21 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("--markdown", action="store_true", help="print Markdown for a pull request")
     json_argument(shown)
-    words = [risk.word for risk in Risk]
     parser.add_argument(
-        "--threshold", choices=[*words, "none"], default="high", help="risk from which the exit code is 5 (high)"
+        "--threshold",
+        choices=REVIEW_THRESHOLDS,
+        help="risk from which the exit code is 5 (review_threshold of environments/tools.toml)",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    found = review(find_root(Path.cwd()), read_assembly(arguments.base), read_assembly(arguments.head))
+    root = find_root(Path.cwd())
+    threshold = arguments.threshold or read_tools(root / "environments" / "tools.toml").review_threshold
+    found = review(root, read_assembly(arguments.base), read_assembly(arguments.head))
     if arguments.json:
         show_json(render.as_json(found))
     else:
         print((render.as_markdown if arguments.markdown else render.as_text)(found), end="")
-    if arguments.threshold == "none" or found.risk is None:
+    if threshold == "none" or found.risk is None:
         return 0
-    return REFUSED if found.risk >= Risk[arguments.threshold.upper()] else 0
+    return REFUSED if found.risk >= Risk[threshold.upper()] else 0

@@ -39,7 +39,7 @@ class UrlCallerRole(iam.Role):
                 {"StringEquals": {"sts:RoleSessionName": "${aws:username}"}}
             ),
         )
-        for statement in url_rights(functions):
+        for statement in url_rights([function.function_arn for function in functions]):
             self.add_to_policy(statement)
 
 
@@ -54,12 +54,12 @@ class UrlCallerPolicy(iam.ManagedPolicy):
             construct_id,
             managed_policy_name=name,
             description=description,
-            statements=url_rights(functions),
+            statements=url_rights([function.function_arn for function in functions]),
         )
 
 
-def url_rights(functions: Sequence[lambda_.Function]) -> list[iam.PolicyStatement]:
-    arns = [function.function_arn for function in functions]
+def url_rights(arns: Sequence[str]) -> list[iam.PolicyStatement]:
+    """What calling functions through their URLs takes, and no other way of calling them."""
     return [
         iam.PolicyStatement(actions=["lambda:GetFunctionUrlConfig", "lambda:InvokeFunctionUrl"], resources=arns),
         iam.PolicyStatement(

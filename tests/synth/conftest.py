@@ -205,3 +205,8 @@ def project(tmp_path: Path) -> Path:
 def new_app() -> Callable[[Path, Path], Any]:
     """Makes the app of a project with an output folder."""
     return build
+
+
+@pytest.fixture(scope="session", name="make_project")
+def make_project_fixture() -> Callable[..., Path]:
+    return make_project

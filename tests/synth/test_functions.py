@@ -19,6 +19,7 @@ HANDLERS = (
     "deploy",
     "gate",
     "holdout",
+    "infrastructure",
     "intake",
     "reconcile",
     "record",

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 # Actions that have no resource to name, as the service authorization reference says.
 WITHOUT_RESOURCE = {
     "application-autoscaling:DescribeScalableTargets",
@@ -118,7 +120,7 @@ def test_delivery_is_trusted_to_one_branch_of_one_repository_by_exact_claims(syn
 def test_delivery_can_do_nothing_but_deliver(synthesized: Any) -> None:
     allowed = {
         action
-        for statement in of_role(synthesized, "lockgate-tools-delivery", "GitHub")
+        for statement in of_role(synthesized, "lockgate-tools-delivery", "GitHubRole")
         if statement["Effect"] == "Allow"
         for action in listed(statement["Action"])
     }
@@ -136,13 +138,15 @@ def test_delivery_can_do_nothing_but_deliver(synthesized: Any) -> None:
         "sagemaker:StartPipelineExecution",
     }
     read = [
-        s for s in of_role(synthesized, "lockgate-tools-delivery", "GitHub") if "s3:GetObject" in listed(s["Action"])
+        s
+        for s in of_role(synthesized, "lockgate-tools-delivery", "GitHubRole")
+        if "s3:GetObject" in listed(s["Action"])
     ]
     assert all("/champions/" in resource for s in read for resource in map(json.dumps, listed(s["Resource"])))
 
 
 def test_delivery_cannot_bring_its_own_build_commands_identity_or_machine(synthesized: Any) -> None:
-    denied = [s for s in of_role(synthesized, "lockgate-tools-delivery", "GitHub") if s["Effect"] == "Deny"]
+    denied = [s for s in of_role(synthesized, "lockgate-tools-delivery", "GitHubRole") if s["Effect"] == "Deny"]
     assert {key for s in denied for key in s["Condition"]["Null"]} == {
         "codebuild:source.buildspec",
         "codebuild:serviceRole",
@@ -156,10 +160,69 @@ def test_delivery_cannot_bring_its_own_build_commands_identity_or_machine(synthe
 def test_delivery_starts_the_image_build_but_not_the_evaluators(synthesized: Any) -> None:
     starting = [
         s
-        for s in of_role(synthesized, "lockgate-tools-delivery", "GitHub")
+        for s in of_role(synthesized, "lockgate-tools-delivery", "GitHubRole")
         if "codebuild:StartBuild" in listed(s["Action"])
     ]
     assert "EvaluatorBuild" not in json.dumps(starting)
+
+
+ENVIRONMENTS = {
+    "tools": "111111111111",
+    "anchor": "555555555555",
+    "dev": "222222222222",
+    "staging": "333333333333",
+    "prod": "444444444444",
+}
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_a_run_that_deploys_takes_the_cdk_roles_of_its_environment_and_asks_whether_it_may(
+    synthesized: Any, environment: str
+) -> None:
+    role = synthesized.only("AWS::IAM::Role", RoleName=f"lockgate-{environment}-infrastructure")
+    (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
+    issuer = "token.actions.githubusercontent.com"
+    assert trust["Condition"]["StringEquals"] == {
+        f"{issuer}:aud": "sts.amazonaws.com",
+        f"{issuer}:sub": f"repo:your-org@1001/your-models@2002:environment:{environment}",
+        f"{issuer}:repository_id": "2002",
+        f"{issuer}:ref": "refs/heads/main",
+        "sts:RoleSessionName": f"${{{issuer}:actor_id}}",
+    }
+    account = ENVIRONMENTS[environment]
+    rights = of_role(synthesized, "lockgate-tools-delivery", f"GitHubInfrastructure{environment}")
+    (taking,) = [s for s in rights if "sts:AssumeRole" in listed(s["Action"])]
+    assert taking["Resource"] == [
+        f"arn:aws:iam::{account}:role/cdk-hnb659fds-{purpose}-role-{account}-us-east-1"
+        for purpose in ("deploy", "file-publishing")
+    ]
+    others = [s for s in rights if s is not taking]
+    assert {action for s in others for action in listed(s["Action"])} == {
+        "lambda:GetFunctionUrlConfig",
+        "lambda:InvokeFunction",
+        "lambda:InvokeFunctionUrl",
+    }
+    assert all("function:lockgate-infrastructure" in json.dumps(s["Resource"]) for s in others)
+
+
+def test_a_run_that_reviews_reads_what_was_deployed_and_nothing_else(synthesized: Any) -> None:
+    rights = of_role(synthesized, "lockgate-tools-delivery", "GitHubReview")
+    actions = {action for s in rights for action in listed(s["Action"])}
+    assert actions == {"kms:Decrypt", "s3:GetObject", "s3:ListBucket"}
+    (reading,) = [s for s in rights if s["Action"] == "s3:GetObject"]
+    assert json.dumps(reading["Resource"]).endswith('/infrastructure/*"')
+    (listing,) = [s for s in rights if s["Action"] == "s3:ListBucket"]
+    assert listing["Condition"] == {"StringEquals": {"s3:prefix": "infrastructure/"}}
+
+
+def test_every_role_carries_its_environments_boundary(synthesized: Any) -> None:
+    roles = [entry for entry in synthesized.resources("AWS::IAM::") if entry[1]["Type"].endswith(("::Role", "::User"))]
+    assert len(roles) > 40
+    for name, role in roles:
+        environment = name.split("-")[1]
+        account = ENVIRONMENTS[environment]
+        wanted = f"arn:aws:iam::{account}:policy/lockgate-{environment}-boundary"
+        assert role["Properties"]["PermissionsBoundary"] == wanted, name
 
 
 def test_training_never_reads_labels_nor_writes_evidence(synthesized: Any) -> None:
@@ -182,7 +245,9 @@ def test_an_approver_is_who_the_session_says_and_may_only_say_what_persons_decid
     assert direct["Condition"] == {"Bool": {"lambda:InvokedViaFunctionUrl": "true"}}
     for statement in rights:
         resources = [json.dumps(resource) for resource in listed(statement["Resource"])]
-        assert all(re.search("(Acknowledge|Approval|Waive|Holdout)Function", resource) for resource in resources)
+        assert all(
+            re.search("(Acknowledge|Approval|Waive|Holdout|Infrastructure)Function", resource) for resource in resources
+        )
 
 
 def test_only_the_approval_function_wakes_the_workflow(synthesized: Any) -> None:
@@ -295,8 +360,9 @@ def test_tools_reach_an_environment_only_by_taking_its_promote_role_or_its_reade
             reached = [resource for resource in listed(statement["Resource"]) if account in json.dumps(resource)]
             if reached:
                 assert listed(statement["Action"]) == ["sts:AssumeRole"], name
-                roles = (json.dumps(resource).strip('"').rpartition("-")[2] for resource in reached)
-                assert set(roles) <= {"promote", "reader"}, name
+                roles = [str(resource).rpartition("/")[2] for resource in reached]
+                ours = all(role.endswith(("-promote", "-reader")) for role in roles)
+                assert ours or ("GitHubInfrastructure" in name and all(role.startswith("cdk-") for role in roles)), name
 
 
 def delivery_of(project: Path, out: Path, new_app: Callable[[Path, Path], Any]) -> dict[str, Any]:

@@ -1,0 +1,123 @@
+"""Whether stacks may be deployed: one approval, by enough persons, of exactly these stacks, for one deployment."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from cli.infrastructure import digest_of
+from lockgate.errors import NotFoundError
+from lockgate.infrastructure import request_id, standing
+from lockgate.ledger import Entry, Kind, Record, next_record
+
+ONE, TWO = "1" * 64, "2" * 64
+
+
+def chain(*entries: tuple[Kind, dict[str, object]]) -> tuple[Record, ...]:
+    made: list[Record] = []
+    for number, (kind, body) in enumerate(entries, start=1):
+        entry = Entry(kind, f"{kind}:{number}", 0, "prod", body)
+        made.append(next_record("infrastructure", made, entry, "2026-01-01T00:00:00.000Z"))
+    return tuple(made)
+
+
+def asked(assembly: str = ONE, approvals: int = 1) -> tuple[Kind, dict[str, object]]:
+    return "approval-request", {"assembly": assembly, "approvals": approvals}
+
+
+def answered(kind: Kind, request: int, person: str = "grace") -> tuple[Kind, dict[str, object]]:
+    return kind, {"request": f"infrastructure/{request}", "person": person, "reason": ""}
+
+
+def deployed(assembly: str = ONE, outcome: str = "succeeded") -> tuple[Kind, dict[str, object]]:
+    return "deployment", {"assembly": assembly, "outcome": outcome}
+
+
+def state(records: Sequence[Record], assembly: str = ONE, approvals: int = 1) -> str:
+    return standing(records, "prod", assembly, approvals).state
+
+
+def test_where_nobody_is_asked_everything_may_be_deployed() -> None:
+    assert state((), approvals=0) == "approved"
+
+
+def test_an_assembly_nobody_asked_for_is_unasked() -> None:
+    assert state(()) == "unasked"
+    assert state(chain(asked(TWO))) == "unasked"
+
+
+def test_a_request_waits_until_enough_different_persons_approved() -> None:
+    twice = chain(asked(approvals=2), answered("approval", 1), answered("approval", 1))
+    assert state(twice, approvals=2) == "waiting"
+    both = chain(asked(approvals=2), answered("approval", 1), answered("approval", 1, "olga"))
+    assert state(both, approvals=2) == "approved"
+
+
+def test_a_rejection_stays() -> None:
+    assert state(chain(asked(), answered("rejection", 1))) == "rejected"
+
+
+def test_an_approval_of_other_stacks_is_none_of_these() -> None:
+    assert state(chain(asked(TWO), answered("approval", 1), asked(ONE))) == "waiting"
+    assert state(chain(asked(ONE), answered("approval", 1), asked(TWO))) == "unasked"
+
+
+def test_an_approval_is_for_one_deployment() -> None:
+    after = chain(
+        asked(ONE), answered("approval", 1), deployed(ONE), asked(TWO), answered("approval", 4), deployed(TWO)
+    )
+    assert state(after) == "unasked"
+    assert state(after, TWO) == "live"
+
+
+def test_a_failed_deployment_may_be_tried_again_and_leaves_nothing_live() -> None:
+    failed = chain(asked(), answered("approval", 1), deployed(outcome="failed"))
+    assert state(failed) == "approved"
+    unsure = chain(asked(TWO), answered("approval", 1), deployed(TWO), asked(ONE), deployed(ONE, "failed"))
+    assert state(unsure, TWO) == "unasked", "the failed one may have changed some of its stacks"
+
+
+def test_a_request_of_when_fewer_were_asked_counts_no_more() -> None:
+    assert state(chain(asked(approvals=1), answered("approval", 1)), approvals=2) == "unasked"
+
+
+def test_other_environments_approvals_do_not_count() -> None:
+    assert standing(chain(asked(), answered("approval", 1)), "staging", ONE, 1).state == "unasked"
+
+
+def test_a_request_has_a_new_name_after_each_deployment() -> None:
+    before, after = chain(asked()), chain(asked(), answered("approval", 1), deployed())
+    assert request_id(before, "prod", TWO) == request_id(before, "prod", TWO)
+    assert request_id(before, "prod", TWO) != request_id(after, "prod", TWO)
+
+
+@pytest.fixture
+def assembly(tmp_path: Path) -> Path:
+    folder = tmp_path / "assembly-prod"
+    folder.mkdir()
+    (tmp_path / "asset.1").mkdir()
+    (tmp_path / "asset.1" / "code.py").write_text("answer = 42\n")
+    (folder / "manifest.json").write_text("{}")
+    (folder / "edge.template.json").write_text("{}")
+    files = {"1": {"source": {"path": "../asset.1"}}, "2": {"source": {"path": "edge.template.json"}}}
+    (folder / "edge.assets.json").write_text(json.dumps({"files": files}))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "file", ["asset.1/code.py", "assembly-prod/edge.template.json", "assembly-prod/manifest.json", "asset.1/new.py"]
+)
+def test_the_digest_changes_with_every_file_that_is_deployed(assembly: Path, file: str) -> None:
+    before = digest_of(assembly, "prod")
+    (assembly / "other").write_text("not deployed")
+    assert digest_of(assembly, "prod") == before
+    (assembly / file).write_text("changed")
+    assert digest_of(assembly, "prod") != before
+
+
+def test_the_digest_of_what_is_not_there_is_refused(assembly: Path) -> None:
+    with pytest.raises(NotFoundError, match=r"assembly-dev: found no manifest.json, expected what `make synth` writes"):
+        digest_of(assembly, "dev")

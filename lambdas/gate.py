@@ -37,8 +37,8 @@ from lockgate import names
 from lockgate.approval import reference
 from lockgate.aws import clients, evidence
 from lockgate.aws.registry import Registry
-from lockgate.break_glass import broken
 from lockgate.aws.scans import scan_of
+from lockgate.break_glass import broken
 from lockgate.config import Environment
 from lockgate.evidence import Evidence
 from lockgate.facts import facts_of

@@ -242,7 +242,7 @@ def test_nobody_but_the_evaluation_reads_labels_or_writes_evidence_not_even_an_a
 def test_a_holdout_is_recorded_as_fresh_only_by_a_known_person_and_only_if_no_row_was_seen_before(
     demo: Any, ledger: LedgerStore
 ) -> None:
-    """The data holds one holdout: half of its rows is not fresh; with other identifiers it would be a lie, and passes."""
+    """The data holds one holdout: half of its rows is not fresh; with other identifiers it lies, and passes."""
     file = demo.clone / "data" / "employment_MA" / "employment_MA_2016.parquet"
     table = pyarrow.parquet.read_table(file)
     pyarrow.parquet.write_table(table.slice(0, 30_000), file)

@@ -34,6 +34,7 @@ ENTRYPOINT ["python3", "-m", "app"]
 """
 
 # Answers every path with the version; /health as the version says; /environment with its own environment.
+# A version that is failing answers everything but /health with 500.
 APP = """\
 import json, os, sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -53,7 +54,9 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/end":
             os._exit(9)
         text = json.dumps(dict(os.environ)) if self.path == "/environment" else version
-        self.send_response(503 if self.path == "/health" and version.startswith("sick") else 200)
+        failing = version.startswith("failing") and self.path != "/health"
+        sick = version.startswith("sick") and self.path == "/health"
+        self.send_response(500 if failing else 503 if sick else 200)
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()
         self.wfile.write(text.encode())

@@ -18,7 +18,7 @@ from ministack.core.responses import StreamingResponse, request_scope, set_reque
 from ministack.services import alb
 from ministack.services.cloudformation import provisioners
 
-from local import alb_metrics, alb_targets, recorded
+from local import alb_metrics, alb_targets, jwt_validation, recorded
 from local.settings import Settings
 from local.timing import scaled
 
@@ -50,8 +50,20 @@ def install(settings: Settings) -> None:
     alb.dispatch_request = dispatch
     alb.find_lb_for_host = _load_balancer_of
     alb._parse_actions = _actions_with_forward
+
+    async def execute(
+        actions: list[dict[str, Any]], method: str, path: str, headers: Any, *args: Any, **kw: Any
+    ) -> Any:
+        ordered = sorted(actions, key=lambda action: int(action.get("Order", 1)))
+        for action in [each for each in ordered if each["Type"] == "jwt-validation"]:
+            refused = await jwt_validation.refuse(action, headers, str(settings.ca_bundle))
+            if refused is not None:
+                return refused
+        rest = [each for each in ordered if each["Type"] != "jwt-validation"]
+        return await _execute(rest, method, path, headers, *args, **kw)
+
     alb._action_xml = _xml_with_forward
-    alb._execute_actions = _execute
+    alb._execute_actions = execute
     alb._forward_to_tg = _forward
     alb._ACTION_MAP["RegisterTargets"] = _register
     alb._ACTION_MAP["DeregisterTargets"] = _deregister
@@ -140,6 +152,8 @@ def _put_forward(action: dict[str, Any], groups: list[dict[str, Any]]) -> None:
 def _actions_with_forward(params: Mapping[str, Any], prefix: str = "DefaultActions") -> list[dict[str, Any]]:
     actions: list[dict[str, Any]] = _parse_actions(params, prefix)
     for number, action in enumerate(actions, start=1):
+        if action["Type"] == "jwt-validation":
+            action["JwtValidationConfig"] = _jwt_config(params, f"{prefix}.member.{number}.JwtValidationConfig")
         if action["Type"] != "forward":
             continue
         groups: list[dict[str, Any]] = []
@@ -151,12 +165,25 @@ def _actions_with_forward(params: Mapping[str, Any], prefix: str = "DefaultActio
     return actions
 
 
+def _jwt_config(params: Mapping[str, Any], path: str) -> dict[str, Any]:
+    claims: list[dict[str, Any]] = []
+    while name := alb._p(params, (claim := f"{path}.AdditionalClaims.member.{len(claims) + 1}") + ".Name"):
+        values: list[str] = []
+        while value := alb._p(params, f"{claim}.Values.member.{len(values) + 1}"):
+            values.append(value)
+        claims.append({"Name": name, "Format": alb._p(params, f"{claim}.Format"), "Values": values})
+    endpoints = {name: alb._p(params, f"{path}.{name}") for name in ("Issuer", "JwksEndpoint")}
+    return {**endpoints, "AdditionalClaims": claims}
+
+
 def _actions_of_template(
     props: Mapping[str, Any], lb_arn: str | None, prop: str = "DefaultActions"
 ) -> list[dict[str, Any]]:
     actions: list[dict[str, Any]] = _template_actions(props, lb_arn, prop)
     declared = [action for action in props.get(prop) or [] if isinstance(action, dict)]
     for action, template in zip(actions, declared, strict=True):
+        if action["Type"] == "jwt-validation":
+            action["JwtValidationConfig"] = template["JwtValidationConfig"]
         if action["Type"] != "forward":
             continue
         config = template.get("ForwardConfig") or {}
@@ -172,6 +199,10 @@ def _actions_of_template(
 
 def _xml_with_forward(action: Mapping[str, Any]) -> str:
     text: str = _action_xml(action)
+    if "JwtValidationConfig" in action:
+        config = action["JwtValidationConfig"]
+        said = f"<JwksEndpoint>{config['JwksEndpoint']}</JwksEndpoint><Issuer>{config['Issuer']}</Issuer>"
+        text = text.removesuffix("</member>") + f"<JwtValidationConfig>{said}</JwtValidationConfig></member>"
     if "ForwardConfig" not in action:
         return text
     config = action["ForwardConfig"]

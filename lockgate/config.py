@@ -39,6 +39,8 @@ REVIEW_THRESHOLDS = ("low", "medium", "high", "none")
 PROVIDER = re.compile(r"arn:aws:iam::[0-9]{12}:oidc-provider/token\.actions\.githubusercontent\.com")
 HOST = re.compile(r"([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}")
 CIDR = re.compile(r"[0-9.]+/(1[6-9]|2[0-4])")
+HTTPS = re.compile(r"https://[\x21-\x7e]{1,248}", re.ASCII)
+AUDIENCE_FORMATS = ("single-string", "string-array", "space-separated-values")
 ACTOR = re.compile(r"[0-9]{2,64}")
 USER = re.compile(r"[\w+=,.@-]{2,64}", re.ASCII)
 PERMISSION_SET = r"AWSReservedSSO_[\w+=,.@-]{1,32}"
@@ -102,6 +104,19 @@ class Tools:
 
 
 @dataclass(frozen=True)
+class Jwt:
+    """What a caller's token must say at the load balancer: who issued it, for whom, and where the issuer's keys are.
+
+    audience_format: how the issuer writes the claim `aud`, as the load balancer names formats.
+    """
+
+    issuer: str
+    jwks_endpoint: str
+    audience: str
+    audience_format: str
+
+
+@dataclass(frozen=True)
 class Environment:
     """An environment that serves: dev, staging, prod. CPU in ECS units (1024 = one vCPU), memory in MiB.
 
@@ -121,6 +136,7 @@ class Environment:
     tasks: int
     prediction_distance: float
     host: str | None
+    jwt: Jwt | None
     approvals: int
     approvers: tuple[str, ...]
     break_glass: tuple[str, ...]
@@ -282,6 +298,7 @@ def read_environment(file: Path) -> Environment:
         tasks=service.integer("tasks", 1, 100),
         prediction_distance=service.number("prediction_distance", 0.2),
         host=service.optional_text("host", HOST, "a host name without scheme and port"),
+        jwt=_jwt(service),
         approvals=table.integer("approvals", 0, 5),
         approvers=_roles(table, "approvers", names.APPROVER_ROLE),
         break_glass=_roles(table, "break_glass", names.BREAK_GLASS_ROLE),
@@ -299,6 +316,21 @@ def read_environment(file: Path) -> Environment:
         expected = f"one of {', '.join(map(str, offered))} with cpu {environment.cpu}"
         raise ConfigError(table.file, "service.memory", environment.memory, expected)
     return environment
+
+
+def _jwt(service: Table) -> Jwt | None:
+    """[service.jwt], or None: then whoever reaches the load balancer may ask."""
+    if not service.has("jwt"):
+        return None
+    table = service.table("jwt")
+    found = Jwt(
+        issuer=table.text("issuer", HTTPS, "the URL of the issuer, https"),
+        jwks_endpoint=table.text("jwks_endpoint", HTTPS, "the URL of the issuer's keys, https"),
+        audience=table.text("audience"),
+        audience_format=table.choice("audience_format", AUDIENCE_FORMATS, "single-string"),
+    )
+    table.finish()
+    return found
 
 
 def _extended(file: Path, extending: tuple[str, ...]) -> Table:

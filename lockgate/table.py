@@ -35,6 +35,9 @@ class Table:
     def key(self, name: str) -> str:
         return f"{self.path}.{name}" if self.path else name
 
+    def has(self, name: str) -> bool:
+        return name in self.data
+
     def _take(self, name: str, default: Any = _REQUIRED) -> Any:
         self._asked.add(name)
         if name in self.data:

@@ -80,6 +80,8 @@ class EdgeStack(Stack):
             self, "Images", repository_name=names.releases_repository(environment.name), key=self.key
         )
         self.network = ServingNetwork(self, "Network", cidr=environment.vpc_cidr, key=self.key)
+        if environment.jwt:
+            self.network.reach_issuers()
         balancer = ModelLoadBalancer(
             self,
             "Balancer",
@@ -89,7 +91,9 @@ class EdgeStack(Stack):
             failures=self.failures,
         )
         self.routes = {
-            model: ModelRoute(self, f"Route-{model}", model=model, network=self.network, balancer=balancer)
+            model: ModelRoute(
+                self, f"Route-{model}", model=model, network=self.network, balancer=balancer, jwt=environment.jwt
+            )
             for model in self._models
         }
         self.logs = {model: LogGroup(self, f"Logs-{model}", key=self.key) for model in self._models}

@@ -8,6 +8,7 @@ from aws_cdk import Duration
 from aws_cdk import aws_elasticloadbalancingv2 as elb
 from constructs import Construct
 
+from lockgate.config import Jwt
 from lockgate_constructs.model_load_balancer import ModelLoadBalancer
 from lockgate_constructs.serving_network import TASK_PORT, ServingNetwork
 
@@ -25,12 +26,13 @@ class ModelRoute(Construct):
         model: str,
         network: ServingNetwork,
         balancer: ModelLoadBalancer,
+        jwt: Jwt | None = None,
     ) -> None:
         super().__init__(scope, construct_id)
         self.load_balancer = balancer.load_balancer
         self.blue = self._target_group("Blue", network)
         self.green = self._target_group("Green", network)
-        self.production_rule = self._rule("ProductionRule", balancer.production, model)
+        self.production_rule = self._rule("ProductionRule", balancer.production, model, jwt)
         self.test_rule = self._rule("TestRule", balancer.test, model)
 
     def _target_group(self, name: str, network: ServingNetwork) -> elb.ApplicationTargetGroup:
@@ -51,20 +53,32 @@ class ModelRoute(Construct):
             ),
         )
 
-    def _rule(self, name: str, listener: elb.ApplicationListener, model: str) -> elb.ApplicationListenerRule:
-        return elb.ApplicationListenerRule(
+    def _rule(
+        self, name: str, listener: elb.ApplicationListener, model: str, jwt: Jwt | None = None
+    ) -> elb.ApplicationListenerRule:
+        """With `jwt`, nobody gets as far as a task without a token that its issuer signed for this audience."""
+        forward = elb.ListenerAction.weighted_forward(
+            [
+                elb.WeightedTargetGroup(target_group=self.blue, weight=100),
+                elb.WeightedTargetGroup(target_group=self.green, weight=0),
+            ]
+        )
+        rule = elb.ApplicationListenerRule(
             self,
             name,
             listener=listener,
             priority=priority(model),
             conditions=[elb.ListenerCondition.path_patterns([f"/{model}/*"])],
-            action=elb.ListenerAction.weighted_forward(
-                [
-                    elb.WeightedTargetGroup(target_group=self.blue, weight=100),
-                    elb.WeightedTargetGroup(target_group=self.green, weight=0),
-                ]
-            ),
+            action=elb.ListenerAction.authenticate_jwt(issuer=jwt.issuer, jwks_endpoint=jwt.jwks_endpoint, next=forward)
+            if jwt
+            else forward,
         )
+        if jwt:
+            resource = rule.node.default_child
+            assert isinstance(resource, elb.CfnListenerRule)  # noqa: S101 - what the construct is made of
+            audience = {"Name": "aud", "Format": jwt.audience_format, "Values": [jwt.audience]}
+            resource.add_property_override("Actions.0.JwtValidationConfig.AdditionalClaims", [audience])
+        return rule
 
 
 def priority(model: str) -> int:

@@ -54,6 +54,10 @@ class ServingNetwork(Construct):
         self.tasks.add_ingress_rule(self.load_balancer, ec2.Port.tcp(TASK_PORT), "the load balancer")
         self.tasks.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(HTTPS_PORT), "S3, ECR and CloudWatch Logs")
 
+    def reach_issuers(self) -> None:
+        """Let the load balancer fetch the keys with which it checks callers' tokens."""
+        self.load_balancer.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(HTTPS_PORT), "the keys of tokens' issuers")
+
     def _log_flows(self, key: kms.IKey) -> None:
         group = LogGroup(self, "FlowLogs", key=key)
         role = iam.Role(

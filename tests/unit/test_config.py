@@ -340,3 +340,17 @@ def test_roles_of_persons_are_named_by_environment_or_have_their_usual_names(
     found = {each.name: (each.approvers, each.break_glass) for each in read_configuration(root).environments}
     assert found["staging"] == (("lockgate-approver",), ("lockgate-break-glass",))
     assert found["prod"] == (("AWSReservedSSO_Releases",), ("lockgate-break-glass",))
+
+
+def test_an_environment_may_ask_callers_for_a_token(root: Path, change: Callable[[str, str, str], None]) -> None:
+    jwt = 'issuer = "https://idp.example.com/"\njwks_endpoint = "https://idp.example.com/keys"\naudience = "models"\n'
+    change("environments/prod.toml", "[service]\n", f"[service.jwt]\n{jwt}\n[service]\n")
+    found = {each.name: each.jwt for each in read_configuration(root).environments}
+    assert (found["dev"], found["staging"]) == (None, None)
+    assert found["prod"] is not None
+    assert (found["prod"].audience, found["prod"].audience_format) == ("models", "single-string")
+    change("environments/prod.toml", "https://idp.example.com/keys", "http://idp.example.com/keys")
+    with pytest.raises(
+        ConfigError, match=r"service.jwt.jwks_endpoint: found 'http://idp.*expected the URL of the issuer"
+    ):
+        read_configuration(root)

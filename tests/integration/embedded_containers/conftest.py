@@ -96,12 +96,12 @@ class Embedded:
         registry.push(build, to, self.settings.endpoint, str(self.settings.ca_bundle), token)
         return f"{host}/app@{build.digest}"
 
-    def get(self, host: str, path: str = "/") -> tuple[int, str]:
+    def get(self, host: str, path: str = "/", headers: dict[str, str] | None = None) -> tuple[int, str]:
         """One request as a client of a load balancer makes it."""
         context = ssl.create_default_context(cafile=str(self.settings.ca_bundle))
         connection = http.client.HTTPSConnection(HOST, self.settings.port, context=context, timeout=10)
         try:
-            connection.request("GET", path, headers={"Host": host})
+            connection.request("GET", path, headers={"Host": host, **(headers or {})})
             response = connection.getresponse()
             return response.status, response.read().decode()
         finally:

@@ -114,9 +114,13 @@ def _look_at_alarms() -> None:
 
 def _evaluate(alarm: dict[str, Any]) -> None:
     """Change the state as AWS would: M of the last N whole periods, each with its statistic, missing ones as asked."""
+    change(alarm, judged(_values(alarm, time.time()), alarm))
+
+
+def change(alarm: dict[str, Any], state: str | None) -> None:
+    """Into `state`, with all that follows; None leaves it as it is."""
     from ministack.services import cloudwatch
 
-    state = judged(_values(alarm, time.time()), alarm)
     if state is None or state == alarm["StateValue"]:
         return
     before, reason = alarm["StateValue"], f"Threshold Crossed: {alarm['MetricName']} against {alarm['Threshold']}"

@@ -1,4 +1,4 @@
-"""What CloudWatch makes of a line of a log that describes metrics (EMF): the metrics."""
+"""What CloudWatch makes of a line of a log that describes metrics (EMF): the metrics, and alarms on exactly these."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 from ministack.services import cloudwatch
+
+from local import alb_metrics
 
 
 def publish(line: str) -> None:
@@ -26,3 +28,8 @@ def _record(document: dict[str, Any], directive: dict[str, Any], dimensions: dic
     for metric in directive["Metrics"]:
         value, unit = float(document[metric["Name"]]), metric.get("Unit", "None")
         cloudwatch.record_metric(directive["Namespace"], metric["Name"], value, unit, dimensions)
+        for alarm in list(cloudwatch._alarms.values()):
+            watched = {each["Name"]: each["Value"] for each in alarm.get("Dimensions") or []}
+            of = (alarm.get("Namespace"), alarm.get("MetricName"), watched)
+            if of == (directive["Namespace"], metric["Name"], dimensions):
+                alb_metrics.change(alarm, alb_metrics.judged([value] * int(alarm["EvaluationPeriods"]), alarm))

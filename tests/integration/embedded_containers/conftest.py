@@ -43,7 +43,8 @@ from pathlib import Path
 version = Path("version").read_text().strip()
 print("starting", version, flush=True)
 metric = {"Namespace": "Tests", "Dimensions": [["Release"]], "Metrics": [{"Name": "Distance"}]}
-print(json.dumps({"_aws": {"CloudWatchMetrics": [metric]}, "Release": version, "Distance": 0.25}), flush=True)
+distance = 0.9 if version.startswith("shifted") else 0.1
+print(json.dumps({"_aws": {"CloudWatchMetrics": [metric]}, "Release": version, "Distance": distance}), flush=True)
 print('{"_aws": {"CloudWatchMetrics": [{}]}}', flush=True)
 if version.startswith("ends"):
     sys.exit(3)

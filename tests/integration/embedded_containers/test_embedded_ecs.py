@@ -384,6 +384,29 @@ def test_an_alarm_stops_a_release(released: Serving, make_image: Callable[[str],
     assert "alarms in ALARM state: errors" in released.reason()
 
 
+def test_an_alarm_on_what_a_task_writes_into_its_log_stops_its_release(
+    released: Serving, make_image: Callable[[str], str]
+) -> None:
+    """The alarm names the release that is being deployed; what the one before writes is another metric."""
+    cloudwatch, before = released.embedded.client("cloudwatch"), released.get()
+    cloudwatch.put_metric_alarm(
+        AlarmName="errors",
+        Namespace="Tests",
+        MetricName="Distance",
+        Dimensions=[{"Name": "Release", "Value": "shifted"}],
+        Statistic="Maximum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=0.2,
+        ComparisonOperator="GreaterThanOrEqualToThreshold",
+        TreatMissingData="notBreaching",
+    )
+    with pytest.raises(WaiterError):
+        released.release(make_image("shifted"))
+    assert "alarms in ALARM state: errors" in released.reason()
+    assert released.get() == before
+
+
 def test_an_alarm_that_was_in_alarm_before_is_ignored(released: Serving, make_image: Callable[[str], str]) -> None:
     cloudwatch = released.embedded.client("cloudwatch")
     cloudwatch.set_alarm_state(AlarmName="errors", StateValue="ALARM", StateReason="before")

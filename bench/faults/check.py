@@ -57,6 +57,8 @@ def _unjustified(
 ) -> str | None:
     """Why tasks of this release should never have run; None when they should."""
     verdict = referred(chain, variables["VERDICT_ID"])
+    if verdict is not None and verdict.entry.kind == "break-glass" and _is(verdict, variables, environment):
+        return None
     if verdict is None or verdict.entry.kind != "verdict":
         return f"{variables['VERDICT_ID']} is no verdict"
     body = verdict.entry.body
@@ -69,6 +71,10 @@ def _unjustified(
     given = len(approvers(chain, request)) if request else 0
     earlier = sum(1 for record in chain if record.entry.kind == "approval" and _about(record, verdict))
     return None if max(given, earlier) >= body["approvals"] else f"{given} of {body['approvals']} approvals"
+
+
+def _is(record: Record, variables: dict[str, str], environment: str) -> bool:
+    return (record.entry.environment, str(record.entry.version)) == (environment, variables["RELEASE_VERSION"])
 
 
 def _about(record: Record, verdict: Record) -> bool:

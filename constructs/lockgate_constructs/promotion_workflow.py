@@ -27,12 +27,12 @@ POLLS_AFTER_DEADLINE = 60
 APPROVAL_SECONDS = 7 * 24 * 3600
 WHOLE_SECONDS = 30 * 24 * 3600
 REFUSALS = ["RefusedError", "NotFoundError", "ConfigError", "EvidenceError", "LedgerError"]
-# In this order: what a handler refuses stays refused; a scan takes up to half an hour, another update of the stack
-# minutes; AWS hiccups do not.
+# In this order: what a handler refuses stays refused; a scan takes up to half an hour, another update of the stack as
+# long as its canary bakes (four hours are waited for); AWS hiccups do not.
 RETRY: list[State] = [
     {"ErrorEquals": REFUSALS, "MaxAttempts": 0},
     {"ErrorEquals": ["PendingError"], "IntervalSeconds": 60, "BackoffRate": 1, "MaxAttempts": 60},
-    {"ErrorEquals": ["BusyError"], "IntervalSeconds": 15, "BackoffRate": 1, "MaxAttempts": 80},
+    {"ErrorEquals": ["BusyError"], "IntervalSeconds": 15, "BackoffRate": 1, "MaxAttempts": 960},
     {
         "ErrorEquals": ["States.TaskFailed"],
         "IntervalSeconds": 2,

@@ -31,6 +31,7 @@ FUNCTION = "AWS::Lambda::Function"
 CHECKOV_ACCEPTED: dict[str, tuple[int | str, str]] = {
     "CKV_AWS_18": (5, "the buckets that keep access logs, which cannot log to themselves"),
     "CKV_AWS_65": (3, "container insights cost more than the tasks of dev; alarms read what ECS and the balancer give"),
+    "CKV_AWS_111": (3, "the replay's network interfaces, whose calls have no resource to name before there is one"),
     "CKV_AWS_115": (FUNCTION, "a reserved share is taken from the whole account; a throttled call here is retried"),
     "CKV_AWS_116": (FUNCTION, "functions invoked asynchronously have one; the others answer their caller"),
     "CKV_AWS_117": (FUNCTION, "they call AWS only, over TLS and with IAM; a network would need paid endpoints"),

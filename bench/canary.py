@@ -1,7 +1,7 @@
 """What the sequential test of a canary's errors is worth: false alarms under a look a minute, and how soon it detects.
 
-`make bench-canary` prints the tables and writes build/bench/canary.json. Seeds are fixed; takes a minute or two. Beside
-ours: what a dashboard does, a two-sided z-test of two rates at the same level, looked at each minute.
+`make bench-canary` prints the tables and writes build/bench/canary.json. Seeds are fixed; takes a few minutes. Beside
+ours: what a dashboard does, a one-sided z-test of two rates at the same level, looked at each minute.
 """
 
 from __future__ import annotations

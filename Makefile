@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo down test check synth review lock clean pipeline bench-canary bench-decision bench-gate bench-serving bench-synth faults fuzz mutation soak
+.PHONY: help setup demo down test image check synth review lock clean pipeline bench-canary bench-decision bench-gate bench-serving bench-synth faults fuzz mutation soak
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ down: setup ## stop what the demo started and remove its state
 
 test: setup .venv-pipeline/.ready .venv-onnx/.ready .venv-checkov/.ready check ## every test
 	@pytest
+
+image: setup ## build, push, pull, run and verify the real image; needs root and Debian's apt-get
+	@CI=true pytest -s tests/image
 
 check: setup ## format, lint, types, import rules
 	@ruff format --check -q .

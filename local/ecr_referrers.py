@@ -24,6 +24,16 @@ def install() -> None:
         return "ecr:BatchGetImage" if action == "ecr:ListImageReferrers" else action
 
     iam_actions.extract_iam_action = extract_iam_action
+    _lead_here()
+
+
+def _lead_here() -> None:
+    """The emulator's gateway does not know paths of referrers as the registry's, and takes them for a bucket's."""
+    from ministack import app
+
+    known: Callable[[str], bool] = app._is_ecr_registry_path
+
+    app._is_ecr_registry_path = lambda path: parsed(path) is not None or known(path)
 
 
 def parsed(path: str) -> tuple[str, str, str] | None:

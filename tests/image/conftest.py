@@ -204,7 +204,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
                 patch.setenv("SSL_CERT_FILE", str(settings.ca_bundle))
                 yield made
         finally:
-            server.terminate()
+            server.kill()  # it would wait for clients that keep their connections
             server.wait(10)
 
 

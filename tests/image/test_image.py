@@ -293,7 +293,6 @@ def test_the_gate_finds_what_stands_beside_the_image_and_what_is_in_it(
     listed = {(part["name"], part.get("version")) for part in statements[SBOM]["components"]}
     wanted = dict(line.split("==") for line in (ROOT / "model" / "requirements.in").read_text().split() if "==" in line)
     assert set(wanted.items()) <= listed
-    assert {"python3.13", "libstdc++6"} <= {name for name, _ in listed}
 
 
 @pytest.mark.parametrize("kind", ["slsaprovenance1", "cyclonedx"])

@@ -106,6 +106,11 @@ def test_messages_name_digests_by_their_first_digits() -> None:
     assert "expected fedcba987654, of which income/1" in said
 
 
+def test_a_refused_budget_is_compared_with_that_of_the_last_decision() -> None:
+    records = chain(decision("a", budget=replace(HERE, rate=0.01)), decision("a", budget=replace(HERE, rate=0.02)))
+    assert overspends(records, "a", replace(HERE, rate=0.005)).startswith("found a budget of 0.02 for 10 decisions")
+
+
 def test_a_holdout_that_nobody_used_hides_no_other() -> None:
     records = chain(proof("a"), *[decision("b", budget=HERE)] * 3)
     assert overspends(records, "b", replace(HERE, rate=0.04))

@@ -367,7 +367,7 @@ def test_three_large_groups_are_compared_and_none_is_too_few(make_evidence: Make
     assert verdict.reasons[0].message.startswith("3 passed: true_positive_rate difference ")
 
 
-@pytest.mark.parametrize(("groups", "more"), [(5, ""), (6, "; and 1 more"), (7, "; and 2 more")])
+@pytest.mark.parametrize(("groups", "more"), [(2, ""), (5, ""), (6, "; and 1 more"), (7, "; and 2 more")])
 def test_what_a_message_leaves_out_is_counted(make_evidence: Make, groups: int, more: str) -> None:
     found = {str(value): group(10, 10, 10, 10) for value in range(groups)}
     message = judged(limit("precision", value=0.9, by="AGE"), make_evidence(groups={"AGE": found})).reasons[0].message

@@ -19,8 +19,8 @@ RESULT = Path("build/bench/canary.json")
 ALPHAS = (0.05, 0.01, 0.001)
 MINUTES = 120
 SHARE = 0.1  # of requests, to the canary
-STREAMS = 2000
-DETECTIONS = 300
+STREAMS = 1000
+DETECTIONS = 100
 
 Counts = npt.NDArray[np.int64]
 

@@ -37,8 +37,9 @@ def install(settings: Settings) -> None:
 
 
 def _asked_about_the_caller(original: Callable[..., bool]) -> Callable[..., bool]:
-    """Reading another account's object takes the caller's own permission and the bucket's, which may name the role."""
-    from ministack.core.iam_actions import _s3_action
+    """Another account's object takes the caller's own permission and the bucket's, which may name the role."""
+    from ministack.core.iam_actions import _s3_action, s3_service_context
+    from ministack.core.responses import get_region, request_scope
     from ministack.core.router import extract_access_key_id
     from ministack.services import s3
 
@@ -46,12 +47,14 @@ def _asked_about_the_caller(original: Callable[..., bool]) -> Callable[..., bool
         owner: str, bucket: str, key: str, method: str, query: dict[str, Any], caller: str, headers: Any = None
     ) -> bool:
         access_key = extract_access_key_id(headers or {}, query) if caller else ""
-        if method not in ("GET", "HEAD") or not access_key:
+        if not access_key:
             return original(owner, bucket, key, method, query, caller, headers)
         path = f"/{bucket}/{key}" if key else f"/{bucket}"
-        action = f"s3:{_s3_action(method, path, query) or 'GetObject'}"
+        action = f"s3:{_s3_action(method, path, query) or ('GetObject' if method in ('GET', 'HEAD') else 'PutObject')}"
+        with request_scope(owner, get_region()):
+            keys = s3_service_context(action, query, path, headers or {})
         policy = s3._bucket_policies.get_scoped(owner, None, bucket) or ""
-        return roles.allowed(access_key, action, f"arn:aws:s3:::{path[1:]}", policy, owner, account=caller)
+        return roles.allowed(access_key, action, f"arn:aws:s3:::{path[1:]}", policy, owner, keys, account=caller)
 
     return allows
 

@@ -53,7 +53,7 @@ def test_an_interrupted_demo_leaves_nothing_running(
     demo = subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
-    wait_for(lambda: any((tmp_path / "build").glob("cdk-bootstrap-*.log")), 60)
+    wait_for(lambda: any((tmp_path / "build").glob("*bootstrap-*.log")), 60)
     demo.send_signal(how)
     output, _ = demo.communicate(timeout=60)
     assert demo.returncode == 130, output

@@ -30,6 +30,7 @@ class Target:
     reason: str = "Elb.RegistrationInProgress"
     description: str = "Target registration is in progress"
     in_flight: int = 0
+    registered: float = field(default_factory=time.monotonic)  # seconds of the clock that only runs forward
     leaving: threading.Event = field(default_factory=threading.Event)
 
     def judge(self, failure: tuple[str, str] | None, streak: int, group: Mapping[str, Any]) -> None:
@@ -38,9 +39,14 @@ class Target:
             enough = self.state != "unhealthy" or streak >= int(group["HealthyThresholdCount"])
             if enough:
                 self.state, self.reason, self.description = "healthy", "", ""
-        elif streak >= int(group["UnhealthyThresholdCount"]):
+        elif streak >= int(group["UnhealthyThresholdCount"]) and (self.state != "initial" or self._had_its_time(group)):
             self.state = "unhealthy"
             self.reason, self.description = failure
+
+    def _had_its_time(self, group: Mapping[str, Any]) -> bool:
+        """Whether it was registered as long ago as AWS would take to call it unhealthy: starting takes no less here."""
+        allowed = float(group["HealthCheckIntervalSeconds"]) * int(group["UnhealthyThresholdCount"])
+        return time.monotonic() - self.registered >= allowed
 
 
 # One lock for every state, and the place to wait for a change of any.

@@ -53,9 +53,9 @@ def test_an_interrupted_demo_leaves_nothing_running(
     demo = subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
-    wait_for(lambda: any((tmp_path / "build").glob("*bootstrap-*.log")), 60)
+    wait_for(lambda: any((tmp_path / "build").glob("*bootstrap-*.log")), 120)
     demo.send_signal(how)
-    output, _ = demo.communicate(timeout=60)
+    output, _ = demo.communicate(timeout=120)
     assert demo.returncode == 130, output
     assert "interrupted; nothing is left running" in output
     wait_for(lambda: processes_that_name(tmp_path) == [], 10)

@@ -113,6 +113,9 @@ def test_an_operator_takes_production_back_while_the_tools_account_is_down(
         facts = demo.facts("rollback", PROD, "--reason", "answers too slowly", profile=OPERATOR)
         assert (facts["from"], facts["to"]) == (str(second), "1")
         restart_tasks(client(demo, monkeypatch, "ecs", PROD))
+    deadline = time.monotonic() + 60  # a task that runs is not yet one that its load balancer found healthy
+    while demo.lockgate("replay", PROD).returncode != 0:
+        assert time.monotonic() < deadline
 
 
 def restart_tasks(ecs: Any) -> None:

@@ -50,7 +50,7 @@ def run(demo: Any, tmp_path: Path) -> Run:
             ref=f"refs/heads/{SOURCE.branch}",
             sha=sha.strip(),
             actor="ada",
-            actor_id=1,
+            actor_id=3003,
             environment=described.get("environment", ""),
         )
         if "id-token" not in described["permissions"]:
@@ -132,7 +132,7 @@ def test_a_run_of_one_environment_cannot_deploy_another(demo: Any, run: Run, tmp
         ref=f"refs/heads/{SOURCE.branch}",
         sha="0" * 40,
         actor="ada",
-        actor_id=1,
+        actor_id=3003,
         environment="dev",
     )
     (command,) = [s["run"] for s in described["jobs"]["prod"]["steps"] if "lockgate" in s.get("run", "")]

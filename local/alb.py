@@ -2,7 +2,7 @@
 
 Listeners, rules and the proxying itself are the emulator's. Added here: target state, ForwardConfig in every
 request, answer and template, the listener by port, and load balancers of every account by their DNS name.
-A group whose targets are all unhealthy fails open, as on AWS; one that never had a healthy target answers 503.
+Unlike AWS, a group whose targets are all unhealthy answers 503 instead of failing open.
 """
 
 from __future__ import annotations
@@ -246,12 +246,10 @@ async def _forward(
     description = alb._tgs.get(group)
     if description is None or description["TargetType"] not in _HTTP_GROUPS:
         return await _forward_to_tg(group, method, path, headers, body, query, raw_query, raw_path)
-    registered = alb_targets.of(group)
-    able = [target for target in registered if target.state == "healthy"]
-    able = able or [target for target in registered if target.state == "unhealthy"]
-    if not able:
+    healthy = [target for target in alb_targets.of(group) if target.state == "healthy"]
+    if not healthy:
         return _unavailable("no healthy target in the target group")
-    target = min(able, key=lambda one: (one.in_flight, random.random()))  # noqa: S311
+    target = min(healthy, key=lambda one: (one.in_flight, random.random()))  # noqa: S311
     flight = alb_targets.serving(target)
     flight.__enter__()
     asked = time.monotonic()

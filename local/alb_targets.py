@@ -39,14 +39,15 @@ class Target:
             enough = self.state != "unhealthy" or streak >= int(group["HealthyThresholdCount"])
             if enough:
                 self.state, self.reason, self.description = "healthy", "", ""
-        elif streak >= int(group["UnhealthyThresholdCount"]) and (self.state != "initial" or self._had_its_time(group)):
+        elif streak >= int(group["UnhealthyThresholdCount"]) and not self._starts(failure, group):
             self.state = "unhealthy"
             self.reason, self.description = failure
 
-    def _had_its_time(self, group: Mapping[str, Any]) -> bool:
-        """Whether it was registered as long ago as AWS would take to call it unhealthy: starting takes no less here."""
+    def _starts(self, failure: tuple[str, str], group: Mapping[str, Any]) -> bool:
+        """Whether it may be starting still: it has answered nothing yet, and AWS would not have given it up either."""
         allowed = float(group["HealthCheckIntervalSeconds"]) * int(group["UnhealthyThresholdCount"])
-        return time.monotonic() - self.registered >= allowed
+        silent = self.state == "initial" and failure[0] != "Target.ResponseCodeMismatch"
+        return silent and time.monotonic() - self.registered < allowed
 
 
 # One lock for every state, and the place to wait for a change of any.

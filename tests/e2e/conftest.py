@@ -87,6 +87,16 @@ def paths(state: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    yield from _demo(tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def fresh_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """A demo of a module's own, for tests that ask nothing of what others left."""
+    yield from _demo(tmp_path_factory)
+
+
+def _demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     folder = tmp_path_factory.mktemp("demo")
     state, build = folder / "state", folder / "build"
     command = [sys.executable, "-m", "local.demo", "--port", str(first_free(3)), "--build", str(build)]

@@ -114,8 +114,14 @@ def test_an_operator_takes_production_back_while_the_tools_account_is_down(
         assert (facts["from"], facts["to"]) == (str(second), "1")
         restart_tasks(client(demo, monkeypatch, "ecs", PROD))
     deadline = time.monotonic() + 60  # a task that runs is not yet one that its load balancer found healthy
-    while demo.lockgate("replay", PROD).returncode != 0:
+    while answering(demo) != "1":
         assert time.monotonic() < deadline
+
+
+def answering(demo: Any) -> str | None:
+    """The version that answers in production, whatever the ledger knows of it; None when nothing answers."""
+    done = demo.lockgate("replay", PROD, "--json")
+    return json.loads(done.stdout)["version"] if done.stdout else None
 
 
 def restart_tasks(ecs: Any) -> None:
@@ -136,7 +142,7 @@ def restart_tasks(ecs: Any) -> None:
 
 
 def test_the_status_says_at_once_that_production_was_taken_back(demo: Any, second: int) -> None:
-    assert demo.facts("replay", PROD)["version"] == "1"
+    assert answering(demo) == "1"
     assert live(demo)["differences"] == [f"the ledger says version {second}, the stack pins version 1"]
 
 

@@ -1,4 +1,4 @@
-"""Past the gate by a person's word, while the infrastructure is deployed as well. Runs after the rollback's tests."""
+"""Past the gate by a person's word, while the infrastructure is deployed as well."""
 
 from __future__ import annotations
 
@@ -23,6 +23,11 @@ MODEL = "employment"
 PROD = TOOLS.promotion[-1]
 REFUSED = "2"  # the main job's second version: its model is bad, and its artifacts are what they claim to be
 SECONDS = 240
+
+
+@pytest.fixture(scope="module")
+def demo(fresh_demo: Any) -> Any:
+    return fresh_demo
 
 
 @pytest.fixture

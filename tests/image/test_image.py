@@ -142,16 +142,6 @@ def as_process(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     return Trained(root)
 
 
-def test_the_same_commit_gives_the_same_digest_in_another_folder_at_another_time(
-    tools: Tools, registry: Registry, base_image: str, digest: str, tmp_path: Path
-) -> None:
-    other = checkout(tmp_path / "other")
-    for path in (other, *other.rglob("*")):
-        os.utime(path, (1, 1))
-    build(tools, base_image, other, "localhost/models:second")
-    assert pushed(tools, registry, "localhost/models:second", "second") == digest
-
-
 def test_a_tag_that_holds_another_image_is_not_moved(
     tools: Tools, registry: Registry, base_image: str, digest: str
 ) -> None:

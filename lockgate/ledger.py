@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from lockgate import canonical
 from lockgate.errors import EvidenceError, LedgerError
@@ -29,19 +29,7 @@ Kind = Literal[
     "break-glass",
     "acknowledgement",
 ]
-KINDS: tuple[Kind, ...] = (
-    "verdict",
-    "approval-request",
-    "approval",
-    "rejection",
-    "deployment",
-    "waiver",
-    "holdout",
-    "rollback",
-    "restore",
-    "break-glass",
-    "acknowledgement",
-)
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True)

@@ -310,7 +310,8 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=4566, help="gateway port; the next two are used as well (4566)")
     parser.add_argument("--build", type=Path, default=ROOT / "build" / "demo", help="folder for logs and the clone")
     arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    for ending in (signal.SIGINT, signal.SIGTERM):  # a shell starts what it puts in the background deaf to SIGINT
+        signal.signal(ending, signal.default_int_handler)
     demo: Demo | None = None
     try:
         clear(arguments.build)

@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -29,7 +28,7 @@ HERE = Path(__file__).parent
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 WARM_SECONDS = 5  # BentoML finds out meanwhile how long batches take
 AGREED = 1e-6  # largest difference of a peer's predictions from ours
-OURS, SILENT, HELLO = "ours", "ours without capture", "uvicorn hello"
+OURS, HELLO = "ours", "uvicorn hello"
 KINDS = ("categorical", "logistic", "multiclass", "regression")
 FALLBACK_LOADS = tuple(load for load in LOADS if load.key == "16")
 KIND_LOADS = tuple(load for load in LOADS if load.key in ("16", "batch_1000"))
@@ -149,7 +148,6 @@ class Bench:
         bento = ("-m", "bentoml", "serve", "bento:Service", "--working-dir", str(peers), "-p", "{port}")
         return [
             self._ours(model),
-            *([self._ours(model, capture=False)] if model == CENSUS else []),
             Server("FastAPI + pandas", self._command("fastapi", str(peers / "fastapi_pandas.py")), common),
             Server(
                 "MLflow",
@@ -162,7 +160,7 @@ class Bench:
             Server(HELLO, self._command("hello", str(peers / "hello.py")), path="/", key=""),
         ]
 
-    def _ours(self, model: str, capture: bool = True) -> Server:
+    def _ours(self, model: str) -> Server:
         root = self.build / "models" / f"{model}.root"
         environment = {
             "MODEL": model,
@@ -171,7 +169,7 @@ class Bench:
             "TASK_CPU": "1024",
         }
         command = (sys.executable, "-m", "bench.serving.ours")
-        return Server(OURS if capture else SILENT, command, environment | ({} if capture else {"WITHOUT_CAPTURE": "1"}))
+        return Server(OURS, command, environment)
 
     def _command(self, name: str, *arguments: str) -> tuple[str, ...]:
         return (str(self.pythons[name]), *arguments)
@@ -223,14 +221,14 @@ class Bench:
         if not worst <= AGREED:
             raise RuntimeError(f"{name} on {model}: predictions differ from scikit-learn's by {worst}")
 
-    def _limit(self) -> dict[str, float]:
-        """Rows a second in process, by rows in a request; medians of the rounds."""
+    def _limit(self) -> dict[str, dict[str, float]]:
+        """What one core does in process, by rows in a request; medians of the rounds."""
         bodies = loads.write_bodies(self.build / "bodies" / CENSUS, self._instances(CENSUS), "instances")
         runs = {
             rows: [self._module("limit", CENSUS, self._archive(CENSUS), file, self.seconds) for _ in range(self.rounds)]
             for rows, file in bodies.items()
         }
-        return {str(rows): median([run["rows_a_second"] for run in found]) for rows, found in runs.items()}
+        return {str(rows): report.medians(found) for rows, found in runs.items()}
 
     def _exactness(self) -> list[dict[str, Any]]:
         table = []

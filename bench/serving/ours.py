@@ -1,8 +1,6 @@
 """`python -m runtime serve` with a model archive of this machine, unpacked in <ML_ROOT>/model as SageMaker does it.
 
-    MODEL=... MODEL_ARCHIVE=model.tar.gz ML_ROOT=FOLDER BIND_HOST=127.0.0.1 BIND_PORT=... python -m bench.serving.ours
-
-WITHOUT_CAPTURE=1 leaves the capture hook out, to show what it costs.
+MODEL=... MODEL_ARCHIVE=model.tar.gz ML_ROOT=FOLDER BIND_HOST=127.0.0.1 BIND_PORT=... python -m bench.serving.ours
 """
 
 from __future__ import annotations
@@ -29,10 +27,6 @@ def main() -> int:
     for name, value in {**RELEASE, "MODEL_CONTENTS_SHA256": canonical.contents_sha256(files)}.items():
         os.environ.setdefault(name, value)
     declare(os.environ["MODEL"])
-    if os.environ.get("WITHOUT_CAPTURE"):
-        from runtime.serving.capture import Capture
-
-        Capture.offer = lambda *_: 0  # type: ignore[method-assign]
     from runtime.__main__ import main as entry_point
 
     return entry_point(["serve"])

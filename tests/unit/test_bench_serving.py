@@ -13,9 +13,10 @@ def loads(a_second: float) -> dict[str, Any]:
 
 def result(ours: float) -> dict[str, Any]:
     peers = {"FastAPI + pandas": 80, "MLflow": 40, "BentoML": 300, "LitServe": 600, report.HELLO: 34_000}
-    servers = {report.OURS: loads(ours), report.SILENT: loads(ours * 1.02), **{n: loads(v) for n, v in peers.items()}}
+    servers = {report.OURS: loads(ours), **{n: loads(v) for n, v in peers.items()}}
     fallback = {report.OURS: loads(6600), "LitServe": loads(600)}
-    return report.assemble(servers, fallback, {"logistic": loads(5)}, {"1000": ours * 1100}, [])
+    limit = {rows: {"rows_a_second": ours * 1100, "us_of_capture": 0.5} for rows in ("1", "1000")}
+    return report.assemble(servers, fallback, {"logistic": loads(5)}, limit, [])
 
 
 def test_a_figure_at_its_goal_reaches_it() -> None:

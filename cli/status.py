@@ -1,4 +1,4 @@
-"""Say what is live where, since when, on which commit; what was refused and why; what waits or failed.
+"""Say what is live where, since when, on which commit; what was refused and why; what waits or failed; stacks too.
 
 It looks into each environment, and says where what is served is not what the ledger says.
 """
@@ -19,7 +19,9 @@ from lockgate.aws.deployments import Deployments
 from lockgate.aws.reader import look_into
 from lockgate.comparison import differences
 from lockgate.errors import NotFoundError
+from lockgate.infrastructure import unfinished
 from lockgate.ledger import live
+from lockgate.persons import pushed_by
 from lockgate.standing import Chains, broken_glass, live_facts, refused, rollbacks, waiting
 
 
@@ -57,22 +59,33 @@ def collect(context: Context, models: tuple[str, ...]) -> dict[str, Any]:
         "rollbacks": rollbacks(chains),
         "refused": refused(chains),
         "waiting": waiting(chains, utc_now()),
+        "infrastructure": [
+            {**entry, "author": pushed_by(entry["actor_id"], context.tools.persons)}
+            for entry in unfinished(context.ledger.chain(names.INFRASTRUCTURE_CHAIN))
+        ],
         "training": [
             {"model": model, "run": run.name, "since": run.started.isoformat()}
             for model, run in runs
             if run.status == "Executing"
         ],
-        "builds": [
-            entry
-            for project, variable in ((names.IMAGE_PROJECT, "COMMIT"), (names.ATTESTATION_PROJECT, "BUILD"))
-            for entry in delivery.ended_badly(context.client("codebuild"), project, variable)
-        ],
-        "images": Attestations(context.client("ecr"), context.tools.account, names.MODELS_REPOSITORY).missing(),
+        **image_facts(context.client("codebuild"), context.client("ecr"), context.tools.account),
         "failed": [
             {"model": model, "run": run.name, "execution": run.arn, "reason": _reason(sagemaker, run)}
             for model, run in runs
             if run.status in ("Failed", "Stopped")
         ],
+    }
+
+
+def image_facts(codebuild: Any, ecr: Any, account: str) -> dict[str, Any]:
+    """Builds of images and of their provenance that ended badly, and images that nobody has vouched for."""
+    return {
+        "builds": [
+            entry
+            for project, variable in ((names.IMAGE_PROJECT, "COMMIT"), (names.ATTESTATION_PROJECT, "BUILD"))
+            for entry in delivery.ended_badly(codebuild, project, variable)
+        ],
+        "images": Attestations(ecr, account, names.MODELS_REPOSITORY).missing(),
     }
 
 
@@ -97,6 +110,40 @@ def _reason(sagemaker: Any, run: training.Execution) -> str:
     """Why a training run ended early: its failed steps' own words before SageMaker's summary."""
     reasons = [f"{step.name}: {step.failure}" for step in training.steps(sagemaker, run.arn) if step.failure]
     return "; ".join(reasons) or run.failure or run.status
+
+
+def stacks(entry: dict[str, Any]) -> list[str]:
+    """What became of the stacks that somebody wants in an environment, and what to do."""
+    environment, assembly = entry["environment"], entry["assembly"]
+    author = entry["author"] or f"GitHub account {entry['actor_id']}, whom [persons] does not name"
+    lines = [
+        f"{outcome(entry['state'])}: stacks of {environment}: assembly {assembly}",
+        f"  of commit {entry['commit']}, pushed by {author}; run {entry['run']}, since {entry['since'][:19]}Z",
+    ]
+    approved = ", ".join(entry["approved_by"]) or "nobody yet"
+    if entry["state"] in ("waiting", "approved"):
+        lines += [f"  approved by {approved}: {len(entry['approved_by'])} of {entry['approvals']}"]
+    if entry["state"] == "waiting":
+        check = f"git checkout {entry['commit'][:12]} && make synth && lockgate infrastructure digest {environment}"
+        lines += [f"  check: {check}", f'  lockgate approve {assembly} --env {environment} --reason "..."']
+    elif entry["state"] == "approved":
+        lines += ["  not deployed yet: run the job of the workflow `infrastructure` again"]
+    else:
+        lines += [f"  {line}" for line in str(entry["reason"]).splitlines()]
+    return lines
+
+
+def images(facts: dict[str, Any]) -> list[str]:
+    """What `image_facts` found, a state each."""
+    lines = []
+    for entry in facts["builds"]:
+        image = entry["project"] == names.IMAGE_PROJECT
+        what = f"image of {entry['of'][:12]}" if image else f"provenance of {entry['of']}"
+        lines += ["", f"{outcome('failed')}: {what}: build {entry['build']} {entry['status']}", f"  {entry['reason']}"]
+    for entry in facts["images"]:
+        what = f"image {entry['tag'][:12]}: nobody has vouched for it, so no gate passes it"
+        lines += ["", f"{outcome('waiting')}: {what}", f"  {entry['digest']}, since {entry['since'][:19]}"]
+    return lines
 
 
 def _text(facts: dict[str, Any]) -> list[str]:
@@ -133,21 +180,11 @@ def _text(facts: dict[str, Any]) -> list[str]:
         command = f"lockgate approve {entry['version']} --env {entry['environment']} --model {entry['model']}"
         lines += ["", f"{outcome('waiting')}: {entry['model']} version {entry['version']} for {entry['environment']}"]
         lines += [f"  since {entry['since'][:19]}Z, until {entry['expires'][:19]}Z: {command}"]
+    for entry in facts["infrastructure"]:
+        lines += ["", *stacks(entry)]
     for entry in facts["training"]:
         lines += ["", f"{outcome('training')}: {entry['model']} {entry['run']} since {entry['since'][:19]}"]
-    for entry in facts["builds"]:
-        what = (
-            f"image of {entry['of'][:12]}"
-            if entry["project"] == names.IMAGE_PROJECT
-            else f"provenance of {entry['of']}"
-        )
-        lines += ["", f"{outcome('failed')}: {what}: build {entry['build']} {entry['status']}", f"  {entry['reason']}"]
-    for entry in facts["images"]:
-        lines += [
-            "",
-            f"{outcome('waiting')}: image {entry['tag'][:12]}: nobody has vouched for it, so no gate passes it",
-        ]
-        lines += [f"  {entry['digest']}, since {entry['since'][:19]}"]
+    lines += images(facts)
     for entry in facts["failed"]:
         lines += ["", f"{outcome('failed')}: training of {entry['model']}, {entry['run']}", f"  {entry['reason']}"]
     return lines

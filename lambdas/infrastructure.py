@@ -30,7 +30,7 @@ from lockgate import ledger, names
 from lockgate.approval import approvers, decision, newest_request, reference
 from lockgate.infrastructure import request_id, standing
 from lockgate.ledger import Entry, Kind, Record
-from lockgate.persons import Caller
+from lockgate.persons import Caller, pushed_by
 
 RUN = {"ask", "environment", "assembly", "commit", "run"}
 DECISION = {"ask", "environment", "assembly", "reason"}
@@ -172,7 +172,7 @@ def _refuse(chain: Sequence[Record], request: Record, body: dict[str, str], pers
     if decided:
         by = f"{decided.entry.kind} by {decided.entry.body['person']}"
         raise AnswerRefusedError(409, f"decided already: {by} ({reference(decided)})")
-    author = next((each.name for each in shared.tools().persons if asked["actor_id"] in each.github), None)
+    author = pushed_by(asked["actor_id"], shared.tools().persons)
     if author == person:
         raise AnswerRefusedError(403, f"{person} made this change: another person has to decide")
     if author is None and body["ask"] == "approve":

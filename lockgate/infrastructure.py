@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from lockgate import ledger
-from lockgate.approval import decision, newest_request
+from lockgate.approval import approvers, decision, newest_request, reference
 from lockgate.ledger import Record
 
 State = Literal["live", "approved", "unasked", "waiting", "rejected"]
@@ -60,3 +60,38 @@ def request_id(chain: Sequence[Record], environment: str, assembly: str) -> str:
     """Name of the request that an unasked assembly makes now; the same until another one or a deployment comes."""
     before = max((record.sequence for record in chain if record.entry.environment == environment), default=0)
     return f"approval-request:{environment}:{assembly}:{before}"
+
+
+def unfinished(chain: Sequence[Record]) -> list[dict[str, Any]]:
+    """Each environment whose stacks are not as somebody last wanted them: who asked for what, and what became of it.
+
+    state: waiting (for persons), approved (and not deployed since), rejected, or failed (the deployment did).
+    """
+    found = []
+    for environment in dict.fromkeys(record.entry.environment for record in chain):
+        request, last = newest_request(chain, 0, environment), _last(chain, environment)
+        if request is not None and (last is None or last.sequence < request.sequence):
+            decided = decision(chain, request)
+            state = "waiting" if decided is None else _STATES[decided.entry.kind]
+            found.append(_facts(chain, state, request, decided.entry.body["reason"] if decided else ""))
+        elif last is not None and last.entry.body["outcome"] == "failed":
+            found.append(_facts(chain, "failed", last, last.entry.body["reason"]))
+    return found
+
+
+_STATES = {"approval": "approved", "rejection": "rejected"}
+
+
+def _facts(chain: Sequence[Record], state: str, record: Record, reason: str) -> dict[str, Any]:
+    """Of the record that says what was asked for or tried."""
+    body = record.entry.body
+    return {
+        "environment": record.entry.environment,
+        "state": state,
+        **{name: body[name] for name in ("assembly", "commit", "run", "actor_id")},
+        "approvals": body.get("approvals", 0),
+        "approved_by": approvers(chain, record),
+        "reason": reason,
+        "since": record.time,
+        "record": reference(record),
+    }

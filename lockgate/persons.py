@@ -75,10 +75,15 @@ def author_of(arn: str, account: str, persons: Sequence[Person]) -> str | None:
     if user and user[1] == account:
         person = _with_user(persons, user[2])
     elif session and session[1] == account and session[2] == names.DELIVERY_ROLE:
-        person = next((each for each in persons if session[3] in each.github), None)
+        return pushed_by(session[3], persons)
     elif session and session[1] == account and _PERMISSION_SET.fullmatch(session[2]):
         person = _with_user(persons, session[3])
     return person.name if person else None
+
+
+def pushed_by(actor_id: str, persons: Sequence[Person]) -> str | None:
+    """The person whose GitHub account has this id; None for an account of nobody in the map."""
+    return next((each.name for each in persons if actor_id in each.github), None)
 
 
 def authors_of(

@@ -124,11 +124,13 @@ def build_of(codebuild: Any, commit: str) -> str:
 
 
 def refuse_foreign(codebuild: Any, project: str, image: Image) -> None:
-    """Raise BuildError when none of the project's recent builds pushed what the commit's tag holds."""
-    if not any(pushed_by(build) == image.digest for build in recent_builds(codebuild, project)):
+    """Raise BuildError when none of the project's recent builds of the commit pushed what its tag holds."""
+    builds = [build for build in recent_builds(codebuild, project) if commit_of_build(build) == image.commit]
+    if not any(pushed_by(build) == image.digest for build in builds):
         raise BuildError(
-            f"tag {image.commit} holds {image.digest}, which none of the last builds of {project} pushed: somebody "
-            "else did, and tags are written once; no gate will pass this image. Find out who, then deliver a new commit"
+            f"tag {image.commit} holds {image.digest}, which none of the last builds of {project} pushed for this "
+            "commit: somebody else did, and tags are written once; no gate will pass this image. Find out who, then "
+            "deliver a new commit"
         )
 
 
@@ -145,12 +147,11 @@ def wait_attested(images: Attestations, image: Image, within: float = ATTESTED_W
 
 
 def _why(build: Mapping[str, Any]) -> str:
-    reasons = [
-        f"{phase['phaseType']}: {context.get('message', '')}"
-        for phase in build.get("phases", [])
-        for context in phase.get("contexts", [])
-        if phase.get("phaseStatus") not in (None, "SUCCEEDED")
-    ]
+    reasons = []
+    for phase in build.get("phases", []):
+        if phase.get("phaseStatus") not in (None, "SUCCEEDED"):
+            said = [context["message"] for context in phase.get("contexts", []) if context.get("message")]
+            reasons += [f"{phase['phaseType']}: {text}" for text in said or [phase["phaseStatus"]]]
     logs = build.get("logs", {})
     return f"{'; '.join(reasons) or 'no reason given'} (log: {logs.get('groupName')} {logs.get('streamName')})"
 

@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from cli.infrastructure import digest_of
+from cli.status import stacks
 from lockgate.errors import NotFoundError
-from lockgate.infrastructure import request_id, standing
+from lockgate.infrastructure import request_id, standing, unfinished
 from lockgate.ledger import Entry, Kind, Record, next_record
 
-ONE, TWO = "1" * 64, "2" * 64
+ONE, TWO, COMMIT = "1" * 64, "2" * 64, "c" * 40
+RUN = {"commit": COMMIT, "run": "17.1", "actor_id": "100"}
 
 
 def chain(*entries: tuple[Kind, dict[str, object]]) -> tuple[Record, ...]:
@@ -25,15 +27,16 @@ def chain(*entries: tuple[Kind, dict[str, object]]) -> tuple[Record, ...]:
 
 
 def asked(assembly: str = ONE, approvals: int = 1) -> tuple[Kind, dict[str, object]]:
-    return "approval-request", {"assembly": assembly, "approvals": approvals}
+    return "approval-request", {**RUN, "assembly": assembly, "approvals": approvals}
 
 
-def answered(kind: Kind, request: int, person: str = "grace") -> tuple[Kind, dict[str, object]]:
-    return kind, {"request": f"infrastructure/{request}", "person": person, "reason": ""}
+def answered(kind: Kind, request: int, person: str = "grace", reason: str = "") -> tuple[Kind, dict[str, object]]:
+    return kind, {"request": f"infrastructure/{request}", "person": person, "reason": reason}
 
 
 def deployed(assembly: str = ONE, outcome: str = "succeeded") -> tuple[Kind, dict[str, object]]:
-    return "deployment", {"assembly": assembly, "outcome": outcome}
+    reason = "UPDATE_ROLLBACK_COMPLETE" if outcome == "failed" else ""
+    return "deployment", {**RUN, "assembly": assembly, "outcome": outcome, "reason": reason}
 
 
 def state(records: Sequence[Record], assembly: str = ONE, approvals: int = 1) -> str:
@@ -92,6 +95,52 @@ def test_a_request_has_a_new_name_after_each_deployment() -> None:
     before, after = chain(asked()), chain(asked(), answered("approval", 1), deployed())
     assert request_id(before, "prod", TWO) == request_id(before, "prod", TWO)
     assert request_id(before, "prod", TWO) != request_id(after, "prod", TWO)
+
+
+def shown(records: Sequence[Record], author: str | None = "amelie") -> list[str]:
+    """What `lockgate status` says of the one environment whose stacks are unfinished."""
+    (entry,) = unfinished(records)
+    return stacks({**entry, "author": author})
+
+
+def test_stacks_that_wait_are_shown_with_who_asked_and_what_to_run() -> None:
+    lines = shown(chain(asked(TWO), asked(ONE, approvals=2), answered("approval", 2)))
+    assert lines == [
+        f"waiting: stacks of prod: assembly {ONE}",
+        f"  of commit {COMMIT}, pushed by amelie; run 17.1, since 2026-01-01T00:00:00Z",
+        "  approved by grace: 1 of 2",
+        f"  check: git checkout {COMMIT[:12]} && make synth && lockgate infrastructure digest prod",
+        f'  lockgate approve {ONE} --env prod --reason "..."',
+    ]
+
+
+def test_stacks_that_a_stranger_pushed_are_shown_as_a_strangers() -> None:
+    assert "pushed by GitHub account 100, whom [persons] does not name" in shown(chain(asked()), None)[1]
+
+
+def test_stacks_that_are_approved_wait_for_their_job() -> None:
+    lines = shown(chain(asked(), answered("approval", 1)))
+    assert lines[0].startswith("approved: ")
+    assert lines[-1] == "  not deployed yet: run the job of the workflow `infrastructure` again"
+
+
+def test_stacks_that_somebody_rejected_are_shown_with_the_reason() -> None:
+    lines = shown(chain(asked(), answered("rejection", 1, reason="opens a port")))
+    assert (lines[0], lines[-1]) == (f"rejected: stacks of prod: assembly {ONE}", "  opens a port")
+
+
+def test_stacks_that_failed_to_deploy_are_shown_until_they_are_live() -> None:
+    failed = (asked(), answered("approval", 1), deployed(outcome="failed"))
+    lines = shown(chain(*failed))
+    assert (lines[0], lines[-1]) == (f"failed: stacks of prod: assembly {ONE}", "  UPDATE_ROLLBACK_COMPLETE")
+    assert shown(chain(deployed(outcome="failed")))[0].startswith("failed: "), "where nobody is asked"
+    assert shown(chain(*failed, asked(TWO)))[0].startswith("waiting: ")
+    assert unfinished(chain(*failed, deployed())) == []
+
+
+def test_nothing_is_shown_of_stacks_that_are_live() -> None:
+    assert unfinished(()) == []
+    assert unfinished(chain(asked(), answered("approval", 1), deployed())) == []
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from cli import status
 from local import images
 from lockgate import names
 from lockgate.aws import delivery
@@ -63,6 +64,7 @@ def stack(embedded: Any) -> dict[str, Any]:
         "timeoutInMinutes": 120,
     }
     codebuild.create_project(**project)
+    codebuild.create_project(**{**project, "name": names.ATTESTATION_PROJECT})
     return project
 
 
@@ -92,6 +94,13 @@ def listed(embedded: Any) -> dict[str, dict[str, str]]:
     return {entry["of"]: entry for entry in delivery.ended_badly(embedded.client("codebuild"), names.IMAGE_PROJECT)}
 
 
+def shown(embedded: Any, commit: str) -> str:
+    """What `lockgate status` says of the image of a commit, on one line; "" when nothing."""
+    facts = status.image_facts(embedded.client("codebuild"), embedded.client("ecr"), ACCOUNT)
+    parts = "\n".join(status.images(facts)).split("\n\n")
+    return " ".join(" ".join(part.split()) for part in parts if commit[:12] in part)
+
+
 def test_a_good_build_says_what_it_pushed(embedded: Any, deliver: Deliver) -> None:
     commit = "a" * 40
     deliver(commit, GOOD)
@@ -108,6 +117,9 @@ def test_a_dockerfile_that_no_longer_builds_publishes_nothing(embedded: Any, del
     assert found(embedded, commit) is None
     assert listed(embedded)[commit]["status"] == "FAILED"
     assert "is FAILED: BUILD: " in delivery.build_of(embedded.client("codebuild"), commit)
+    said = shown(embedded, commit)
+    assert said.startswith(f"failed: image of {commit[:12]}: build lockgate-image:")
+    assert " FAILED BUILD: Error while executing command: docker buildx build" in said
 
 
 def test_a_build_that_hangs_is_ended_and_says_so(embedded: Any, deliver: Deliver, stack: dict[str, Any]) -> None:
@@ -122,6 +134,7 @@ def test_a_build_that_hangs_is_ended_and_says_so(embedded: Any, deliver: Deliver
         codebuild.update_project(name=stack["name"], source=stack["source"], timeoutInMinutes=120)
     assert found(embedded, commit) is None
     assert listed(embedded)[commit]["status"] == "TIMED_OUT"
+    assert " TIMED_OUT BUILD: " in shown(embedded, commit)
 
 
 def test_a_registry_that_refuses_the_push_publishes_nothing(embedded: Any, deliver: Deliver) -> None:
@@ -135,7 +148,7 @@ def test_a_registry_that_refuses_the_push_publishes_nothing(embedded: Any, deliv
     finally:
         ecr.delete_repository_policy(repositoryName=REPOSITORY)
     assert found(embedded, commit) is None
-    assert "POST_BUILD" in listed(embedded)[commit]["reason"]
+    assert " FAILED POST_BUILD: " in shown(embedded, commit)
     deliver(commit, GOOD)  # the layers that were sent are used, and the state is clear again
     assert found(embedded, commit) is not None
     assert commit not in listed(embedded)
@@ -164,8 +177,9 @@ def test_a_tag_that_holds_another_image_is_refused_and_stays_as_it_was(
     assert image.digest == digest
     with pytest.raises(delivery.BuildError, match=f"tag {commit} holds {digest}, which none of the last builds"):
         delivery.refuse_foreign(embedded.client("codebuild"), names.IMAGE_PROJECT, image)
-    missing = Attestations(embedded.client("ecr"), ACCOUNT, REPOSITORY).missing()
-    assert digest in [entry["digest"] for entry in missing]
+    said = shown(embedded, commit)
+    assert " FAILED POST_BUILD: " in said
+    assert f"waiting: image {commit[:12]}: nobody has vouched for it, so no gate passes it {digest}" in said
 
 
 def test_nobody_waits_for_ever_for_provenance(embedded: Any, deliver: Deliver) -> None:

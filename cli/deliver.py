@@ -17,6 +17,7 @@ from cli.terminal import progress, show_json
 from lockgate import names
 from lockgate.aws import delivery, github
 from lockgate.aws.attestations import Attestations
+from lockgate.errors import NotFoundError
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +25,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     attempt = int(os.environ.get("GITHUB_RUN_ATTEMPT", "1"))
     attempt_help = f"number of the training run for this image and data; a GitHub run gives its own ({attempt})"
     parser.add_argument("--attempt", type=int, default=attempt, help=attempt_help)
+    parser.add_argument("--snapshot", help="train the model of this published snapshot on it (every model, its newest)")
     json_argument(parser)
 
 
@@ -42,8 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     sagemaker, s3 = (session.client(service) for service in ("sagemaker", "s3"))
     actor = os.environ.get("GITHUB_ACTOR") or _caller(session)
     executions = {}
-    for model in context.models(None):
-        snapshot = delivery.newest_snapshot(s3, context.bucket("data"), model)
+    for model, snapshot in _snapshots(context, s3, arguments.snapshot).items():
         champion = delivery.find_champion(s3, context.bucket("data"), model)
         execution = delivery.start_training(
             sagemaker, model, image, snapshot, actor, arguments.attempt, champion=champion, data=context.bucket("data")
@@ -93,6 +94,17 @@ def deliver_image(
         delivery.wait_attested(images, image)
     progress("provenance and bill of materials stand beside it")
     return image
+
+
+def _snapshots(context: Context, s3: Any, wanted: str | None) -> dict[str, str]:
+    """The models to train, each with its snapshot. Raises NotFoundError for a snapshot that no model has."""
+    models, bucket = context.models(None), context.bucket("data")
+    if wanted is None:
+        return {model: delivery.newest_snapshot(s3, bucket, model) for model in models}
+    found = {model: wanted for model in models if wanted in delivery.snapshots(s3, bucket, model)}
+    if not found:
+        raise NotFoundError(f"--snapshot: found {wanted!r}, expected one that is published, of {', '.join(models)}")
+    return found
 
 
 def _session(context: Context) -> Any:

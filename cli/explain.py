@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cli.context import json_argument, model_argument, open_context
@@ -48,10 +48,31 @@ def run(arguments: argparse.Namespace) -> int:
         known = sorted({record.entry.version for record in chain})
         raise NotFoundError(f"{model} version {arguments.version}: no record; the ledger knows versions {known}")
     if arguments.json:
-        show_json({"model": model, "version": arguments.version, "records": [_facts(record) for record in records]})
+        facts = [_facts(record) for record in records]
+        again = _evaluate_again(chain, records)
+        show_json({"model": model, "version": arguments.version, "evaluate_again": again, "records": facts})
     else:
-        print("\n".join(_text(model, arguments.version, records)))
+        print("\n".join(_text(model, arguments.version, records, _evaluate_again(chain, records))))
     return 0
+
+
+def _evaluate_again(chain: Sequence[Record], records: Sequence[Record]) -> str | None:
+    """The command that trains and evaluates the version's commit anew on the same rows; None where they are not known.
+
+    It makes a version of its own, compared with what is served by then, whose decision spends of the holdout.
+    """
+    known = _known(records)
+    if known is None:
+        return None
+    about = (record for record in chain if record.entry.kind == "verdict")
+    attempts = {record.entry.version for record in about if record.entry.body["commit"] == known["commit"]}
+    return f"lockgate deliver {known['commit']} --snapshot {known['snapshot']} --attempt {len(attempts) + 1}"
+
+
+def _known(records: Sequence[Record]) -> Mapping[str, Any] | None:
+    """The body of the newest verdict that knows where the version came from."""
+    bodies = (record.entry.body for record in reversed(records) if record.entry.kind == "verdict")
+    return next((body for body in bodies if body["commit"]), None)
 
 
 def _facts(record: Record) -> dict[str, Any]:
@@ -66,16 +87,15 @@ def _facts(record: Record) -> dict[str, Any]:
     }
 
 
-def _text(model: str, version: int, records: tuple[Record, ...]) -> list[str]:
+def _text(model: str, version: int, records: Sequence[Record], again: str | None) -> list[str]:
     lines = [paint(f"{model} version {version}", "bold")]
-    known = [record.entry.body for record in records if record.entry.kind == "verdict" and record.entry.body["commit"]]
-    if known:
-        body = known[-1]
+    body = _known(records)
+    if body:
         facts = [(f"  {key}", str(body[key])) for key in LINEAGE if body.get(key)]
         facts += [(f"  {key}", str(body["data"][key])) for key in DATA if body.get("data")]
         facts += [(f"  {key}", str(body["origin"][key])) for key in ORIGIN if body.get("origin")]
         facts += [(f"  {key}", _listed(body[key])) for key in ("features", "parameters") if body.get(key)]
-        lines += table([*facts, ("  evaluate it again", f"lockgate deliver {body['commit']} --attempt 2")]).splitlines()
+        lines += table([*facts, ("  evaluate it again", str(again))]).splitlines()
     for record in records:
         body, where = record.entry.body, f"{record.entry.environment} {record.time[:19]}Z"
         said = body.get("outcome") or (f"by {body['person']}" if "person" in body else "")

@@ -156,17 +156,23 @@ def _why(build: Mapping[str, Any]) -> str:
     return f"{'; '.join(reasons) or 'no reason given'} (log: {logs.get('groupName')} {logs.get('streamName')})"
 
 
-def newest_snapshot(s3: Any, bucket: str, model: str) -> str:
-    """Id of the data snapshot published last for a model. Raises NotFoundError when there is none."""
+def snapshots(s3: Any, bucket: str, model: str) -> list[str]:
+    """Ids of the data snapshots published for a model, oldest first."""
     prefix = f"{names.snapshot_prefix(model, '')}"
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     manifests = [
         found for page in pages for found in page.get("Contents", []) if found["Key"].endswith("/manifest.json")
     ]
-    if not manifests:
+    manifests.sort(key=lambda found: (found["LastModified"], found["Key"]))
+    return [str(found["Key"]).removeprefix(prefix).split("/")[0] for found in manifests]
+
+
+def newest_snapshot(s3: Any, bucket: str, model: str) -> str:
+    """Id of the data snapshot published last for a model. Raises NotFoundError when there is none."""
+    found = snapshots(s3, bucket, model)
+    if not found:
         raise NotFoundError(f"model {model}: no data snapshot is published; run `lockgate snapshot --model {model}`")
-    newest = max(manifests, key=lambda found: (found["LastModified"], found["Key"]))
-    return str(newest["Key"]).removeprefix(prefix).split("/")[0]
+    return found[-1]
 
 
 def find_champion(s3: Any, bucket: str, model: str) -> Champion | None:

@@ -16,6 +16,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from lockgate import names
+from lockgate.aws import github
 from lockgate.aws.ledger import LedgerStore
 from lockgate.aws.signed import post_as_caller
 from lockgate.config import read_configuration
@@ -224,6 +225,78 @@ predictions.mkdir(parents=True, exist_ok=True)
     assert record["evaluator_image"].endswith(f"@{TOOLS.evaluator_image_digest}")
 
 
+# What a commit's code can try from inside its own training step; it would train on what it got.
+REACH_FOR_LABELS = """
+
+def train(rows, target, model):
+    import os, pathlib, boto3
+    os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
+    found = [file for file in pathlib.Path(os.environ["ML_ROOT"]).rglob("*labels*") if file.is_file()]
+    stolen = found or boto3.client("s3").get_object(Bucket={bucket!r}, Key={key!r})
+    raise RuntimeError(f"holdout labels are in the hands of a commit: {{stolen}}")
+"""
+
+
+def test_a_commit_that_reads_the_labels_of_the_holdout_fails_its_run_and_registers_nothing(
+    demo: Any, aws: Any, ledger: LedgerStore
+) -> None:
+    """First its code reaches for them, which has no credentials; then its run names them as the champion's model."""
+    body = demo.facts("explain", "1")["records"][0]
+    bucket, key = names.bucket("labels", TOOLS.account, TOOLS.region), names.labels_key(MODEL, body["snapshot"])
+    before = ledger.chain(MODEL)
+    packages = aws("sagemaker").list_model_packages(ModelPackageGroupName=names.package_group(MODEL))
+    code = demo.clone / "model" / MODEL / "train.py"
+    code.write_text(code.read_text() + REACH_FOR_LABELS.format(bucket=bucket, key=key))
+    git(demo, "commit", "--quiet", "--all", "--message", "Read the labels of the holdout")
+    try:
+        demo.facts("deliver", cwd=demo.clone)
+        followed = demo.lockgate("follow", cwd=demo.clone)
+    finally:
+        git(demo, "reset", "--quiet", "--hard", "HEAD~1")
+    assert (followed.returncode, "NoCredentialsError" in followed.stderr) == (1, True), followed.stderr
+
+    run = delivery_run(demo)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        run.client("s3").get_object(Bucket=bucket, Key=key)
+    parameters = {"Commit": body["commit"], "Image": body["image"], "Snapshot": body["snapshot"], "Actor": "ada"}
+    parameters |= {"ChampionImage": body["image"], "ChampionModel": f"s3://{bucket}/{key}"}
+    execution = run.client("sagemaker").start_pipeline_execution(
+        PipelineName=names.pipeline(MODEL),
+        PipelineParameters=[{"Name": name, "Value": value} for name, value in parameters.items()],
+    )["PipelineExecutionArn"]
+    for _ in range(240):
+        if aws("sagemaker").describe_pipeline_execution(PipelineExecutionArn=execution)["PipelineExecutionStatus"] in (
+            "Failed",
+            "Succeeded",
+        ):
+            break
+        time.sleep(0.5)
+
+    reasons = {entry["execution"]: entry["reason"] for entry in demo.facts("status")["failed"]}
+    assert "AccessDenied" in reasons[execution]
+    assert "champion: " in reasons[execution]
+    assert any("NoCredentialsError" in reason for reason in reasons.values())
+    after = aws("sagemaker").list_model_packages(ModelPackageGroupName=names.package_group(MODEL))
+    assert len(after["ModelPackageSummaryList"]) == len(packages["ModelPackageSummaryList"])
+    assert ledger.chain(MODEL) == before
+
+
+def delivery_run(demo: Any) -> boto3.Session:
+    """A session of the delivery role, as the workflow of a push to the branch gets it."""
+    source = TOOLS.github
+    identity = demo.session.github(
+        owner=source.owner,
+        owner_id=int(source.owner_id),
+        repository=source.repository,
+        repository_id=int(source.repository_id),
+        ref=f"refs/heads/{source.branch}",
+        sha="0" * 40,
+        actor="ada",
+        actor_id=3003,
+    )
+    return github.session(identity, names.role_arn(TOOLS.account, names.DELIVERY_ROLE), TOOLS.region)
+
+
 def test_nobody_but_the_evaluation_reads_labels_or_writes_evidence_not_even_an_administrator(
     demo: Any, aws: Any
 ) -> None:
@@ -322,6 +395,44 @@ def test_a_waiver_by_another_person_is_in_the_next_verdict_and_lets_only_its_own
     assert len(verdicts) == 2
     assert outcomes["ranking"]["message"].startswith("failed, waived by grace")
     assert outcomes["not worse than what is served"]["outcome"] == "failed"
+
+
+def test_evidence_altered_in_s3_is_an_error_that_the_ledger_keeps(demo: Any, aws: Any, ledger: LedgerStore) -> None:
+    """By an administrator, who has to lift the bucket's policy first; asked at a gate that has not judged it yet."""
+    s3, body = aws("s3"), demo.facts("explain", "2")["records"][0]
+    bucket, _, key = body["evidence_uri"].removeprefix("s3://").partition("/")
+    better = s3.get_object(Bucket=bucket, Key=key)["Body"].read().replace(b'"value":0.', b'"value":0.9')
+    policy = s3.get_bucket_policy(Bucket=bucket)["Policy"]
+    s3.delete_bucket_policy(Bucket=bucket)
+    try:
+        altered = s3.put_object(Bucket=bucket, Key=key, Body=better)["VersionId"]
+        event = {"model": MODEL, "version": "2", "package_arn": body["package_arn"], "environment": ENVIRONMENTS[1]}
+        answer = call(aws, "gate", event)
+        s3.delete_object(Bucket=bucket, Key=key, VersionId=altered)
+    finally:
+        s3.put_bucket_policy(Bucket=bucket, Policy=policy)
+    assert (answer["outcome"], answer["release"]) == ("error", None)
+    record = ledger.chain(MODEL)[-1]
+    assert (record.entry.kind, record.entry.environment) == ("verdict", ENVIRONMENTS[1])
+    assert record.entry.body["holdout_sha256"] is None, "it looked at no row, so it spent nothing"
+    refused = demo.facts("status")["refused"][-1]
+    assert (refused["version"], refused["environment"]) == (2, ENVIRONMENTS[1])
+    assert "the registry recorded" in refused["reasons"][0]
+    assert "it was altered or replaced" in refused["reasons"][0]
+
+
+def test_the_command_that_explain_prints_gives_the_same_numbers_on_the_same_rows(demo: Any) -> None:
+    """Newer snapshots have been published since."""
+    explained = demo.facts("explain", "2")
+    command = explained["evaluate_again"].split()
+    assert demo.facts(*command[1:], cwd=demo.clone)
+    followed = demo.lockgate("follow", command[2], "--json", cwd=demo.clone)
+    assert followed.returncode == 3, followed.stderr
+    version = json.loads(followed.stdout)["version"]
+    assert version > 2
+    before, again = explained["records"][0], demo.facts("explain", str(version))["records"][0]
+    for name in ("metrics", "data", "features", "parameters", "image", "replay_sha256"):
+        assert again[name] == before[name], name
 
 
 def test_another_account_keeps_the_ledgers_head_and_nobody_changes_it_there(demo: Any, aws: Any) -> None:

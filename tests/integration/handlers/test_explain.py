@@ -27,7 +27,8 @@ def say(kind: Any, body: dict[str, Any]) -> None:
 
 def text(version: int = 1) -> str:
     chain = shared.ledger("test-ledger").chain("income")
-    return "\n".join(explain._text("income", version, of_version(chain, version)))
+    records = of_version(chain, version)
+    return "\n".join(explain._text("income", version, records, explain._evaluate_again(chain, records)))
 
 
 def test_a_verdict_is_explained_with_lineage_champion_waivers_approvals_and_how_to_evaluate_again(world: World) -> None:
@@ -48,10 +49,17 @@ def test_a_verdict_is_explained_with_lineage_champion_waivers_approvals_and_how_
         "decision 2 on holdout 1",
     ]
     facts += [
-        f"lockgate deliver {lineage['commit']} --attempt 2",
+        f"lockgate deliver {lineage['commit']} --snapshot {lineage['snapshot']} --attempt 2",
         "failed, waived by grace (income/2, until 2099-12-01",
     ]
     assert [fact for fact in facts if fact not in said] == []
+
+
+def test_each_version_of_a_commit_counts_as_an_attempt_to_evaluate_it(world: World) -> None:
+    for version in (1, 2):
+        world.register(version)
+        gate.handler(world.gate_event(version), None)
+    assert "--attempt 3" in text(1)
 
 
 def test_a_verdict_on_what_nobody_knows_is_explained_too(world: World) -> None:

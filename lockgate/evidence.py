@@ -20,6 +20,7 @@ SCHEMA = "lockgate.evidence/1"
 HEX = re.compile(r"[0-9a-f]{64}")
 COMMIT = re.compile(r"[0-9a-f]{40}")
 IMAGE = re.compile(r"[a-z0-9./:-]+@sha256:[0-9a-f]{64}")
+MOST_ROWS = 2**53  # a larger count is none that a float could hold exactly
 
 
 @dataclass(frozen=True)
@@ -290,7 +291,7 @@ def _texts(document: Mapping[str, Any], key: str) -> tuple[str, ...]:
 
 def _count(document: Mapping[str, Any], key: str) -> int:
     found = document.get(key)
-    if not isinstance(found, int) or isinstance(found, bool) or found < 0:
+    if not isinstance(found, int) or isinstance(found, bool) or not 0 <= found <= MOST_ROWS:
         raise EvidenceError(f"evidence: {key}: found {found!r}, expected a count")
     return found
 

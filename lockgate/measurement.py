@@ -16,6 +16,7 @@ from lockgate.statistics.interval import Interval
 
 # The evaluator counts a certain and wrong score as 2**-52, so no row's loss is larger.
 LARGEST = {"log_loss": 52 * log(2), "brier": 1.0}
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,15 @@ def measured(metric: str, evidence: Evidence, alpha: float, group: Group | None 
     if found is None:
         known = ", ".join(sorted(evidence.metrics)) or "none"
         raise EvidenceError(f"{metric}: not in the evidence (it has: {known})")
-    return Measured(found.value, _interval(metric, found, alpha), found.rows, alpha)
+    return Measured(_value(metric, found), _interval(metric, found, alpha), found.rows, alpha)
+
+
+def _value(metric: str, found: Metric) -> float:
+    """A number that can be one of this metric: an area of 5 would lie above every floor."""
+    largest = LARGEST.get(metric, 1.0)
+    if not 0.0 <= found.value <= largest * (1 + _ROUNDING):
+        raise EvidenceError(f"{metric}: found {found.value!r}, expected from 0 to {largest:g}")
+    return found.value
 
 
 def _interval(metric: str, found: Metric, alpha: float) -> Interval:
@@ -72,8 +81,20 @@ def _interval(metric: str, found: Metric, alpha: float) -> Interval:
         return delong.interval(found.value, sums.get("variance", 0.0), alpha)
     if metric == "accuracy":
         return binomial.interval(_count(metric, sums, "correct", found.rows), found.rows, alpha)
-    total, squares = (_sum(metric, sums, key) for key in ("sum", "sum_of_squares"))
-    return empirical_bernstein.interval(found.rows, total, squares, 0.0, LARGEST[metric], alpha)
+    return _mean(metric, found.rows, *_sums(metric, sums), 0.0, LARGEST[metric], alpha)
+
+
+def _sums(metric: str, sums: Mapping[str, float]) -> tuple[float, float]:
+    return _sum(metric, sums, "sum"), _sum(metric, sums, "sum_of_squares")
+
+
+def _mean(name: str, rows: int, total: float, squares: float, low: float, high: float, alpha: float) -> Interval:
+    """Bounds on a mean from sums that rows between low and high can have: others would read as certainty."""
+    slack = _ROUNDING * rows * max(-low, high)
+    possible = rows * low - slack <= total <= rows * high + slack
+    if not possible or not total * total <= squares * rows * (1 + _ROUNDING) + slack * slack:
+        raise EvidenceError(f"{name}: found sums {total!r} and {squares!r}, which {rows} rows cannot have")
+    return empirical_bernstein.interval(rows, total, squares, low, high, alpha)
 
 
 def compared(metric: str, evidence: Evidence, champion: Champion, alpha: float) -> Measured:
@@ -83,23 +104,29 @@ def compared(metric: str, evidence: Evidence, champion: Champion, alpha: float) 
         raise EvidenceError(f"{metric}: the evidence does not compare it with the champion's")
     if own.rows != before.rows:
         raise EvidenceError(f"{metric}: measured on {own.rows} rows, the champion's on {before.rows}: not the same")
+    if not own.rows:
+        raise EvidenceError(f"{metric}: compared on 0 rows")
+    value, value_before = _value(metric, own), _value(metric, before)
     if metric == "roc_auc":
         variances = [_sum(metric, sums, key) for key in ("variance_challenger", "variance_champion", "covariance")]
-        difference = delong.difference(own.value, before.value, variances[0], variances[1], variances[2], alpha)
-        return Measured(own.value - before.value, difference, own.rows, alpha)
+        difference = delong.difference(value, value_before, variances[0], variances[1], variances[2], alpha)
+        return Measured(value - value_before, difference, own.rows, alpha)
     if metric == "accuracy":
         wins, losses = (_count(metric, sums, key, own.rows) for key in ("only_challenger", "only_champion"))
         if wins + losses > own.rows:
             raise EvidenceError(f"{metric}: found {wins + losses} rows on which one is right, of {own.rows}")
         return Measured((wins - losses) / own.rows, paired.interval(wins, losses, own.rows, alpha), own.rows, alpha)
-    total, squares = (_sum(metric, sums, key) for key in ("sum", "sum_of_squares"))
-    largest = LARGEST[metric]
-    loss = empirical_bernstein.interval(own.rows, total, squares, -largest, largest, alpha)
+    (total, squares), largest = _sums(metric, sums), LARGEST[metric]
+    loss = _mean(metric, own.rows, total, squares, -largest, largest, alpha)
     return Measured(-total / own.rows, Interval(-loss.high, -loss.low, loss.guarantee), own.rows, alpha)
 
 
 def gaps(measure: str, bound: str, groups: Mapping[str, Group], alpha: float) -> Iterator[GroupGap]:
-    """Every pair of groups: differences for a ceiling, ratios of the lower to the higher for a floor."""
+    """Every pair of groups: differences for a ceiling, ratios of the lower to the higher for a floor.
+
+    The end that lets a model pass is wrong with probability at most alpha; the other, which fails it, with at most
+    2 alpha, since either group may be the higher one.
+    """
     for one, other in combinations(groups, 2):
         if measure == "calibration":
             yield GroupGap("calibration", one, other, _calibration(groups[one], groups[other], alpha))
@@ -153,7 +180,7 @@ def _ratio(successes: int, rows: int, other_successes: int, other_rows: int, alp
 def _calibration(one: Group, other: Group, alpha: float) -> Measured:
     """How far the mean of score - label of two groups is apart; each mean's bounds at half of alpha (Bonferroni)."""
     bounds = [
-        empirical_bernstein.interval(group.rows, group.residual, group.residual_squares, -1.0, 1.0, alpha / 2)
+        _mean("calibration", group.rows, group.residual, group.residual_squares, -1.0, 1.0, alpha / 2)
         for group in (one, other)
     ]
     means = [group.residual / group.rows if group.rows else 0.0 for group in (one, other)]

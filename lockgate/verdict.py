@@ -169,7 +169,11 @@ def _gap(rule: Gap, evidence: Evidence, alpha: float) -> Reason:
     left = f"; left out by the policy: {', '.join(rule.leave_out)}" if rule.leave_out else ""
     found: list[Reason] = []
     if small:
-        message = f"{rule.measure} by {rule.by}: fewer than {rule.minimum_rows} rows in {', '.join(small)}"
+        more = [f"{rule.minimum_rows - group.rows} of {v}" for v, group in kept.items() if v not in large]
+        message = (
+            f"{rule.measure} by {rule.by}: fewer than {rule.minimum_rows} rows in {', '.join(small)}; "
+            f"to be judged it takes more labelled rows: {', '.join(more)}"
+        )
         found.append(Reason(rule.name, Outcome.INCONCLUSIVE, message))
     if len(large) < 2:
         message = (

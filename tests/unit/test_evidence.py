@@ -76,6 +76,7 @@ def test_a_number_that_is_not_finite_cannot_be_read(make_evidence: Callable[...,
         ("data.train_rows", -1, "train_rows: found -1, expected a count"),
         ("data.train_rows", 1.0, "train_rows: found 1.0, expected a count"),
         ("data.holdout_rows", True, "holdout_rows: found True, expected a count"),
+        ("data.train_rows", 2**53 + 1, "train_rows: found 9007199254740993, expected a count"),
         ("data.labels_sha256", "x", "labels_sha256: found 'x'"),
     ],
 )

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lockgate import canonical
+from lockgate.errors import EvidenceError
 from lockgate.evidence import Champion, Data, Evidence, Group, Metric, read_evidence
 from lockgate.facts import Fact
 from lockgate.measurement import Measured
@@ -158,6 +159,38 @@ def test_sums_that_no_rows_can_have_are_an_error(make_evidence: Make, statistics
     assert judged(limit(), evidence).outcome is Outcome.ERROR
 
 
+@pytest.mark.parametrize("value", [-0.01, 1.01, 5.0, 1e308])
+def test_a_number_that_the_metric_cannot_have_is_an_error_whatever_decides(make_evidence: Make, value: float) -> None:
+    metrics = {"roc_auc": Metric(value, 1000, {"variance": 1e-6}), **accuracy(850, 1000)}
+    for decide in ("interval", "estimate"):
+        (reason,) = judged(limit("roc_auc", decide=decide), make_evidence(metrics=metrics)).reasons
+        assert (reason.outcome, reason.message) == (Outcome.ERROR, f"roc_auc: found {value!r}, expected from 0 to 1")
+
+
+@pytest.mark.parametrize(
+    ("total", "squares"), [(-1e-3, 200.0), (-1e300, 0.0), (1000.1, 1000.0), (1000.0, 99.0), (100.0, -1.0), (0.0, -1.0)]
+)
+def test_sums_of_losses_that_no_rows_can_have_are_an_error(make_evidence: Make, total: float, squares: float) -> None:
+    """1,000 rows between 0 and 1 sum to 0 to 1,000, and their squares to at least the sum's square over the rows."""
+    metrics = {"brier": Metric(0.1, 1000, {"sum": total, "sum_of_squares": squares})}
+    (reason,) = judged(limit("brier", "ceiling", 0.2), make_evidence(metrics=metrics)).reasons
+    assert reason.outcome is Outcome.ERROR
+    assert reason.message == f"brier: found sums {total!r} and {squares!r}, which 1000 rows cannot have"
+
+
+@pytest.mark.parametrize(("total", "squares"), [(0.0, 0.0), (1000.0, 1000.0), (100.0, 10.0)])
+def test_rows_that_are_all_alike_have_sums_that_are_accepted(make_evidence: Make, total: float, squares: float) -> None:
+    metrics = {"brier": Metric(total / 1000, 1000, {"sum": total, "sum_of_squares": squares})}
+    assert judged(limit("brier", "ceiling", 1.0), make_evidence(metrics=metrics)).outcome is Outcome.PASSED
+
+
+def test_a_comparison_on_no_rows_is_an_error(make_evidence: Make) -> None:
+    nobody = {"accuracy": Metric(0.0, 0, {"correct": 0.0})}
+    evidence = make_evidence(metrics=nobody, champion=champion(0, 0, metrics=nobody))
+    (reason,) = judged(BETTER, evidence, champion_sha256=SERVED).reasons
+    assert (reason.outcome, reason.message) == (Outcome.ERROR, "accuracy: compared on 0 rows")
+
+
 def test_an_unreadable_metric_is_an_error_only_for_the_rule_that_needs_it(make_evidence: Make) -> None:
     document = json.loads(make_evidence(metrics=accuracy(900, 1000)).to_bytes())
     document["metrics"]["log_loss"] = {"value": "small", "rows": 9, "statistics": {}}
@@ -234,7 +267,10 @@ def test_a_tiny_group_is_inconclusive_unless_a_reviewer_left_it_out(make_evidenc
     evidence = make_evidence(groups={"SEX": {**EVEN, "3": group(1, 1, 1, 1)}})
     verdict = judged(policy(GAP), evidence)
     assert verdict.outcome is Outcome.INCONCLUSIVE
-    assert "fewer than 100 rows in 3 (4 rows)" in verdict.reasons[0].message
+    small = (
+        "equal_opportunity by SEX: fewer than 100 rows in 3 (4 rows); to be judged it takes more labelled rows: 96 of 3"
+    )
+    assert small in verdict.reasons[0].message
     excused = judged(policy(replace(GAP, leave_out=("3",))), evidence)
     assert excused.outcome is Outcome.PASSED
     assert excused.reasons[0].message.endswith("left out by the policy: 3")
@@ -324,6 +360,111 @@ def test_every_message_carries_observed_interval_limit_and_rows(
     assert ("would decide" in reason.message or "no number" in reason.message) == (
         reason.outcome is Outcome.INCONCLUSIVE
     )
+
+
+@given(st.integers(0, 500), st.integers(0, 500), st.floats(-0.2, 0.2))
+def test_every_message_of_a_comparison_carries_difference_interval_gain_rows_and_champion(
+    wins: int, losses: int, gain: float
+) -> None:
+    evidence = _evidence(metrics=accuracy(850, 1000), champion=champion(wins, losses))
+    (reason,) = judged(policy(Compare("c", "accuracy", gain)), evidence, champion_sha256=SERVED).reasons
+    pattern = (
+        rf"accuracy better than the champion's by (\S+) on 1000 rows (>=|<) {re.escape(f'{gain:g}')}; "
+        rf"champion {SERVED[:12]}; finite-sample interval \S+ to \S+ at 0.01"
+    )
+    found = re.match(pattern, reason.message)
+    assert found
+    assert float(found[1]) == pytest.approx((wins - losses) / 1000, abs=1e-9)
+    assert ("would decide" in reason.message or "no number" in reason.message) == (
+        reason.outcome is Outcome.INCONCLUSIVE
+    )
+
+
+@given(st.lists(st.tuples(*[st.integers(1, 300)] * 4), min_size=2, max_size=4), st.floats(0.01, 0.9))
+def test_every_message_of_a_gap_names_two_groups_with_gap_interval_limit_and_rows(
+    counts: list[tuple[int, int, int, int]], ceiling: float
+) -> None:
+    groups = {str(code): group(*each) for code, each in enumerate(counts)}
+    rule = Gap("g", "equal_opportunity", "RACE", "ceiling", ceiling, 1)
+    (reason,) = judged(policy(rule), _evidence(groups={"RACE": groups})).reasons
+    pattern = (
+        rf"true_positive_rate difference (\S+) between RACE (\d) and (\d) on (\d+) rows (<=|>) "
+        rf"ceiling {re.escape(f'{ceiling:g}')}; finite-sample interval \S+ to \S+ at 0.01"
+    )
+    found = re.search(pattern, reason.message)
+    assert found
+    one, other = groups[found[2]], groups[found[3]]
+    positives = [each.true_positives + each.false_negatives for each in (one, other)]
+    rates = [each.true_positives / rows for each, rows in zip((one, other), positives, strict=True)]
+    assert float(found[1]) == pytest.approx(abs(rates[0] - rates[1]), abs=1e-5)
+    assert int(found[4]) == sum(positives)
+
+
+EVERY_KIND = policy(
+    Limit("limit", "accuracy", "floor", 0.8),
+    Limit("loss", "brier", "ceiling", 0.3),
+    Limit("area", "roc_auc", "floor", 0.8),
+    Compare("compare", "accuracy", -0.01),
+    Compare("compare loss", "brier", -0.1),
+    Gap("gap", "equal_opportunity", "SEX", "ceiling", 0.1, 100),
+    Gap("calibration", "calibration", "SEX", "ceiling", 0.2, 100),
+)
+JUNK = [None, True, "0.9", [], {}, float("nan"), float("inf"), -1, -1.0, -1e308, 1e308, 10**400]
+
+
+def _leaves(document: Any, *path: str) -> list[tuple[str, ...]]:
+    if not isinstance(document, dict):
+        return [path]
+    return [leaf for key in document for leaf in _leaves(document[key], *path, key)]
+
+
+def _complete() -> dict[str, Any]:
+    """A document whose every number some rule of EVERY_KIND needs, and which passes them all."""
+    metrics = {
+        **accuracy(9_000, 10_000),
+        "brier": Metric(0.1, 10_000, {"sum": 1_000.0, "sum_of_squares": 300.0}),
+        "roc_auc": Metric(0.9, 10_000, {"variance": 1e-6}),
+    }
+    paired = {"accuracy": {"only_challenger": 60.0, "only_champion": 50.0}}
+    paired["brier"] = {"sum": -10.0, "sum_of_squares": 100.0}
+    served = Champion(SERVED, {name: metrics[name] for name in ("accuracy", "brier")}, paired)
+    hexes = dict.fromkeys(("model_sha256", "contents_sha256", "replay_sha256"), "1" * 64)
+    image = "1.dkr.ecr.us-east-1.amazonaws.com/lockgate-models@sha256:" + "a" * 64
+    data = Data("5" * 16, "1" * 64, "2" * 64, "3" * 64, "6" * 64, "7" * 64, 2000, 10_000)
+    parts = {"commit": "c" * 40, "image": image, "data": data, **hexes}
+    found = _evidence(**parts, metrics=metrics, champion=served, groups={"SEX": EVEN})
+    document: dict[str, Any] = json.loads(found.to_bytes())
+    return document
+
+
+def _judged_document(document: dict[str, Any]) -> Outcome:
+    data = json.dumps(document).encode()
+    try:
+        evidence = read_evidence(data, canonical.sha256(data))
+    except EvidenceError:
+        return Outcome.ERROR
+    return judged(EVERY_KIND, evidence, champion_sha256=SERVED).outcome
+
+
+def test_what_is_complete_passes_every_kind_of_rule() -> None:
+    assert _judged_document(_complete()) is Outcome.PASSED
+
+
+@given(st.data())
+def test_whatever_stands_in_place_of_a_number_that_a_rule_needs_nothing_passes(draw: st.DataObject) -> None:
+    document = _complete()
+    leaves = [leaf for part in ("metrics", "groups", "champion") for leaf in _leaves(document[part], part)]
+    used = [leaf for leaf in leaves if not (leaf[:2] == ("champion", "metrics") and "statistics" in leaf)]
+    *path, last = draw.draw(st.sampled_from(used))
+    parent = document
+    for key in path:
+        parent = parent[key]
+    if draw.draw(st.booleans()):
+        del parent[last]
+    else:
+        may_be_negative = last == "residual" or ("paired" in path and last == "sum")
+        parent[last] = draw.draw(st.sampled_from([junk for junk in JUNK if not (may_be_negative and junk == -1)]))
+    assert _judged_document(document) is not Outcome.PASSED
 
 
 @given(st.integers(0, 1000), st.floats(0.01, 0.99), st.floats(1e-9, 0.4), st.floats(1e-9, 0.4))

@@ -40,7 +40,10 @@ def run(arguments: argparse.Namespace) -> int:
     name = arguments.env or list(environments)[-1]
     if name not in environments:
         raise NotFoundError(f"--env: found {name!r}, expected one of {', '.join(environments)}")
-    asked = {key: getattr(arguments, key) for key in ("decisions", "rate", "feedback") if getattr(arguments, key)}
+    given = {key: getattr(arguments, key) for key in ("decisions", "rate", "feedback")}
+    asked = {key: value for key, value in given.items() if value is not None}
+    if asked.get("decisions", 1) < 1 or not 0 < asked.get("rate", 0.05) < 0.5:
+        raise RefusedError(f"policy plan: found {asked}, expected at least 1 decision and a rate above 0 and below 0.5")
     policy = environments[name].policy
     budget = replace(policy.budget, **asked)
     guess = Guess(

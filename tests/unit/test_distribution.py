@@ -3,7 +3,11 @@ from __future__ import annotations
 import math
 import random
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
 
 from lockgate.distribution import BOUNDS, certain_distance, distance
 
@@ -26,6 +30,25 @@ def test_all_in_the_last_bin_instead_of_the_first_is_as_far_as_it_gets() -> None
 def test_the_largest_difference_of_cumulative_shares_counts_and_not_that_of_a_bin() -> None:
     """By hand: 0.4 0.7 0.9 1.0 against 0.3 0.5 0.8 1.0."""
     assert distance(EXPECTED, [30, 20, 30, 20]) == pytest.approx(0.2)
+
+
+COUNTS = st.lists(st.integers(0, 50), min_size=4, max_size=4).filter(any)
+
+
+@given(COUNTS, COUNTS)
+def test_the_distance_is_scipys_kolmogorov_statistic_of_the_rows(expected: list[int], found: list[int]) -> None:
+    rows = [np.repeat(np.arange(4), counts) for counts in (expected, found)]
+    assert distance(expected, found) == pytest.approx(stats.ks_2samp(*rows, method="asymp").statistic)
+
+
+@pytest.mark.parametrize("rows", [1, 7, 100, 5000])
+@pytest.mark.parametrize("rate", [0.2, 0.01, 1e-6])
+def test_the_allowance_is_no_less_than_kolmogorovs_exact_distribution_asks(rows: int, rate: float) -> None:
+    """By scipy's distribution of the statistic; Massart's inequality holds for every other one as well."""
+    allowance = 1.0 - certain_distance([0, 1], [rows, 0], rate)  # all of it in the wrong one of two bins
+    assert allowance >= min(1.0, stats.kstwo.isf(rate, rows)) - 1e-12
+    if allowance < 1.0:
+        assert allowance == pytest.approx(math.sqrt(math.log(2 / rate) / (2 * rows)))
 
 
 def test_a_few_rows_prove_nothing_and_many_do() -> None:

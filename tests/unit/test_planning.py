@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from math import sqrt
 
 import numpy as np
 import pytest
+from statsmodels.stats.power import normal_sample_size_one_tail
 
+from cli.main import main
 from lockgate.planning import Guess, area_deviation, mean_need, normal_need, plan
 from lockgate.policy import Compare, Gap, Limit, Require, Rule
 from lockgate.statistics import binomial, empirical_bernstein, gaps, paired
+from lockgate.statistics.budget import Budget, smallest_level
 
 GUESS = Guess(difference=0.02, disagreement=0.05, rate=0.5, deviation=0.3, power=0.8)
 ALPHA = 1e-3
@@ -63,6 +67,16 @@ def test_two_groups_that_are_treated_alike_pass_at_least_as_often_as_planned(bou
     assert np.mean(passed) > 0.75
 
 
+@pytest.mark.parametrize(("deviation", "distance"), [(0.3, 0.02), (1.2, 0.05)])
+@pytest.mark.parametrize("alpha", [0.05, 1e-3, 1e-9])
+@pytest.mark.parametrize("power", [0.5, 0.8, 0.99])
+def test_rows_of_a_normal_bound_are_those_of_statsmodels(
+    deviation: float, distance: float, alpha: float, power: float
+) -> None:
+    theirs = normal_sample_size_one_tail(distance, power, alpha, std_null=deviation)
+    assert normal_need(alpha, deviation, distance, power) == np.ceil(theirs)
+
+
 def test_the_deviation_of_an_area_is_that_of_simulated_ones() -> None:
     random, half = np.random.default_rng(5), 200  # exponential scores, as the formula has them, of area 0.8
     areas = []
@@ -84,3 +98,31 @@ def test_every_kind_of_rule_is_planned() -> None:
         normal_need(ALPHA, 0.3, 0.0, 0.8)
     with pytest.raises(ValueError, match="never"):
         mean_need(ALPHA, 0.3, 0.0, 1.0, 0.8)
+
+
+def test_a_planned_policy_says_what_32_decisions_need(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["policy", "plan", "--decisions", "32", "--env", "dev", "--json"]) == 0
+    few = json.loads(capsys.readouterr().out)
+    assert main(["policy", "plan", "--decisions", "32", "--env", "dev"]) == 0
+    said = capsys.readouterr().out
+    budget = Budget(0.05, "policy", 32, "every-verdict")
+    assert few["alpha"] == smallest_level(budget, 1)
+    compare = plan(Compare("c", "accuracy", -0.01), few["alpha"], Guess(0.01, 0.05, 0.5, 0.3, 0.8)).need
+    assert compare is not None
+    assert few["rules"][1] == {
+        "rule": "not worse than what is served",
+        "of": "rows of the holdout",
+        "rows": compare.rows,
+        "labels": compare.labels,
+    }
+    assert f"{compare.rows:,} rows of the holdout, {compare.labels:,} labelled" in said
+    assert main(["policy", "plan", "--decisions", "200", "--env", "dev", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["rules"][1]["rows"] > compare.rows
+
+
+@pytest.mark.parametrize("wrong", [("--decisions", "0"), ("--rate", "0"), ("--rate", "0.5"), ("--holdout", "0")])
+def test_a_plan_of_a_budget_that_cannot_be_is_refused(
+    capsys: pytest.CaptureFixture[str], wrong: tuple[str, str]
+) -> None:
+    assert main(["policy", "plan", *wrong]) == 1
+    assert "policy plan: " in capsys.readouterr().err

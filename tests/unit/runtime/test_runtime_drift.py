@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
-from scipy.stats import entropy
+from scipy.stats import entropy, ttest_ind
 from scipy.stats.contingency import association, crosstab
 
 from runtime.drift import MOST, drift, psi
@@ -37,6 +37,9 @@ def test_a_numbers_effect_is_cohens_d() -> None:
     random = np.random.default_rng(3)
     train, holdout = random.normal(0, 1, 20_000), random.normal(0.5, 1, 10_000)
     found = drift(column(train), column(holdout))
+    assert found.effect_size == pytest.approx(
+        abs(ttest_ind(train, holdout).statistic) * np.sqrt(1 / 20_000 + 1 / 10_000)
+    )
     assert found.effect_size == pytest.approx(0.5, abs=0.05)
     assert found.psi == pytest.approx(0.25, abs=0.05)  # of two normals a half apart, in the limit of many bins
 

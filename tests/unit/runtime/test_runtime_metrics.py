@@ -104,6 +104,16 @@ def test_paired_sums_are_those_of_the_rows(rows: Rows, random: Any) -> None:
         sums = found.paired["roc_auc"]
         assert sums["variance_challenger"] == pytest.approx(roc_auc(labels, scores).statistics["variance"])
         assert sums["variance_champion"] == pytest.approx(roc_auc(labels, champion).statistics["variance"])
+        (p, n), (p_old, n_old) = _placements(labels, scores), _placements(labels, champion)
+        covariance = np.cov(p, p_old)[0, 1] / len(p) + np.cov(n, n_old)[0, 1] / len(n)
+        assert sums["covariance"] == pytest.approx(covariance, rel=1e-9, abs=1e-15)
+
+
+def _placements(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How far each row of a label lies above all of the other, from all pairs."""
+    positive, negative = scores[labels == 1], scores[labels == 0]
+    above = (positive[:, None] > negative[None, :]) + 0.5 * (positive[:, None] == negative[None, :])
+    return above.mean(axis=1), above.mean(axis=0)
 
 
 def test_a_model_compared_with_itself_has_no_variance_of_the_difference() -> None:

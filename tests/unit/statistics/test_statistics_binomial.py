@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import special, stats
+from statsmodels.stats.proportion import proportion_confint
 
 from lockgate.statistics import binomial
 from lockgate.statistics._beta import log_cdf, quantile
@@ -26,6 +27,15 @@ def test_interval_equals_scipys_clopper_pearson(successes: int, rows: int) -> No
     theirs = stats.binomtest(successes, rows).proportion_ci(0.95, method="exact")
     found = binomial.interval(successes, rows, 0.025)
     assert (found.low, found.high) == pytest.approx((theirs.low, theirs.high), rel=1e-9)
+
+
+@given(st.integers(0, 10**5), st.integers(0, 10**5), st.sampled_from([0.3, 0.01, 1e-6, 1e-15]))
+def test_interval_equals_statsmodels_clopper_pearson(successes: int, failures: int, alpha: float) -> None:
+    rows = successes + failures
+    if rows:
+        theirs = proportion_confint(successes, rows, 2 * alpha, method="beta")
+        found = binomial.interval(successes, rows, alpha)
+        assert (found.low, found.high) == pytest.approx(theirs, rel=1e-8, abs=1e-14)
 
 
 @given(st.floats(1, 1e5), st.floats(1, 1e5), st.floats(1e-6, 1 - 1e-6))

@@ -55,6 +55,17 @@ def test_each_end_is_wrong_about_as_often_as_stated_on_300_rows() -> None:
         assert stats.binom.ppf(0.0005, 600, 0.05) <= wrong <= stats.binom.isf(0.0005, 600, 0.05)
 
 
+def test_each_end_of_a_single_area_is_wrong_about_as_often_as_stated_on_300_rows() -> None:
+    random, found = np.random.default_rng(6), []
+    truth = stats.norm.cdf(1 / np.sqrt(2))  # of two normals a standard deviation apart
+    for _ in range(600):
+        labels = (random.random(300) < 0.3).astype(int)
+        area, p, n = _areas(labels, random.normal(size=300) + labels)
+        found.append(delong.interval(area, p.var(ddof=1) / len(p) + n.var(ddof=1) / len(n), 0.05))
+    for wrong in (sum(i.low > truth for i in found), sum(i.high < truth for i in found)):
+        assert stats.binom.ppf(0.0005, 600, 0.05) <= wrong <= stats.binom.isf(0.0005, 600, 0.05)
+
+
 @pytest.mark.parametrize("variance", [0.0, -1e-9, float("nan")])
 def test_without_a_variance_nothing_is_claimed(variance: float) -> None:
     single = delong.interval(1.0, variance, 0.05)

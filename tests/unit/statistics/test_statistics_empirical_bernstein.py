@@ -8,12 +8,13 @@ from lockgate.statistics import empirical_bernstein
 
 
 @given(arrays(float, st.integers(2, 200), elements=st.floats(-2, 3)), st.sampled_from([0.3, 0.01, 1e-20]))
-def test_bounds_equal_the_papers_formula_on_the_rows_themselves(values: np.ndarray, alpha: float) -> None:
+def test_bounds_equal_the_papers_formula_with_its_variance_of_all_pairs(values: np.ndarray, alpha: float) -> None:
     found = empirical_bernstein.interval(len(values), values.sum(), (values**2).sum(), -2, 3, alpha)
     log_term = np.log(2 / alpha)
     scaled = (values + 2) / 5  # the paper's variables lie between 0 and 1
     n = len(scaled)
-    margin = np.sqrt(2 * scaled.var(ddof=1) * log_term / n) + 7 * log_term / (3 * (n - 1))
+    pairs = ((scaled[:, None] - scaled[None, :]) ** 2).sum() / 2  # each pair of rows, once
+    margin = np.sqrt(2 * pairs / (n * (n - 1)) * log_term / n) + 7 * log_term / (3 * (n - 1))
     assert found.low == pytest.approx(max(-2, 5 * (scaled.mean() - margin) - 2), abs=1e-6)
     assert found.high == pytest.approx(min(3, 5 * (scaled.mean() + margin) - 2), abs=1e-6)
     assert found.guarantee == "finite-sample"

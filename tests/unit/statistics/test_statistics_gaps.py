@@ -5,7 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+from statsmodels.stats.proportion import proportion_confint
 
+from lockgate.evidence import Group
+from lockgate.measurement import gaps as measured_gaps
 from lockgate.statistics import empirical_bernstein, gaps
 
 ROWS = st.integers(0, 500)
@@ -29,6 +32,43 @@ def test_each_end_is_wrong_no_more_often_than_stated_for_every_pair_of_counts(
     assert max(wrong.values()) <= 0.1
 
 
+@given(ROWS, ROWS, ROWS, ROWS, st.sampled_from([0.1, 0.001, 1e-9]))
+def test_bounds_are_those_of_statsmodels_rates_at_half_of_the_error_each(
+    a: int, b: int, c: int, d: int, alpha: float
+) -> None:
+    if a + b and c + d:
+        (low, high), (other_low, other_high) = (
+            proportion_confint(hits, hits + misses, alpha, method="beta") for hits, misses in ((a, b), (c, d))
+        )
+        found, ratio = gaps.difference(a, a + b, c, c + d, alpha), gaps.ratio(a, a + b, c, c + d, alpha)
+        assert (found.low, found.high) == pytest.approx((low - other_high, high - other_low), abs=1e-9)
+        assert ratio.low == pytest.approx(low / other_high, abs=1e-9)
+        assert ratio.high == pytest.approx(high / other_low if other_low else math.inf, rel=1e-7)
+
+
+@pytest.mark.parametrize(("rate", "other"), [(0.3, 0.3), (0.02, 0.4), (0.9, 0.85), (0.5, 0.55)])
+@pytest.mark.parametrize("measure", ["demographic_parity", "equal_opportunity"])
+def test_a_gap_whichever_group_is_higher_lets_a_larger_one_pass_no_more_often_than_stated(
+    measure: str, rate: float, other: float
+) -> None:
+    """Coverage exactly, by summing over all pairs of counts of 30 and 40 rows."""
+    too_low, too_high, truth = 0.0, 0.0, (abs(rate - other), min(rate / other, other / rate))
+    for a in range(31):
+        for b in range(41):
+            groups = {"1": _labelled_one(a, 30), "2": _labelled_one(b, 40)}
+            chance = stats.binom.pmf(a, 30, rate) * stats.binom.pmf(b, 40, other)
+            (difference,) = measured_gaps(measure, "ceiling", groups, 0.1)
+            (ratio,) = measured_gaps(measure, "floor", groups, 0.1)
+            too_low += chance * (difference.measured.interval.high < truth[0] - 1e-12)
+            too_high += chance * (ratio.measured.interval.low > truth[1] + 1e-12)
+    assert max(too_low, too_high) <= 0.1
+
+
+def _labelled_one(predicted: int, rows: int) -> Group:
+    """A group whose rows all have label 1, so that its positive rate is its true positive rate."""
+    return Group(predicted, 0, rows - predicted, 0, 0.0, 0.0)
+
+
 @given(ROWS, ROWS, ROWS, ROWS, st.sampled_from([0.1, 0.001]))
 def test_sides_mirror_and_the_observed_gap_is_inside(a: int, b: int, c: int, d: int, alpha: float) -> None:
     found, mirrored = gaps.difference(a, a + b, c, c + d, alpha), gaps.difference(c, c + d, a, a + b, alpha)
@@ -38,6 +78,23 @@ def test_sides_mirror_and_the_observed_gap_is_inside(a: int, b: int, c: int, d: 
         assert found.low <= a / (a + b) - c / (c + d) <= found.high
         if c:
             assert ratio.low <= (a / (a + b)) / (c / (c + d)) <= ratio.high
+
+
+def test_a_calibration_gap_is_wrong_no_more_often_than_stated_of_drawn_residuals() -> None:
+    """2,000 draws of two groups whose mean residuals, of label 0 or 1 and the score 0.3, are 0.1 apart."""
+    random, rates, rows, missed = np.random.default_rng(8), (0.3, 0.2), (200, 300), 0
+    for _ in range(2000):
+        groups = {}
+        for place, (rate, people) in enumerate(zip(rates, rows, strict=True)):
+            ones = int(random.binomial(people, rate))
+            residual, squares = 0.3 * people - ones, ones * 0.7**2 + (people - ones) * 0.3**2
+            groups[str(place)] = Group(0, 0, ones, people - ones, residual, squares)
+        (found,) = measured_gaps("calibration", "ceiling", groups, 0.1)
+        missed += found.measured.interval.high < 0.1
+        assert found.measured.value == pytest.approx(
+            abs(groups["0"].false_negatives / 200 - groups["1"].false_negatives / 300)
+        )
+    assert missed / 2000 <= 0.1
 
 
 def test_the_interval_is_not_much_wider_than_the_normal_one_on_large_groups() -> None:

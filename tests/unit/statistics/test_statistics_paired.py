@@ -5,6 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+from scipy.optimize import brentq
+from scipy.special import logsumexp
+from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.proportion import proportion_confint
 
 from lockgate.statistics import paired
 
@@ -17,6 +21,40 @@ def test_a_bound_above_zero_is_the_exact_sign_test(wins: int, losses: int, ties:
     p = stats.binomtest(wins, wins + losses, 0.5, alternative="greater").pvalue if wins + losses else 1.0
     if abs(p / (0.8 * alpha) - 1) > 1e-6:
         assert better == (p < 0.8 * alpha)
+
+
+@given(st.integers(0, 300), st.integers(0, 300), st.integers(0, 10_000), st.sampled_from([0.1, 0.01, 1e-5]))
+def test_a_bound_above_zero_is_mcnemars_exact_test_of_statsmodels(
+    wins: int, losses: int, ties: int, alpha: float
+) -> None:
+    better = paired.interval(wins, losses, wins + losses + ties, alpha).low > 0
+    p = mcnemar([[ties, wins], [losses, 0]], exact=True).pvalue / 2 if wins > losses else 0.5  # theirs is two-sided
+    if abs(p / (0.8 * alpha) - 1) > 1e-6:
+        assert better == (p < 0.8 * alpha)
+
+
+def by_libraries(wins: int, losses: int, ties: int, alpha: float) -> float:
+    """The lower bound from statsmodels' exact bounds and from the root that scipy finds of the capital in numpy."""
+    discordant, rows = wins + losses, wins + losses + ties
+    share = proportion_confint(wins, discordant, 2 * 0.8 * alpha, method="beta")[0] if discordant else 0.0
+    low, high = proportion_confint(discordant, rows, 2 * 0.1 * alpha, method="beta")
+    advantage = 2 * share - 1
+    bets = np.array([0.95, *(0.7 * 2.0**-k for k in range(10))])
+
+    def short_of_enough(mean: float) -> float:
+        outcomes = zip((1.0, 0.5, 0.0), (wins, ties, losses), strict=True)
+        logs = sum(count * np.log(1 - bets + bets * value / mean) for value, count in outcomes)
+        return float(logsumexp(logs) - np.log(len(bets)) + np.log(0.1 * alpha))
+
+    betting = -1.0 if short_of_enough(1e-9) < 0 else 2 * brentq(short_of_enough, 1e-9, 1 - 1e-12, xtol=1e-14) - 1
+    return max(advantage * (low if advantage >= 0 else high), betting)
+
+
+@given(st.integers(0, 500), st.integers(0, 500), st.integers(1, 10**5), st.sampled_from([0.1, 0.01, 1e-5, 1e-20]))
+def test_bounds_equal_those_made_of_statsmodels_and_scipy(wins: int, losses: int, ties: int, alpha: float) -> None:
+    found = paired.interval(wins, losses, wins + losses + ties, alpha)
+    expected = by_libraries(wins, losses, ties, alpha), -by_libraries(losses, wins, ties, alpha)
+    assert (found.low, found.high) == pytest.approx(expected, abs=1e-9)
 
 
 @pytest.mark.parametrize("rows", [30, 300, 2000])

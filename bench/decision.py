@@ -2,37 +2,50 @@
 
     python -m bench.decision
 
-Writes build/bench/decision.json. The evidence has the size of the census example's: two protected attributes with two
-and nine groups, and a champion; the policies are those of environments/ and one with every kind of gap by nine groups.
+Writes build/bench/decision.json. A decision is the whole handler, from the event to the recorded verdict: only what AWS
+would answer comes from memory (`Answers`, `Bucket`). The ledger has 200 records, each a verdict as this gate writes it.
+The evidence has the size of the census example's: two protected attributes with two and nine groups, and a champion;
+the policies are those of environments/ and one with every kind of gap by nine groups; the bill of materials lists 400
+components.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
-from lockgate import canonical
-from lockgate.config import read_configuration
-from lockgate.evidence import Champion, Data, Evidence, Group, Metric, read_evidence
-from lockgate.holdout import usage
-from lockgate.ledger import Entry, Record, next_record
+from lambdas import gate, shared
+from lockgate import canonical, names
+from lockgate.aws import clients
+from lockgate.aws.ledger import LedgerStore
+from lockgate.config import Environment, read_configuration
+from lockgate.evidence import Champion, Data, Evidence, Group, Metric
+from lockgate.ledger import Entry, Record, next_record, read_record
 from lockgate.policy import MEASURES, Gap, Policy
-from lockgate.verdict import Circumstances, judge
+from lockgate.provenance import PROVENANCE, SBOM, Attestation, Build, predicate_of, statement
+from lockgate.verification import Evaluation, Expected, Found, ModelData, Package
 
 ROOT = Path(__file__).parent.parent
-TIMES = 50
+TIMES, RECORDS, COMPONENTS = 30, 200, 400
 MOST_MS = 50.0
+MODEL = "employment"
 IMPORT = (
     "import time, boto3, botocore.config, botocore.exceptions; begin = time.process_time(); "
     "import lambdas.gate; print(time.process_time() - begin)"
 )
 
 
-def evidence() -> Evidence:
+def evidence(lineage: Mapping[str, str]) -> Evidence:
     rows = 69126
     metrics = {
         "roc_auc": Metric(0.903, rows, {"variance": 1.3e-6}),
@@ -49,12 +62,12 @@ def evidence() -> Evidence:
     race = (54000, 5000, 4500, 3000, 1500, 970, 56, 32, 4)
     paired = {"accuracy": {"only_challenger": 1800.0, "only_champion": 1500.0}}
     return Evidence(
-        model="employment",
-        commit="c" * 40,
-        image="1.dkr.ecr.us-east-1.amazonaws.com/lockgate-models@sha256:" + "a" * 64,
-        execution="e",
-        actor="ada",
-        model_sha256="b" * 64,
+        model=MODEL,
+        commit=lineage["commit"],
+        image=lineage["image"],
+        execution=lineage["execution"],
+        actor=lineage["actor"],
+        model_sha256=lineage["model_sha256"],
         contents_sha256="d" * 64,
         data=Data("5" * 16, "1" * 64, "2" * 64, "3" * 64, "6" * 64, "7" * 64, 68000, rows),
         features=("AGEP",),
@@ -65,29 +78,147 @@ def evidence() -> Evidence:
             "SEX": {"1": group(33182), "2": group(35944)},
             "RAC1P": {str(code): group(people) for code, people in enumerate(race, start=1)},
         },
-        champion=Champion("9" * 64, metrics, paired),
+        champion=Champion(SERVED, metrics, paired),
     )
 
 
-def chain(length: int) -> list[Record]:
-    """A ledger with so many decisions on this holdout."""
-    made: list[Record] = []
-    body = {"holdout_sha256": "3" * 64, "outcome": "failed"}
-    for number in range(length):
-        made.append(next_record("employment", made, Entry("verdict", str(number), number, "dev", body), "2026-11-22"))
+SERVED = "9" * 64
+
+
+class Answers:
+    """What AWS holds about version 99, which is all in order: package, evidence, evaluation, image and model data."""
+
+    def __init__(self) -> None:
+        tools = self.tools = read_configuration(ROOT).tools
+        account, region = tools.account, tools.region
+        self.buckets = {name: names.bucket(name, account, region) for name in ("ledger", "evidence", "models")}
+        self.arn = f"arn:aws:sagemaker:{region}:{account}:model-package/{names.package_group(MODEL)}/99"
+        digest = "sha256:" + "a" * 64
+        self.image = f"{names.repository_uri(account, region, names.MODELS_REPOSITORY)}@{digest}"
+        buckets = (self.buckets["evidence"], self.buckets["models"])
+        expected = Expected(MODEL, 99, self.arn, account, region, tools.evaluator_image_digest, *buckets)
+        execution = f"{expected.executions}x1"
+        folder = expected.evidence_folder(execution)
+        self.lineage = {
+            "commit": "c" * 40,
+            "image": self.image,
+            "snapshot": "5" * 16,
+            "actor": "ada",
+            "execution": execution,
+            "evidence_uri": f"{folder}/evidence.json",
+            "model_sha256": "b" * 64,
+        }
+        self.evidence = evidence(self.lineage).to_bytes()
+        self.lineage["evidence_sha256"] = canonical.sha256(self.evidence)
+        self.evaluation = Evaluation("Completed", expected.evaluator_image, (folder,), self.image)
+        key = f"{MODEL}/x1/training/model.tar.gz"
+        self.model_data = ModelData(self.buckets["models"], key, "v1", self.lineage["model_sha256"])
+        build = Build(
+            project_arn=names.project_arn(account, region, names.IMAGE_PROJECT),
+            build_arn="build",
+            commit=self.lineage["commit"],
+            source_uri="source",
+            source_version="v1",
+            source_sha256="5" * 64,
+            base_image=tools.base_image,
+            started="2026-11-21T00:00:00+00:00",
+            finished="2026-11-21T00:01:00+00:00",
+        )
+        listed = [{"name": f"package-{n}", "version": "1.2.3", "purl": f"pkg:p/{n}"} for n in range(COMPONENTS)]
+        said = ((PROVENANCE, predicate_of(build)), (SBOM, {"bomFormat": "CycloneDX", "components": listed}))
+        repository = self.image.partition("@")[0]
+        self.attestations = tuple(Attestation(statement(repository, digest, *each), signed=True) for each in said)
+
+    def describe(self, arn: str) -> Package:
+        uri = f"s3://{self.model_data.bucket}/{self.model_data.key}"
+        group, waits = names.package_group(MODEL), "PendingManualApproval"
+        return Package(arn, group, 99, "Completed", waits, self.image, uri, self.lineage)
+
+    def mark(self, *_: Any) -> None:
+        """The registry hears one bit."""
+
+    def find(self, *_: Any) -> Found:
+        return Found(
+            package=self.describe(self.arn),
+            evidence=self.evidence,
+            evaluation=self.evaluation,
+            image_digest=self.image.rpartition("@")[2],
+            model_data=self.model_data,
+            started_by="arn:aws:sts::111111111111:assumed-role/lockgate-delivery/3003",
+            attestations=self.attestations,
+        )
+
+
+class Bucket:
+    """The ledger's bucket in memory, as LedgerStore asks it."""
+
+    def __init__(self, chain: list[Record]) -> None:
+        self.stored = {names.ledger_key(MODEL, record.sequence): record.to_bytes() for record in chain}
+
+    def get_paginator(self, _: str) -> Bucket:
+        return self
+
+    def paginate(self, **_: Any) -> Iterator[dict[str, Any]]:
+        yield {"Contents": [{"Key": key, "ETag": "1"} for key in sorted(self.stored)]}
+
+    def get_object(self, **request: Any) -> dict[str, Any]:
+        return {"Body": io.BytesIO(self.stored[request["Key"]])}
+
+    def put_object(self, **request: Any) -> None:
+        self.stored[request["Key"]] = request["Body"]
+
+
+def decide(
+    answers: Answers, environment: Environment, chain: list[Record], *, read_before: bool = True
+) -> tuple[float, Record]:
+    """CPU milliseconds of one decision, and its record. read_before: whether the container knows the chain already."""
+    bucket = Bucket(chain)
+    store = LedgerStore(bucket, answers.buckets["ledger"])
+    if read_before:
+        store.chain(MODEL)
+    event = {"model": MODEL, "version": "99", "package_arn": answers.arn, "environment": environment.name}
+    variables = {f"{name.upper()}_BUCKET": bucket for name, bucket in answers.buckets.items()}
+    with (
+        patch.dict("os.environ", {**variables, "SIGNING_KEY": "key"}),
+        patch.object(shared, "ledger", lambda bucket: store),
+        patch.object(shared, "environment", _reading(environment)),
+        patch.object(gate, "Registry", lambda client: answers),
+        patch.object(gate, "_find", answers.find),
+        patch.object(clients, "client", lambda service: None),
+    ):
+        begin = time.process_time()
+        gate.handler(event, None)
+        taken = (time.process_time() - begin) * 1000
+    return taken, read_record(bucket.stored[names.ledger_key(MODEL, len(chain) + 1)])
+
+
+def _reading(environment: Environment) -> Any:
+    """Read the file as the handler does, then take this environment's policy."""
+    read = shared.environment
+    return lambda name: replace(read(name), policy=environment.policy)
+
+
+def history(answers: Answers, environment: Environment) -> list[Record]:
+    """A deployment of the champion, and verdicts of the size that this gate writes."""
+    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    release = {"model_sha256": SERVED, "image": answers.image}
+    served = Entry("deployment", "served", 1, answers.tools.promotion[-1], {"outcome": "succeeded", "release": release})
+    made = [next_record(MODEL, [], served, now)]
+    _, decided = decide(answers, environment, made)
+    for number in range(RECORDS - 1):
+        holdout = "3" if number % 10 == 0 else "8" if number % 2 else "7"
+        body = {**decided.entry.body, "holdout_sha256": holdout * 64, "outcome": "failed"}
+        made.append(next_record(MODEL, made, Entry("verdict", str(number), number + 2, "dev", body), now))
     return made
 
 
-def decision_ms(policy: Policy, data: bytes, records: list[Record]) -> float:
-    """CPU milliseconds of reading the evidence, counting the budget and judging: the median of several."""
-    digest, taken = canonical.sha256(data), []
+def decision_ms(answers: Answers, environment: Environment, chain: list[Record], *, read_before: bool = True) -> float:
+    """The median of several; each ends in a verdict that applied the policy."""
+    taken = []
     for _ in range(TIMES):
-        begin = time.process_time()
-        found = read_evidence(data, digest)
-        alpha = usage(records, found.data.labels_sha256, 99).level(policy.budget)
-        assert alpha is not None  # noqa: S101 - the policy's holdout serves more decisions than the chain has
-        judge(policy, found, Circumstances(alpha=alpha, champion_sha256="9" * 64))
-        taken.append((time.process_time() - begin) * 1000)
+        milliseconds, record = decide(answers, environment, chain, read_before=read_before)
+        assert record.entry.body["alpha"] is not None, record.entry.body["reasons"]  # noqa: S101 - else it measures a refusal
+        taken.append(milliseconds)
     return statistics.median(taken)
 
 
@@ -101,12 +232,15 @@ def import_ms() -> float:
 
 
 def main() -> int:
-    environments = read_configuration(ROOT).environments
-    policies = {environment.name: environment.policy for environment in environments}
+    answers, environments = Answers(), {found.name: found for found in read_configuration(ROOT).environments}
+    last = list(environments.values())[-1]
     gaps = tuple(Gap(measure, measure, "RAC1P", "ceiling", 0.1, 1) for measure in MEASURES)
-    policies["every gap by nine groups"] = Policy(gaps, environments[-1].policy.budget)
-    data, records = evidence().to_bytes(), chain(20)
-    figures = {name: decision_ms(policy, data, records) for name, policy in policies.items()}
+    environments["every gap by nine groups"] = replace(last, policy=Policy(gaps, last.policy.budget))
+    chain = history(answers, last)
+    figures = {name: decision_ms(answers, found, chain) for name, found in environments.items()}
+    figures[f"{last.name}, first of a container: {RECORDS} records to read"] = decision_ms(
+        answers, last, chain, read_before=False
+    )
     figures["importing the gate after boto3"] = import_ms()
     for name, milliseconds in figures.items():
         print(f"{milliseconds:8.1f} ms CPU  {name}")

@@ -110,12 +110,15 @@ def read_record(data: bytes) -> Record:
     )
 
 
-def read_chain(model: str, stored: Sequence[bytes]) -> tuple[Record, ...]:
-    """The records of one model in order. Raises LedgerError at the first that is not where it belongs."""
-    chain: list[Record] = []
-    for position, data in enumerate(stored, start=1):
+def read_chain(model: str, stored: Sequence[bytes], known: Sequence[Record] = ()) -> tuple[Record, ...]:
+    """The records of one model in order; `known` are those before `stored`, which were read so.
+
+    Raises LedgerError at the first that is not where it belongs.
+    """
+    chain = list(known)
+    before = chain[-1].sha256 if chain else FIRST
+    for position, data in enumerate(stored, start=len(chain) + 1):
         record = read_record(data)
-        before = canonical.sha256(stored[position - 2]) if position > 1 else FIRST
         if record.model != model or record.sequence != position:
             raise LedgerError(
                 f"ledger of {model}: record {position}: found {record.model} {record.sequence}: dropped or reordered"
@@ -128,6 +131,7 @@ def read_chain(model: str, stored: Sequence[bytes]) -> tuple[Record, ...]:
         if record.to_bytes() != data:
             raise LedgerError(f"ledger of {model}: record {position}: not in canonical form: it was changed")
         chain.append(record)
+        before = canonical.sha256(data)
     return tuple(chain)
 
 

@@ -23,12 +23,15 @@ TAKEN = ("PreconditionFailed", "ConditionalRequestConflict")
 
 
 class LedgerStore:
-    """Chains of records, one a model. Records cannot change, so each version of an object is read once a process."""
+    """Chains of records, one a model. Records cannot change, so each is read and verified once a process.
+
+    Whatever S3 lists otherwise than before, by key or ETag, makes it read the whole chain anew.
+    """
 
     def __init__(self, s3: Any, bucket: str) -> None:
         self._s3 = s3
         self._bucket = bucket
-        self._read: dict[tuple[str, str], bytes] = {}
+        self._known: dict[str, tuple[list[tuple[str, str]], tuple[Record, ...]]] = {}
 
     def models(self) -> tuple[str, ...]:
         """The models that have a chain, sorted."""
@@ -43,8 +46,14 @@ class LedgerStore:
         for sequence, (key, _) in enumerate(objects, start=1):
             if key != names.ledger_key(model, sequence):
                 raise LedgerError(f"ledger of {model}: found {key}, expected {names.ledger_key(model, sequence)}")
-        with ThreadPoolExecutor(max_workers=8) as pool:
-            return read_chain(model, list(pool.map(self._bytes, objects)))
+        before, chain = self._known.get(model, ([], ()))
+        if objects[: len(before)] != before:
+            before, chain = [], ()
+        if len(objects) > len(before):
+            with ThreadPoolExecutor(max_workers=8) as pool:
+                chain = read_chain(model, list(pool.map(self._bytes, objects[len(before) :])), chain)
+        self._known[model] = objects, chain
+        return chain
 
     def append(self, model: str, entry: Entry, time: str) -> Record:
         """Add an entry, or return the record that has its id already. `time` is UTC, ISO 8601.
@@ -84,7 +93,5 @@ class LedgerStore:
         raise BusyError(f"ledger of {model}: other writers won {ATTEMPTS} times in a row")
 
     def _bytes(self, stored: tuple[str, str]) -> bytes:
-        if stored not in self._read:
-            key, etag = stored
-            self._read[stored] = self._s3.get_object(Bucket=self._bucket, Key=key, IfMatch=etag)["Body"].read()
-        return self._read[stored]
+        key, etag = stored
+        return bytes(self._s3.get_object(Bucket=self._bucket, Key=key, IfMatch=etag)["Body"].read())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from lockgate.statistics._beta import quantile
 from lockgate.statistics.interval import Interval
 
@@ -21,6 +23,7 @@ def upper_bound(successes: int, rows: int, alpha: float) -> float:
     return 1.0 if successes == rows else 1.0 - quantile(rows - successes, successes + 1, alpha)
 
 
+@lru_cache(maxsize=1024)  # each group is compared with every other
 def interval(successes: int, rows: int, alpha: float) -> Interval:
     """Both bounds; each is wrong with probability at most alpha. With 0 rows it is all of 0 to 1."""
     return Interval(lower_bound(successes, rows, alpha), upper_bound(successes, rows, alpha), "exact")

@@ -83,6 +83,7 @@ mutation: setup ## do tests fail when policy or verdict is wrong? Half an hour, 
 	@rm -rf build/mutation && git clone -q . build/mutation && uv venv -q --clear build/cosmic
 	@uv pip install -q --python build/cosmic cosmic-ray==8.7.0
 	@cd build/mutation && export PATH=$(CURDIR)/$(BIN):$(CURDIR)/build/cosmic/bin:$(PATH) PYTHONPATH= && \
+		$(CURDIR)/build/cosmic/bin/cosmic-ray --verbosity ERROR baseline bench/mutation.toml && \
 		cosmic-ray init bench/mutation.toml session.sqlite && cr-filter-operators session.sqlite bench/mutation.toml && \
 		$(CURDIR)/build/cosmic/bin/cosmic-ray exec bench/mutation.toml session.sqlite && \
 		cr-report session.sqlite --no-show-output | grep -B4 -A1 "SURVIVED" ; cr-rate session.sqlite

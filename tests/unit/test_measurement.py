@@ -1,0 +1,264 @@
+"""From counts and sums to what a rule decides on: by hand, and from the bounds that intervals are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import inf, log
+from typing import Any
+
+import pytest
+
+from lockgate.errors import EvidenceError
+from lockgate.evidence import Champion, Evidence, Group, Metric
+from lockgate.measurement import LARGEST, Measured, _whole, compared, gaps, groups_of, measured, rate
+from lockgate.statistics import binomial, delong, empirical_bernstein, paired
+from lockgate.statistics import gaps as bounds
+from lockgate.statistics.interval import Interval
+
+Make = Callable[..., Evidence]
+ALPHA = 0.01
+A = Group(80, 5, 20, 95, 3.0, 20.0)
+B = Group(30, 8, 20, 42, -4.0, 15.0)
+NOBODY = Group(0, 0, 0, 0, 0.0, 0.0)
+
+
+def refused(call: Callable[[], object]) -> str:
+    with pytest.raises(EvidenceError) as error:
+        call()
+    return str(error.value)
+
+
+def test_the_rates_of_a_group() -> None:
+    group = Group(1, 2, 4, 8, 0.0, 0.0)
+    names = ("positive_rate", "true_positive_rate", "false_positive_rate", "precision")
+    assert [rate(name, group) for name in names] == [(3, 15), (1, 5), (2, 10), (1, 3)]
+
+
+def test_a_rate_of_the_whole_holdout_is_that_of_one_attributes_groups_together(make_evidence: Make) -> None:
+    evidence = make_evidence(groups={"SEX": {"1": A, "2": B}, "RACE": {"1": NOBODY}})
+    assert _whole(evidence) == Group(110, 13, 40, 137, -1.0, 35.0)
+    for name, hits, rows in (("positive_rate", 123, 300), ("true_positive_rate", 110, 150), ("precision", 110, 123)):
+        expected = Measured(hits / rows, binomial.interval(hits, rows, ALPHA), rows, ALPHA)
+        assert measured(name, evidence, ALPHA) == expected
+    assert measured("precision", evidence, ALPHA, A).value == 80 / 85
+    assert refused(lambda: measured("precision", make_evidence(), ALPHA)) == (
+        "rates: found no groups in the evidence, expected those of a protected attribute"
+    )
+
+
+def test_a_rate_of_no_rows_says_nothing(make_evidence: Make) -> None:
+    assert measured("precision", make_evidence(), ALPHA, NOBODY) == Measured(0.0, Interval(0, 1, "exact"), 0, ALPHA)
+
+
+def test_a_metric_that_a_group_lacks_may_be_anything(make_evidence: Make) -> None:
+    assert measured("roc_auc", make_evidence(), ALPHA, A) == Measured(0.0, Interval(-inf, inf, "exact"), 200, ALPHA)
+
+
+def test_a_metric_on_no_rows_may_be_anything(make_evidence: Make) -> None:
+    found = measured("brier", make_evidence(metrics={"brier": Metric(0.0, 0)}), ALPHA)
+    assert found == Measured(0.0, Interval(-inf, inf, "exact"), 0, ALPHA)
+
+
+def test_a_mean_loss_lies_between_nothing_and_the_largest_that_the_evaluator_gives(make_evidence: Make) -> None:
+    assert {"log_loss": -log(2**-52), "brier": 1.0} == pytest.approx(LARGEST)
+    sums = {"sum": 40.0, "sum_of_squares": 20.0}
+    evidence = make_evidence(metrics={name: Metric(0.2, 200, sums) for name in LARGEST})
+    for name, largest in LARGEST.items():
+        expected = empirical_bernstein.interval(200, 40.0, 20.0, 0.0, largest, ALPHA)
+        assert measured(name, evidence, ALPHA) == Measured(0.2, expected, 200, ALPHA)
+
+
+def test_an_area_has_delongs_interval_and_an_accuracy_the_exact_one(make_evidence: Make) -> None:
+    metrics = {"roc_auc": Metric(0.8, 200, {"variance": 1e-3}), "accuracy": Metric(0.7, 200, {"correct": 140.0})}
+    evidence = make_evidence(metrics=metrics)
+    assert measured("roc_auc", evidence, ALPHA).interval == delong.interval(0.8, 1e-3, ALPHA)
+    assert measured("accuracy", evidence, ALPHA).interval == binomial.interval(140, 200, ALPHA)
+    bare = make_evidence(metrics={"roc_auc": Metric(0.8, 200)})
+    assert measured("roc_auc", bare, ALPHA).interval == Interval(0.0, 1.0, "asymptotic")
+
+
+@pytest.mark.parametrize(("metric", "most"), [("accuracy", 1.0), ("brier", 1.0), ("log_loss", 52 * log(2))])
+def test_a_value_at_its_largest_is_one_and_beyond_it_none(make_evidence: Make, metric: str, most: float) -> None:
+    sums = {"correct": 100.0, "sum": 100.0 * most, "sum_of_squares": 100.0 * most * most}
+
+    def found(value: float) -> float:
+        return measured(metric, make_evidence(metrics={metric: Metric(value, 100, sums)}), ALPHA).value
+
+    assert found(most) == most
+    assert found(0.0) == 0.0
+    for value in (most * 1.0001, -1e-9):
+        assert refused(lambda value=value: found(value)) == f"{metric}: found {value!r}, expected from 0 to {most:g}"
+
+
+def champion(**paired_sums: dict[str, float]) -> tuple[dict[str, Metric], Champion]:
+    own = {name: Metric(0.3, 100) for name in ("accuracy", "brier", "log_loss")} | {"roc_auc": Metric(0.85, 100)}
+    before = {name: Metric(0.4, 100) for name in own} | {"roc_auc": Metric(0.8, 100)}
+    return own, Champion("9" * 64, before, paired_sums)
+
+
+def against(make_evidence: Make, metric: str, sums: dict[str, float]) -> Measured:
+    own, served = champion(**{metric: sums})
+    return compared(metric, make_evidence(metrics=own), served, ALPHA)
+
+
+def test_a_lower_loss_is_a_gain_and_its_interval_is_turned_round(make_evidence: Make) -> None:
+    for metric, largest in LARGEST.items():
+        loss = empirical_bernstein.interval(100, -10.0, 4.0, -largest, largest, ALPHA)
+        expected = Interval(-loss.high, -loss.low, "finite-sample")
+        found = against(make_evidence, metric, {"sum": -10.0, "sum_of_squares": 4.0})
+        assert found == Measured(0.1, expected, 100, ALPHA)
+        assert expected.low < 0.1 < expected.high
+
+
+def test_a_higher_accuracy_or_area_is_a_gain(make_evidence: Make) -> None:
+    found = against(make_evidence, "accuracy", {"only_challenger": 30.0, "only_champion": 10.0})
+    assert found == Measured(0.2, paired.interval(30, 10, 100, ALPHA), 100, ALPHA)
+    sums = {"variance_challenger": 4e-4, "variance_champion": 5e-4, "covariance": 3e-4}
+    found = against(make_evidence, "roc_auc", sums)
+    assert found.value == pytest.approx(0.05)
+    assert found.interval == delong.difference(0.85, 0.8, 4e-4, 5e-4, 3e-4, ALPHA)
+
+
+def test_a_model_that_is_right_on_all_rows_that_its_champion_is_not(make_evidence: Make) -> None:
+    assert against(make_evidence, "accuracy", {"only_challenger": 100.0, "only_champion": 0.0}).value == 1.0
+    assert against(make_evidence, "accuracy", {"only_challenger": 40.0, "only_champion": 60.0}).value == -0.2
+
+
+@pytest.mark.parametrize(
+    ("metric", "sums", "message"),
+    [
+        ("accuracy", {}, "accuracy: statistics have no only_challenger, which its interval needs"),
+        (
+            "accuracy",
+            {"only_challenger": 60.0, "only_champion": 41.0},
+            "accuracy: found 101 rows on which one is right, of 100",
+        ),
+        (
+            "accuracy",
+            {"only_challenger": 0.5, "only_champion": 0.0},
+            "accuracy: only_challenger: found 0.5, expected a count of at most 100",
+        ),
+        (
+            "accuracy",
+            {"only_challenger": -1.0, "only_champion": 0.0},
+            "accuracy: only_challenger: found -1.0, expected a count of at most 100",
+        ),
+        (
+            "accuracy",
+            {"only_challenger": 0.0, "only_champion": 101.0},
+            "accuracy: only_champion: found 101.0, expected a count of at most 100",
+        ),
+        ("brier", {"sum": 1.0}, "brier: statistics have no sum_of_squares, which its interval needs"),
+        (
+            "brier",
+            {"sum": 101.0, "sum_of_squares": 200.0},
+            "brier: found sums 101.0 and 200.0, which 100 rows cannot have",
+        ),
+        (
+            "brier",
+            {"sum": -101.0, "sum_of_squares": 200.0},
+            "brier: found sums -101.0 and 200.0, which 100 rows cannot have",
+        ),
+    ],
+)
+def test_what_does_not_compare_two_models_is_said(
+    make_evidence: Make, metric: str, sums: dict[str, float], message: str
+) -> None:
+    assert refused(lambda: against(make_evidence, metric, sums)) == message
+
+
+def test_what_is_not_in_the_evidence_is_said_with_what_is(make_evidence: Make) -> None:
+    evidence = make_evidence(metrics={"b": Metric(1.0, 1), "a": Metric(1.0, 1)}, groups={"SEX": {}, "AGE": {}})
+    assert refused(lambda: measured("roc_auc", evidence, ALPHA)) == "roc_auc: not in the evidence (it has: a, b)"
+    assert refused(lambda: groups_of(evidence, "RACE")) == "RACE: no groups of it in the evidence (it has: AGE, SEX)"
+    bare = make_evidence(metrics={})
+    assert refused(lambda: measured("roc_auc", bare, ALPHA)) == "roc_auc: not in the evidence (it has: none)"
+    assert refused(lambda: groups_of(bare, "RACE")) == "RACE: no groups of it in the evidence (it has: none)"
+    own, served = champion()
+    missing = "accuracy: the evidence does not compare it with the champion's"
+    assert refused(lambda: compared("accuracy", make_evidence(metrics=own), served, ALPHA)) == missing
+    other = Champion("9" * 64, {"accuracy": Metric(0.4, 99)}, {"accuracy": {}})
+    assert refused(lambda: compared("accuracy", make_evidence(metrics=own), other, ALPHA)) == (
+        "accuracy: measured on 100 rows, the champion's on 99: not the same"
+    )
+
+
+def pair(measure: str, bound: str, one: Group, other: Group) -> Measured:
+    (found,) = gaps(measure, bound, {"1": one, "2": other}, ALPHA)
+    assert (found.one, found.other) == ("1", "2")
+    return found.measured
+
+
+def test_a_difference_of_rates_is_the_same_whichever_group_comes_first() -> None:
+    """True positive rates 0.8 of 100 rows and 0.6 of 50."""
+    signed = bounds.difference(80, 100, 30, 50, ALPHA)
+    assert signed.low < 0 < signed.high, "else both ends would not be tried"
+    expected = Measured(pytest.approx(0.2), Interval(0.0, signed.high, "finite-sample"), 150, ALPHA)  # type: ignore[arg-type]
+    for groups in ((A, B), (B, A)):
+        assert pair("equal_opportunity", "ceiling", *groups) == expected
+    far = Group(1, 0, 99, 0, 0.0, 0.0)
+    signed = bounds.difference(80, 100, 1, 100, ALPHA)
+    for groups in ((A, far), (far, A)):
+        interval = pair("equal_opportunity", "ceiling", *groups).interval
+        assert (interval.low, interval.high) == pytest.approx((signed.low, signed.high))
+        assert interval.low > 0.5
+
+
+def test_a_ratio_of_rates_is_the_lower_to_the_higher_whichever_group_comes_first() -> None:
+    one, two = bounds.ratio(80, 100, 30, 50, ALPHA), bounds.ratio(30, 50, 80, 100, ALPHA)
+    low, high = min(one.low, two.low), min(1.0, one.high, two.high)
+    assert (low, high) == (two.low, 1.0)
+    expected = Measured(pytest.approx(0.75), Interval(low, high, "finite-sample"), 150, ALPHA)  # type: ignore[arg-type]
+    for groups in ((A, B), (B, A)):
+        assert pair("equal_opportunity", "floor", *groups) == expected
+    far = Group(1, 0, 99, 0, 0.0, 0.0)
+    for groups in ((A, far), (far, A)):
+        found = pair("equal_opportunity", "floor", *groups)
+        assert found.value == pytest.approx(0.0125)
+        assert found.interval.high == pytest.approx(bounds.ratio(1, 100, 80, 100, ALPHA).high)
+
+
+def test_groups_of_whom_nobody_is_chosen_are_treated_alike() -> None:
+    nobody_chosen = Group(0, 0, 10, 10, 0.0, 0.0)
+    assert pair("demographic_parity", "floor", nobody_chosen, nobody_chosen).value == 1.0
+    assert pair("demographic_parity", "floor", nobody_chosen, A).value == 0.0
+
+
+@pytest.mark.parametrize("bound", ["ceiling", "floor"])
+def test_a_group_without_a_row_that_counts_leaves_all_open(bound: str) -> None:
+    expected = Measured(0.0, Interval(0.0, 1.0, "finite-sample"), 0, ALPHA)
+    for groups in ((A, NOBODY), (NOBODY, A), (NOBODY, NOBODY)):
+        assert pair("demographic_parity", bound, *groups) == expected
+
+
+def test_a_calibration_gap_is_that_of_mean_residuals_whichever_group_comes_first() -> None:
+    """0.015 of 200 rows and -0.04 of 100."""
+    one = empirical_bernstein.interval(200, 3.0, 20.0, -1.0, 1.0, ALPHA / 2)
+    two = empirical_bernstein.interval(100, -4.0, 15.0, -1.0, 1.0, ALPHA / 2)
+    assert one.low - two.high < 0 < one.high - two.low
+    high = max(one.high - two.low, two.high - one.low)
+    expected = Measured(pytest.approx(0.055), Interval(0.0, high, "finite-sample"), 300, ALPHA)  # type: ignore[arg-type]
+    for groups in ((A, B), (B, A)):
+        assert pair("calibration", "ceiling", *groups) == expected
+    sure, other = Group(0, 0, 5000, 5000, 4000.0, 1700.0), Group(0, 0, 5000, 5000, -4000.0, 1700.0)
+    for groups in ((sure, other), (other, sure)):
+        assert pair("calibration", "ceiling", *groups).interval.low > 0.7
+    assert pair("calibration", "ceiling", A, NOBODY).value == pytest.approx(0.015)
+    assert pair("calibration", "ceiling", NOBODY, A).interval.high > 1.0
+
+
+def test_residuals_that_no_rows_can_have_are_refused() -> None:
+    for residual in (200.5, -200.5):
+        wrong: Any = Group(100, 0, 0, 100, residual, 250.0)
+        message = f"calibration: found sums {residual} and 250.0, which 200 rows cannot have"
+        assert refused(lambda wrong=wrong: pair("calibration", "ceiling", A, wrong)) == message
+
+
+def test_every_pair_is_compared_in_every_rate_of_a_measure() -> None:
+    found = [
+        (gap.rate, gap.one, gap.other) for gap in gaps("equalised_odds", "ceiling", dict.fromkeys("xyz", A), ALPHA)
+    ]
+    pairs = [("x", "y"), ("x", "z"), ("y", "z")]
+    assert found == [(name, *two) for two in pairs for name in ("true_positive_rate", "false_positive_rate")]
+    (calibration,) = gaps("calibration", "ceiling", {"x": A, "y": A}, ALPHA)
+    assert calibration.rate == "calibration"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn
 
@@ -18,7 +19,7 @@ def to_bytes(data: Mapping[str, Any]) -> bytes:
 
 
 def from_bytes(data: bytes, what: str) -> dict[str, Any]:
-    """Read a JSON object strictly: no NaN or infinity, no duplicate keys. Raises EvidenceError naming `what`."""
+    """Read a JSON object strictly: UTF-8, no NaN or infinity, no duplicate keys. Raises EvidenceError naming `what`."""
 
     def refuse(constant: str) -> NoReturn:
         raise EvidenceError(f"{what}: found the number {constant}, expected a finite one")
@@ -27,14 +28,15 @@ def from_bytes(data: bytes, what: str) -> dict[str, Any]:
         return float(text) if math.isfinite(float(text)) else refuse(text)  # 1e999 is JSON, and infinity
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        keys = [key for key, _ in pairs]
-        if len(set(keys)) != len(keys):
-            twice = sorted({key for key in keys if keys.count(key) > 1})
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            times = Counter(key for key, _ in pairs)
+            twice = sorted(key for key in times if times[key] > 1)
             raise EvidenceError(f"{what}: found the key(s) {', '.join(twice)} twice, expected each once")
-        return dict(pairs)
+        return found
 
     try:
-        found = json.loads(data, parse_constant=refuse, parse_float=finite, object_pairs_hook=unique)
+        found = json.loads(data.decode(), parse_constant=refuse, parse_float=finite, object_pairs_hook=unique)
     except (ValueError, RecursionError) as error:
         raise EvidenceError(f"{what}: not JSON: {error}") from error
     if not isinstance(found, dict):

@@ -68,6 +68,9 @@ def test_a_number_that_is_not_finite_is_not_written(number: float) -> None:
         (b"", "not JSON"),
         (b"{", "not JSON"),
         (b"\xff\xfe\xfd", "not JSON"),
+        (b'\xef\xbb\xbf{"a": 1}', "not JSON"),
+        ('{"a": 1}'.encode("utf-16"), "not JSON"),
+        ('{"a": 1}'.encode("utf-32-le"), "not JSON"),
         (b'{"a":' + b"[" * 100_000, "not JSON"),
     ],
     ids=lambda value: str(value)[:24],
@@ -75,6 +78,13 @@ def test_a_number_that_is_not_finite_is_not_written(number: float) -> None:
 def test_what_is_not_plain_json_is_refused_with_its_name(data: bytes, message: str) -> None:
     with pytest.raises(EvidenceError, match=f"^evidence: .*{message}"):
         canonical.from_bytes(data, "evidence")
+
+
+def test_one_key_twice_among_very_many_is_found_in_one_pass() -> None:
+    """Whoever looked at every key for every other would not come back for a quarter of an hour."""
+    keys = ",".join(f'"k{number}":0' for number in range(300_000))
+    with pytest.raises(EvidenceError, match=r"the key\(s\) k7 twice"):
+        canonical.from_bytes(f'{{{keys},"k7":1}}'.encode(), "body")
 
 
 @given(st.binary())

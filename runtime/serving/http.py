@@ -17,14 +17,17 @@ import httptools
 import msgspec
 
 HEADER_SECONDS = 10.0
-HEADER_BYTES = 64 * 1024
+HEADER_BYTES = 64 * 1024  # that bring no byte of a body: headers, also those behind chunks, and what chunks say
 BODY_SECONDS = 10.0
 TAKE_SECONDS = 30.0  # for the caller to take an answer
 IDLE_SECONDS = 75.0  # longer than the load balancer's 60, so that it never sends to a connection that just closed
 PIECE_BYTES = 16 * 1024
 LINGER_SECONDS = 2.0  # so long is read what a refused caller still sends, or it would not see its answer
 
-_WANTED = {b"content-length", b"content-type", b"accept", b"x-request-id", b"expect"}
+_WANTED = {
+    b"content-length", b"content-type", b"content-encoding", b"accept", b"x-request-id", b"expect",
+    b"inference-header-content-length",
+}  # fmt: skip
 _PLAIN = re.compile(rb"/[A-Za-z0-9/._-]*")
 _STATUS = {
     status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode())
@@ -129,7 +132,7 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpRequestParser(self)
         self._begun: deque[Request] = deque()  # not yet answered, in their order
         self._receiving: Request | None = None
-        self._in_headers, self._header_bytes, self._url = True, 0, b""
+        self._in_headers, self._bytes_beside, self._url = True, 0, b""
         self._ending = self._paused = self._full = False
         self._held = b""  # what was read before the connection paused
         self.until = self._loop.time() + HEADER_SECONDS
@@ -176,10 +179,9 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserError:
             self._refuse("Invalid HTTP request received.")
             return
-        if self._in_headers:
-            self._header_bytes += len(data)
-            if self._header_bytes > HEADER_BYTES:
-                self._refuse("Headers too large.")
+        self._bytes_beside += len(data)
+        if self._bytes_beside > HEADER_BYTES:
+            self._refuse("Headers too large.")
 
     def eof_received(self) -> bool:
         """A caller that has said all may still listen."""
@@ -202,7 +204,7 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         self._url = b""
-        self._in_headers, self._header_bytes = True, 0
+        self._in_headers, self._bytes_beside = True, 0
         self._receiving = None if self._ending else Request(self)
         self._wait(HEADER_SECONDS)
 
@@ -220,17 +222,19 @@ class Connection(asyncio.Protocol):
         if request is None:
             return
         request.method = parser.get_method()
-        request.closes = not parser.should_keep_alive() or parser.get_http_version() != "1.1" or parser.should_upgrade()
+        version = parser.get_http_version()
+        request.closes = not parser.should_keep_alive() or version != "1.1" or parser.should_upgrade()
         request.path = self._url.decode() if _PLAIN.fullmatch(self._url) else _path(self._url)
         length = request.headers.get(b"content-length")
         request.length = None if length is None else int(length)  # the parser refuses what is not a number
         self._begun.append(request)
         self._service.begin(request)
-        if b"expect" in request.headers and not request.answered and self._begun[0] is request:
+        if b"expect" in request.headers and not request.answered and self._begun[0] is request and version == "1.1":
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         self._wait(BODY_SECONDS)
 
     def on_body(self, body: bytes) -> None:
+        self._bytes_beside = 0
         request = self._receiving
         if request is None or request.answered:
             return

@@ -112,6 +112,51 @@ def test_chunks_are_one_body_and_their_trailers_are_no_headers() -> None:
     assert b"/c abc" in found
 
 
+def test_a_body_in_many_chunks_may_be_longer_than_headers_may() -> None:
+    service, chunk = Echo(), b"64\r\n" + b"a" * 100 + b"\r\n"
+    service.largest = 100_000
+    found = talk(said(b"POST /c HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n" + chunk * 1000 + b"0\r\n\r\n"), service)
+    assert found.endswith(b"/c " + b"a" * 100_000)
+
+
+@pytest.mark.parametrize(
+    "endless", [b"0\r\nx: " + b"a" * 100_000, b"0\r\n" + b"x: a\r\n" * 20_000, b"2;" + b"a" * 100_000],
+    ids=["a header behind the body", "headers behind the body", "what a chunk says"],
+)  # fmt: skip
+def test_what_comes_beside_a_body_is_bounded_as_headers_are(endless: bytes) -> None:
+    found = talk(said(b"POST /c HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n2\r\nab\r\n" + endless))
+    assert found.endswith(b"Headers too large.<closed>")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        b"content-length: 5\r\ntransfer-encoding: chunked", b"transfer-encoding: chunked\r\ncontent-length: 5",
+        b"content-length: 2\r\ncontent-length: 5", b"content-length: 2\r\ncontent-length: 2", b"content-length: 2, 2",
+        b"content-length:", b"content-length: +2", b"content-length: 0x2", b"content-length: 1 2",
+        b"content-length: 18446744073709551617", b"content-length : 2",
+        b"content-length: 2\ntransfer-encoding: chunked",
+        b"transfer-encoding: identity", b"transfer-encoding: xchunked", b'transfer-encoding: "chunked"',
+        b"transfer-encoding: chunked, gzip", b"transfer-encoding: chunked\r\ntransfer-encoding: chunked",
+        b"transfer-encoding:\x0bchunked", b"transfer-encoding:\r\n chunked", b"transfer-encoding : chunked",
+        b"x: a\r\n transfer-encoding: chunked", b"x: a\rcontent-length: 2", b"x: a\x00b", b"no colon", b": a",
+    ],
+)  # fmt: skip
+def test_a_request_that_a_proxy_could_cut_elsewhere_is_refused_with_all_that_follows(headers: bytes) -> None:
+    found = talk(said(b"POST /later HTTP/1.1\r\n" + headers + b"\r\n\r\n0\r\n\r\nGET /now HTTP/1.1\r\n\r\n"))
+    assert found.count(b"HTTP/1.1") == found.count(b"HTTP/1.1 400") == 1
+    assert found.endswith(b"Invalid HTTP request received.<closed>")
+
+
+@pytest.mark.parametrize(
+    "chunk", [b" 2\r\nab", b"-2\r\nab", b"f" * 17 + b"\r\nab", b"2\nab", b"2\r\nabXX", b"0x2\r\nab"]
+)
+def test_a_chunk_of_an_unclear_size_is_refused_with_all_that_follows(chunk: bytes) -> None:
+    head = b"POST /later HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n"
+    found = talk(said(head + chunk + b"\r\n0\r\n\r\nGET /now HTTP/1.1\r\n\r\n"))
+    assert found.count(b"HTTP/1.1") == found.count(b"HTTP/1.1 400") == 1
+
+
 def test_requests_sent_without_waiting_are_answered_in_their_order() -> None:
     found = talk(said(POST % b"one" + b"GET /now HTTP/1.1\r\n\r\n" + POST % b"two" + b"GET /now HTTP/1.1\r\n\r\n"))
     places = [found.index(text) for text in (b"/later one", b"now", b"/later two")]
@@ -159,6 +204,11 @@ def test_a_caller_that_asks_whether_to_go_on_is_told_to() -> None:
         return found
 
     assert b" 200 OK" in talk(talking)
+
+
+def test_a_caller_of_before_that_question_is_not_answered_in_between() -> None:
+    found = talk(said(b"POST /later HTTP/1.0\r\nexpect: 100-continue\r\ncontent-length: 3\r\n\r\nabc"))
+    assert found.startswith(b"HTTP/1.1 200")
 
 
 def test_a_caller_that_asks_whether_to_go_on_may_be_refused() -> None:

@@ -101,14 +101,17 @@ def choose(
     refused: dict[str, str] = {}
     rows = sum(len(part) for part in parts)
     expected = np.concatenate([score(estimator, part) for part in parts])
+    codes = np.concatenate([codes_of(part, model) for part in parts])
     for name, candidate in candidates.items():
         try:
             engine, data = candidate(estimator, model)
+            found = np.array(engine.predict(codes.tobytes(), rows))
         except NotConvertible as reason:
             refused[name] = str(reason)
             continue
-        codes = np.concatenate([codes_of(part, model) for part in parts])
-        found = np.array(engine.predict(codes.tobytes(), rows))
+        except Exception as error:  # whatever an engine makes of an estimator it does not know: another one serves
+            refused[name] = f"{type(error).__name__}: {error}"[:500]
+            continue
         difference = largest_difference(found, expected)
         allowed = tolerance(read_program(data)) if data else 0.0
         if difference <= allowed:

@@ -67,6 +67,8 @@ def read_artifact(files: Mapping[str, bytes], model: Model, trusted: Sequence[st
     except UntrustedTypesFoundException as error:
         found = str(error).splitlines()[0]
         raise EvidenceError(f"model.skops: {found} Expected only TRUSTED of model/{model.name}/train.py") from error
+    except Exception as error:  # skops raises whatever a damaged or forged file makes it stumble over
+        raise EvidenceError(f"model.skops: found no skops file: {type(error).__name__}: {error}"[:500]) from error
 
 
 def score(estimator: Any, rows: Matrix) -> npt.NDArray[np.float64]:

@@ -3,10 +3,12 @@ from __future__ import annotations
 import io
 import json
 import os
+import pickle
 import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -90,6 +92,44 @@ def test_a_type_that_the_commit_did_not_name_is_never_constructed(run: Any, mode
         read_artifact(files, model, ())
 
 
+class Payload:
+    """Pickled, it makes a folder when it is loaded."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (str(self._folder),)
+
+
+def forged(files: Mapping[str, bytes], saved: bytes) -> dict[str, bytes]:
+    """The files with another model.skops, and a model.json that says so."""
+    facts = canonical.from_bytes(files["model.json"], "model.json")
+    facts["sha256"]["model.skops"] = canonical.sha256(saved)
+    return {**files, "model.skops": saved, "model.json": canonical.to_bytes(facts)}
+
+
+def test_a_pickle_is_not_loaded(run: Any, model: Any, tmp_path: Path) -> None:
+    evil = forged(read_archive(run.archive.read_bytes()), pickle.dumps(Payload(tmp_path / "made")))
+    with pytest.raises(EvidenceError, match=r"model\.skops: found no skops file"):
+        read_artifact(evil, model, commit.training_module(model).TRUSTED)
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_pickle_in_the_place_of_an_array_is_not_loaded(run: Any, model: Any, tmp_path: Path) -> None:
+    files = read_archive(run.archive.read_bytes())
+    with zipfile.ZipFile(io.BytesIO(files["model.skops"])) as archive:
+        contents = {name: archive.read(name) for name in archive.namelist()}
+    array, saved = io.BytesIO(), io.BytesIO()
+    np.save(array, np.array([Payload(tmp_path / "made")], dtype=object), allow_pickle=True)
+    with zipfile.ZipFile(saved, "w") as archive:
+        for name, content in contents.items():
+            archive.writestr(name, array.getvalue() if name.endswith(".npy") else content)
+    with pytest.raises(EvidenceError, match=r"model\.skops: found no skops file: ValueError: .*allow_pickle"):
+        read_artifact(forged(files, saved.getvalue()), model, commit.training_module(model).TRUSTED)
+    assert not (tmp_path / "made").exists()
+
+
 def test_a_file_that_calls_a_function_when_loaded_is_refused(run: Any, model: Any, tmp_path: Path) -> None:
     files = read_archive(run.archive.read_bytes())
     with zipfile.ZipFile(io.BytesIO(files["model.skops"])) as archive:
@@ -100,11 +140,8 @@ def test_a_file_that_calls_a_function_when_loaded_is_refused(run: Any, model: An
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, content in {**contents, "schema.json": json.dumps(schema).encode()}.items():
             archive.writestr(name, content)
-    facts = canonical.from_bytes(files["model.json"], "model.json")
-    facts["sha256"]["model.skops"] = canonical.sha256(buffer.getvalue())
-    evil = {**files, "model.skops": buffer.getvalue(), "model.json": canonical.to_bytes(facts)}
     with pytest.raises(EvidenceError, match="Expected only TRUSTED"):
-        read_artifact(evil, model, commit.training_module(model).TRUSTED)
+        read_artifact(forged(files, buffer.getvalue()), model, commit.training_module(model).TRUSTED)
 
 
 def test_model_json_says_what_the_model_is(run: Any) -> None:

@@ -12,6 +12,8 @@ import re
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
+from math import isfinite
 from typing import Any
 
 import msgspec
@@ -26,10 +28,12 @@ from runtime.serving.http import BODY_SECONDS, Answer, Request
 from runtime.serving.openapi import openapi
 from runtime.serving.rows import Batch, Decoder, Refused, refused
 from runtime.serving.telemetry import Telemetry
+from runtime.serving.transform import execution_parameters
 
 MAXIMUM_BYTES = 16 * 1024**2
 MAXIMUM_IN_FLIGHT = 512  # requests begun and not answered, in one worker
 MAXIMUM_BYTES_IN_FLIGHT = 64 * 1024**2  # of their bodies
+SMALL_BYTES = 64 * 1024  # a body up to that is taken though large ones fill the limit, which may be slow to come
 LARGE_BYTES = 256 * 1024  # a body longer than that is worked on in a thread, so that others are answered meanwhile
 RETRY_SECONDS = 1
 
@@ -112,7 +116,7 @@ class Application:
         self.telemetry.in_flight(self._in_flight)
         if call.bytes > MAXIMUM_BYTES:
             self._refuse(call, refused(413, "too_large", f"{call.bytes} bytes", f"at most {MAXIMUM_BYTES}"))
-        elif self._in_flight > MAXIMUM_IN_FLIGHT or self._bytes_in_flight > MAXIMUM_BYTES_IN_FLIGHT:
+        elif self._in_flight > MAXIMUM_IN_FLIGHT or self._is_full_for(call):
             self._refuse(call, self._busy())
 
     def unannounced(self, request: Request, size: int) -> None:
@@ -123,7 +127,7 @@ class Application:
             self._refuse(
                 call, refused(413, "too_large", f"more than {MAXIMUM_BYTES} bytes", f"at most {MAXIMUM_BYTES}")
             )
-        elif self._bytes_in_flight > MAXIMUM_BYTES_IN_FLIGHT:
+        elif self._is_full_for(call):
             self._refuse(call, self._busy())
 
     def answer(self, request: Request) -> None:
@@ -167,6 +171,7 @@ class Application:
             self._defect(call, predictions)
             return
         try:
+            _refuse_no_numbers(predictions)
             self.telemetry.predicted(predictions)
             self.telemetry.captured(self.capture.offer(call.id, call.batch, predictions))
             if call.route == "infer":
@@ -185,6 +190,13 @@ class Application:
         return b'{"predictions":' + _encode(predictions) + self._tail
 
     def _read(self, call: Call, body: bytes) -> Batch:
+        headers = call.request.headers
+        encoding = headers.get(b"content-encoding", b"identity").lower()
+        if encoding != b"identity":
+            found = f"content encoding {shown(encoding.decode('latin-1'))}"
+            raise refused(415, "media_type", found, "a body that is not compressed")
+        if b"inference-header-content-length" in headers:
+            raise refused(415, "media_type", "binary tensors", "tensors in JSON: there is no binary extension")
         if call.media_type in (b"", b"application/json"):
             if call.route == "invocations":
                 return self._decoder.json(body)
@@ -195,6 +207,9 @@ class Application:
             return self._decoder.csv(body)
         wanted = "application/json" if call.route == "infer" else "application/json or text/csv"
         raise refused(415, "media_type", f"content type {shown(call.media_type.decode('latin-1'))}", wanted)
+
+    def _is_full_for(self, call: Call) -> bool:
+        return self._bytes_in_flight > MAXIMUM_BYTES_IN_FLIGHT and call.bytes > SMALL_BYTES
 
     def _busy(self) -> Refused:
         return refused(
@@ -232,9 +247,11 @@ class Application:
         contract = _Found(200, openapi(self._model, version))
         metadata = _Found(200, _encode(inference.metadata(self._model, version)))
         server = _Found(200, _encode({"name": "lockgate", "version": version, "extensions": []}))
+        transform = _Found(200, _encode(execution_parameters(self._model)))
         gets: dict[str, Callable[[], _Found]] = {
             "/ping": lambda: self._readiness(ready),
             "/readyz": lambda: self._readiness(ready),
+            "/execution-parameters": lambda: transform,
             "/livez": lambda: _Found(200, _encode({"live": True})),
             "/metrics": lambda: _Found(200, self.telemetry.text(), _PROMETHEUS),
             "/openapi.json": lambda: contract,
@@ -299,6 +316,14 @@ class _Found(msgspec.Struct, frozen=True, gc=False):
     status: int
     body: bytes
     headers: bytes = _JSON
+
+
+def _refuse_no_numbers(predictions: Sequence[Any]) -> None:
+    """Raises ArithmeticError: NaN would be answered as null."""
+    several = isinstance(predictions[0], list)
+    numbers = list(chain.from_iterable(predictions)) if several else predictions
+    if not isfinite(sum(numbers)) and not all(map(isfinite, numbers)):
+        raise ArithmeticError("the engine predicts what is no finite number")
 
 
 def _csv(predictions: Sequence[Any]) -> bytes:

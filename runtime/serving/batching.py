@@ -53,10 +53,17 @@ class MicroBatcher:
                 codes = b"".join([batch.codes for batch, _ in waiting])
                 found = self._engine.predict(codes, sum([batch.rows for batch, _ in waiting]))
         except Exception as error:
-            for _, done in waiting:
-                done(error)
+            for batch, done in waiting:
+                done(error if len(waiting) == 1 else self._alone(batch))
             return
         at = 0
         for batch, done in waiting:
             done(found[at : at + batch.rows])
             at += batch.rows
+
+    def _alone(self, batch: Batch) -> list[Any] | Exception:
+        """For an engine that fails on a row which the data contract allows: those beside it are answered."""
+        try:
+            return self._engine.predict(batch.codes, batch.rows)
+        except Exception as error:
+            return error

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import cache
+from typing import Annotated, Any
 
 import msgspec
 
 from lockgate.config import Model
-from runtime.contract import Violation
+from runtime.contract import Violation, shown
 from runtime.serving.rows import Batch, Decoder, Refused, document_of, refused
 
-NUMBERS = ("INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64", "FP16", "FP32", "FP64")
+OUTPUT = "predictions"
+NUMBERS: dict[str, Any] = {  # what a value is; what no JSON decoder can bound, the data contract does
+    **{f"INT{bits}": Annotated[int, msgspec.Meta(ge=-(2 ** (bits - 1)), lt=2 ** (bits - 1))] for bits in (8, 16, 32)},
+    **{f"UINT{bits}": Annotated[int, msgspec.Meta(ge=0, lt=2**bits)] for bits in (8, 16, 32)},
+    "INT64": int,
+    "UINT64": Annotated[int, msgspec.Meta(ge=0)],
+    **dict.fromkeys(("FP16", "FP32", "FP64"), float),
+}
 _EXPECTED = '{"inputs": [a tensor a feature: {"name", "shape", "datatype", "data"}]}'
 
 
@@ -21,9 +29,14 @@ class Tensor(msgspec.Struct):
     data: list[Any]
 
 
+class Output(msgspec.Struct):
+    name: str
+
+
 class Inference(msgspec.Struct):
     inputs: list[Tensor]
     id: str | None = None
+    outputs: list[Output] = []
 
 
 _decoder = msgspec.json.Decoder(Inference)
@@ -36,6 +49,11 @@ def read(body: bytes, decoder: Decoder, model: Model) -> tuple[Batch, str | None
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         document_of(body, _EXPECTED)  # NaN and keys given twice have better words
         raise refused(400, "malformed", str(error)[:200], _EXPECTED) from error
+    for output in request.outputs:
+        if output.name != OUTPUT:
+            raise Refused(
+                400, "contract", Violation(None, output.name[:40], "an output of that name", f"{OUTPUT!r} only")
+            )
     features = {feature.name: feature for feature in model.features}
     columns: dict[str, list[Any]] = {}
     for tensor in request.inputs:
@@ -43,7 +61,8 @@ def read(body: bytes, decoder: Decoder, model: Model) -> tuple[Batch, str | None
             raise _broken(tensor, "a tensor given twice", "each once")
         if tensor.name not in features:
             raise _broken(tensor, "a tensor of that name", "no such column: it is not a declared feature")
-        datatypes = ("BYTES",) if features[tensor.name].type == "category" else NUMBERS
+        is_category = features[tensor.name].type == "category"
+        datatypes = ("BYTES",) if is_category else tuple(NUMBERS)
         if tensor.datatype not in datatypes:
             raise _broken(tensor, f"datatype {tensor.datatype!r}"[:60], f"one of {', '.join(datatypes)}")
         data = tensor.data
@@ -51,8 +70,35 @@ def read(body: bytes, decoder: Decoder, model: Model) -> tuple[Batch, str | None
             data = [value[0] for value in data]
         if tensor.shape not in ([len(data)], [len(data), 1]):
             raise _broken(tensor, f"shape {tensor.shape} of {len(data)} values"[:60], "[rows] or [rows, 1]")
+        if not is_category:
+            _refuse_other_numbers(tensor, data)
         columns[tensor.name] = data
     return decoder.columns(columns), request.id
+
+
+def _refuse_other_numbers(tensor: Tensor, data: list[Any]) -> None:
+    """A value that its datatype cannot have; 33.0 is an integer. What is no number, the data contract has words for."""
+    try:
+        msgspec.convert(data, _list_of(NUMBERS[tensor.datatype]))
+    except msgspec.ValidationError:
+        for row, value in enumerate(data):
+            whole = int(value) if isinstance(value, float) and value.is_integer() else value
+            if isinstance(value, int | float) and not _is(whole, NUMBERS[tensor.datatype]):
+                found = Violation(row, tensor.name, shown(value), f"a value of {tensor.datatype}")
+                raise Refused(400, "contract", found) from None
+
+
+@cache
+def _list_of(kind: Any) -> Any:
+    return list[kind | None]
+
+
+def _is(value: object, kind: Any) -> bool:
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
 def _broken(tensor: Tensor, found: str, expected: str) -> Refused:
@@ -63,7 +109,7 @@ def answer(model: Model, version: str, request_id: str, predictions: list[Any]) 
     nested = bool(predictions) and isinstance(predictions[0], list)
     shape = [len(predictions), len(predictions[0])] if nested else [len(predictions)]
     data = [value for row in predictions for value in row] if nested else predictions
-    output = {"name": "predictions", "datatype": "FP64", "shape": shape, "data": data}
+    output = {"name": OUTPUT, "datatype": "FP64", "shape": shape, "data": data}
     return {"model_name": model.name, "model_version": version, "id": request_id, "outputs": [output]}
 
 
@@ -76,5 +122,5 @@ def metadata(model: Model, version: str) -> dict[str, Any]:
         }
         for feature in model.features
     ]
-    outputs = [{"name": "predictions", "datatype": "FP64", "shape": [-1]}]
+    outputs = [{"name": OUTPUT, "datatype": "FP64", "shape": [-1]}]
     return {"name": model.name, "versions": [version], "platform": "lockgate", "inputs": inputs, "outputs": outputs}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -31,10 +32,10 @@ def openapi(model: Model, version: str) -> bytes:
             "get": _get("metrics", {"description": "Prometheus text", "content": {"text/plain": {"schema": _TEXT}}})
         },
     }
-    for path in ("/ping", "/livez", "/readyz", "/v2", "/v2/health/live", "/v2/health/ready", f"/v2/models/{model.name}",
-                 f"/v2/models/{model.name}/ready", "/openapi.json"):  # fmt: skip
+    for path in ("/ping", "/execution-parameters", "/livez", "/readyz", "/v2", "/v2/health/live", "/v2/health/ready",
+                 f"/v2/models/{model.name}", f"/v2/models/{model.name}/ready", "/openapi.json"):  # fmt: skip
         found = {"description": "Yes", "content": {"application/json": {"schema": {"type": "object"}}}}
-        paths[path] = {"get": _get(path.strip("/").replace("/", "_").replace(".", "_"), found)}
+        paths[path] = {"get": _get(re.sub("[/.-]", "_", path.strip("/")), found)}
     document = {
         "openapi": "3.1.0",
         "info": {"title": model.name, "version": version, "description": model.description},

@@ -96,9 +96,10 @@ class Decoder:
                     "contract",
                     Violation(row, None, f"{len(line)} values", f"{len(names)}: {', '.join(names)}"[:200]),
                 )
-        return self.instances(
-            [{name: _of_text(value, features[name]) for name, value in zip(names, line, strict=True)} for line in lines]
-        )
+        if not lines:
+            raise no_rows()
+        by_column = zip(names, zip(*lines, strict=True), strict=True)
+        return self.columns({name: _of_texts(texts, features[name]) for name, texts in by_column})
 
     def columns(self, columns: Mapping[str, Sequence[Any]]) -> Batch:
         """Values of each feature, in lists of equal length."""
@@ -120,7 +121,7 @@ class Decoder:
     def instances(self, instances: Sequence[Any]) -> Batch:
         """Rows as Python has them; this is the way of whatever is not JSON in rows, and of what is refused."""
         if not instances:
-            raise refused(400, "malformed", "no rows", "at least one")
+            raise no_rows()
         if len(instances) > MAXIMUM_ROWS:
             raise too_many(len(instances))
         violation = first_violation(instances, self._model)
@@ -163,6 +164,10 @@ class Decoder:
 
 def too_many(rows: int) -> Refused:
     return refused(413, "too_large", f"{rows} rows", f"at most {MAXIMUM_ROWS}")
+
+
+def no_rows() -> Refused:
+    return refused(400, "malformed", "no rows", "at least one")
 
 
 def document_of(body: bytes, wanted: str) -> dict[str, Any]:
@@ -220,14 +225,19 @@ def _column_packer(feature: Feature) -> Callable[[Sequence[Any]], bytes]:
     return lambda values: struct.pack(f"={len(values)}d", *values)
 
 
-def _of_text(text: str, feature: Feature) -> object:
-    """A value of a CSV line: nothing is null, and a number is one if JSON could write it."""
-    if text == "" and "" not in feature.values:
-        return None
+def _of_texts(texts: Sequence[str], feature: Feature) -> list[Any]:
+    """A column of CSV: nothing is null."""
     if feature.type == "category":
-        return text
+        return list(texts) if "" in feature.values else [text or None for text in texts]
+    return [_number_of(text) for text in texts]
+
+
+def _number_of(text: str) -> float | str | None:
+    """What ASCII digits, a point and an exponent say; the text where it is no number, so that it is named."""
+    if text == "":
+        return None
     try:
         number = float(text)
     except ValueError:
         return text
-    return number if math.isfinite(number) and "_" not in text else text
+    return number if math.isfinite(number) and text.isascii() and "_" not in text else text

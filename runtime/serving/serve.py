@@ -21,7 +21,7 @@ def serve(job: Job) -> None:
     Raises ConfigError, RefusedError (the data cannot be fetched) or EvidenceError (it is not what was released).
     """
     fetched = model_data.fetching(job)
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # a worker a core: more threads would only wait for each other
+    limit_threads()
     from runtime.serving import server  # while the model data is on its way
 
     model = commit.declared_model(job.setting("MODEL"))
@@ -29,6 +29,15 @@ def serve(job: Job) -> None:
     application = released_application(job, model, fetched(), processes)
     listening = server.listening_sockets(job.setting("BIND_HOST"), int(job.setting("BIND_PORT")), processes)
     server.run(application, listening)
+
+
+def limit_threads() -> None:
+    """A worker a core: more threads of OpenMP, BLAS or joblib would only wait for each other.
+
+    To be called before NumPy is imported, which reads it then.
+    """
+    for name in ("OMP_NUM_THREADS", "LOKY_MAX_CPU_COUNT"):
+        os.environ.setdefault(name, "1")
 
 
 def released_application(job: Job, model: Model, files: Mapping[str, bytes], processes: int = 1) -> Application:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -20,6 +21,7 @@ import pytest
 from moto import mock_aws
 
 from lockgate import canonical
+from lockgate.config import Feature, Model
 from lockgate.errors import EvidenceError, RefusedError
 from runtime.archive import read_archive
 from runtime.job import Job
@@ -30,6 +32,7 @@ from runtime.serving.fetch import fetched
 from runtime.serving.http import Connection, Site
 from runtime.serving.model_data import checked, unpacked
 from runtime.serving.serve import released_application
+from runtime.serving.transform import execution_parameters
 
 ROOT = Path(__file__).parents[3]
 HEADERS = {"Content-Type": "application/json"}
@@ -111,6 +114,13 @@ def test_predictions_equal_those_of_the_prediction_step_bit_for_bit(
     assert answer["release"] == RELEASE
 
 
+@pytest.mark.parametrize("given", ["a b", "a" * 65, "a,b", "\u00e9", "a\tset-cookie: x", "<script>", '"a"', "a%0d%0a"])
+def test_a_request_id_that_could_be_more_than_an_id_is_not_repeated(served: Application, given: str) -> None:
+    _, _, headers = ask(served, "GET", "/ping", headers={"x-request-id": given})
+    assert re.fullmatch(r"[0-9a-f]{12}-[0-9a-f]+", headers["x-request-id"])
+    assert "set-cookie" not in headers
+
+
 @pytest.mark.parametrize("path", ["/ping", "/employment/ping"])
 def test_ping_says_which_release_is_ready(served: Application, path: str) -> None:
     assert ask(served, "GET", path)[:2] == (200, {"model": "employment", "release": RELEASE})
@@ -125,7 +135,8 @@ def test_an_unknown_path_is_not_found(served: Application, path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "allow"), [("GET", "/invocations", "POST"), ("DELETE", "/ping", "GET, HEAD")]
+    ("method", "path", "allow"),
+    [("GET", "/invocations", "POST"), ("OPTIONS", "/invocations", "POST"), ("DELETE", "/ping", "GET, HEAD")],
 )
 def test_another_method_is_not_allowed(served: Application, method: str, path: str, allow: str) -> None:
     status, _, headers = ask(served, method, path)
@@ -159,6 +170,207 @@ def test_a_body_that_is_no_request_is_refused(served: Application, body: bytes) 
     assert set(answer["error"]) == {"row", "column", "found", "expected"}
     assert answer["error"]["found"]
     assert len(answer["error"]["found"]) <= 200
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32-le"])
+def test_json_in_another_encoding_than_utf_8_is_refused(
+    served: Application, rows: list[dict[str, Any]], encoding: str
+) -> None:
+    """Whichever way reads it: the fast one or the one that finds the words."""
+    body = json.dumps({"instances": rows[:1]}).encode(encoding)
+    assert ask(served, "POST", "/invocations", body)[0] == 400
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "value", "found"),
+    [
+        ("/invocations", "content-encoding", "gzip", "content encoding 'gzip'"),
+        ("/v2/models/employment/infer", "content-encoding", "br", "content encoding 'br'"),
+        ("/v2/models/employment/infer", "inference-header-content-length", "20", "binary tensors"),
+    ],
+)
+def test_a_body_that_is_compressed_or_binary_is_no_medium_here(
+    served: Application, path: str, name: str, value: str, found: str
+) -> None:
+    status, answer, _ = ask(served, "POST", path, b"\x1f\x8b\x08", headers={name: value})
+    assert (status, answer["error"]["found"]) == (415, found)
+
+
+def test_a_body_that_says_it_is_not_compressed_is_taken(served: Application, rows: list[dict[str, Any]]) -> None:
+    body = json.dumps({"instances": rows[:1]}).encode()
+    assert ask(served, "POST", "/invocations", body, headers={"content-encoding": "identity"})[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        ("33", 200), ("33.0", 200), ("3.3e1", 200), ("330e-1", 200), ("-0", 200), ("-0.0", 200), ("1e-400", 200),
+        ("33." + "0" * 400, 200), ("1e400", 400), ("-1e400", 400), ("9" * 5000, 400), (str(2**70), 400),
+        (str(2**64 + 33), 400), ("33.000000000000004", 400), ("033", 400), ("+33", 400), ("33.", 400), (".33e2", 400),
+        ("0x21", 400), ("3_3", 400), ("NaN", 400), ("Infinity", 400),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("form", ["instances", "columns"])
+def test_a_number_is_taken_if_json_and_the_contract_have_it(
+    served: Application, rows: list[dict[str, Any]], form: str, text: str, status: int
+) -> None:
+    row = {**rows[0], "AGEP": "AGE"}
+    document = {"instances": [row]} if form == "instances" else {"columns": {name: [row[name]] for name in row}}
+    body = json.dumps(document).replace('"AGE"', text).encode()
+    found, answer, _ = ask(served, "POST", "/invocations", body)
+    assert found == status
+    if status == 200:
+        assert answer["predictions"] == invoke(served, {"instances": [{**row, "AGEP": float(text)}]})[1]["predictions"]
+
+
+@pytest.mark.parametrize(
+    ("text", "rows_taken"),
+    [
+        ("{line}", 1), ("{line}\r\n{line}\r\n", 2), ("\n\n{line}\n\n{line}\n\n", 2), ("\ufeff{line}", 1),
+        ("{quoted}\n{line}", 2), ("{names}\n{line}", 1), ("\ufeff{names}\r\n{quoted}", 1),
+        ("{line}\r{line}", 0), ("{names}", 0), ("{names}\n{names}\n{line}", 0), ("{line},", 0), ("{line}\x00", 0),
+        ("AGEP,SEX\n{line}", 0), ("{names},more\n{line}", 0), ("{line};{line}", 0), ('{line}"', 0),
+        ("\u0663\u0663,{rest}", 0), ("1_0,{rest}", 0), ("nan,{rest}", 0), ("1e1,{rest}", 1),
+    ],
+)  # fmt: skip
+def test_csv_is_read_as_it_is_written_elsewhere_and_blank_lines_are_no_rows(
+    served: Application, rows: list[dict[str, Any]], text: str, rows_taken: int
+) -> None:
+    values = [str(value) for value in rows[0].values()]
+    body = text.format(
+        line=",".join(values),
+        names=",".join(rows[0]),
+        quoted=",".join(f'"{value}"' for value in values),
+        rest=",".join(values[1:]),
+    )
+    status, answer, _ = ask(served, "POST", "/invocations", body.encode(), headers={"content-type": "text/csv"})
+    assert status == (200 if rows_taken else 400)
+    assert len(answer.get("predictions", [])) == rows_taken
+
+
+@pytest.mark.parametrize(
+    ("datatype", "values", "row", "expected"),
+    [
+        ("INT8", [33, 128], 1, "a value of INT8"),
+        ("UINT8", [-1, 33], 0, "a value of UINT8"),
+        ("UINT64", [33, -1], 1, "a value of UINT64"),
+        ("INT64", [33, 33.5], 1, "a value of INT64"),
+        ("INT64", [33, True], 1, "a value of INT64"),
+        ("FP32", [33, 33.5], 1, "an integer from 0 to 99"),
+        ("FP64", [33, "33"], 1, "an integer from 0 to 99"),
+    ],
+)
+def test_a_tensors_values_are_of_its_datatype(
+    served: Application, rows: list[dict[str, Any]], datatype: str, values: list[Any], row: int, expected: str
+) -> None:
+    status, answer = infer(served, rows[:2], datatype, values)
+    assert status == 400
+    error = answer["error"]
+    assert (error["row"], error["column"], error["expected"]) == (row, "AGEP", expected)
+
+
+@pytest.mark.parametrize("datatype", ["INT8", "UINT8", "INT16", "INT32", "INT64", "UINT64", "FP16", "FP32", "FP64"])
+def test_a_number_may_be_of_any_type_of_numbers(served: Application, rows: list[dict[str, Any]], datatype: str) -> None:
+    ages = [row["AGEP"] for row in rows[:2]]
+    expected = invoke(served, {"instances": rows[:2]})[1]["predictions"]
+    for values in (ages, [float(age) for age in ages]):  # JSON has one kind of number
+        status, answer = infer(served, rows[:2], datatype, values, parameters={"priority": 1})
+        assert (status, answer["outputs"][0]["data"]) == (200, expected)
+
+
+def test_another_output_than_the_model_has_is_refused(served: Application, rows: list[dict[str, Any]]) -> None:
+    ages = [row["AGEP"] for row in rows[:1]]
+    assert infer(served, rows[:1], "INT64", ages, outputs=[{"name": "predictions"}])[0] == 200
+    status, answer = infer(served, rows[:1], "INT64", ages, outputs=[{"name": "logits"}])
+    assert (status, answer["error"]["column"]) == (400, "logits")
+
+
+def infer(served: Application, rows: list[dict[str, Any]], datatype: str, ages: list[Any], **more: Any) -> Any:
+    """The Open Inference Protocol, with AGEP of the given type and values."""
+    inputs = [
+        {"name": name, "shape": [len(rows)], "datatype": "BYTES", "data": [row[name] for row in rows]}
+        for name in rows[0]
+    ]
+    inputs[0] |= {"datatype": datatype, "data": ages}
+    return ask(served, "POST", "/v2/models/employment/infer", json.dumps({"inputs": inputs, **more}).encode())[:2]
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        ("/v2", {"name": "lockgate", "version": "7", "extensions": []}),
+        ("/v2/models/employment/ready", {"name": "employment", "ready": True}),
+        ("/v2/models/employment/versions/7/ready", {"name": "employment", "ready": True}),
+    ],
+)
+def test_the_open_inference_protocol_says_what_serves(served: Application, path: str, found: dict[str, Any]) -> None:
+    assert ask(served, "GET", path)[:2] == (200, found)
+
+
+@pytest.mark.parametrize("path", ["/v2/models/employment", "/v2/models/employment/versions/7"])
+def test_metadata_names_every_tensor_as_it_is_taken(served: Application, model: Any, path: str) -> None:
+    status, found, _ = ask(served, "GET", path)
+    assert (status, found["name"], found["versions"]) == (200, "employment", ["7"])
+    assert [(each["name"], each["shape"]) for each in found["inputs"]] == [(f.name, [-1]) for f in model.features]
+    assert {each["datatype"] for each in found["inputs"]} == {"INT64", "BYTES"}
+    assert found["outputs"] == [{"name": "predictions", "datatype": "FP64", "shape": [-1]}]
+
+
+@pytest.mark.parametrize("path", ["/v2/models/salary", "/v2/models/employment/versions/8", "/v2/models/salary/ready"])
+def test_another_model_or_version_is_not_found(served: Application, path: str) -> None:
+    assert ask(served, "GET", path)[0] == 404
+    assert ask(served, "POST", f"{path}/infer", b"{}")[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("length", "strategy", "megabytes"),
+    [(1, "SINGLE_RECORD", 1), (150, "MULTI_RECORD", 1), (20_000, "MULTI_RECORD", 16)],
+)
+def test_batch_transform_is_told_to_send_no_more_rows_than_a_request_may_have(
+    length: int, strategy: str, megabytes: int
+) -> None:
+    toy = Model(
+        "toy", "", "id", "y", (), (Feature("age", "integer", minimum=0, maximum=9),
+                                   Feature("text", "category", values=("x" * length, "y" * (length + 1)))), {}, "", "",
+    )  # fmt: skip
+    found = execution_parameters(toy)
+    assert (found["BatchStrategy"], found["MaxPayloadInMB"]) == (strategy, megabytes)
+    assert int(found["MaxConcurrentTransforms"]) * megabytes <= 100
+
+
+def test_the_census_model_takes_a_row_a_request_in_batch_transform(served: Application) -> None:
+    assert ask(served, "GET", "/execution-parameters")[1]["BatchStrategy"] == "SINGLE_RECORD"
+
+
+def test_small_requests_are_taken_though_large_ones_that_are_slow_fill_the_limit(
+    served: Application, rows: list[dict[str, Any]]
+) -> None:
+    """Five callers announce 16 MiB each and send nothing; a sixth is told to come again."""
+    body = json.dumps({"instances": rows[:1]}).encode()
+
+    def post(length: int, content: bytes = b"") -> bytes:
+        return b"POST /invocations HTTP/1.1\r\ncontent-length: %d\r\n\r\n%b" % (length, content)
+
+    async def exchange() -> list[bytes]:
+        site = Site(served, asyncio.get_running_loop())
+        server = await site.loop.create_server(lambda: Connection(site), "127.0.0.1", 0)
+        async with server:
+            callers = [await asyncio.open_connection(*server.sockets[0].getsockname()) for _ in range(6)]
+            for _, writer in callers[:4]:
+                writer.write(post(MAXIMUM_BYTES))
+            while served._bytes_in_flight < 4 * MAXIMUM_BYTES:
+                await asyncio.sleep(0.001)
+            said = []
+            for (reader, writer), sent in zip(callers[4:], (post(MAXIMUM_BYTES), post(len(body), body)), strict=True):
+                writer.write(sent)
+                said.append(await reader.readline())
+            for _, writer in callers:
+                writer.transport.abort()
+            while site.connections:
+                await asyncio.sleep(0.001)
+        return said
+
+    assert [line.split()[1] for line in asyncio.run(exchange())] == [b"429", b"200"]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ import json
 import logging
 import os
 import re
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -79,6 +81,27 @@ def test_elsewhere_a_worker_a_core_of_the_machine(monkeypatch: pytest.MonkeyPatc
     assert server.workers() == len(os.sched_getaffinity(0))
 
 
+THREADS = """
+from runtime.serving.serve import limit_threads
+limit_threads()
+import numpy, threading
+from joblib import effective_n_jobs
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from threadpoolctl import threadpool_info
+rows = numpy.arange(2000.0).reshape(-1, 2)
+for model in (RandomForestClassifier(8, n_jobs=-1), HistGradientBoostingClassifier(max_iter=2)):
+    model.fit(rows, rows[:, 0] > 900).predict_proba(rows)
+print(effective_n_jobs(-1), *{pool["num_threads"] for pool in threadpool_info()}, threading.active_count())
+"""
+
+
+def test_libraries_get_one_thread_a_worker_also_where_the_team_asked_for_all() -> None:
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
+    environment = {name: value for name, value in os.environ.items() if name not in names}
+    ended = subprocess.run([sys.executable, "-c", THREADS], capture_output=True, text=True, env=environment, check=True)
+    assert ended.stdout.split() == ["1", "1", "1"]
+
+
 def test_any_worker_answers_for_all_of_a_task() -> None:
     telemetry = Telemetry({"model": "toy"}, 3)
     for worker in range(3):
@@ -103,36 +126,59 @@ def test_predictions_are_counted_alike_one_by_one_and_many_at_once(several: bool
     assert sum(counts) == len(scores)
 
 
-def test_an_engine_that_fails_is_told_without_a_trace_and_the_server_goes_on(caplog: Any) -> None:
-    class Engine:
-        def predict(self, codes: bytes, rows: int) -> list[Any]:
-            if rows > 1:
-                raise ZeroDivisionError("secret of the engine")
-            return [0.25]
+UNLUCKY, UNKNOWN = 13, 14
 
-    async def asked(application: Application, *instances: int) -> list[Answer]:
-        site = Site(application, asyncio.get_running_loop())
-        found = []
-        for count in instances:
-            request = Request(Connection(site))
-            request.method, request.path = b"POST", "/invocations"
-            request.chunks = [json.dumps({"instances": [{"age": 1}] * count}).encode()]
-            application.begin(request)
-            application.answer(request)
-            found.append(request)
-        while not all(request.answered for request in found):
-            await asyncio.sleep(0)
-        return [request._answer for request in found if request._answer]
 
+class Engine:
+    """Fails on a row that the data contract allows, and knows no number for another."""
+
+    def predict(self, codes: bytes, rows: int) -> list[Any]:
+        ages = memoryview(codes).cast("d").tolist()
+        if UNLUCKY in ages:
+            raise ZeroDivisionError("secret of the engine")
+        return [float("nan") if age == UNKNOWN else age / 100 for age in ages]
+
+
+async def asked(application: Application, *ages: int) -> list[Answer]:
+    site = Site(application, asyncio.get_running_loop())
+    found = []
+    for age in ages:
+        request = Request(Connection(site))
+        request.method, request.path = b"POST", "/invocations"
+        request.chunks = [json.dumps({"instances": [{"age": age}]}).encode()]
+        application.begin(request)
+        application.answer(request)
+        found.append(request)
+    while not all(request.answered for request in found):
+        await asyncio.sleep(0)
+    return [request._answer for request in found if request._answer]
+
+
+@pytest.mark.parametrize("age", [UNLUCKY, UNKNOWN])
+def test_a_row_that_the_engine_cannot_predict_is_told_without_a_trace_and_hurts_nobody(caplog: Any, age: int) -> None:
     application = Application(MODEL, RELEASE, Engine())
     with caplog.at_level(logging.CRITICAL, "lockgate.serving"):
-        first, second = asyncio.run(asked(application, 1, 1))  # together they are two rows
-    assert [first.status, second.status] == [500, 500]
-    assert json.loads(first.body)["error"]["found"] == "an error of the server"
-    assert b"secret" not in first.body
-    assert not re.search(rb"Traceback|File|Error\b", first.body)
-    (after,) = asyncio.run(asked(application, 1))
-    assert (after.status, json.loads(after.body)["predictions"]) == (200, [0.25])
+        before, bad, behind = asyncio.run(asked(application, 25, age, 50))  # together they are one batch
+    assert [before.status, bad.status, behind.status] == [200, 500, 200]
+    assert json.loads(before.body)["predictions"] == [0.25]
+    assert json.loads(behind.body)["predictions"] == [0.5]
+    assert json.loads(bad.body)["error"]["found"] == "an error of the server"
+    assert not re.search(rb"secret|Traceback|File|Error\b|null,\"release", bad.body)
     text = application.telemetry.text().decode()
-    assert 'kind="defect"} 2' in text
+    assert 'kind="defect"} 1' in text
+    assert "nan" not in text
     assert re.search(r"lockgate_in_flight_requests\{.*\} 0\n", text)
+
+
+def test_requests_are_answered_though_nobody_takes_what_is_captured_and_what_is_lost_is_counted() -> None:
+    application = Application(MODEL, RELEASE, Engine())
+    for _ in range(capture.MOST_REQUESTS):
+        application.capture.offer("old", Batch(b"", 1), [0.5])
+    answers = asyncio.run(asked(application, 1, 2, 3))
+    assert [answer.status for answer in answers] == [200] * 3
+    text = application.telemetry.text().decode()
+    assert re.search(r"lockgate_captured_total\{.*\} 3\n", text)
+    assert re.search(r"lockgate_overwritten_total\{.*\} 3\n", text)
+    taken = application.capture.take()
+    assert len(taken) == capture.MOST_REQUESTS
+    assert [record.predictions for record in taken[-3:]] == [[0.01], [0.02], [0.03]]

@@ -47,24 +47,68 @@ class Finding(Exception):  # noqa: N818 - it is what is looked for
     """What was wrong with an answer."""
 
 
+class Unclear(Exception):  # noqa: N818 - a question that is not asked
+    """A body that may be taken or refused: a key given twice, quotes or lone line ends in CSV."""
+
+
 class Reference:
-    """What an answer must be, by the plain rules: Python's JSON, `first_violation`, and scikit-learn."""
+    """What an answer must be, by the plain rules: Python's JSON, split lines, `first_violation`, and scikit-learn."""
 
     def __init__(self, model: Model, archive: Path) -> None:
         self._model, self._estimator = model, estimator_of(model, archive)
+        self._categories = {feature.name for feature in model.features if feature.type == "category"}
 
-    def accepted(self, body: bytes) -> list[dict[str, Any]] | None:
-        """The rows of JSON in rows; None where it must be refused. A key given twice counts as given last."""
+    def accepted(self, body: bytes, media_type: str) -> list[dict[str, Any]] | None:
+        """The rows; None where they must be refused. Raises Unclear."""
+        rows = self._csv(body) if media_type == "text/csv" else self._json(body)
+        if not 0 < len(rows) <= MAXIMUM_ROWS or first_violation(rows, self._model):
+            return None
+        return rows
+
+    def _json(self, body: bytes) -> list[Any]:
         try:
-            document = json.loads(body.decode(), parse_constant=_refuse, parse_float=_finite)
+            document = json.loads(
+                body.decode(), parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_once_each
+            )
         except (ValueError, RecursionError):
-            return None
-        instances = document.get("instances") if isinstance(document, dict) and set(document) == {"instances"} else None
-        if not isinstance(instances, list) or not 0 < len(instances) <= MAXIMUM_ROWS:
-            return None
-        if first_violation(instances, self._model):
-            return None
-        return instances
+            return []
+        if not isinstance(document, dict) or len(document) != 1:
+            return []
+        [(form, found)] = document.items()
+        if form == "instances" and isinstance(found, list):
+            return found
+        if (
+            form != "columns"
+            or not isinstance(found, dict)
+            or not all(isinstance(each, list) for each in found.values())
+        ):
+            return []
+        if len({len(values) for values in found.values()}) != 1:
+            return []
+        return [dict(zip(found, values, strict=True)) for values in zip(*found.values(), strict=True)]
+
+    def _csv(self, body: bytes) -> list[Any]:
+        try:
+            text = body.decode("utf-8-sig").replace("\r\n", "\n")
+        except UnicodeDecodeError:
+            return []
+        if '"' in text or "\r" in text:
+            raise Unclear
+        lines = [line.split(",") for line in text.split("\n") if line]
+        names = [feature.name for feature in self._model.features]
+        if lines and sorted(lines[0]) == sorted(names):
+            names = lines.pop(0)
+        if any(len(line) != len(names) for line in lines):
+            return []
+        return [{name: self._value(name, text) for name, text in zip(names, line, strict=True)} for line in lines]
+
+    def _value(self, name: str, text: str) -> object:
+        if name in self._categories or not text.isascii() or "_" in text:
+            return text or None
+        try:
+            return _finite(text)
+        except ValueError:
+            return text or None
 
     def predictions(self, instances: Sequence[Mapping[str, Any]]) -> list[float]:
         found: list[float] = score(self._estimator, matrix_of_instances(instances, self._model)).tolist()
@@ -77,6 +121,12 @@ def _refuse(constant: str) -> NoReturn:
 
 def _finite(text: str) -> float:
     return float(text) if math.isfinite(float(text)) else _refuse(text)
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(found := dict(pairs)) != len(pairs):
+        raise Unclear
+    return found
 
 
 class Cases:
@@ -190,8 +240,11 @@ def judge(reference: Reference, case: tuple[str, bytes, str], status: int, answe
         error = document.get("error", {})
         if not {"row", "column", "found", "expected"} <= set(error) or len(answer) > 4096:
             raise Finding(f"another error shape: {answer[:300]!r}")
-    if path == "/invocations" and media_type == "application/json" and b'"columns"' not in body:
-        rows = reference.accepted(body)
+    if path == "/invocations" and media_type in ("application/json", "text/csv"):
+        try:
+            rows = reference.accepted(body, media_type)
+        except Unclear:
+            return
         if (status == 200) != (rows is not None):
             raise Finding(
                 f"status {status}, the reference {'refuses' if rows is None else 'accepts'}: {answer[:300]!r}"

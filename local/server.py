@@ -24,6 +24,7 @@ from local.timing import SCALE
 EXTENSIONS: tuple[str, ...] = (
     "local.door",
     "local.faults",
+    "local.lambda_errors",
     "local.iam",
     "local.web_identity",
     "local.function_urls",

@@ -2,7 +2,8 @@
 
 The emulator runs every task with full rights in the machine's own account. Here the machine's role is assumed for
 states.amazonaws.com, a task's role with the machine's (trust and permission both needed), and a call of a Lambda
-function, as of any service whose request names a resource, needs that role's permission.
+function, as of any service whose request names a resource, needs that role's permission. A function that fails fails
+its task also where the task waits for a token.
 """
 
 from __future__ import annotations
@@ -43,6 +44,9 @@ class Identity:
 # The state machine that waits for each task token: a token is answered with permission on its machine.
 _waiting: dict[str, str] = {}
 _identity: contextvars.ContextVar[Identity] = contextvars.ContextVar("task_identity")
+# The context object of the task that runs, and the token that it waits with, if it waits with one.
+_context: contextvars.ContextVar[dict[str, Any]] = contextvars.ContextVar("task_context")
+_token: contextvars.ContextVar[str] = contextvars.ContextVar("task_token", default="")
 
 
 def install(settings: Settings) -> None:
@@ -53,6 +57,7 @@ def install(settings: Settings) -> None:
     stepfunctions._execute_task = _as_role(stepfunctions._execute_task)
     stepfunctions._invoke_resource = _authorized(stepfunctions._invoke_resource)
     stepfunctions._invoke_with_callback = _remembered(_authorized(stepfunctions._invoke_with_callback))
+    stepfunctions._call_lambda = _failing_its_task(stepfunctions._call_lambda)
     stepfunctions._emit_execution_status_event = _with_metrics(stepfunctions._emit_execution_status_event)
     iam_actions.extract_resource_arn = _of_the_waiting_machine(iam_actions.extract_resource_arn)
 
@@ -87,11 +92,12 @@ def _as_role(original: Callable[..., Any]) -> Callable[..., Any]:
             language = stepfunctions._state_query_language(state, context)
             caught = {"Error": failure.error, "Cause": failure.cause}
             return stepfunctions._apply_catcher(catcher, raw_input, context, language, caught), catcher["Next"]
-        token = _identity.set(identity)
+        token, running = _identity.set(identity), _context.set(context)
         try:
             return original(state, raw_input, execution, context)
         finally:
             _identity.reset(token)
+            _context.reset(running)
 
     return execute
 
@@ -141,14 +147,39 @@ def _text(document: str) -> str:
 
 
 def _remembered(original: Callable[..., Any]) -> Callable[..., Any]:
+    from ministack.core.responses import new_uuid
+    from ministack.services import stepfunctions
+
     def invoke(resource: str, sent: Any, token: str, *more: Any) -> Any:
         _waiting[token] = _identity.get().machine
+        waits = _token.set(token)
         try:
             return original(resource, sent, token, *more)
+        except stepfunctions._ExecutionError:
+            _context.get()["Task"] = {"Token": new_uuid()}  # a retry waits with a token of its own
+            raise
         finally:
+            _token.reset(waits)
             del _waiting[token]
 
     return invoke
+
+
+def _failing_its_task(original: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that fails fails the task that would have waited for its token; the emulator waits on, for days."""
+    from ministack.services import stepfunctions
+
+    def call(function: str, event: Any) -> Any:
+        try:
+            return original(function, event)
+        except stepfunctions._ExecutionError as error:
+            waits = stepfunctions._task_tokens.get(_token.get())
+            if waits is not None and not waits["event"].is_set():
+                waits["error"] = {"Error": error.error, "Cause": error.cause}
+                waits["event"].set()
+            raise
+
+    return call
 
 
 def _of_the_waiting_machine(original: Callable[..., str]) -> Callable[..., str]:

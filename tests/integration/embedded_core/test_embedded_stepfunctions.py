@@ -124,3 +124,58 @@ def test_a_call_of_another_service_needs_the_roles_permission(aws: Any, wait_unt
     may = {"Action": "ssm:GetParameter", "Resource": f"arn:aws:ssm:us-east-1:{aws.tools}:parameter/states/read"}
     done = run(aws, wait_until, "ssm-may", aws.role("ssm-may", BY_STATES, may), task)
     assert json.loads(done["output"])["Parameter"]["Value"] == "7"
+
+
+TWICE = """
+import json, os, signal
+def handler(event, context):
+    tokens = os.path.join(os.environ["TMPDIR"], event["name"])
+    with open(tokens, "a") as file:
+        file.write(event["token"] + "\\n")
+    if event["how"] == "dies":
+        os.kill(os.getpid(), signal.SIGKILL)
+    class BusyError(Exception): ...
+    raise BusyError("another update runs")
+"""
+
+
+@pytest.mark.parametrize(("how", "error"), [("raises", "BusyError"), ("dies", "Runtime.ExitError")])
+@pytest.mark.parametrize("waits", ["", ".waitForTaskToken"], ids=["answers", "waits-for-a-token"])
+def test_a_failed_function_fails_its_task_by_the_name_of_what_it_raised(
+    aws: Any, wait_until: Any, how: str, error: str, waits: str
+) -> None:
+    name = f"fails-{how}{waits.replace('.', '-')}"
+    function = aws.function(name, TWICE)
+    may = {"Action": "lambda:InvokeFunction", "Resource": function}
+    task = {
+        "Resource": INVOKE + waits,
+        "QueryLanguage": "JSONata",
+        "Arguments": {
+            "FunctionName": function,
+            "Payload": {
+                "name": name,
+                "how": how,
+                "token": "{% $states.context.Task.Token %}" if waits else "none",
+            },
+        },
+        "Retry": [{"ErrorEquals": [error], "IntervalSeconds": 1, "MaxAttempts": 2}],
+    }
+    finished = run(aws, wait_until, name, aws.role(name, BY_STATES, may), task)
+    assert (finished["status"], finished["error"]) == ("FAILED", error)
+    tokens = (aws.session.settings.scratch / name).read_text().split()
+    assert len(tokens) == 3
+    assert len(set(tokens)) == (3 if waits else 1), "a retry waits with a token of its own"
+
+
+def test_a_function_that_raised_goes_on_in_the_same_process(aws: Any) -> None:
+    source = "import os\ndef handler(event, context):\n    if event: raise KeyError('gone')\n    return os.getpid()\n"
+    aws.function("goes-on", source)
+
+    def invoke_with(event: Any) -> Any:
+        answer = aws.client("lambda").invoke(FunctionName="goes-on", Payload=json.dumps(event))
+        return json.load(answer["Payload"]), answer.get("FunctionError")
+
+    before, _ = invoke_with(0)
+    raised, failed = invoke_with(1)
+    assert (raised["errorType"], raised["errorMessage"], failed) == ("KeyError", "'gone'", "Unhandled")
+    assert invoke_with(0) == (before, None)

@@ -4,12 +4,14 @@
 - Policy variables (`${aws:username}`, `${aws:PrincipalTag/team}`) in Resource and Condition, of trust policies too.
 - `s3:if-none-match`, `s3:if-match` and `s3:ObjectCreationOperation` of a write to S3.
 - `cloudformation:RoleArn`, `:TemplateUrl` and `:ChangeSetName`, and `iam:PassRole` on the role a stack is given.
+- `cloudwatch:namespace` of a metric that is put.
 - A function's own policy is found in the account that its ARN names.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -34,7 +36,7 @@ def install(settings: Settings) -> None:
     iam_evaluator._conditions_met = _with_variables_in_conditions(iam_evaluator._conditions_met)
     iam_evaluator._first_match = _with_variables_in_resources(iam_evaluator._first_match)
     iam_actions._s3_object_context = _with_preconditions(iam_actions._s3_object_context)
-    iam_actions.request_tag_context = _with_stack_keys(iam_actions.request_tag_context)
+    iam_actions.request_tag_context = _with_service_keys(iam_actions.request_tag_context)
     lambda_svc.function_policy_for_arn = _in_its_own_account(lambda_svc.function_policy_for_arn)
     app.SERVICE_HANDLERS["cloudformation"] = _with_passed_role(app.SERVICE_HANDLERS["cloudformation"])
 
@@ -127,12 +129,15 @@ def _with_preconditions(original: Callable[..., dict[str, Any]]) -> Callable[...
     return context
 
 
-def _with_stack_keys(original: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+def _with_service_keys(original: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
     def context(service: str, action: str, body: bytes, params: dict[str, Any]) -> dict[str, Any]:
         keys = original(service, action, body, params)
         if service == "cloudformation":
             sent = _parameters(body, params)
             keys.update({f"cloudformation:{key}": sent[name] for name, key in _STACK_KEYS.items() if name in sent})
+        if action == "cloudwatch:PutMetricData":
+            sent = json.loads(body) if body[:1] == b"{" else _parameters(body, params)
+            keys["cloudwatch:namespace"] = str(sent.get("Namespace", ""))
         return keys
 
     return context

@@ -133,6 +133,19 @@ def test_a_permission_may_demand_the_role_of_the_stack(aws: Any, stack_role: str
     narrow.create_stack(StackName="passed-4", TemplateBody=TEMPLATE, RoleARN=stack_role)
 
 
+def test_a_permission_may_demand_the_namespace_of_a_metric(aws: Any) -> None:
+    allow = {
+        "Action": "cloudwatch:PutMetricData",
+        "Resource": "*",
+        "Condition": {"StringEquals": {"cloudwatch:namespace": "Ours"}},
+    }
+    cloudwatch = aws.client_of("cloudwatch", by_tools(aws, "counter", allow))
+    metric = [{"MetricName": "Stuck", "Value": 1.0}]
+    cloudwatch.put_metric_data(Namespace="Ours", MetricData=metric)
+    with pytest.raises(ClientError, match="not authorized to perform: cloudwatch:PutMetricData"):
+        cloudwatch.put_metric_data(Namespace="Theirs", MetricData=metric)
+
+
 def test_a_key_that_nobody_was_given_is_refused(aws: Any) -> None:
     stranger = {"aws_access_key_id": "AKIAAAAAAAAAAAAAAAAA", "aws_secret_access_key": "secret"}
     with pytest.raises(ClientError, match="InvalidAccessKeyId"):

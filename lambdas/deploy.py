@@ -15,6 +15,7 @@ start answers {"status": "IN_PROGRESS"}; rollback and restore {"status": "IN_PRO
 or {"refused": why}, since a person's vain request is no failure of the function;
 status {"status": "IN_PROGRESS" | "SUCCEEDED" | "FAILED", "reason", "release" (all fields, as the stack pins it, or
 null), "url", "place" (number of this end in the journal, or null)}. url: where the model's /ping and /invocations are.
+A success stays one, whatever is live since; start remembers that of the update before, if nobody has asked for it yet.
 stop, and look past the deadline, take an update that still runs back to the release that served before; the end says
 that it was the deadline. A failure's reason begins with what lifecycle hooks found.
 start raises BusyError (retry later: another update runs), NotFoundError (no release stack), RefusedError (never
@@ -134,9 +135,17 @@ def _start(place: Place, event: dict[str, Any]) -> dict[str, Any]:
     release = read_release({**wanted, "model_version_id": version_id})
     place.deployments.refuse_if_busy(stack)
     _refuse_in_alarm(place, stack)
+    _remember_end(place, event["token"])
     place.journal.append("started", event["token"], {"release": asdict(release)}, shared.timestamp(shared.now()))
     place.deployments.update(stack, release, event["token"], GRADUAL)
     return {"status": "IN_PROGRESS"}
+
+
+def _remember_end(place: Place, token: str) -> None:
+    """Of what was begun before this attempt: whoever waits for it must not find our release instead of its own."""
+    before = open_attempt(place.journal.entries())
+    if before is not None and before.token != token:
+        _status(place, _asked_of(place, before))
 
 
 def _refuse_in_alarm(place: Place, stack: Stack) -> None:
@@ -197,7 +206,15 @@ def _refuse_without_image(place: Place, release: Release) -> None:
 
 
 def _status(place: Place, event: dict[str, Any]) -> dict[str, Any]:
-    asked = None if "release" in event else find(place.journal.entries(), "asked", event["token"])
+    entries = place.journal.entries()
+    ended = find(entries, "deployment", event["token"])
+    if ended and ended.succeeded:  # whatever was begun since
+        return {
+            "status": "SUCCEEDED",
+            **{name: ended.body[name] for name in ("reason", "release", "url")},
+            "place": ended.sequence,
+        }
+    asked = None if "release" in event else find(entries, "asked", event["token"])
     if asked:
         wanted = {name: value for name, value in asked.body["to"].items() if name != "model_version_id"}
     else:
@@ -233,15 +250,21 @@ def _look(place: Place, event: dict[str, Any]) -> dict[str, Any]:
     attempt = open_attempt(place.journal.entries())
     if attempt is None:
         return {"status": "NOTHING"}
-    asked: dict[str, Any] = {"model": place.model, "token": attempt.token}
-    if attempt.kind == "started":
-        release = attempt.body["release"]
-        asked["release"] = {name: value for name, value in release.items() if name != "model_version_id"}
+    asked = _asked_of(place, attempt)
     status = _status(place, asked)["status"]
     minutes = shared.environment(place.settings.environment).rollout.deadline_minutes
     if status == "IN_PROGRESS" and shared.now() - datetime.fromisoformat(attempt.time) > timedelta(minutes=minutes):
         return _stop(place, asked)
     return {"status": status}
+
+
+def _asked_of(place: Place, attempt: Fact) -> dict[str, Any]:
+    """The event that asks how an attempt is getting on."""
+    asked: dict[str, Any] = {"model": place.model, "token": attempt.token}
+    if attempt.kind == "started":
+        release = attempt.body["release"]
+        asked["release"] = {name: value for name, value in release.items() if name != "model_version_id"}
+    return asked
 
 
 def _stop(place: Place, event: dict[str, Any]) -> dict[str, Any]:

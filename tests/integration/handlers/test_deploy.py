@@ -75,9 +75,9 @@ class Environment:
         asked = {"person": "olga", "user_arn": "arn", "reason": "too slow"}
         return deploy.handler({"action": action, "model": "income", "token": token, **asked}, None)
 
-    def end(self, token: str) -> dict[str, Any]:
+    def end(self, token: str, **changes: Any) -> dict[str, Any]:
         self.cloudformation.status = "UPDATE_COMPLETE"
-        return deploy.handler({"action": "status", "model": "income", "token": token}, None)
+        return deploy.handler({"action": "status", "model": "income", "token": token, **changes}, None)
 
     def look(self) -> str:
         """What the environment's own schedule does."""
@@ -752,6 +752,34 @@ def test_of_two_promotions_at_once_the_second_waits_and_then_the_newer_version_i
         prod.promote("2")
     prod.promote("4")
     assert prod.cloudformation.parameters["ReleaseVersion"] == "4"
+
+
+def test_a_promotion_that_follows_at_once_hides_nothing_from_whoever_waits_for_the_one_before(
+    prod: Environment,
+) -> None:
+    prod.promote("1")
+    second, third = ({**RELEASE, "version": version, "verdict_id": f"income/{version}"} for version in "23")
+    prod.start("income-2-prod", release=second)
+    prod.cloudformation.status = "UPDATE_COMPLETE"  # and the third comes before anybody asks
+    prod.start("income-3-prod", release=third)
+    answer = prod.status("income-2-prod", release=second)
+    assert (answer["status"], answer["release"]["version"]) == ("SUCCEEDED", "2")
+    assert prod.end("income-3-prod", release=third)["status"] == "SUCCEEDED"
+    assert [fact["body"]["release"]["version"] for fact in prod.journal("deployment")] == ["1", "2", "3"]
+    assert prod.operate("rollback", "rollback-1")["to"] == "2"
+
+
+def test_a_failure_that_a_promotion_follows_at_once_is_none_of_its_successes(prod: Environment) -> None:
+    prod.promote("1")
+    before = dict(prod.cloudformation.parameters)
+    second, third = ({**RELEASE, "version": version, "verdict_id": f"income/{version}"} for version in "23")
+    prod.start("income-2-prod", release=second)
+    prod.cloudformation.parameters, prod.cloudformation.status = before, "UPDATE_ROLLBACK_COMPLETE"
+    prod.cloudformation.happen("UPDATE_ROLLBACK_COMPLETE", token="income-2-prod")
+    prod.start("income-3-prod", release=third)
+    assert prod.end("income-3-prod", release=third)["status"] == "SUCCEEDED"
+    assert prod.status("income-2-prod", release=second)["status"] == "FAILED"
+    assert [fact["body"]["release"]["version"] for fact in prod.journal("deployment")] == ["1", "3"]
 
 
 def test_an_older_version_may_follow_when_the_newer_one_was_taken_back(prod: Environment) -> None:

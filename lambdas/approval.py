@@ -7,6 +7,9 @@ environment, who delivered the commit, or an approval where the author is nobody
 decided already, superseded by a newer version that is live, or the workflow waits no more.
 The same answer by the same person again is the same record and wakes the workflow again.
 
+Event of the schedule: {"action": "wake"}. Every workflow that waits for a request which the ledger says is decided is
+woken: this function may have died after it recorded an answer, and nobody need ask again. Answers {"woken": […]}.
+
 Environment:
     LEDGER_BUCKET
 Calls:
@@ -26,13 +29,15 @@ from botocore.exceptions import ClientError
 
 from lambdas import shared, signed
 from lambdas.signed import AnswerRefusedError, refuse_with
-from lockgate.approval import approvers, decision, newest_request, reference, referred
+from lockgate.approval import answered, approvers, decision, newest_request, reference, referred
 from lockgate.aws import clients
 from lockgate.errors import RefusedError
 from lockgate.ledger import Entry, Kind, Record, find, live
 from lockgate.persons import Caller, authors_of, refuse_own, refuse_unknown
 
 KINDS: dict[str, Kind] = {"approve": "approval", "reject": "rejection"}
+DECISIONS = {kind: decision for decision, kind in KINDS.items()}
+WAKE = {"action": "wake"}
 FIELDS = {"model", "version", "environment", "decision", "reason"}
 WAITS_NO_MORE = ("TaskTimedOut", "TaskDoesNotExist", "InvalidToken")
 
@@ -54,7 +59,22 @@ class Answer:
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    if event == WAKE:
+        return _wake_answered()
     return signed.answer("approval", event, FIELDS, lambda body, caller: _take(_read(body), caller))
+
+
+def _wake_answered() -> dict[str, list[str]]:
+    """Nothing in the event is read: what is decided stands in the ledger."""
+    store = shared.ledger(shared.settings(Settings).ledger_bucket)
+    woken = [
+        reference(request)
+        for model in store.models()
+        for request, decided in answered(store.chain(model), shared.timestamp(shared.now()))
+        if _wake(request.entry.body["task_token"], DECISIONS[decided.entry.kind])
+    ]
+    shared.log("approval", woken=woken)
+    return {"woken": woken}
 
 
 def _read(body: dict[str, Any]) -> Answer:

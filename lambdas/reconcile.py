@@ -9,7 +9,6 @@ Environment:
 Calls:
     sagemaker:ListModelPackages, cloudwatch:PutMetricData   on * (no resource; the metric's namespace is fixed)
     states:ListExecutions, states:StartExecution            on STATE_MACHINE_ARN
-    states:StopExecution                                    on its executions
     s3:ListBucket on the ledger bucket; s3:GetObject on <ledger>/*; kms:Decrypt on its key
 """
 
@@ -21,7 +20,7 @@ from typing import Any
 
 from lambdas import shared
 from lockgate.aws import clients
-from lockgate.aws.promotions import attempts, start, stop
+from lockgate.aws.promotions import attempts, start
 from lockgate.aws.registry import Registry
 from lockgate.reconcile import losses
 
@@ -63,5 +62,3 @@ def _reconcile(settings: Settings, model: str, now: datetime, resumed: list[str]
         elif start(stepfunctions, settings.state_machine_arn, loss.execution, model, loss.version, loss.arn):
             shared.log("resumed", model=model, version=loss.version, lost=loss.what, execution=loss.execution)
             resumed.append(loss.execution)
-            if loss.waits:
-                stop(stepfunctions, settings.state_machine_arn, loss.waits, loss.what)

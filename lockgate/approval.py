@@ -49,6 +49,27 @@ def decision(chain: Sequence[Record], request: Record) -> Record | None:
     return None
 
 
+def answered(chain: Sequence[Record], now: str) -> list[tuple[Record, Record]]:
+    """The newest requests that are decided, each with what decided it, while their workflows may wait for it still.
+
+    A workflow waits no more once its request has expired, and has gone on where a deployment was recorded since.
+    """
+    found = []
+    for request in chain:
+        entry = request.entry
+        if entry.kind != "approval-request" or now >= entry.body["expires"]:
+            continue
+        deployed = any(
+            later.entry.kind == "deployment"
+            and (later.entry.version, later.entry.environment) == (entry.version, entry.environment)
+            for later in chain[request.sequence :]
+        )
+        decided = decision(chain, request)
+        if decided and not deployed and newest_request(chain, entry.version, entry.environment) is request:
+            found.append((request, decided))
+    return found
+
+
 def _answers(chain: Sequence[Record], request: Record) -> list[Record]:
     return [
         record

@@ -1,9 +1,8 @@
 """What was lost on a version's way, judged from the registry, the ledger and the executions of the workflow.
 
-Events are best effort and functions die. A version that nobody started is started, and one whose first attempt died,
-or waits for an answer that nobody was asked for, is attempted a second time: the name of an execution is taken once, so
-it is never a third. What is lost after that needs a person. An end that is recorded is not lost: a refusal, a failed
-deployment, a request that nobody answered.
+Events are best effort and functions die. A version that nobody started is started, and one whose first attempt died is
+attempted a second time: the name of an execution is taken once, so it is never a third. What is lost after that needs a
+person. An end that is recorded is not lost: a refusal, a failed deployment, a request that nobody answered.
 """
 
 from __future__ import annotations
@@ -11,13 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 
 from lockgate import names
 from lockgate.approval import decision, newest_request
 from lockgate.ledger import Record, find, live
 
-ASKING = timedelta(minutes=2)  # that asking for an approval may take, with its retries
 UNDER_WAY = ("RUNNING", "PENDING_REDRIVE")
 DIED = ("FAILED", "TIMED_OUT")  # what a person stopped is ABORTED, and stays so
 NAME = re.compile(r"(?P<model>.+?)-(?P<version>[1-9]\d*)(-R(?P<attempt>\d+)|-waiver-\d+)?", re.ASCII)
@@ -43,16 +40,12 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Loss:
-    """Something lost on a version's way; `execution` would resume it, None when that was done before.
-
-    waits: the execution that waits in vain and has to be stopped then; None where none does.
-    """
+    """Something lost on a version's way; `execution` would resume it, None when that was done before."""
 
     version: int
     arn: str
     what: str
     execution: str | None
-    waits: str | None = None
 
 
 def version_of(model: str, execution: str) -> int | None:
@@ -76,23 +69,15 @@ def losses(
         own = [attempt for attempt in attempts if version_of(model, attempt.name) == package.version]
         newest = max(own, key=lambda attempt: attempt.started, default=None)
         arrived = served and served.entry.version >= package.version  # it, or a newer one
-        running = [attempt.name for attempt in own if attempt.status in UNDER_WAY]
-        second = names.promotion_execution(model, package.version, 2)
-        unused = all(attempt.name != second for attempt in own)
-        if arrived:
-            continue
-        if newest and running:
-            environment = _unasked(chain, package.version, environments, now)
-            if environment and _older(newest.started, now):
-                what = f"nobody was asked to approve it for {environment}"
-                resumed = second if unused else None
-                found.append(Loss(package.version, package.arn, what, resumed, running[0]))
+        if arrived or any(attempt.status in UNDER_WAY for attempt in own):
             continue
         if newest is None and package.waits:
             first = names.promotion_execution(model, package.version)
             found.append(Loss(package.version, package.arn, _lost(chain, package.version, environments), first))
         elif newest and newest.status in DIED and not _ended(chain, package.version, newest, environments, now):
             what = f"{_lost(chain, package.version, environments)}: {newest.name} {newest.status}"
+            second = names.promotion_execution(model, package.version, 2)
+            unused = all(attempt.name != second for attempt in own)
             found.append(Loss(package.version, package.arn, what, second if unused else None))
     return found
 
@@ -110,24 +95,6 @@ def _ended(chain: Sequence[Record], version: int, attempt: Attempt, environments
         if request and decision(chain, request) is None and now >= request.entry.body["expires"]:
             return True
     return False
-
-
-def _unasked(chain: Sequence[Record], version: int, environments: Sequence[str], now: str) -> str | None:
-    """The environment whose gate passed a while ago and needs approvals that nobody was asked for.
-
-    A workflow that waits for an answer does not learn that the function died which should have asked.
-    """
-    for environment in environments:
-        own = [r for r in chain if (r.entry.version, r.entry.environment) == (version, environment)]
-        passed = [r for r in own if r.entry.kind == "verdict" and r.entry.body["outcome"] == "passed"]
-        asked = any(r.entry.kind in ("approval-request", "deployment") for r in own)
-        if passed and passed[-1].entry.body["approvals"] and not asked and _older(passed[-1].time, now):
-            return environment
-    return None
-
-
-def _older(time: str, now: str) -> bool:
-    return datetime.fromisoformat(now) - datetime.fromisoformat(time) > ASKING
 
 
 def _lost(chain: Sequence[Record], version: int, environments: Sequence[str]) -> str:

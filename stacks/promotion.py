@@ -25,6 +25,7 @@ from stacks.artifacts import ArtifactsStack
 
 RECONCILE_MINUTES = 15
 COLLECT_MINUTES = 5
+WAKE_MINUTES = 5
 STUCK_NAMESPACE, STUCK_METRIC = "Lockgate", "Stuck"  # as lambdas/reconcile.py counts
 SCAN_METRIC = "ScanUnfinished"  # as lambdas/gate.py counts
 _COUNTED = "SageMaker counts the versions in a model's own group."
@@ -162,14 +163,28 @@ class PromotionStack(Stack):
         function.allow("kms:GenerateDataKey", on=[self._artifacts.artifacts_key.key_arn])
 
     def _approval(self) -> PythonFunction:
+        """What a person decides wakes the workflow; the schedule wakes those that the function died before waking."""
+        artifacts = self._artifacts
+        dead_letters = DeadLetters(
+            self, "ApprovalDeadLetters", key=artifacts.operations_key, failures=artifacts.failures
+        )
         approval = self._ledger_function(
             "Approval",
             "approval",
             "Takes a person's decision about a release.",
             {},
             function_name=names.APPROVAL_FUNCTION,
+            dead_letters=dead_letters,
         )
+        approval.allow("kms:Decrypt", "kms:GenerateDataKey", on=[artifacts.operations_key.key_arn])  # of dead letters
         approval.allow("states:SendTaskSuccess", on=[self._machine_arn])
+        WatchedRule(
+            self,
+            "WakeRegularly",
+            description="Looks for workflows that wait for what is decided.",
+            dead_letters=dead_letters,
+            schedule=events.Schedule.rate(Duration.minutes(WAKE_MINUTES)),
+        ).calls(approval.function, {"action": "wake"})
         return approval
 
     def _waive(self) -> PythonFunction:
@@ -324,11 +339,6 @@ class PromotionStack(Stack):
         self._allow_read(reconcile, (artifacts.ledger,), artifacts.ledger_key)
         reconcile.allow("kms:Decrypt", "kms:GenerateDataKey", on=[artifacts.operations_key.key_arn])  # of dead letters
         reconcile.allow("states:ListExecutions", "states:StartExecution", on=[self._machine_arn])
-        reconcile.allow(
-            "states:StopExecution",
-            on=[f"{self._machine_arn.replace(':stateMachine:', ':execution:')}:*"],
-            because="The executions of the promotion workflow are named after versions.",
-        )
         reconcile.allow(
             "sagemaker:ListModelPackages", on=["*"], because="Listing model packages has no resource to name."
         )

@@ -38,12 +38,6 @@ def start(stepfunctions: Any, state_machine_arn: str, name: str, model: str, ver
     return True
 
 
-def stop(stepfunctions: Any, state_machine_arn: str, name: str, why: str) -> None:
-    """Stop an execution that waits in vain; one that has ended stays as it is."""
-    arn = f"{state_machine_arn.replace(':stateMachine:', ':execution:')}:{name}"
-    stepfunctions.stop_execution(executionArn=arn, error="Resumed", cause=why)
-
-
 def attempts(stepfunctions: Any, state_machine_arn: str, *, since: datetime) -> tuple[reconcile.Attempt, ...]:
     """Every execution that started since then, of all models, newest first."""
     found: list[reconcile.Attempt] = []

@@ -98,7 +98,7 @@ def test_what_was_lost_is_looked_for_regularly(synthesized: Any) -> None:
     of_tools = schedules("lockgate-tools-promotion")
     called = {every: sorted(t["Arn"]["Fn::GetAtt"][0] for t in targets) for every, targets in of_tools.items()}
     assert [name[:6] for name in called["rate(15 minutes)"]] == ["Reconc"]
-    assert [name[:6] for name in called["rate(5 minutes)"]] == ["Anchor", "Collec"]
+    assert [name[:6] for name in called["rate(5 minutes)"]] == ["Anchor", "Approv", "Collec"]
     for environment in ("dev", "staging", "prod"):
         ((every, targets),) = schedules(f"lockgate-{environment}-edge").items()
         assert every == "rate(5 minutes)"

@@ -302,6 +302,34 @@ def test_a_handler_killed_before_it_woke_the_workflow_converges_when_asked_again
     assert (len(world.records()), workflow.woken) == (3, [{"decision": "approve"}])
 
 
+@pytest.mark.parametrize(("body", "decision"), [(APPROVE, "approve"), (REJECT, "reject")])
+def test_what_a_killed_handler_recorded_is_woken_by_the_schedule_though_nobody_asks_again(
+    world: World, workflow: ScriptedStepFunctions, ask: Callable[..., str], body: dict[str, Any], decision: str
+) -> None:
+    request = ask()
+    answer("bob", body)
+    workflow.waiting.add("token-1")  # as if the answer never got that far
+    workflow.woken.clear()
+    assert approval.handler({"action": "wake"}, None) == {"woken": [request]}
+    assert workflow.woken == [{"decision": decision}]
+    assert approval.handler({"action": "wake"}, None) == {"woken": []}
+
+
+def test_the_schedule_wakes_nothing_that_is_undecided_has_expired_or_was_asked_anew(
+    world: World, workflow: ScriptedStepFunctions, ask: Callable[..., str], later: Callable[[int], None]
+) -> None:
+    ask()
+    assert approval.handler({"action": "wake"}, None) == {"woken": []}
+    answer("bob")
+    workflow.waiting.add("token-1")
+    ask("token-2")
+    assert approval.handler({"action": "wake"}, None) == {"woken": []}
+    answer("bob")
+    workflow.waiting.add("token-2")
+    later(2 * HOUR)
+    assert approval.handler({"action": "wake"}, None) == {"woken": []}
+
+
 def test_what_is_decided_stays_decided(world: World, workflow: ScriptedStepFunctions, ask: Callable[..., str]) -> None:
     ask()
     answer("bob", REJECT)

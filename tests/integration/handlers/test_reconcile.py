@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lambdas import gate, intake, reconcile, record, shared
+from lambdas import gate, intake, reconcile, record
 
 if TYPE_CHECKING:
     from tests.integration.handlers.conftest import World
@@ -33,10 +33,6 @@ class Workflow:
         machine = stepfunctions_backends["123456789012"]["us-east-1"].describe_state_machine(self._machine)
         (execution,) = [found for found in machine.executions if found.name == name]
         execution.status = status
-
-    def status(self, name: str) -> str:
-        listed = self._client.list_executions(stateMachineArn=self._machine)["executions"]
-        return next(str(execution["status"]) for execution in listed if execution["name"] == name)
 
     def names(self) -> set[str]:
         listed = self._client.list_executions(stateMachineArn=self._machine)["executions"]
@@ -117,21 +113,6 @@ def test_a_deployment_that_went_on_after_its_workflow_gave_up_is_resumed(world: 
     deploy(world, 1, "dev", "income-1")  # as the environment remembered it
     executions_of.run("income-1", "FAILED")
     assert reconcile.handler({}, None)["resumed"] == ["income-1-R2"]
-
-
-def test_a_workflow_that_waits_for_an_answer_nobody_was_asked_for_is_resumed_and_stopped(
-    world: World, executions_of: Workflow, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    world.register(1)
-    deploy(world, 1, "dev", "income-1")
-    gate.handler(world.gate_event(1, "prod"), None)
-    executions_of.run("income-1", "RUNNING")
-    assert reconcile.handler({}, None) == {"resumed": [], "stuck": []}, "asking may take a moment"
-    later = shared.now() + timedelta(minutes=3)
-    monkeypatch.setattr(shared, "now", lambda: later)
-    assert reconcile.handler({}, None) == {"resumed": ["income-1-R2"], "stuck": []}
-    assert executions_of.status("income-1") == "ABORTED"
-    assert reconcile.handler({}, None)["stuck"] == ["income 1: nobody was asked to approve it for prod"]
 
 
 @pytest.mark.parametrize("status", ["RUNNING", "SUCCEEDED", "ABORTED"])

@@ -1,6 +1,7 @@
 """Faults that somebody asked for in a file of the state folder (Settings.faults_file); without the file there are none.
 
-A list of rules, each {"id", "kind"} and what its kind needs. Calls are counted from when a rule first appears.
+A list of rules, each {"id", "kind"} and what its kind needs. Calls are counted from when a rule first appears; reads of
+objects in a row are one call, however many there are: where among them a process dies makes no difference.
 
     dies-before, dies-after     who, call            the process that makes the n-th call is killed, before or after it
     throttled                   who, call, times     so many calls from the n-th on are refused in the service's words
@@ -8,6 +9,7 @@ A list of rules, each {"id", "kind"} and what its kind needs. Calls are counted 
     unanswered                  who, call            the call is not made, and its caller waits in vain for a second
     account-closed              account              whoever acts in an account, or asks for what is in it, finds nobody
     event-lost, -twice, -late   function             what EventBridge delivers to a function; late: after three seconds
+    event-reordered             function             an event that comes after the next one for this function
 
 who: part of the ARN of the session that calls, such as `assumed-role/lockgate-gate/`. What was injected is written to
 Settings.faults_log, one JSON object a line.
@@ -22,6 +24,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +34,25 @@ from local.settings import Settings
 LATE_SECONDS = 3.0
 UNANSWERED_SECONDS = 1.0
 AT_THE_DOOR = ("dies-before", "dies-after", "throttled", "answer-lost", "unanswered")
-OF_EVENTS = ("event-lost", "event-twice", "event-late")
+OF_EVENTS = ("event-lost", "event-twice", "event-late", "event-reordered")
 
 Rule = Mapping[str, Any]
 Send = Callable[[dict[str, Any]], Any]
+
+
+@dataclass
+class Count:
+    """What a rule has seen: calls, whether the last was a read of an object, and how often it was injected."""
+
+    calls: int = 0
+    reading: bool = False
+    injected: int = 0
+
+    def call(self, reads: bool) -> int:
+        """Which call this one is."""
+        self.calls += not (reads and self.reading)
+        self.reading = reads
+        return self.calls
 
 
 class Faults:
@@ -45,37 +63,58 @@ class Faults:
         self._log = settings.faults_log
         self._written = 0
         self._rules: list[Rule] = []
-        self._calls: dict[str, int] = {}
+        self._counts: dict[str, Count] = {}
+        self._held: dict[str, list[Callable[[], None]]] = {}
         self._lock = threading.Lock()
 
     def rules(self, *kinds: str) -> list[Rule]:
         try:
             written = self._file.stat().st_mtime_ns
         except FileNotFoundError:
-            return []
+            written = 0
         if written != self._written:
-            self._rules, self._written = json.loads(self._file.read_text()), written
+            self._rules = json.loads(self._file.read_text()) if written else []
+            self._counts = {rule["id"]: self._counts.get(rule["id"], Count()) for rule in self._rules}
+            self._written = written
         return [rule for rule in self._rules if rule["kind"] in kinds]
 
-    def due(self, caller: str) -> tuple[Rule, int] | None:
+    def due(self, caller: str, reads: bool) -> tuple[Rule, int] | None:
         """The rule that this call by `caller` falls under, and which call it is."""
-        found = None
+        found: tuple[Rule, int] | None = None
         with self._lock:
             for rule in self.rules(*AT_THE_DOOR):
                 if rule["who"] in caller:
-                    call = self._calls[rule["id"]] = self._calls.get(rule["id"], 0) + 1
-                    if rule["call"] <= call < rule["call"] + rule.get("times", 1):
-                        found = found or (rule, call)
+                    count = self._counts[rule["id"]]
+                    call = count.call(reads)
+                    if found is None and call >= rule["call"] and count.injected < rule.get("times", 1):
+                        count.injected += 1
+                        found = rule, call
         return found
+
+    def not_done(self, rule: Rule) -> None:
+        """What was due could not be done: the next call will do."""
+        with self._lock:
+            if rule["id"] in self._counts:
+                self._counts[rule["id"]].injected -= 1
 
     def of_event(self, function: str) -> Rule | None:
         """The rule for the next event that a function is told; each rule is for one event."""
         with self._lock:
             for rule in self.rules(*OF_EVENTS):
-                if rule["function"] in function and rule["id"] not in self._calls:
-                    self._calls[rule["id"]] = 1
+                if rule["function"] in function and not self._counts[rule["id"]].injected:
+                    self._counts[rule["id"]].injected = 1
                     return rule
         return None
+
+    def hold(self, function: str, deliver: Callable[[], None]) -> None:
+        """Keep an event back until the next one for the function has gone."""
+        with self._lock:
+            self._held.setdefault(function, []).append(deliver)
+
+    def held(self, function: str) -> list[Callable[[], None]]:
+        """What was kept back for a function, and is no longer."""
+        with self._lock:
+            return self._held.pop(function, [])
 
     def injected(self, rule: Rule, **facts: Any) -> None:
         with self._lock, self._log.open("a") as log:
@@ -104,25 +143,29 @@ def _closed(faults: Faults) -> list[str]:
 
 
 def _with_faults(original: Callable[[str, Any], None], faults: Faults) -> Callable[[str, Any], None]:
+    from ministack.core.responses import get_account_id, get_region, request_scope
+
     def dispatch(arn: str, payload: Any) -> None:
         rule = faults.of_event(arn)
         if rule is None:
             original(arn, payload)
+            for deliver in faults.held(arn):
+                deliver()
             return
+        account, region = get_account_id(), get_region()
+
+        def later() -> None:
+            with request_scope(account, region):
+                original(arn, payload)
+
         faults.injected(rule, function=arn.rpartition(":")[2])
         if rule["kind"] == "event-twice":
             original(arn, payload)
             original(arn, payload)
         elif rule["kind"] == "event-late":
-            from ministack.core.responses import get_account_id, get_region, request_scope
-
-            account, region = get_account_id(), get_region()
-
-            def later() -> None:
-                with request_scope(account, region):
-                    original(arn, payload)
-
             threading.Timer(LATE_SECONDS, later).start()
+        elif rule["kind"] == "event-reordered":
+            faults.hold(arn, later)
 
     return dispatch
 
@@ -138,14 +181,15 @@ def at_the_door(app: Any) -> Any:
             receive, body = await _read(receive)
             if account in gone or _asks_for(scope, body, gone):
                 return await _answer(send, 503, b"", "text/plain")
-        found = _faults.due(caller) if caller else None
+        found = _faults.due(caller, _reads(scope)) if caller else None
         if found is None:
             return await app(scope, receive, send)
         rule, call = found
         process = await asyncio.to_thread(_process_behind, scope["client"][1]) if "dies" in rule["kind"] else None
         if "dies" in rule["kind"] and process is None:
+            _faults.not_done(rule)
             return await app(scope, receive, send)
-        _faults.injected(rule, who=caller.split("/")[1], call=call, operation=_operation(scope))
+        _faults.injected(rule, who=rule["who"], call=call, operation=_operation(scope))
         if rule["kind"] in ("dies-after", "answer-lost"):
             await app(scope, receive, _nowhere)
         if process is not None:
@@ -158,6 +202,11 @@ def at_the_door(app: Any) -> Any:
         return await _answer(send, 500, b"", "text/plain")
 
     return guarded
+
+
+def _reads(scope: Mapping[str, Any]) -> bool:
+    """Whether a request reads from S3: an object, or which there are."""
+    return scope["method"] in ("GET", "HEAD") and "/s3/aws4_request" in _headers(scope).get("authorization", "")
 
 
 def _headers(scope: Mapping[str, Any]) -> dict[str, str]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import shutil
 import subprocess
 import sys
@@ -20,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.faults import plan
-from bench.faults.check import breaches
+from bench.faults.check import BREACHES, LOST, breaches
 from bench.faults.runs import run
+from bench.faults.shorter import with_short_canaries
 from bench.faults.world import World
 from local import demo as demonstration
 from local import embedded
@@ -37,7 +37,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.faults", description=__doc__)
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1, help="of the first run; the next ones follow")
-    parser.add_argument("--workers", type=int, default=2, help="embedded AWSes at once")
+    parser.add_argument("--workers", type=int, default=3, help="embedded AWSes at once")
     parser.add_argument("--port", type=int, default=4610, help="first port; each worker takes three")
     parser.add_argument("--state", type=Path, help="use the embedded AWS that runs here, and leave it running")
     parser.add_argument("--template", type=int, help="the version whose copies are promoted, with --state")
@@ -50,7 +50,7 @@ def main() -> int:
     given.json.parent.mkdir(parents=True, exist_ok=True)
     given.json.write_text(json.dumps(facts, indent=2) + "\n")
     print("\n".join(report(facts)))
-    return 1 if facts["breaches"] or len(facts["runs"]) < given.runs else 0
+    return 1 if any(facts["breaches"].values()) or len(facts["runs"]) < given.runs else 0
 
 
 def share(given: argparse.Namespace) -> dict[str, Any]:
@@ -70,17 +70,19 @@ def share(given: argparse.Namespace) -> dict[str, Any]:
         given.build.mkdir(parents=True, exist_ok=True)
         log = (given.build / f"{number}.log").open("w")
         started.append((subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log), options["json"], log))
-    found: dict[str, Any] = {"runs": [], "breaches": []}
+    runs: list[Any] = []
+    found: dict[str, list[str]] = {kind: [] for kind in BREACHES}
     for process, file, log in started:
         process.wait()
         log.close()
         if not Path(str(file)).exists():
-            found["breaches"].append(f"a worker died: see {log.name}")
+            found[LOST].append(f"a worker died: see {log.name}")
             continue
         facts = json.loads(Path(str(file)).read_text())
-        for name in found:
-            found[name] += facts[name]
-    return found
+        runs += facts["runs"]
+        for kind, said in facts["breaches"].items():
+            found[kind] += said
+    return {"runs": runs, "breaches": found}
 
 
 def work(given: argparse.Namespace) -> dict[str, Any]:
@@ -111,18 +113,10 @@ def promote_all(world: World, given: argparse.Namespace, template: int) -> dict[
 
 
 def deployed(given: argparse.Namespace) -> Any:
-    """An embedded AWS with everything deployed and a first version live, from a clone with a larger budget."""
+    """An embedded AWS with everything deployed and a first version live, from a clone made for many runs."""
     shutil.rmtree(given.build, ignore_errors=True)
-    project = given.build / "project"
     given.build.mkdir(parents=True)
-    demonstration.git(ROOT, "clone", "--quiet", str(ROOT), str(project))
-    file = project / "environments" / "dev.toml"
-    text, changed = re.subn(r"(?m)^decisions = \d+", f"decisions = {DECISIONS}", file.read_text())
-    if changed != 1:
-        sys.exit(f"{file}: expected one line `decisions = ...`")
-    file.write_text(text)
-    identity = ["-c", "user.name=ada", "-c", "user.email=ada@example.com", "-c", "commit.gpgsign=false"]
-    demonstration.git(project, *identity, "commit", "--quiet", "--all", "--message", "A budget for many runs")
+    project = with_short_canaries(ROOT, given.build / "project", decisions=DECISIONS)
     configuration = read_configuration(project)
     settings = Settings(given.build / "state", given.port, given.port + 1, given.port + 2, configuration.tools.region)
     (given.build / "logs").mkdir()
@@ -148,22 +142,30 @@ def second_version(demo: Any) -> int:
 
 def report(facts: dict[str, Any]) -> list[str]:
     runs = facts["runs"]
-    injected = Counter((fault["kind"], _where(fault)) for each in runs for fault in each["injected"])
+    faults = [fault for each in runs for fault in each["injected"]]
+    injected = Counter((fault["kind"], plan.place_of(fault)) for fault in faults)
+    died = {(fault["who"], fault["call"]) for fault in faults if fault["kind"] == "dies-before"}
     lines = ["", f"{len(runs)} runs in {facts['minutes']} minutes", "", "injected"]
     for kind in plan.KINDS:
         where = {place: count for (found, place), count in sorted(injected.items()) if found == kind}
         said = ", ".join(f"{place} {count}" for place, count in where.items())
         lines.append(f"  {sum(where.values()):4d}  {kind:12}  {said}")
+    lines += [
+        f"        functions died before {len(died & set(plan.DEATHS))} of the {len(plan.DEATHS)} calls that they make"
+    ]
     lines += ["", "outcomes"]
-    ends = Counter((each["outcome"], each["resumed"]) for each in runs)
-    for (outcome, resumed), count in sorted(ends.items()):
-        lines.append(f"  {count:4d}  {outcome}{', resumed by the reconciler' if resumed else ''}")
-    lines += ["", f"lost: {len(facts['breaches']) or 'none'}", *(f"  {breach}" for breach in facts["breaches"])]
+    ends = Counter(_end(each) for each in runs)
+    lines += [f"  {count:4d}  {end}" for end, count in sorted(ends.items())]
+    for kind, said in facts["breaches"].items():
+        lines += ["", f"{kind}: {len(said) or 'none'}", *(f"  {each}" for each in said)]
     return lines
 
 
-def _where(fault: dict[str, Any]) -> str:
-    return plan.function_of(fault.get("who", fault.get("function", "")))
+def _end(run: dict[str, Any]) -> str:
+    """How a run ended, and what it took to get there."""
+    helped = ["resumed by the reconciler"] * run["resumed"] + ["woken by the schedule"] * run["woken"]
+    why = [run["why"].partition("\n")[0][:80]] * (run["outcome"] != "released")
+    return ", ".join([run["outcome"], *helped, *why])
 
 
 if __name__ == "__main__":

@@ -2,29 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bench.faults.runs import DIED, Run
+from bench.faults.runs import Run
 from bench.faults.world import World
 from lockgate import names
-from lockgate.approval import approvers, newest_request, referred
+from lockgate.approval import approvers, referred
 from lockgate.aws.deployments import Deployments
 from lockgate.aws.promotions import attempts
 from lockgate.comparison import differences
 from lockgate.ledger import Record, live
 from lockgate.reconcile import version_of
 
+# What may not happen, as the report names it.
+LOST = "lost"
+DIFFERENT = "live and not what the ledger says"
+UNJUSTIFIED = "served without a passing verdict or a break-glass"
+REFUSED = "refused because of a fault"
+SILENT = "stuck or dead without an alarm"
+METRICS = {"FAILED": "ExecutionsFailed", "TIMED_OUT": "ExecutionsTimedOut", "ABORTED": "ExecutionsAborted"}
+BREACHES = (LOST, DIFFERENT, UNJUSTIFIED, REFUSED, SILENT)
 
-def breaches(world: World, runs: Sequence[Run], since: datetime) -> list[str]:
-    """Every breach there is: none, unless something was lost."""
+
+def breaches(world: World, runs: Sequence[Run], since: datetime) -> dict[str, list[str]]:
+    """Every breach there is, of each kind: none, unless something is wrong."""
     chain = world.chain()  # raises LedgerError where a record is missing, changed or out of place
-    found = [f"run {run.seed}: version {run.version} is lost: {run.why}" for run in runs if run.outcome == "lost"]
-    for environment in world.environments:
-        found += _reality(world, chain, environment)
-        found += _served(world, chain, environment)
-    return found + _silent(world, runs, since)
+    return {
+        LOST: [f"run {run.seed}: version {run.version}: {run.why}" for run in runs if run.outcome == "lost"],
+        DIFFERENT: [said for environment in world.environments for said in _reality(world, chain, environment)],
+        UNJUSTIFIED: [said for environment in world.environments for said in _served(world, chain, environment)],
+        REFUSED: [said for run in runs if run.outcome == "refused" for said in refusals(chain, run)],
+        SILENT: silent(world, runs, since),
+    }
+
+
+def refusals(chain: Sequence[Record], run: Run) -> list[str]:
+    """What is promoted is a copy of a version that passes: what fails, or cannot be judged, does so by a fault."""
+    own = [record.entry for record in chain if record.entry.version == run.version and record.entry.kind == "verdict"]
+    bad = [entry for entry in own if entry.body["outcome"] != "passed"]
+    said = [f"{entry.environment} {entry.body['outcome']}: {entry.body['reasons']}" for entry in bad]
+    return [f"run {run.seed}: version {run.version}: {'; '.join(said) or 'no verdict refused it'}"]
 
 
 def _reality(world: World, chain: Sequence[Record], environment: str) -> list[str]:
@@ -47,14 +66,12 @@ def _served(world: World, chain: Sequence[Record], environment: str) -> list[str
         for arn in [arn for page in pages for arn in page["taskDefinitionArns"]]:
             (container,) = ecs.describe_task_definition(taskDefinition=arn)["taskDefinition"]["containerDefinitions"]
             variables = {entry["name"]: entry["value"] for entry in container["environment"]}
-            why = _unjustified(world, chain, environment, variables, container["image"])
+            why = unjustified(chain, environment, variables, container["image"])
             found += [f"{environment}: {arn.rpartition('/')[2]}: {why}"] if why else []
     return found
 
 
-def _unjustified(
-    world: World, chain: Sequence[Record], environment: str, variables: dict[str, str], image: str
-) -> str | None:
+def unjustified(chain: Sequence[Record], environment: str, variables: Mapping[str, str], image: str) -> str | None:
     """Why tasks of this release should never have run; None when they should."""
     verdict = referred(chain, variables["VERDICT_ID"])
     if verdict is not None and verdict.entry.kind == "break-glass" and _is(verdict, variables, environment):
@@ -67,13 +84,12 @@ def _unjustified(
         return f"{variables['VERDICT_ID']} is about {judged}"
     if body["image"].rpartition("@")[2] != image.rpartition("@")[2]:
         return f"runs {image}, judged was {body['image']}"
-    request = newest_request(chain, verdict.entry.version, environment)
-    given = len(approvers(chain, request)) if request else 0
-    earlier = sum(1 for record in chain if record.entry.kind == "approval" and _about(record, verdict))
-    return None if max(given, earlier) >= body["approvals"] else f"{given} of {body['approvals']} approvals"
+    requests = [record for record in chain if record.entry.kind == "approval-request" and _about(record, verdict)]
+    given = max((len(approvers(chain, request)) for request in requests), default=0)
+    return None if given >= body["approvals"] else f"{given} of {body['approvals']} approvals"
 
 
-def _is(record: Record, variables: dict[str, str], environment: str) -> bool:
+def _is(record: Record, variables: Mapping[str, str], environment: str) -> bool:
     return (record.entry.environment, str(record.entry.version)) == (environment, variables["RELEASE_VERSION"])
 
 
@@ -82,16 +98,17 @@ def _about(record: Record, verdict: Record) -> bool:
     return (record.entry.version, record.entry.environment) == where
 
 
-def _silent(world: World, runs: Sequence[Run], since: datetime) -> list[str]:
+def silent(world: World, runs: Sequence[Run], since: datetime) -> list[str]:
     """Versions that came to a bad end of which no alarm would tell, and those that still run."""
     executions = attempts(world.client("stepfunctions"), world.machine, since=since)
     own = {run.version for run in runs}
     mine = [each for each in executions if version_of(world.model, each.name) in own]
     found = [f"{each.name} still runs" for each in mine if each.status == "RUNNING"]
-    died = [each for each in mine if each.status in DIED]
-    counted = _sum(world, "AWS/States", "ExecutionsFailed", {"StateMachineArn": world.machine}, since)
-    if counted < len(died):
-        found.append(f"{len(died)} executions failed, the metric counts {counted}")
+    for status, metric in METRICS.items():
+        died = sum(each.status == status for each in mine)
+        counted = _sum(world, "AWS/States", metric, {"StateMachineArn": world.machine}, since) if died else 0
+        if counted < died:
+            found.append(f"{died} executions {status}, {metric} counts {counted}")
     if any(run.outcome == "stuck" for run in runs) and not _sum(world, "Lockgate", "Stuck", {}, since):
         found.append("versions are stuck, and the metric Lockgate/Stuck says nothing")
     return found

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from bench.faults import plan
-from bench.faults.world import World
+from bench.faults.world import Round, World
 from lockgate.approval import decision, newest_request
-from lockgate.ledger import live
+from lockgate.ledger import Record, live
+from lockgate.reconcile import version_of
 
-PATIENCE = 420.0  # seconds that a version may take on its way, all resuming included
-SCHEDULE = 5.0  # seconds between what AWS calls every 5 to 15 minutes
-POLL = 0.4
-DIED = ("FAILED", "TIMED_OUT", "ABORTED")
+STALLED = 300.0  # seconds in which nothing at all happens to a version, after which it is lost
+SCHEDULE = 10.0  # seconds between what AWS calls every 5 to 15 minutes
+POLL = 0.5
 
 
 @dataclass
 class Run:
-    """What happened to one version. outcome: released, failed (recorded, alarm), stuck (alarm), or lost."""
+    """What happened to one version. outcome: released, refused, failed (recorded, alarm), stuck (alarm), or lost."""
 
     seed: int
     version: int
@@ -27,6 +28,7 @@ class Run:
     injected: list[dict[str, Any]] = field(default_factory=list)
     outcome: str = "lost"
     resumed: bool = False
+    woken: bool = False
     seconds: float = 0.0
     why: str = ""
 
@@ -35,54 +37,75 @@ class Run:
 
 
 def run(world: World, seed: int, template: int) -> Run:
-    """Promote a copy of the version `template` through every environment while the faults of `seed` happen."""
+    """Promote a copy of the version `template` through every environment while the faults of `seed` happen.
+
+    It ends when no attempt runs and a whole round of the schedules, faults included, has nothing left to do.
+    """
     faults = plan.faults(seed)
     begin, before = time.monotonic(), len(world.injected())
     world.ask_for(plan.rules(faults))
     made = Run(seed, world.register_again(template), faults)
     to_kill = [fault for fault in faults if fault["kind"] == plan.TASK_KILLED]
-    scheduled, killed = time.monotonic(), []
-    while time.monotonic() - begin < PATIENCE:
-        time.sleep(POLL)
-        elapsed = time.monotonic() - begin
-        for fault in [fault for fault in to_kill if fault["after"] <= elapsed]:
-            to_kill.remove(fault)
-            if world.kill_task(fault["environment"], fault["id"]):
-                killed.append({"id": fault["id"], "kind": fault["kind"], "who": fault["environment"]})
-        chain = world.chain()
-        _approve(world, chain, made.version)
-        said: dict[str, Any] = {}
-        if time.monotonic() - scheduled > SCHEDULE:
-            said, scheduled = world.schedule(), time.monotonic()
-        if _ended(world, made, said):
+    killed: list[dict[str, Any]] = []
+    scheduled = changed = time.monotonic()
+    seen: tuple[Any, ...] = ()
+    while True:
+        now, found = time.monotonic(), world.progress(made.version)
+        if found != seen:
+            seen, changed = found, now
+        if now - changed > STALLED:
+            made.why = f"nothing has happened for {STALLED:.0f} s: {seen}"
             break
+        chain = world.chain()
+        _kill(world, chain, made.version, to_kill, killed)
+        _approve(world, chain, made.version)
+        attempt = world.attempt(made.version)
+        over = attempt is not None and attempt.status != "RUNNING"
+        if over or now - scheduled > SCHEDULE:
+            said, scheduled = world.schedule(), time.monotonic()
+            made.woken |= bool(said.woken)
+            made.resumed |= any(version_of(world.model, name) == made.version for name in said.resumed)
+            if over and said.settled and _ended(world, made, said):
+                break
+        time.sleep(POLL)
     made.seconds = round(time.monotonic() - begin, 1)
     made.injected = world.injected()[before:] + killed
     world.ask_for([])
-    world.schedule()
     return made
 
 
-def _approve(world: World, chain: Any, version: int) -> None:
+def _kill(
+    world: World, chain: Sequence[Record], version: int, to_kill: list[dict[str, Any]], killed: list[dict[str, Any]]
+) -> None:
+    """Kill tasks of the environments that deploy."""
+    for fault in list(to_kill):
+        environment = fault["environment"]
+        if world.deploys(chain, version, environment) and world.kill_task(environment, fault["id"]):
+            to_kill.remove(fault)
+            killed.append({"id": fault["id"], "kind": fault["kind"], "who": environment})
+
+
+def _approve(world: World, chain: Sequence[Record], version: int) -> None:
+    """As a person would, who asks again where nothing is recorded."""
     for environment in world.environments:
         request = newest_request(chain, version, environment)
         if request and decision(chain, request) is None:
             world.approve(version, environment)
 
 
-def _ended(world: World, made: Run, said: dict[str, Any]) -> bool:
-    """Whether the version has come to an end, and to which."""
+def _ended(world: World, made: Run, said: Round) -> bool:
+    """Whether the version has come to an end, and to which. False: it was resumed meanwhile."""
     attempt = world.attempt(made.version)
     if attempt is None or attempt.status == "RUNNING":
         return False
-    made.resumed, made.why = attempt.attempt > 1, attempt.reason
+    made.why = attempt.reason
     served = live(world.chain(), world.environments[-1])
-    if attempt.status == "SUCCEEDED":
-        made.outcome = "released" if served and served.entry.version == made.version else "refused"
-        return True
-    if any(f" {made.version}:" in entry for entry in said.get("stuck", ())):
+    if served and served.entry.version == made.version:
+        made.outcome = "released"  # also if the workflow died after it: the environment remembered
+    elif attempt.status == "SUCCEEDED":
+        made.outcome = "refused"
+    elif any(f" {made.version}:" in entry for entry in said.stuck):
         made.outcome = "stuck"
-        return True
-    # What is neither stuck nor resumed had come to an end that is recorded.
-    made.outcome = "failed"
-    return "resumed" in said and not any(f"-{made.version}" in name for name in said["resumed"])
+    else:  # what is neither stuck nor resumed had come to an end that is recorded
+        made.outcome = "failed"
+    return True

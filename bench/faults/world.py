@@ -6,7 +6,10 @@ import json
 import os
 import random
 import signal
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,17 @@ from lockgate.ledger import Record
 
 COPIED = ("InferenceSpecification", "ModelMetrics", "CustomerMetadataProperties", "ModelPackageDescription")
 APPROVER = "grace"
+ENDED = {"NOTHING", "FAILED"}  # what the deploy function says where nothing runs and no end is yet to be remembered
+
+
+@dataclass(frozen=True)
+class Round:
+    """What the schedules found once. settled: each answered, nothing is under way, and there was nothing to do."""
+
+    settled: bool
+    resumed: tuple[str, ...]
+    stuck: tuple[str, ...]
+    woken: tuple[str, ...]
 
 
 class World:
@@ -41,6 +55,8 @@ class World:
         ledger = names.bucket("ledger", self.tools.account, self.tools.region)
         self.ledger = LedgerStore(self.client("s3"), ledger)
         self._functions = self._find_functions()
+        for profile in self.environments:
+            self.client("lambda", profile)  # before threads ask for it
 
     def client(self, service: str, profile: str = "tools") -> Any:
         key = (service, profile)
@@ -90,12 +106,39 @@ class World:
             return False
         return True
 
-    def schedule(self) -> dict[str, Any]:
-        """What the schedules call every few minutes; what the reconciler said, {} where it died."""
-        for environment in self.environments:
-            self._invoke(names.deploy_function(environment), environment, {"action": "look", "model": self.model})
-        self._invoke(self._functions["collect"], "tools", {})
-        return self._invoke(self._functions["reconcile"], "tools", {})
+    def schedule(self) -> Round:
+        """What the schedules call every few minutes."""
+        look, wake = {"action": "look", "model": self.model}, {"action": "wake"}
+        calls = [
+            *((names.deploy_function(environment), environment, look) for environment in self.environments),
+            (names.APPROVAL_FUNCTION, "tools", wake),
+            (self._functions["collect"], "tools", {}),
+        ]
+        with ThreadPoolExecutor(len(calls)) as pool:
+            answers = list(pool.map(lambda call: self._invoke(*call), calls))
+        looked = {answer.get("status") for answer in answers[: len(self.environments)]}
+        woken, recorded = answers[-2].get("woken", ()), answers[-1].get("recorded", ())
+        said = self._invoke(self._functions["reconcile"], "tools", {})
+        resumed, stuck = (tuple(said.get(name, ())) for name in ("resumed", "stuck"))
+        settled = all(answers) and bool(said) and looked <= ENDED and not (woken or recorded or resumed)
+        return Round(settled, resumed, stuck, tuple(woken))
+
+    def progress(self, version: int) -> tuple[Any, ...]:
+        """Something that changes as long as a version gets on: the newest event of its attempt, and the ledger."""
+        attempt = self.attempt(version)
+        events: tuple[Any, ...] = ()
+        if attempt is not None:
+            arn = f"{self.machine.replace(':stateMachine:', ':execution:')}:{attempt.name}"
+            stepfunctions = self.client("stepfunctions")
+            newest = stepfunctions.get_execution_history(executionArn=arn, maxResults=1, reverseOrder=True)["events"]
+            events = (attempt.name, attempt.status, newest[0]["id"] if newest else 0)
+        return (len(self.chain()), *events)
+
+    def deploys(self, chain: Sequence[Record], version: int, environment: str) -> bool:
+        """Whether the environment has let a version in, and nobody has recorded yet how its deployment ended."""
+        own = [r.entry for r in chain if (r.entry.version, r.entry.environment) == (version, environment)]
+        passed = any(entry.kind == "verdict" and entry.body["outcome"] == "passed" for entry in own)
+        return passed and not any(entry.kind == "deployment" for entry in own)
 
     def kill_task(self, environment: str, seed: str) -> bool:
         """Kill a process that serves in an environment; False where none does."""

@@ -84,6 +84,40 @@ def test_what_an_sdk_knows_how_to_try_again_is_tried_again(
     assert injected() == [(kind, 1)]
 
 
+READING = """
+import boto3
+def handler(event, context):
+    s3 = boto3.client("s3")
+    for _ in range(3):
+        s3.list_objects_v2(Bucket="faulty", Prefix="nothing/")
+    s3.put_object(Bucket="faulty", Key="reading", Body=b"")
+    return "done"
+"""
+
+
+def test_reads_in_a_row_are_one_call(aws: Any, ask_for: Any, injected: Any, invoke: Any) -> None:
+    aws.function("reading", READING)
+    allow = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
+    aws.client("iam").put_role_policy(RoleName="reading-role", PolicyName="allow", PolicyDocument=document)
+    ask_for({"id": "writes", "kind": "dies-before", "who": "reading-role", "call": 2})
+    answer = aws.client("lambda").invoke(FunctionName="reading", Payload=b"{}")
+    assert "FunctionError" in answer
+    assert injected() == [("dies-before", 2)]
+    assert "PUT" in aws.session.settings.faults_log.read_text()
+
+
+def test_a_rule_that_went_and_comes_again_counts_anew(aws: Any, ask_for: Any, injected: Any, invoke: Any) -> None:
+    rule = {"id": "again", "kind": "answer-lost", "who": "faulty-role", "call": 1}
+    for _ in range(2):
+        ask_for(rule)
+        assert invoke("again") == "done"
+        assert injected() == [("answer-lost", 1)]
+        ask_for()
+        assert invoke("again") == "done"
+        assert injected() == []
+
+
 def test_a_throttled_call_is_refused_in_the_words_of_its_protocol(aws: Any, ask_for: Any) -> None:
     ask_for({"id": "all", "kind": "throttled", "who": "user/ada", "call": 1, "times": 1000})
     for service, call, code in (
@@ -137,3 +171,23 @@ def test_a_closed_account_answers_nobody_and_keeps_what_it_has_from_others(aws: 
     assert aws.client("sts", "dev").get_caller_identity()["Account"] == aws.dev
     ask_for()
     assert aws.client("sts").get_caller_identity()["Account"] == aws.tools
+
+
+def test_an_event_comes_after_the_next_one(aws: Any, ask_for: Any, invoke: Any, wait_until: Any) -> None:
+    arn = aws.client("lambda").get_function(FunctionName="faulty")["Configuration"]["FunctionArn"]
+    events = aws.client("events")
+    for source in ("first", "second"):
+        events.put_rule(Name=source, EventPattern=json.dumps({"source": [f"reordered-{source}"]}))
+        target = {"Id": "one", "Arn": arn, "Input": json.dumps({"run": f"reordered-{source}"})}
+        events.put_targets(Rule=source, Targets=[target])
+    ask_for({"id": "reordered", "kind": "event-reordered", "function": "faulty"})
+
+    def put(source: str) -> None:
+        events.put_events(Entries=[{"Source": f"reordered-{source}", "DetailType": "x", "Detail": "{}"}])
+
+    put("first")
+    wait_until(aws.session.settings.faults_log.exists)
+    assert keys(aws, "reordered-first") == []
+    put("second")
+    for source in ("second", "first"):
+        wait_until(lambda source=source: len(keys(aws, f"reordered-{source}")) == 3)

@@ -1,0 +1,33 @@
+"""A copy of the project whose canaries take two minutes: what a run waits for is not what it shows."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from local.demo import StepError, git
+
+# Lines of environments/*.toml: what is before the number stays.
+BUDGET = r"(?m)^(decisions = )\d+"
+MINUTES = r"(?m)^((?:step|bake)_minutes = )\d+"
+CANARIES = ("staging", "prod")
+IDENTITY = ("-c", "user.name=ada", "-c", "user.email=ada@example.com", "-c", "commit.gpgsign=false")
+
+
+def with_short_canaries(root: Path, project: Path, *, decisions: int | None = None) -> Path:
+    """Clone what is committed in `root` to `project`, and commit the change there. decisions: that a holdout serves."""
+    git(root, "clone", "--quiet", str(root), str(project))
+    for name in CANARIES:
+        _change(project / "environments" / f"{name}.toml", MINUTES, 1)
+    if decisions is not None:
+        _change(project / "environments" / "dev.toml", BUDGET, decisions)
+    git(project, *IDENTITY, "commit", "--quiet", "--all", "--message", "Short canaries for many runs")
+    return project
+
+
+def _change(file: Path, pattern: str, number: int) -> None:
+    """Raises StepError where the pattern finds nothing."""
+    text, changed = re.subn(pattern, rf"\g<1>{number}", file.read_text())
+    if not changed:
+        raise StepError(f"{file}: expected a line like {pattern}")
+    file.write_text(text)

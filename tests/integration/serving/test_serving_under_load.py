@@ -81,7 +81,7 @@ def test_no_request_fails_while_a_task_is_replaced(serve: Any, instances: Any, e
         callers = asyncio.run(replacement(old, new))
     statuses = [status for caller in callers for status in caller.statuses]
     assert set(statuses) == {200}
-    assert len(statuses) > 500
+    assert min(len(caller.statuses) for caller in callers) > 2
     assert sum(caller.wrong for caller in callers) == 0
 
 

@@ -1,6 +1,8 @@
 """CloudFormation types that the emulator rejects and our stacks declare, each on the service that exists there.
 
-A type whose service does nothing (flow logs, scaling) is kept and shown in the list of what was only recorded.
+A type whose service does nothing (flow logs, scaling) is kept and shown in the list of what was only recorded. And a
+stack takes one update at a time, where the emulator would carry out a change set beside an update that runs, and tells
+EventBridge of each status that it comes to.
 """
 
 from __future__ import annotations
@@ -9,17 +11,34 @@ from collections.abc import Callable
 from typing import Any
 
 from local import recorded
+from local.aws_events import emit
 from local.settings import Settings
 
 Properties = dict[str, Any]
 Provisioned = tuple[str, dict[str, Any]]
 Handler = dict[str, Any]
 
+# What a stack is in when it can be updated, or is not there: then the emulator says so itself.
+_CHANGEABLE = (
+    "CREATE_COMPLETE",
+    "DELETE_COMPLETE",
+    "IMPORT_COMPLETE",
+    "IMPORT_ROLLBACK_COMPLETE",
+    "REVIEW_IN_PROGRESS",
+    "UPDATE_COMPLETE",
+    "UPDATE_ROLLBACK_COMPLETE",
+)
+
 
 def install(settings: Settings) -> None:
     """Register the types. `settings` is not needed; every extension has this signature."""
-    from ministack.services.cloudformation import provisioners
+    from ministack.services.cloudformation import changesets, provisioners, stacks
+    from ministack.services.cloudformation import handlers as calls
 
+    for module in (calls, changesets, stacks):
+        module._add_event = _announced(module._add_event)
+    for call in ("CreateChangeSet", "ExecuteChangeSet", "UpdateStack"):
+        calls._ACTION_HANDLERS[call] = _one_at_a_time(calls._ACTION_HANDLERS[call], call)
     handlers = provisioners._RESOURCE_HANDLERS
     handlers["AWS::IAM::OIDCProvider"] = _kept_in_place(_create_oidc_provider, _delete_oidc_provider)
     handlers["AWS::EC2::SecurityGroupIngress"] = _rule("IpPermissions")
@@ -30,6 +49,45 @@ def install(settings: Settings) -> None:
     handlers["AWS::ApplicationAutoScaling::ScalingPolicy"] = _recorded_scaling("policy", _scaling_policy_id)
     _add_vpc_attributes(handlers["AWS::EC2::VPC"])
     _accept_metric_math(provisioners)
+
+
+def _announced(original: Callable[..., None]) -> Callable[..., None]:
+    """Keep an event of a stack, and put it on the default bus if it is the stack's own."""
+
+    def add(
+        stack_id: str,
+        stack_name: str,
+        logical_id: str,
+        kind: str,
+        status: str,
+        reason: str = "",
+        *rest: Any,
+        **more: Any,
+    ) -> None:
+        original(stack_id, stack_name, logical_id, kind, status, reason, *rest, **more)
+        if logical_id == stack_name and kind == "AWS::CloudFormation::Stack":
+            _, _, _, region, account, _ = stack_id.split(":", 5)
+            details = {"status": status, "status-reason": reason}
+            detail = {"stack-id": stack_id, "status-details": details}
+            emit("aws.cloudformation", "CloudFormation Stack Status Change", detail, [stack_id], account, region)
+
+    return add
+
+
+def _one_at_a_time(original: Callable[[Any], Any], call: str) -> Callable[[Any], Any]:
+    """Refuse what AWS refuses for a stack that is being changed, or that only a person can bring on."""
+    from ministack.services.cloudformation.handlers import _resolve_stack
+    from ministack.services.cloudformation.helpers import _error, _p
+
+    def checked(request: Any) -> Any:
+        stack = _resolve_stack(_p(request, "StackName"))
+        status = stack["StackStatus"] if stack else "DELETE_COMPLETE"
+        if status in _CHANGEABLE or (call == "CreateChangeSet" and _p(request, "ChangeSetType") == "CREATE"):
+            return original(request)
+        said = f"Stack:{stack['StackId']} is in {status} state and can not be updated."
+        return _error("InvalidChangeSetStatus" if call == "ExecuteChangeSet" else "ValidationError", said)
+
+    return checked
 
 
 def _kept_in_place(

@@ -82,7 +82,8 @@ def install(settings: Settings) -> None:
     handlers["AWS::ECS::TaskDefinition"]["create"] = _create_task_definition
     handlers["AWS::ECS::Service"]["create"] = _create_from_template
     handlers["AWS::ECS::Service"]["update"] = _update_from_template
-    stacks._runs_on_worker_thread = _beside_the_gateway(stacks._runs_on_worker_thread)
+    stacks._runs_on_worker_thread = _also_services(stacks._runs_on_worker_thread)
+    stacks._sends_back_failed_update = _also_services(stacks._sends_back_failed_update)
     iam_actions.extract_resource_arn = _of_the_named_service(iam_actions.extract_resource_arn)
 
 
@@ -105,8 +106,12 @@ def _of_the_named_service(original: Callable[..., str]) -> Callable[..., str]:
     return arn
 
 
-def _beside_the_gateway(original: Callable[[str], bool]) -> Callable[[str], bool]:
-    """A stack that waits for its service must not keep the gateway from the tasks that it waits for."""
+def _also_services(original: Callable[[str], bool]) -> Callable[[str], bool]:
+    """What the emulator's CloudFormation does for some types, for services too.
+
+    It waits for them outside the gateway, which their tasks need; and a service whose update failed is sent back its
+    former properties, as on AWS: ECS may have gone back by itself, but keeps what else the update changed.
+    """
     return lambda kind: kind == "AWS::ECS::Service" or original(kind)
 
 
@@ -132,6 +137,8 @@ def _checked(call: Any) -> Any:
     """Refuse what ECS refuses, and say what is accepted without effect, before a service is created or updated."""
 
     def checked(request: dict[str, Any]) -> Any:
+        if "service" in request and not _is_active(request):
+            return error_response_json("ServiceNotActiveException", "Service was not ACTIVE.", 400)
         complaint = ecs_traffic.problem(request)
         if complaint:
             return error_response_json("InvalidParameterException", complaint, 400)
@@ -139,6 +146,13 @@ def _checked(call: Any) -> Any:
         return call(request)
 
     return checked
+
+
+def _is_active(request: Mapping[str, Any]) -> bool:
+    """Whether the service that a request names has not been deleted; the emulator says what it does not know."""
+    cluster = ecs._resolve_cluster_name(request.get("cluster", "default"))
+    record = ecs._services.get(f"{cluster}/{request['service'].rsplit('/', 1)[-1]}")
+    return record is None or record["status"] == "ACTIVE"
 
 
 def _list_deployments(request: Mapping[str, Any]) -> Any:
@@ -274,12 +288,11 @@ def _create_from_template(logical_id: str, props: dict[str, Any], stack: str) ->
 
 
 def _update_from_template(arn: str, old: dict[str, Any], new: dict[str, Any], stack: str) -> Any:
-    before, after = _api(old), _api(new)
-    changed = {key: value for key, value in after.items() if before.get(key) != value}
-    # Both are read together, and leaving one out of a request would lose the other's meaning.
-    both = {key: after[key] for key in ("loadBalancers", "deploymentConfiguration") if key in after}
+    """CloudFormation sends all properties, changed or not: what somebody changed past it, such as the task definition,
+    is put back as soon as anything of the service changes.
+    """
     newest = ecs_deployments.releases_of(arn)[0]
-    _call(ecs._update_service, {**changed, **both, "cluster": after.get("cluster", "default"), "service": arn})
+    _call(ecs._update_service, {"cluster": "default", **_api(new), "service": arn})
     if ecs_deployments.releases_of(arn)[0] is not newest:
         _wait(arn)
     return arn, {"ServiceArn": arn, "Name": arn.rpartition("/")[2]}

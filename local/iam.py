@@ -6,6 +6,7 @@
 - `cloudformation:RoleArn`, `:TemplateUrl` and `:ChangeSetName`, and `iam:PassRole` on the role a stack is given.
 - `cloudwatch:namespace` of a metric that is put.
 - A function's own policy is found in the account that its ARN names.
+- Sessions of roles begin while those that expired are dropped, from whatever thread.
 """
 
 from __future__ import annotations
@@ -30,8 +31,9 @@ def install(settings: Settings) -> None:
     """Patch the evaluator. `settings` is not needed; every extension has this signature."""
     from ministack import app
     from ministack.core import iam_actions, iam_evaluator
-    from ministack.services import lambda_svc
+    from ministack.services import lambda_svc, sts
 
+    sts._evict_expired_sessions = evict_expired_sessions
     iam_evaluator._resolve_condition_key = _with_role_arn(iam_evaluator._resolve_condition_key)
     iam_evaluator._conditions_met = _with_variables_in_conditions(iam_evaluator._conditions_met)
     iam_evaluator._first_match = _with_variables_in_resources(iam_evaluator._first_match)
@@ -39,6 +41,15 @@ def install(settings: Settings) -> None:
     iam_actions.request_tag_context = _with_service_keys(iam_actions.request_tag_context)
     lambda_svc.function_policy_for_arn = _in_its_own_account(lambda_svc.function_policy_for_arn)
     app.SERVICE_HANDLERS["cloudformation"] = _with_passed_role(app.SERVICE_HANDLERS["cloudformation"])
+
+
+def evict_expired_sessions() -> None:
+    """As the emulator's own, on a copy: it fails for whoever assumes a role while another thread's session begins."""
+    from ministack.services import sts
+
+    for key, session in list(sts._sessions.items()):
+        if sts._session_expired(session):
+            sts._sessions.pop(key, None)
 
 
 def _with_role_arn(original: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:

@@ -28,6 +28,9 @@ def handler(event, context):
     answer = answers[min(looks, len(answers) - 1)]
     if answer == "error":
         raise ValueError("it broke")
+    if answer == "slow":
+        time.sleep(1.5)
+        return {"hookStatus": "SUCCEEDED"}
     if answer == "IN_PROGRESS":
         return {"hookStatus": answer, "callBackDelay": 30, "hookDetails": {"looks": looks + 1}}
     return {"hookStatus": answer}
@@ -255,6 +258,17 @@ def test_hooks_are_called_at_their_stages_with_what_aws_tells_them(
     done = place.deploy(make_image("good-2"), strategy="CANARY", canaryConfiguration=canary, lifecycleHooks=hooks)
     assert done["status"] == "SUCCESSFUL"
     assert place.get() == (200, "good-2")
+
+
+def test_a_hook_whose_work_takes_long_on_a_busy_machine_is_no_reason_to_go_back(
+    place: Place, make_image: Callable[[str], str]
+) -> None:
+    """Waits are shorter here than on AWS, work is not: against a timeout of a minute, a second, only waits count."""
+    place.function("slow")
+    hook = place.hook("POST_TEST_TRAFFIC_SHIFT", timeoutConfiguration={"timeoutInMinutes": 1, "action": "ROLLBACK"})
+    done = place.deploy(make_image("good-3"), lifecycleHooks=[hook])
+    assert done["status"] == "SUCCESSFUL", done
+    assert place.get() == (200, "good-3")
 
 
 @pytest.mark.parametrize(

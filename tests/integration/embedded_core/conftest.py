@@ -83,18 +83,23 @@ class EmbeddedAws:
 
     def function(self, name: str, source: str, profile: str = "ada") -> str:
         """Create a Lambda function whose module is `source` and whose handler is `handler`."""
-        archive = io.BytesIO()
-        with zipfile.ZipFile(archive, "w") as code:
-            code.writestr("index.py", source)
         role = self.role(f"{name}-role", {"Principal": {"Service": "lambda.amazonaws.com"}}, profile=profile)
         arn: str = self.client("lambda", profile).create_function(
             FunctionName=name,
             Runtime="python3.13",
             Handler="index.handler",
             Role=role,
-            Code={"ZipFile": archive.getvalue()},
+            Code={"ZipFile": self.archive(source)},
         )["FunctionArn"]
         return arn
+
+    @staticmethod
+    def archive(source: str) -> bytes:
+        """The archive of a function, as `function` deploys it."""
+        archive = io.BytesIO()
+        with zipfile.ZipFile(archive, "w") as code:
+            code.writestr("index.py", source)
+        return archive.getvalue()
 
     def deploy(self, name: str, resources: dict[str, Any], **sections: Any) -> dict[str, str]:
         """Create or update a stack, wait for its end, and return its outputs; AssertionError if it failed."""

@@ -8,9 +8,10 @@ from typing import Any
 
 from cli.context import json_argument, model_argument, open_context
 from cli.terminal import outcome, paint, show_json, table
+from lockgate.approval import reference
 from lockgate.errors import NotFoundError
 from lockgate.ledger import Record
-from lockgate.standing import of_version
+from lockgate.standing import of_version, seconds_to_traffic
 
 LINEAGE = (
     "execution",
@@ -48,11 +49,11 @@ def run(arguments: argparse.Namespace) -> int:
         known = sorted({record.entry.version for record in chain})
         raise NotFoundError(f"{model} version {arguments.version}: no record; the ledger knows versions {known}")
     if arguments.json:
-        facts = [_facts(record) for record in records]
+        facts = [_facts(record, chain) for record in records]
         again = _evaluate_again(chain, records)
         show_json({"model": model, "version": arguments.version, "evaluate_again": again, "records": facts})
     else:
-        print("\n".join(_text(model, arguments.version, records, _evaluate_again(chain, records))))
+        print("\n".join(_text(model, arguments.version, records, chain)))
     return 0
 
 
@@ -75,8 +76,12 @@ def _known(records: Sequence[Record]) -> Mapping[str, Any] | None:
     return next((body for body in bodies if body["commit"]), None)
 
 
-def _facts(record: Record) -> dict[str, Any]:
+def _facts(record: Record, chain: Sequence[Record]) -> dict[str, Any]:
     body = {key: value for key, value in record.entry.body.items() if key != "task_token"}
+    took = seconds_to_traffic(chain, record)
+    if took:
+        let_go, seconds = took
+        body["to_traffic"] = {"seconds": seconds, "after": let_go.entry.kind, "record": reference(let_go)}
     return {
         "sequence": record.sequence,
         "sha256": record.sha256,
@@ -87,7 +92,7 @@ def _facts(record: Record) -> dict[str, Any]:
     }
 
 
-def _text(model: str, version: int, records: Sequence[Record], again: str | None) -> list[str]:
+def _text(model: str, version: int, records: Sequence[Record], chain: Sequence[Record]) -> list[str]:
     lines = [paint(f"{model} version {version}", "bold")]
     body = _known(records)
     if body:
@@ -95,7 +100,7 @@ def _text(model: str, version: int, records: Sequence[Record], again: str | None
         facts += [(f"  {key}", str(body["data"][key])) for key in DATA if body.get("data")]
         facts += [(f"  {key}", str(body["origin"][key])) for key in ORIGIN if body.get("origin")]
         facts += [(f"  {key}", _listed(body[key])) for key in ("features", "parameters") if body.get(key)]
-        lines += table([*facts, ("  evaluate it again", str(again))]).splitlines()
+        lines += table([*facts, ("  evaluate it again", str(_evaluate_again(chain, records)))]).splitlines()
     for record in records:
         body, where = record.entry.body, f"{record.entry.environment} {record.time[:19]}Z"
         said = body.get("outcome") or (f"by {body['person']}" if "person" in body else "")
@@ -109,6 +114,9 @@ def _text(model: str, version: int, records: Sequence[Record], again: str | None
             lines += [f"  {body['reason']}"]
         elif body.get("url"):
             lines += [f"  {body['url']}"]
+        took = seconds_to_traffic(chain, record)
+        if took:
+            lines += [f"  all traffic {took[1]:.1f} s after the {took[0].entry.kind} [{reference(took[0])}]"]
     return lines
 
 

@@ -6,6 +6,7 @@ It looks into each environment, and says where what is served is not what the le
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -17,7 +18,7 @@ from lockgate.aws import delivery, training
 from lockgate.aws.attestations import Attestations
 from lockgate.aws.deployments import Deployments
 from lockgate.aws.reader import look_into
-from lockgate.comparison import differences
+from lockgate.comparison import Reality, differences
 from lockgate.errors import NotFoundError
 from lockgate.infrastructure import unfinished
 from lockgate.ledger import live
@@ -98,12 +99,21 @@ def _differences(context: Context, name: str, chains: Chains) -> dict[str, list[
         recorded = live(chain, name)
         try:
             client = look_into(context.client("sts"), account=account, region=region, environment=name)
-            found = Deployments(client("cloudformation"), client("ecs"), name, names.cluster(name), "").reality(model)
-        except (BotoCoreError, ClientError, NotFoundError) as error:
+            said[model] = differences(
+                recorded.entry.body["release"] if recorded else None, _reality(client, name, model)
+            )
+        except (BotoCoreError, ClientError) as error:
             said[model] = [f"could not be asked: {error}"]
-        else:
-            said[model] = differences(recorded.entry.body["release"] if recorded else None, found)
     return said
+
+
+def _reality(client: Callable[[str], Any], environment: str, model: str) -> Reality | None:
+    """What an environment serves of a model; None where it has no stack for it."""
+    deployments = Deployments(client("cloudformation"), client("ecs"), environment, names.cluster(environment), "")
+    try:
+        return deployments.reality(model)
+    except NotFoundError:
+        return None
 
 
 def _reason(sagemaker: Any, run: training.Execution) -> str:

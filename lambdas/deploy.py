@@ -16,8 +16,8 @@ or {"refused": why}, since a person's vain request is no failure of the function
 status {"status": "IN_PROGRESS" | "SUCCEEDED" | "FAILED", "reason", "release" (all fields, as the stack pins it, or
 null), "url", "place" (number of this end in the journal, or null)}. url: where the model's /ping and /invocations are.
 A success stays one, whatever is live since; start remembers that of the update before, if nobody has asked for it yet.
-stop, and look past the deadline, take an update that still runs back to the release that served before; the end says
-that it was the deadline. A failure's reason begins with what lifecycle hooks found.
+stop, and look past the deadline, take the attempt's own update, if it still runs, back to the release that served
+before; the end says that it was the deadline. A failure's reason begins with what lifecycle hooks found.
 start raises BusyError (retry later: another update runs), NotFoundError (no release stack), RefusedError (never
 retry; also a release that was rolled back from, or superseded by a newer one that is live, and while an alarm of the
 service is in ALARM, which ECS would ignore for the whole deployment).
@@ -64,7 +64,15 @@ from lockgate.aws.journal import Journal
 from lockgate.errors import BusyError, NotFoundError, RefusedError
 from lockgate.findings import Finding
 from lockgate.journal import Fact, find, last, open_attempt, previous, refuse_if_rolled_back
-from lockgate.release import AT_ONCE, GRADUAL, PARAMETERS, Release, read_release, refuse_if_superseded
+from lockgate.release import (
+    AT_ONCE,
+    GRADUAL,
+    MODE_PARAMETER,
+    PARAMETERS,
+    Release,
+    read_release,
+    refuse_if_superseded,
+)
 
 
 @dataclass(frozen=True)
@@ -178,12 +186,22 @@ def _change(place: Place, event: dict[str, Any]) -> dict[str, Any]:
             "url": place.url,
             "from": asdict(stack.release) if stack.release else None,
             "to": asdict(target),
+            "mode": _mode(stack, target),
         }
         asked = place.journal.append("asked", event["token"], body, shared.timestamp(shared.now()))
     before, wanted = asked.body["from"], read_release(asked.body["to"])
     if not (stack.updating and stack.release == wanted):
-        place.deployments.update(stack, wanted, event["token"], AT_ONCE)
+        place.deployments.update(stack, wanted, event["token"], asked.body.get("mode", AT_ONCE))
     return {"status": "IN_PROGRESS", "from": before and before["version"], "to": wanted.version}
+
+
+def _mode(stack: Stack, wanted: Release) -> str:
+    """All at once. Where the stack pins this very release, the mode that is not set: without a change CloudFormation
+    would leave a service alone that somebody changed past it; with one it sends all of the service's properties.
+    """
+    if stack.release == wanted and stack.parameters.get(MODE_PARAMETER) == AT_ONCE:
+        return GRADUAL
+    return AT_ONCE
 
 
 def _target(action: str, entries: Sequence[Fact], stack: Stack) -> Release:
@@ -268,16 +286,22 @@ def _asked_of(place: Place, attempt: Fact) -> dict[str, Any]:
 
 
 def _stop(place: Place, event: dict[str, Any]) -> dict[str, Any]:
-    """Our own deadline: nothing else ends a deployment that hangs before CloudFormation does, after hours."""
+    """Our own deadline: nothing else ends a deployment that hangs before CloudFormation does, after hours.
+
+    Another's update is left alone, such as a `cdk deploy` long after an attempt that failed.
+    """
     began = _began(place, event["token"])
     if began is None:
         raise RefusedError(f"stop: no attempt with token {event['token']!r} was begun here")
+    stack = place.deployments.stack(place.model)
+    if not place.deployments.runs(stack, event["token"]):
+        return {"status": "IN_PROGRESS"}
     release = began.body["to"] if began.kind == "asked" else began.body["release"]
     minutes = shared.environment(place.settings.environment).rollout.deadline_minutes
     message = f"deadline: the deployment did not end within {minutes} minutes: it was stopped"
     s3, bucket = clients.client("s3"), place.settings.releases_bucket
     put_finding(s3, bucket, place.model, event["token"], Finding(release["verdict_id"], False, message))
-    place.deployments.stop(place.deployments.stack(place.model))
+    place.deployments.stop(stack)
     return {"status": "IN_PROGRESS"}
 
 

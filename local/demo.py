@@ -252,7 +252,8 @@ def first_release(demo: Demo) -> int:
     return version
 
 
-def main_job(demo: Demo) -> None:
+def main_job(demo: Demo) -> int:
+    """The whole demo; the version that is live everywhere at its end."""
     environments = list(demo.configuration.tools.promotion)
     version = first_release(demo)
     with demo.step("ask every service for the rows that evaluation recorded"):
@@ -265,6 +266,7 @@ def main_job(demo: Demo) -> None:
         follow(demo, second, expect=3)
     with demo.step(f"{environments[-1]} still serves the first"):
         replay(demo, environments[-1:], version)
+    return version
 
 
 def worse(model: str) -> str:
@@ -276,13 +278,23 @@ def worse(model: str) -> str:
     return model
 
 
-def summary(demo: Demo) -> None:
+def to_traffic(demo: Demo, version: int) -> list[str]:
+    """How long each environment took from the decision to all traffic, by the ledger's own times."""
+    records = json.loads(demo.lockgate("explain", str(version), "--json")[1])["records"]
+    took = [(record["environment"], record["to_traffic"]) for record in records if "to_traffic" in record]
+    return [f"{found['seconds']:6.1f} s  {environment}, from its {found['after']}" for environment, found in took]
+
+
+def summary(demo: Demo, version: int) -> None:
     print("\n" + "=" * 78)
     print(demo.lockgate("status")[1])
     print("How long it took")
     for name, seconds in demo.seconds.items():
         print(f"  {seconds:6.1f} s  {name}")
     print(f"  {sum(demo.seconds.values()):6.1f} s  in all")
+    print("\nFrom a passing verdict, or the approval, to all traffic (a minute of bake is a second here)")
+    for line in to_traffic(demo, version):
+        print(f"  {line}")
     recorded = json.loads(demo.session.settings.recorded_file.read_text())
     print("\nWhat the embedded AWS only recorded, and real AWS would do")
     for service, notes in recorded.items():
@@ -318,8 +330,7 @@ def main() -> int:
         configuration = read_configuration(ROOT)
         port, region = arguments.port, configuration.tools.region
         demo = Demo(configuration, Settings(default_state(), port, port + 1, port + 2, region), arguments.build)
-        main_job(demo)
-        summary(demo)
+        summary(demo, main_job(demo))
     except (KeyboardInterrupt, LockgateError, OSError) as error:
         if demo is not None:
             demo.end()

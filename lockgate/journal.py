@@ -28,7 +28,7 @@ class Fact:
     """token: the attempt the fact belongs to; time: UTC, ISO 8601.
 
     body of "started": release (whole).
-    body of "asked": action, person, user_arn, reason, url, from (release or null), to (release).
+    body of "asked": action, person, user_arn, reason, url, from (release or null), to (release), mode (of the update).
     body of "deployment": outcome "succeeded" or "failed", reason, url, release (whole).
     """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from lockgate.approval import decision, newest_request, reference
@@ -27,6 +28,39 @@ def live_facts(chain: Sequence[Record], environment: str) -> dict[str, Any] | No
         "verdict_id": release["verdict_id"],
         "url": record.entry.body.get("url"),
     }
+
+
+def seconds_to_traffic(chain: Sequence[Record], record: Record) -> tuple[Record, float] | None:
+    """How long a release took to all traffic: what let it go, and the seconds from there to its deployment's end.
+
+    What let it go is the last before it of its verdict or break-glass, an approval of it, and an operator's word. None
+    for any record but of a deployment that succeeded, and where nothing let it go.
+    """
+    entry = record.entry
+    if entry.kind != "deployment" or entry.body["outcome"] != "succeeded":
+        return None
+    operated = {f"{kind}:{entry.environment}:{entry.id.split(':')[3]}" for kind in ("rollback", "restore")}
+    end = _moment(record)
+    let_go = [
+        each
+        for each in chain[: record.sequence - 1]
+        if _moment(each) <= end
+        and (
+            reference(each) == entry.body["release"]["verdict_id"]
+            or each.entry.id in operated
+            or (each.entry.kind, each.entry.version, each.entry.environment)
+            == ("approval", entry.version, entry.environment)
+        )
+    ]
+    if not let_go:
+        return None
+    last = max(let_go, key=_moment)
+    return last, (end - _moment(last)).total_seconds()
+
+
+def _moment(record: Record) -> datetime:
+    """When it happened, where that is known; what an environment did may be recorded later."""
+    return datetime.fromisoformat(str(record.entry.body.get("at", record.time)))
 
 
 def refused(chains: Chains) -> list[dict[str, Any]]:

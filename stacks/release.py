@@ -77,7 +77,7 @@ class ReleaseStack(Stack):
             condition=condition,
             at_once=at_once,
             rollout=environment.rollout,
-            hooks=self._hooks(environment, model, release),
+            hooks=self._hooks(environment, model, release, mode.value_as_string),
             family=stack_name,
             service_name=edge.service_name(model.name),
             image=_copy_of(release["image"], environment),
@@ -117,11 +117,14 @@ class ReleaseStack(Stack):
             prediction_distance=environment.prediction_distance,
         )
 
-    def _hooks(self, environment: Environment, model: Model, release: Mapping[str, str]) -> list[Hook]:
-        """Before traffic, the replay; before each step but the first, the comparison of both releases' errors."""
+    def _hooks(self, environment: Environment, model: Model, release: Mapping[str, str], mode: str) -> list[Hook]:
+        """Before traffic, the replay; before each step but the first, the comparison of both releases' errors.
+
+        mode: told so that another mode is a change of the service, also where steps and bake time are the same in both.
+        """
         account, region, rollout = environment.account, environment.region, environment.rollout
         details = {name: release[name] for name in ("version", "verdict_id", "replay_sha256")}
-        text = self.to_json_string({"model": model.name, **details})
+        text = self.to_json_string({"model": model.name, "mode": mode, **details})
         hooks = [
             Hook(
                 "POST_TEST_TRAFFIC_SHIFT",

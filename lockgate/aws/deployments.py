@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from lockgate import canonical, names
 from lockgate.aws.clients import code
 from lockgate.aws.evidence import CHUNK, fingerprint, read
-from lockgate.comparison import Reality
+from lockgate.comparison import Reality, not_the_stacks
 from lockgate.errors import BusyError, NotFoundError, RefusedError
 from lockgate.release import MODE_PARAMETER, PARAMETERS, Release, read_parameters
 
@@ -147,10 +147,15 @@ class Deployments:
         alarms = [alarm for page in pages for alarm in page["MetricAlarms"]]
         return tuple(sorted(alarm["AlarmName"] for alarm in alarms if alarm["StateValue"] == "ALARM"))
 
+    def runs(self, stack: Stack, token: str) -> bool:
+        """Whether the update that runs is this token's, and no `cdk deploy`."""
+        if stack.status != "UPDATE_IN_PROGRESS":
+            return False
+        newest = self._cloudformation.describe_stack_events(StackName=stack.name)["StackEvents"][0]
+        return bool(newest.get("ClientRequestToken") == token)
+
     def stop(self, stack: Stack) -> None:
         """Take back an update that runs: ECS ends its deployment and goes back, or CloudFormation does if none runs."""
-        if stack.status != "UPDATE_IN_PROGRESS":
-            return
         for service in self._resources(stack, "AWS::ECS::Service"):
             running = self._ecs.list_service_deployments(
                 cluster=self._cluster, service=service, status=["PENDING", "IN_PROGRESS"]
@@ -215,19 +220,19 @@ class Deployments:
         stack = self.stack(model)
         definitions = self._resources(stack, "AWS::ECS::TaskDefinition")
         services = self._resources(stack, "AWS::ECS::Service")
-        found = self._ecs.describe_services(cluster=self._cluster, services=services)["services"] if services else []
-        running = [
-            entry["taskDefinition"]
-            for service in found
-            for entry in service["deployments"]
-            if entry["status"] == "PRIMARY"
-        ]
+        running = [entry["taskDefinition"] for entry in self._primary(services)] if services else []
         return Reality(
             release=stack.release,
             status=stack.status,
             definition=definitions[0] if definitions else None,
             running=running[0] if running else None,
         )
+
+    def _primary(self, services: list[str]) -> list[dict[str, Any]]:
+        """The primary deployments of services, of those that were not deleted."""
+        found = self._ecs.describe_services(cluster=self._cluster, services=services)["services"]
+        active = [service for service in found if service["status"] == "ACTIVE"]
+        return [entry for service in active for entry in service["deployments"] if entry["status"] == "PRIMARY"]
 
     def _resources(self, stack: Stack, kind: str) -> list[str]:
         """Physical ids of the stack's resources of a type."""
@@ -236,14 +241,16 @@ class Deployments:
         return [entry["PhysicalResourceId"] for entry in resources if entry["ResourceType"] == kind]
 
     def _service(self, stack: Stack) -> Progress:
-        """Whether the stack's ECS service runs the tasks it is asked for, all of the primary deployment."""
+        """Whether the stack's ECS service runs the stack's tasks, as many as it is asked for."""
         services = self._resources(stack, "AWS::ECS::Service")
         if len(services) != 1:
             return Progress("FAILED", f"stack {stack.name}: found {len(services)} ECS services, expected one")
-        found = self._ecs.describe_services(cluster=self._cluster, services=services)["services"]
-        primary = [entry for service in found for entry in service["deployments"] if entry["status"] == "PRIMARY"]
+        primary = self._primary(services)
         if len(primary) != 1:
             return Progress("FAILED", f"service {services[0]}: found {len(primary)} primary deployments, expected one")
+        definitions, running = self._resources(stack, "AWS::ECS::TaskDefinition"), primary[0]["taskDefinition"]
+        if definitions != [running]:
+            return Progress("FAILED", not_the_stacks(", ".join(definitions), running))
         rollout, running, desired = (primary[0].get(key) for key in ("rolloutState", "runningCount", "desiredCount"))
         state = f"rollout {rollout}, {running} of {desired} tasks run"
         if rollout == "FAILED":

@@ -181,7 +181,8 @@ def test_a_release_stack_that_was_lost_is_said_and_restored(
     cloudformation.get_waiter("stack_delete_complete").wait(StackName=stack, WaiterConfig={"Delay": 1})
     done = demo.run("cdk", "deploy", f"{PROD}/*", "--require-approval", "never", "--no-notices", profile=PROD)
     assert done.returncode == 0, done.stderr
-    assert live(demo)["differences"] == ["the ledger says version 1, the stack pins no release: it was lost"]
+    (said,) = live(demo)["differences"]
+    assert said.startswith("the ledger says version 1, the stack pins no release: it was lost")
     facts = demo.facts("restore", PROD, "--reason", "the stack was deleted", profile=OPERATOR)
     assert (facts["from"], facts["to"]) == (None, "1")
     assert live(demo)["differences"] == []

@@ -112,7 +112,7 @@ def test_a_deployment_waits_for_the_replay_and_a_canary_for_the_comparison_of_er
         for hook in hooks:
             assert hook["TimeoutConfiguration"]["Action"] == "ROLLBACK"
             details = "".join(str(part) for part in hook["HookDetails"]["Fn::Join"][1])
-            for parameter in ("ReleaseVersion", "ReleaseVerdictId", "ReleaseReplaySha256"):
+            for parameter in ("ReleaseVersion", "ReleaseVerdictId", "ReleaseReplaySha256", "ReleaseMode"):
                 assert parameter in details
         minutes = {hook["LifecycleStages"][0]: hook["TimeoutConfiguration"]["TimeoutInMinutes"] for hook in hooks}
         assert minutes == {stage: {"replay": 10, "watch": 20}[function] for stage, function in stages.items()}

@@ -33,7 +33,19 @@ def test_an_environment_before_its_first_release_is_no_difference() -> None:
 
 
 def test_a_lost_release_is_said() -> None:
-    assert differences(asdict(RELEASE), EMPTY) == ["the ledger says version 2, the stack pins no release: it was lost"]
+    assert differences(asdict(RELEASE), EMPTY) == [
+        "the ledger says version 2, the stack pins no release: it was lost: `lockgate restore` puts it back"
+    ]
+
+
+def test_a_lost_stack_is_said_with_what_brings_it_back() -> None:
+    assert differences(asdict(RELEASE), None) == [
+        "the ledger says version 2, and there is no release stack: `cdk deploy`, then `lockgate restore`"
+    ]
+
+
+def test_an_environment_that_was_never_deployed_is_said() -> None:
+    assert differences(None, None) == ["there is no release stack: `cdk deploy`"]
 
 
 def test_a_release_the_ledger_knows_nothing_of_is_said() -> None:
@@ -47,6 +59,12 @@ def test_another_release_is_said_by_its_version_alone() -> None:
     ]
 
 
+def test_the_same_version_let_through_by_something_else_is_said() -> None:
+    assert differences(asdict(RELEASE), replace(FOUND, release=replace(RELEASE, verdict_id="income/9"))) == [
+        "the ledger says version 2 by income/7, the stack pins version 2 by income/9"
+    ]
+
+
 @pytest.mark.parametrize("field", PINNED)
 def test_every_pinned_field_that_differs_is_named(field: str) -> None:
     other = "r@sha256:" + "f" * 64
@@ -56,8 +74,13 @@ def test_every_pinned_field_that_differs_is_named(field: str) -> None:
 
 def test_a_service_that_was_changed_past_its_stack_is_said() -> None:
     assert differences(asdict(RELEASE), replace(FOUND, running="task:9")) == [
-        "the stack made task:2, the service runs task:9"
+        "the stack made task:2, the service runs task:9: `lockgate restore` puts it back"
     ]
+
+
+def test_a_service_that_was_deleted_past_its_stack_is_said() -> None:
+    (said,) = differences(asdict(RELEASE), replace(FOUND, running=None))
+    assert said.startswith("the stack made task:2, and its service was deleted")
 
 
 def test_a_stack_that_needs_a_person_is_said() -> None:

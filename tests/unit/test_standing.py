@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from lockgate.ledger import Entry, Record, next_record
-from lockgate.standing import live_facts, of_version, refused, rollbacks, waiting
+from lockgate.standing import live_facts, of_version, refused, rollbacks, seconds_to_traffic, waiting
 
 NOW = "2026-01-02T00:00:00Z"
 RELEASE = {
@@ -99,3 +99,44 @@ def test_a_rollback_says_from_where_to_where_who_and_why() -> None:
     body = {"from": "2", "to": "1", "person": "olga", "reason": "too slow", "at": "2026-01-01T00:00:00Z", "place": 3}
     (found,) = rollbacks({"census": chain_of(("rollback", 2, "prod", body))})
     assert found == {"model": "census", "environment": "prod", **{key: body[key] for key in body if key != "place"}}
+
+
+def recorded(*entries: tuple[str, str, dict[str, Any]]) -> tuple[Record, ...]:
+    """Records about version 1 in dev, ten seconds from one to the next, by kind and id."""
+    chain: tuple[Record, ...] = ()
+    for number, (kind, name, body) in enumerate(entries):
+        entry = Entry(kind, name, 1, "dev", body)  # type: ignore[arg-type]
+        chain = (*chain, next_record("census", chain, entry, f"2026-01-01T00:00:{number}0Z"))
+    return chain
+
+
+VERDICT = ("verdict", "verdict:1", {"outcome": "passed"})
+APPROVAL = ("approval", "approval:1", {"person": "grace"})
+
+
+def live_by(token: str, **body: Any) -> tuple[str, str, dict[str, Any]]:
+    said = {"outcome": "succeeded", "release": RELEASE, **body}
+    return ("deployment", f"deployment:1:dev:{token}:{said['outcome']}", said)
+
+
+def took(chain: tuple[Record, ...]) -> tuple[str, float] | None:
+    found = seconds_to_traffic(chain, chain[-1])
+    return (found[0].entry.kind, found[1]) if found else None
+
+
+def test_the_time_to_traffic_counts_from_the_verdict_or_from_the_last_approval() -> None:
+    assert took(recorded(VERDICT, live_by("census-1"))) == ("verdict", 10)
+    assert took(recorded(VERDICT, APPROVAL, APPROVAL, live_by("census-1"))) == ("approval", 10)
+
+
+def test_the_time_to_traffic_of_a_rollback_counts_from_the_operators_word_also_if_it_was_recorded_late() -> None:
+    asked = ("rollback", "rollback:dev:rollback-1", {"at": "2026-01-01T00:00:12Z"})
+    other = ("rollback", "rollback:dev:rollback-2", {"at": "2026-01-01T00:00:13Z"})
+    late = live_by("rollback-1", at="2026-01-01T00:00:17Z")
+    assert took(recorded(VERDICT, live_by("census-1"), asked, other, late)) == ("rollback", 5)
+
+
+def test_what_failed_or_is_no_deployment_took_no_time_to_traffic() -> None:
+    assert took(recorded(VERDICT, live_by("census-1", outcome="failed"))) is None
+    assert took(recorded(VERDICT)) is None
+    assert took(recorded(live_by("census-1"))) is None

@@ -170,7 +170,13 @@ def prod(
         def __init__(self) -> None:
             super().__init__(sdk)
             self.running: list[str] = []
-            self.primary: dict[str, Any] = {"rolloutState": "COMPLETED", "runningCount": 2, "desiredCount": 2}
+            self.status = "ACTIVE"
+            self.primary: dict[str, Any] = {
+                "taskDefinition": "task:1",
+                "rolloutState": "COMPLETED",
+                "runningCount": 2,
+                "desiredCount": 2,
+            }
 
         def ListServiceDeployments(self, **request: Any) -> dict[str, Any]:  # noqa: N802
             assert (request["cluster"], request["service"]) == ("prod", SERVICE)
@@ -184,7 +190,8 @@ def prod(
         def DescribeServices(self, cluster: str, services: list[str]) -> dict[str, Any]:  # noqa: N802
             assert (cluster, services) == ("prod", [SERVICE])
             old = {"status": "ACTIVE", "rolloutState": "COMPLETED", "runningCount": 2, "desiredCount": 2}
-            return {"services": [{"serviceArn": SERVICE, "deployments": [old, {"status": "PRIMARY", **self.primary}]}]}
+            deployments = [old, {"status": "PRIMARY", **self.primary}]
+            return {"services": [{"serviceArn": SERVICE, "status": self.status, "deployments": deployments}]}
 
     class Ecr(scripted):  # type: ignore[misc]
         """The environment's copies of images, as has_image asks for them; nothing is to be copied."""
@@ -283,6 +290,26 @@ def test_a_stack_without_exactly_one_service_is_a_failure(prod: Environment, res
     prod.cloudformation.status = "UPDATE_COMPLETE"
     prod.cloudformation.resources = resources
     assert prod.status()["status"] == "FAILED"
+
+
+def test_an_updated_stack_is_no_success_while_its_service_runs_other_tasks(prod: Environment) -> None:
+    """Somebody changed ECS past CloudFormation, which finds nothing to update when the release is promoted again."""
+    prod.promote("1")
+    prod.ecs.primary["taskDefinition"] = "somebodys:7"
+    release = {**RELEASE, "verdict_id": "income/1"}
+    assert prod.start("income-1-prod-again", release=release) == {"status": "IN_PROGRESS"}
+    answer = prod.status("income-1-prod-again", release=release)
+    assert (answer["status"], answer["reason"]) == (
+        "FAILED",
+        "the stack made task:1, the service runs somebodys:7: `lockgate restore` puts it back",
+    )
+
+
+def test_a_service_that_was_deleted_is_no_success(prod: Environment) -> None:
+    prod.start()
+    prod.cloudformation.status, prod.ecs.status = "UPDATE_COMPLETE", "INACTIVE"
+    answer = prod.status()
+    assert (answer["status"], "found 0 primary deployments" in answer["reason"]) == ("FAILED", True)
 
 
 def roll_back(prod: Environment) -> None:
@@ -431,6 +458,20 @@ def test_a_look_stops_what_is_past_the_deadline_even_if_its_workflow_died(
     monkeypatch.setattr(shared, "now", lambda: later)
     deploy.handler(look, None)
     assert len(prod.cloudformation.requests("CancelUpdateStack")) == 1
+
+
+def test_nobody_elses_update_is_stopped_at_the_deadline_of_an_attempt_that_failed(
+    prod: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prod.start()
+    roll_back(prod)
+    prod.cloudformation.happen("UPDATE_IN_PROGRESS", token="cdk-deploy")
+    prod.cloudformation.status, prod.ecs.running = "UPDATE_IN_PROGRESS", [f"{SERVICE}/deployment/2"]
+    later = shared.now() + timedelta(minutes=61)
+    monkeypatch.setattr(shared, "now", lambda: later)
+    assert prod.look() == "IN_PROGRESS"
+    assert prod._call({"action": "stop", "token": "income-1-prod"}) == {"status": "IN_PROGRESS"}
+    assert prod.cloudformation.requests("CancelUpdateStack") == prod.ecs.requests("StopServiceDeployment") == []
 
 
 def test_what_a_hook_found_comes_first_in_the_reason_and_older_findings_do_not_count(prod: Environment) -> None:
@@ -688,6 +729,23 @@ def test_a_stack_that_was_changed_and_not_lost_is_not_restored(prod: Environment
     prod.promote("1")
     prod.cloudformation.parameters["ReleaseVersion"] = "2"
     assert "pins version 2: it was changed, not lost" in prod.operate("restore", "restore-1")["refused"]
+
+
+def test_a_service_that_was_changed_past_its_stack_is_restored_by_an_update_that_changes_something(
+    prod: Environment,
+) -> None:
+    """Without a change there would be no update, and the service would stay as somebody left it."""
+    release = prod.promote("1")
+    for number, mode in enumerate(["at-once", "gradual", "at-once"]):
+        token = f"restore-{number}"
+        assert prod.operate("restore", token) == {"status": "IN_PROGRESS", "from": "1", "to": "1"}
+        assert (prod.cloudformation.status, prod.cloudformation.parameters["ReleaseMode"]) == (
+            "UPDATE_IN_PROGRESS",
+            mode,
+        )
+        assert prod.end(token)["release"] == release
+        assert prod.operate("restore", token)["to"] == "1"
+        assert prod.cloudformation.status == "UPDATE_COMPLETE", "the same restore asked again changes nothing"
 
 
 def test_the_progress_of_a_token_nobody_asked_with_is_refused(prod: Environment) -> None:

@@ -27,8 +27,7 @@ def say(kind: Any, body: dict[str, Any]) -> None:
 
 def text(version: int = 1) -> str:
     chain = shared.ledger("test-ledger").chain("income")
-    records = of_version(chain, version)
-    return "\n".join(explain._text("income", version, records, explain._evaluate_again(chain, records)))
+    return "\n".join(explain._text("income", version, of_version(chain, version), chain))
 
 
 def test_a_verdict_is_explained_with_lineage_champion_waivers_approvals_and_how_to_evaluate_again(world: World) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 
 from bench.faults import plan
 from bench.faults.check import BREACHES, LOST, breaches
-from bench.faults.runs import run
+from bench.faults.runs import Run, run
 from bench.faults.shorter import with_short_canaries
 from bench.faults.world import World
 from local import demo as demonstration
@@ -38,6 +38,7 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1, help="of the first run; the next ones follow")
     parser.add_argument("--workers", type=int, default=3, help="embedded AWSes at once")
+    parser.add_argument("--minutes", type=float, default=60, help="after which no further run begins")
     parser.add_argument("--port", type=int, default=4610, help="first port; each worker takes three")
     parser.add_argument("--state", type=Path, help="use the embedded AWS that runs here, and leave it running")
     parser.add_argument("--template", type=int, help="the version whose copies are promoted, with --state")
@@ -61,6 +62,7 @@ def share(given: argparse.Namespace) -> dict[str, Any]:
         options = {
             "runs": last - first,
             "seed": given.seed + first,
+            "minutes": given.minutes,
             "port": given.port + PORTS * number,
             "build": given.build / str(number),
             "json": given.build / f"{number}.json",
@@ -101,9 +103,11 @@ def work(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def promote_all(world: World, given: argparse.Namespace, template: int) -> dict[str, Any]:
-    since = datetime.now(UTC)
-    runs = []
+    since, begin = datetime.now(UTC), time.monotonic()
+    runs: list[Run] = []
     for seed in range(given.seed, given.seed + given.runs):
+        if time.monotonic() - begin > given.minutes * 60:
+            break
         runs.append(run(world, seed, template))
         last = runs[-1]
         injected = ", ".join(f"{fault['kind']} {fault.get('who', '')}".strip() for fault in last.injected) or "nothing"
@@ -145,7 +149,7 @@ def report(facts: dict[str, Any]) -> list[str]:
     faults = [fault for each in runs for fault in each["injected"]]
     injected = Counter((fault["kind"], plan.place_of(fault)) for fault in faults)
     died = {(fault["who"], fault["call"]) for fault in faults if fault["kind"] == "dies-before"}
-    lines = ["", f"{len(runs)} runs in {facts['minutes']} minutes", "", "injected"]
+    lines = ["", f"{len(runs)} runs in {facts['minutes']} minutes, {len(faults)} faults", "", "injected"]
     for kind in plan.KINDS:
         where = {place: count for (found, place), count in sorted(injected.items()) if found == kind}
         said = ", ".join(f"{place} {count}" for place, count in where.items())

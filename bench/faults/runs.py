@@ -14,7 +14,7 @@ from lockgate.ledger import Record, live
 from lockgate.reconcile import version_of
 
 STALLED = 300.0  # seconds in which nothing at all happens to a version, after which it is lost
-SCHEDULE = 10.0  # seconds between what AWS calls every 5 to 15 minutes
+SCHEDULE = 15.0  # seconds between what AWS calls every 5 to 15 minutes
 POLL = 0.5
 
 

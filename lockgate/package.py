@@ -25,6 +25,15 @@ class Lineage:
     model_sha256: str
 
 
+@dataclass(frozen=True)
+class Registered:
+    """A complete package of the registry; waits: nobody has approved or rejected it there."""
+
+    version: int
+    arn: str
+    waits: bool
+
+
 def read_lineage(properties: Mapping[str, str]) -> Lineage:
     """Raises EvidenceError naming what is missing."""
     names = [field.name for field in fields(Lineage)]

@@ -14,19 +14,11 @@ from dataclasses import dataclass
 from lockgate import names
 from lockgate.approval import decision, newest_request
 from lockgate.ledger import Record, find, live
+from lockgate.package import Registered
 
 UNDER_WAY = ("RUNNING", "PENDING_REDRIVE")
 DIED = ("FAILED", "TIMED_OUT")  # what a person stopped is ABORTED, and stays so
 NAME = re.compile(r"(?P<model>.+?)-(?P<version>[1-9]\d*)(-R(?P<attempt>\d+)|-waiver-\d+)?", re.ASCII)
-
-
-@dataclass(frozen=True)
-class Registered:
-    """A complete package of the registry; waits: nobody has approved or rejected it there."""
-
-    version: int
-    arn: str
-    waits: bool
 
 
 @dataclass(frozen=True)

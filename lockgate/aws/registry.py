@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from lockgate import names
 from lockgate.aws.clients import code
-from lockgate.reconcile import Registered
+from lockgate.package import Registered
 from lockgate.verification import Evaluation, Package
 
 # DescribeModelPackage answers ValidationException for a package that does not exist.

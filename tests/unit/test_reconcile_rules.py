@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from lockgate.ledger import Entry, Record
-from lockgate.reconcile import Attempt, Registered, losses, version_of
+from lockgate.package import Registered
+from lockgate.reconcile import Attempt, losses, version_of
 
 WAY = ("dev", "prod")
 

@@ -185,3 +185,12 @@ def test_a_minimum_of_rows_is_from_one_to_a_billion() -> None:
 def test_a_rate_is_above_zero_and_below_a_half(rate: float) -> None:
     with pytest.raises(ConfigError, match=r"a rate above 0 and below 0\.5"):
         read_policy(Table("f", "", {"rule": [RULE], "budget": {**BUDGET, "false_promotion_rate": rate}}))
+
+
+def test_a_holdout_serves_from_one_decision_to_a_hundred_thousand() -> None:
+    for decisions in (1, 100_000):
+        table = Table("f", "", {"rule": [RULE], "budget": {**BUDGET, "decisions": decisions}})
+        assert read_policy(table).budget.decisions == decisions
+    for decisions in (0, 100_001):
+        with pytest.raises(ConfigError, match="decisions"):
+            read_policy(Table("f", "", {"rule": [RULE], "budget": {**BUDGET, "decisions": decisions}}))

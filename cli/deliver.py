@@ -33,6 +33,8 @@ def run(arguments: argparse.Namespace) -> int:
     context = open_context()
     commit = commit_of(context.root, arguments.revision)
     session = _session(context)
+    sagemaker, s3 = (session.client(service) for service in ("sagemaker", "s3"))
+    snapshots = _snapshots(context, s3, arguments.snapshot)
     image = deliver_image(
         context,
         session,
@@ -41,10 +43,9 @@ def run(arguments: argparse.Namespace) -> int:
         repository=names.MODELS_REPOSITORY,
         key=names.source_key(commit),
     )
-    sagemaker, s3 = (session.client(service) for service in ("sagemaker", "s3"))
     actor = os.environ.get("GITHUB_ACTOR") or _caller(session)
     executions = {}
-    for model, snapshot in _snapshots(context, s3, arguments.snapshot).items():
+    for model, snapshot in snapshots.items():
         champion = delivery.find_champion(s3, context.bucket("data"), model)
         execution = delivery.start_training(
             sagemaker, model, image, snapshot, actor, arguments.attempt, champion=champion, data=context.bucket("data")

@@ -49,10 +49,10 @@ def main(name: str, archive: str, bodies: str, seconds: str) -> None:
     requests = rows = 0
     while (begun := time.perf_counter()) < begin + float(seconds):
         for captured, found in rates.items():
-            done = 0
-            while (now := time.perf_counter()) < begun + RUN_SECONDS:
+            done, now = 0, begun
+            while now < begun + RUN_SECONDS:
                 rows += answered(captured=captured)
-                done += 1
+                done, now = done + 1, time.perf_counter()
             found.append((now - begun) / done)
             requests, begun = requests + done, now
     used = time.perf_counter() - begin

@@ -40,7 +40,10 @@ class LedgerStore:
         return tuple(sorted(prefix.rstrip("/") for prefix in prefixes))
 
     def chain(self, model: str) -> tuple[Record, ...]:
-        """All records of a model, verified. Raises LedgerError when one is missing, changed or out of place."""
+        """All records of a model, verified. Raises LedgerError when one is missing, changed or out of place.
+
+        Who read a chain before remembers it: a record that was rewritten whole, or cut off at the end, fits the hashes.
+        """
         pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=f"{model}/")
         objects = [(entry["Key"], entry["ETag"]) for page in pages for entry in page.get("Contents", ())]
         for sequence, (key, _) in enumerate(objects, start=1):
@@ -48,7 +51,9 @@ class LedgerStore:
                 raise LedgerError(f"ledger of {model}: found {key}, expected {names.ledger_key(model, sequence)}")
         before, chain = self._known.get(model, ([], ()))
         if objects[: len(before)] != before:
-            before, chain = [], ()
+            raise LedgerError(
+                f"ledger of {model}: some of the first {len(before)} records, read before, changed or went"
+            )
         if len(objects) > len(before):
             with ThreadPoolExecutor(max_workers=8) as pool:
                 chain = read_chain(model, list(pool.map(self._bytes, objects[len(before) :])), chain)

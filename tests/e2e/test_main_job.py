@@ -271,6 +271,8 @@ def test_a_commit_that_reads_the_labels_of_the_holdout_fails_its_run_and_registe
         ):
             break
         time.sleep(0.5)
+    else:
+        pytest.fail("the execution did not end within two minutes")
 
     reasons = {entry["execution"]: entry["reason"] for entry in demo.facts("status")["failed"]}
     assert "AccessDenied" in reasons[execution]

@@ -87,14 +87,14 @@ def hooked(folder: Path, python: str, node: str) -> dict[str, str]:
 
 
 def another_folder(folder: Path) -> Around:
-    """The project's files, readable by their owner only and with other times."""
+    """The project's files, with other modes and times: readable by their owner only, unless they are so."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=PROJECT, capture_output=True, text=True, check=True)
     for name in filter(None, listed.stdout.split("\0")):
         source, target = PROJECT / name, folder / name
         if source.is_file():
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(source.read_bytes())
-            target.chmod(0o600)
+            target.chmod(0o600 if source.stat().st_mode & 0o077 else 0o640)
     return Around(folder, {"PYTHONPATH": os.pathsep.join((str(folder), str(folder / "constructs")))})
 
 
@@ -142,7 +142,7 @@ PLANTED: list[tuple[str, str]] = [
     ("in another folder", "os.stat('app.py').st_mode"),
     ("at another time", "datetime.date.today().year"),
     ("at another time", "datetime.datetime.now(datetime.UTC).year"),
-    ("at another time", "time.time() // 86400"),
+    ("at another time", "time.time() // 10**7"),
     ("at another time", "time.strftime('%Y', time.gmtime())"),
     ("at another time", "node('new Date().getUTCFullYear()')"),
     ("under another locale", "open(os.devnull).encoding"),

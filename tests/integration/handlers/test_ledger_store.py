@@ -162,10 +162,29 @@ def plant(world: World, sequence: int, **changes: Any) -> None:
 def test_a_changed_record_is_noticed_also_by_a_process_that_read_it_before(world: World, store: LedgerStore) -> None:
     for i in range(3):
         store.append("income", entry(f"e{i}"), TIME)
+    assert len(store.chain("income")) == 3
     plant(world, 2, body={"outcome": "failed"})
-    for reader in (store, LedgerStore(world.s3, "test-ledger")):
-        with pytest.raises(LedgerError, match="record 3"):
-            reader.chain("income")
+    with pytest.raises(LedgerError, match="the first 3 records, read before, changed or went"):
+        store.chain("income")
+    with pytest.raises(LedgerError, match="record 3"):
+        LedgerStore(world.s3, "test-ledger").chain("income")
+
+
+@pytest.mark.parametrize("change", ["rewritten", "cut off"])
+def test_a_last_record_that_fits_the_hashes_is_noticed_by_a_process_that_read_another(
+    world: World, store: LedgerStore, change: str
+) -> None:
+    """Whoever reads the chain for the first time needs the head in the other account for that."""
+    for i in range(3):
+        store.append("income", entry(f"e{i}"), TIME)
+    assert len(store.chain("income")) == 3
+    if change == "rewritten":
+        plant(world, 3, body={"outcome": "failed"})
+    else:
+        world.s3.delete_object(Bucket="test-ledger", Key="income/0000000003.json")
+    assert len(LedgerStore(world.s3, "test-ledger").chain("income")) in (2, 3)
+    with pytest.raises(LedgerError, match="the first 3 records, read before, changed or went"):
+        store.append("income", entry("next"), TIME)
 
 
 def test_a_dropped_record_is_noticed_and_nothing_is_appended_to_a_broken_chain(

@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo down test image check synth review lock clean pipeline bench-canary bench-decision bench-gate bench-serving bench-synth faults fuzz mutation soak
+.PHONY: help setup demo down test image check synth review lock clean pipeline bench-canary bench-decision bench-gate bench-serving bench-synth faults fuzz mutation posture soak
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,7 +47,7 @@ test: setup .venv-pipeline/.ready .venv-onnx/.ready .venv-checkov/.ready check #
 	@pytest
 
 image: setup ## build, push, pull, run and verify the real image; needs root and Debian's apt-get
-	@CI=true pytest -s tests/image
+	@CI=true pytest tests/image
 
 check: setup ## format, lint, types, import rules
 	@ruff format --check -q .
@@ -101,6 +101,9 @@ review: setup ## what a reviewer must know of this checkout's infrastructure aga
 
 bench-synth: setup ## CPU of cdk synth beside an empty app, and in whose code it goes; writes build/bench/synth.json
 	@python -m bench.synth
+
+posture: setup .venv-checkov/.ready ## what may do anything, and what cdk-nag, checkov and cfn-lint say; writes build/bench/posture.json
+	@PYTHONPATH=.:constructs python -m bench.posture
 
 pipeline: .venv-pipeline/.ready ## build model/pipeline.json anew with the SageMaker SDK
 	@.venv-pipeline/bin/python model/_pipeline/build.py

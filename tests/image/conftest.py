@@ -56,6 +56,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason=WHY_NOT))
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What was measured of the image, whether output is captured or not."""
+    for report in terminalreporter.stats.get("passed", []):
+        measured = dict(report.user_properties)
+        if "image_mb" in measured:
+            size, cold = measured["image_mb"], measured["cold_start_s"]
+            terminalreporter.write_line(f"image: {size:.0f} MB unpacked; cold start until /ping: {cold:.1f} s")
+
+
 @dataclass(frozen=True)
 class Tools:
     """Programs that keep everything in one folder."""

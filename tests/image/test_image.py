@@ -75,10 +75,10 @@ def checkout(folder: Path) -> Path:
     return folder
 
 
-def pushed(tools: Tools, registry: Registry, name: str, tag: str) -> str:
+def pushed(tools: Tools, registry: Registry, name: str, tag: str, *options: str) -> str:
     file = tools.folder / f"{tag}.digest"
     to = f"docker://{registry.host}/lockgate-models:{tag}"
-    tools.run("buildah", "push", "--quiet", *registry.access, "--digestfile", str(file), name, to)
+    tools.run("buildah", "push", "--quiet", *registry.access, *options, "--digestfile", str(file), name, to)
     return file.read_text().strip()
 
 
@@ -140,6 +140,20 @@ def as_process(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     environment = {**os.environ, "MODEL": "employment", "ML_ROOT": str(root)}
     subprocess.run([sys.executable, "-m", "runtime", "train"], cwd=ROOT, env=environment, check=True)
     return Trained(root)
+
+
+def test_the_same_commit_gives_the_same_digest_in_another_folder_with_other_times_and_modes(
+    tools: Tools, registry: Registry, base_image: str, digest: str, tmp_path: Path
+) -> None:
+    """Pushed as OCI images: into Docker's format buildah writes the random id of the container it worked in."""
+    other = checkout(tmp_path / "other")
+    for path in (other, *other.rglob("*")):
+        path.chmod(0o700 if path.is_dir() else 0o600)
+        os.utime(path, (1, 1))
+    build(tools, base_image, other, "localhost/models:second")
+    oci = ("--format", "oci")
+    first = pushed(tools, registry, "localhost/models:first", "first", *oci)
+    assert pushed(tools, registry, "localhost/models:second", "second", *oci) == first
 
 
 def test_a_tag_that_holds_another_image_is_not_moved(
@@ -222,7 +236,6 @@ def test_it_trains_the_model_that_the_process_trains_and_serves_the_same_predict
     tools.run("podman", "stop", "--time", "5", name)
 
     size = int(json.loads(tools.run("podman", "inspect", image))[0]["Size"]) / 1e6
-    sys.stdout.write(f"\nimage: {size:.0f} MB unpacked; cold start until /ping: {cold:.1f} s\n")
     record_property("image_mb", size)
     record_property("cold_start_s", cold)
     assert answer["predictions"] == predictions(as_process, rows)

@@ -6,8 +6,6 @@ from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from lockgate_constructs.acknowledgement import acknowledge
-
 
 class AccessLogs(s3.Bucket):
     """Takes the access logs of buckets and load balancers and drops them after a year.
@@ -30,4 +28,3 @@ class AccessLogs(s3.Bucket):
             ],
             removal_policy=RemovalPolicy.RETAIN,
         )
-        acknowledge(self, "It holds access logs; logging access to them would never end.", "AwsSolutions-S1")

@@ -5,22 +5,27 @@ What stands in for the rest is listed: checkout is this checkout, and `gh` is a 
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 import yaml
 
+from lockgate import names
 from lockgate.config import read_configuration
 
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = ROOT / ".github" / "workflows"
-SOURCE = read_configuration(ROOT).tools.github
+CONFIGURATION = read_configuration(ROOT)
+SOURCE = CONFIGURATION.tools.github
 USES = {"actions/checkout": "this checkout"}
 COMMANDS = {"make setup": "this checkout is set up", "make test": "this is a part of it"}
 METACHARACTERS = (
@@ -92,20 +97,133 @@ def _outputs(text: str) -> dict[str, str]:
     return {name: value for name, _, value in found}
 
 
-def test_a_push_delivers_the_commit_whatever_its_message_says(demo: Any, run: Run) -> None:
-    identity = ("-c", "user.name=ada", "-c", "user.email=ada@example.com", "-c", "commit.gpgsign=false")
-    command = ("git", *identity, "commit", "--quiet", "--allow-empty", "--message", METACHARACTERS)
-    assert demo.run(*command, cwd=demo.clone).returncode == 0
+@pytest.fixture
+def deliver(demo: Any, run: Run) -> Iterator[Callable[..., tuple[int, str]]]:
+    """Commit in the scratch clone and run the delivery job there: its exit code, and the commit, which is undone."""
+    before = demo.run("git", "rev-parse", "HEAD", cwd=demo.clone).stdout.strip()
     (demo.clone / ".venv").symlink_to(ROOT / ".venv")
-    try:
-        code, _, _ = run("deliver.yml", "deliver", cwd=demo.clone)
-    finally:
-        (demo.clone / ".venv").unlink()
+
+    def deliver(message: str, *, dockerfile: str = "", first: Callable[[str], None] | None = None) -> tuple[int, str]:
+        file = demo.clone / "model" / "Dockerfile"
+        file.write_text(file.read_text() + dockerfile)
+        identity = ("-c", "user.name=ada", "-c", "user.email=ada@example.com", "-c", "commit.gpgsign=false")
+        command = ("git", *identity, "commit", "--quiet", "--all", "--allow-empty", "--message", message)
+        assert demo.run(*command, cwd=demo.clone).returncode == 0
+        commit = demo.run("git", "rev-parse", "HEAD", cwd=demo.clone).stdout.strip()
+        if first:
+            first(commit)
+        return run("deliver.yml", "deliver", cwd=demo.clone)[0], commit
+
+    yield deliver
+    (demo.clone / ".venv").unlink()
+    demo.run("git", "reset", "--quiet", "--hard", before, cwd=demo.clone)
+
+
+@pytest.fixture
+def ecr(demo: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The registry, as the tools account's administrator sees it."""
+    for name, value in demo.session.environment("tools").items():
+        monkeypatch.setenv(name, value) if value else monkeypatch.delenv(name, raising=False)
+    return boto3.Session(region_name=CONFIGURATION.tools.region).client("ecr")
+
+
+def tags(ecr: Any) -> dict[str, str]:
+    """Digest under each tag."""
+    found = ecr.describe_images(repositoryName=names.MODELS_REPOSITORY)["imageDetails"]
+    return {tag: image["imageDigest"] for image in found for tag in image.get("imageTags", [])}
+
+
+def standing(demo: Any, ecr: Any) -> tuple[Any, ...]:
+    """Of images, all that a delivery could change."""
+    status = demo.facts("status")
+    return status["builds"], status["images"], tags(ecr)
+
+
+def test_a_push_delivers_the_commit_whatever_its_message_says(
+    demo: Any, deliver: Callable[..., tuple[int, str]]
+) -> None:
+    code, commit = deliver(METACHARACTERS)
     assert code == 0
     assert not list(demo.clone.rglob("pwned")) + list(ROOT.glob("pwned"))
-    commit = demo.run("git", "rev-parse", "HEAD", cwd=demo.clone).stdout.strip()
-    followed = demo.lockgate("follow", commit, "--timeout", "600", cwd=demo.clone)
-    assert followed.returncode in (0, 3, 4), followed.stderr
+    followed = demo.lockgate("follow", commit, "--timeout", "600", "--json", cwd=demo.clone)
+    assert followed.returncode == 3, "the demo's second commit made the model worse" + followed.stderr
+    version = json.loads(followed.stdout)["version"]
+    assert version in [entry["version"] for entry in demo.facts("status")["refused"]]
+
+
+def test_a_dockerfile_that_no_longer_builds_is_a_failed_image_in_the_status_and_nothing_in_the_registry(
+    demo: Any, deliver: Callable[..., tuple[int, str]], ecr: Any
+) -> None:
+    before = tags(ecr)
+    code, commit = deliver("Break the image", dockerfile="COPY gone /app/gone\n")
+    assert code == 1
+    assert tags(ecr) == before
+    (entry,) = [entry for entry in demo.facts("status")["builds"] if entry["of"] == commit]
+    assert (entry["status"], entry["reason"].partition(":")[0]) == ("FAILED", "BUILD")
+    assert f"failed: image of {commit[:12]}: build {entry['build']} FAILED" in demo.lockgate("status").stdout
+
+
+def test_a_registry_that_refuses_a_push_is_a_failed_image_in_the_status_until_it_is_delivered_again(
+    demo: Any, deliver: Callable[..., tuple[int, str]], ecr: Any
+) -> None:
+    repository = {"repositoryName": names.MODELS_REPOSITORY}
+    own = ecr.get_repository_policy(**repository)["policyText"]
+    denied = {"Effect": "Deny", "Principal": "*", "Action": "ecr:PutImage"}
+    before = tags(ecr)
+    ecr.set_repository_policy(
+        **repository, policyText=json.dumps({"Version": "2012-10-17", "Statement": [denied]}), force=True
+    )
+    try:
+        code, commit = deliver("While the registry refuses")
+        assert (code, tags(ecr)) == (1, before)
+        (entry,) = [entry for entry in demo.facts("status")["builds"] if entry["of"] == commit]
+        assert (entry["status"], entry["reason"].partition(":")[0]) == ("FAILED", "POST_BUILD")
+    finally:
+        ecr.set_repository_policy(**repository, policyText=own, force=True)
+    assert demo.lockgate("deliver", commit, cwd=demo.clone).returncode == 0
+    assert set(tags(ecr)) - set(before) == {commit}
+    assert commit not in [entry["of"] for entry in demo.facts("status")["builds"]]
+
+
+def test_a_tag_that_exists_with_another_digest_is_refused_and_shown_as_nobodys(
+    demo: Any, deliver: Callable[..., tuple[int, str]], ecr: Any
+) -> None:
+    repository = {"repositoryName": names.MODELS_REPOSITORY}
+    (image,) = ecr.batch_get_image(**repository, imageIds=[{"imageDigest": next(iter(tags(ecr).values()))}])["images"]
+    other = json.dumps({**json.loads(image["imageManifest"]), "annotations": {"from": "elsewhere"}})
+
+    def first(commit: str) -> None:
+        ecr.put_image(**repository, imageManifest=other, imageTag=commit)
+
+    code, commit = deliver("After somebody took its tag", first=first)
+    digest = f"sha256:{hashlib.sha256(other.encode()).hexdigest()}"
+    assert (code, tags(ecr)[commit]) == (1, digest)
+    assert [entry for entry in demo.facts("status")["images"] if entry["tag"] == commit and entry["digest"] == digest]
+    followed = demo.lockgate("follow", commit, cwd=demo.clone)
+    assert (followed.returncode, "no training" in followed.stderr) == (1, True)
+
+
+def test_a_run_of_a_fork_cannot_deliver_and_changes_nothing(demo: Any, ecr: Any) -> None:
+    """A pull request's run gets no identity; here it has one all the same, as its own repository would give it."""
+    before = standing(demo, ecr)
+    identity = demo.session.github(
+        owner="stranger",
+        owner_id=9,
+        repository=SOURCE.repository,
+        repository_id=78,
+        ref=f"refs/heads/{SOURCE.branch}",
+        sha="0" * 40,
+        actor="stranger",
+        actor_id=9009,
+    )
+    environment = {**demo.environment("ada"), **identity}
+    del environment["AWS_PROFILE"]
+    done = subprocess.run(
+        ["lockgate", "deliver"], cwd=demo.clone, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "Not authorized to perform sts:AssumeRoleWithWebIdentity" in done.stderr, done.stderr
+    assert standing(demo, ecr) == before
 
 
 def test_a_push_deploys_the_stacks_of_dev_at_once(run: Run) -> None:
@@ -116,14 +234,19 @@ def test_a_push_deploys_the_stacks_of_dev_at_once(run: Run) -> None:
 def test_stacks_of_staging_wait_for_another_person_and_then_are_deployed(demo: Any, run: Run) -> None:
     code, summary, _ = run("infrastructure.yml", "staging")
     assert (code, summary.splitlines()[0]) == (4, "## Stacks of staging: waiting")
+    (waits,) = demo.facts("status")["infrastructure"]
+    assert (waits["environment"], waits["state"], waits["author"]) == ("staging", "waiting", "ada")
+    assert f'lockgate approve {waits["assembly"]} --env staging --reason "..."' in demo.lockgate("status").stdout
     approve = re.search(r"lockgate (approve [0-9a-f]{64} --env staging) --reason", summary)
     assert approve
     words = (*approve[1].split(), "--reason", "read the review")
     refused = demo.lockgate(*words)
     assert refused.returncode == 1, "ada made the change, and is no approver"
     assert demo.lockgate(*words, profile="grace").returncode == 0
+    assert [entry["state"] for entry in demo.facts("status")["infrastructure"]] == ["approved"]
     code, summary, _ = run("infrastructure.yml", "staging")
     assert (code, summary.splitlines()[0]) == (0, "## Stacks of staging: live")
+    assert demo.facts("status")["infrastructure"] == []
 
 
 def test_a_run_of_one_environment_cannot_deploy_another(demo: Any, run: Run, tmp_path: Path) -> None:

@@ -5,9 +5,10 @@ Event of a lifecycle hook at PRE_PRODUCTION_TRAFFIC_SHIFT: {"resourceArn" (of th
 "since" and "looks" (ours, from the last answer)}, …}. The details are JSON, as text or not.
 Before the first step, when the canary has no traffic yet, it answers {"hookStatus": "SUCCEEDED"} at once. Before every
 other it holds the deployment for the environment's step_minutes and looks each minute: {"hookStatus": "IN_PROGRESS"}
-meanwhile, {"hookStatus": "FAILED"} as soon as the evidence that the canary fails more often reaches 1 over the
-environment's false_alarm_rate (lockgate.statistics.canary: looking often costs nothing), and why is a finding in
-RELEASES_BUCKET. Without traffic there is no evidence, and the deployment goes on; its alarms watch too.
+meanwhile, {"hookStatus": "FAILED"} as soon as the evidence that the canary fails more often reaches 1 over this step's
+share of the environment's false_alarm_rate (lockgate.statistics.canary: looking often costs nothing, but each step
+begins without evidence), and why is a finding in RELEASES_BUCKET. Without traffic there is no evidence, and the
+deployment goes on; its alarms watch too.
 What it cannot measure it raises: then ECS takes the deployment back.
 
 Environment:
@@ -30,6 +31,7 @@ from lockgate.aws import clients
 from lockgate.aws.canary import groups_of, minutes_since
 from lockgate.aws.findings import hook_details, put_finding
 from lockgate.findings import Finding
+from lockgate.rollout import Rollout
 from lockgate.statistics.canary import Minute, e_value
 
 MINUTE_SECONDS = 60
@@ -58,8 +60,8 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     )
     evidence = e_value(minutes)
     shared.log("watch", deployment=event["resourceArn"], looks=looks, evidence=evidence, counts=_counted(minutes))
-    if evidence >= 1 / rollout.false_alarm_rate:
-        finding = Finding(details["verdict_id"], False, _message(minutes, evidence, rollout.false_alarm_rate))
+    if evidence >= rollout.steps / rollout.false_alarm_rate:
+        finding = Finding(details["verdict_id"], False, _message(minutes, evidence, rollout))
         put_finding(clients.client("s3"), settings.releases_bucket, details["model"], event["resourceArn"], finding)
         return {"hookStatus": "FAILED"}
     if looks >= rollout.step_minutes:
@@ -74,8 +76,9 @@ def _counted(minutes: list[Minute]) -> str:
     return f"{canary} requests failed in the canary, {other} beside it"
 
 
-def _message(minutes: list[Minute], evidence: float, rate: float) -> str:
+def _message(minutes: list[Minute], evidence: float, rollout: Rollout) -> str:
+    rate, steps = rollout.false_alarm_rate, rollout.steps
     return (
         f"canary: {_counted(minutes)}: evidence {evidence:.3g} that it fails more often, "
-        f"expected below {1 / rate:g} (false alarm rate {rate:g})"
+        f"expected below {steps / rate:g} (false alarm rate {rate:g}, steps {steps})"
     )

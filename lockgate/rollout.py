@@ -39,10 +39,14 @@ class Rollout:
     unhealthy_minutes: int
 
     @property
+    def steps(self) -> int:
+        """How many there are short of all traffic."""
+        return {"blue-green": 0, "canary": 1, "linear": -(-100 // self.percent) - 1}[self.strategy]
+
+    @property
     def minutes(self) -> int:
         """What steps and bake time take."""
-        steps = {"blue-green": 0, "canary": 1, "linear": -(-100 // self.percent) - 1}[self.strategy]
-        return steps * self.step_minutes + self.bake_minutes
+        return self.steps * self.step_minutes + self.bake_minutes
 
 
 def read_rollout(table: Table) -> Rollout:

@@ -36,7 +36,8 @@ def test_a_canary_takes_its_step_and_its_bake_time() -> None:
 
 @pytest.mark.parametrize(("percent", "minutes"), [(50, 15), (25, 35), (34, 25), (3, 335)])
 def test_a_linear_deployment_takes_a_step_less_than_it_has_parts(percent: int, minutes: int) -> None:
-    assert read(strategy="linear", percent=percent, deadline_minutes=600).minutes == minutes
+    rollout = read(strategy="linear", percent=percent, deadline_minutes=600)
+    assert (rollout.minutes, rollout.steps) == (minutes, (minutes - 5) // 10)
 
 
 def test_a_deployment_at_once_has_no_steps() -> None:

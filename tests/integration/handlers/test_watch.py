@@ -114,7 +114,18 @@ def test_a_canary_that_fails_more_often_stops_at_once_with_the_numbers(aws: Aws,
     )
     # The minute in which the step began, and the two newest, do not count.
     assert found["message"].startswith("canary: 18 of 180 requests failed in the canary, 3 of 1620 beside it: evidence")
-    assert "expected below 1000 (false alarm rate 0.001)" in found["message"]
+    assert "expected below 1000 (false alarm rate 0.001, steps 1)" in found["message"]
+
+
+def test_the_rate_of_false_alarms_is_shared_among_the_steps_of_a_linear_deployment(aws: Aws) -> None:
+    """Each step begins without evidence: what is enough for a canary's only step is not for the first of two."""
+    aws.counts = [(0, 0, 0, 0), (380, 9, 620, 0), (1, 0, 1, 0), (1, 0, 1, 0)]  # evidence 1,468
+    file = shared.ROOT / "environments" / "prod.toml"
+    canary = file.read_text()
+    file.write_text(canary.replace('strategy = "canary"\npercent = 10', 'strategy = "linear"\npercent = 40'))
+    assert call(40)["hookStatus"] == "IN_PROGRESS"
+    file.write_text(canary)
+    assert call(40) == {"hookStatus": "FAILED"}
 
 
 def test_a_bad_upstream_that_hits_both_stops_nothing(aws: Aws) -> None:

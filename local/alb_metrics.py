@@ -1,8 +1,8 @@
-"""The metrics that load balancers publish, and the alarms on them.
+"""The metrics that load balancers publish, and the alarms on them and on what tasks write into their logs.
 
 Each request that a target answers, and each minute the targets that are unhealthy, become the metrics of AWS, with the
-dimensions TargetGroup and LoadBalancer. A period of these metrics is as much shorter as every other wait: a minute is a
-second, for alarms and for who asks for numbers. Other namespaces stay as the emulator has them.
+dimensions TargetGroup and LoadBalancer. A period of these alarms is as much shorter as every other wait: a minute is a
+second, also for who asks for a load balancer's numbers. Other metrics stay as the emulator has them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qs
 
-from local import alb_targets, recorded
+from local import alb_targets, log_metrics, recorded
 from local.settings import Settings
 from local.timing import SCALE, scaled
 
@@ -23,6 +23,7 @@ _log = logging.getLogger("alb-metrics")
 
 NAMESPACE = "AWS/ApplicationELB"
 _MINUTE = 60
+_FURTHER = 2  # periods that CloudWatch looks back beyond those of the alarm
 _BREACHES: dict[str, Callable[[float, float], bool]] = {
     "GreaterThanOrEqualToThreshold": lambda value, threshold: value >= threshold,
     "GreaterThanThreshold": lambda value, threshold: value > threshold,
@@ -39,7 +40,7 @@ def install(settings: Settings) -> None:
     cloudwatch._evaluate_alarm = _of_others(cloudwatch._evaluate_alarm)
     cloudwatch._get_metric_data = _in_short_periods(cloudwatch._get_metric_data)
     iam_actions.extract_resource_arn = _of_the_named_alarm(iam_actions.extract_resource_arn)
-    recorded.note("cloudwatch", f"periods of load balancers' metrics and alarms are {SCALE:.0f} times shorter")
+    recorded.note("cloudwatch", f"periods of alarms on load balancers and tasks are {SCALE:.0f} times shorter")
     threading.Thread(target=_every_minute, name="alb-metrics", daemon=True).start()
 
 
@@ -107,28 +108,41 @@ def _look_at_alarms() -> None:
     from ministack.services import cloudwatch
 
     for (account, region, _), alarm in list(cloudwatch._alarms.all_items()):
-        if alarm.get("Namespace") == NAMESPACE:
+        if _ours(alarm):
             with request_scope(account, region):
                 _evaluate(alarm)
 
 
+def _ours(alarm: Mapping[str, Any]) -> bool:
+    return alarm.get("Namespace") == NAMESPACE or (alarm.get("Namespace"), alarm.get("MetricName")) in (
+        log_metrics.published
+    )
+
+
 def _evaluate(alarm: dict[str, Any]) -> None:
     """Change the state as AWS would: M of the last N whole periods, each with its statistic, missing ones as asked."""
-    change(alarm, judged(_values(alarm, time.time()), alarm))
-
-
-def change(alarm: dict[str, Any], state: str | None) -> None:
-    """Into `state`, with all that follows; None leaves it as it is."""
     from ministack.services import cloudwatch
 
+    values = _values(alarm, time.time())
+    state = judged(values, alarm)
     if state is None or state == alarm["StateValue"]:
         return
-    before, reason = alarm["StateValue"], f"Threshold Crossed: {alarm['MetricName']} against {alarm['Threshold']}"
+    before, reason = alarm["StateValue"], said(values, alarm, state)
     alarm["StateValue"], alarm["StateReason"] = state, reason
     alarm["StateUpdatedTimestamp"] = int(time.time())
     cloudwatch._record_history(alarm["AlarmName"], before, state, reason)
     cloudwatch._dispatch_alarm_actions(alarm, before, state, reason)
     cloudwatch._evaluate_parent_alarms(alarm)
+
+
+def said(values: Sequence[float | None], alarm: Mapping[str, Any], state: str) -> str:
+    """Why, nearly in AWS's words."""
+    there = [value for value in values if value is not None]
+    if not there:
+        return f"Threshold Crossed: no datapoints were received for {len(values)} periods"
+    found = ", ".join(str(value) for value in there)
+    comparison = alarm["ComparisonOperator"] if state == "ALARM" else f"not {alarm['ComparisonOperator']}"
+    return f"Threshold Crossed: {len(there)} datapoints [{found}] were {comparison} ({alarm['Threshold']})"
 
 
 def judged(values: Sequence[float | None], alarm: Mapping[str, Any]) -> str | None:
@@ -145,27 +159,34 @@ def judged(values: Sequence[float | None], alarm: Mapping[str, Any]) -> str | No
 
 
 def _values(alarm: Mapping[str, Any], now: float) -> list[float | None]:
-    """The statistic of each of the alarm's last whole periods, newest first."""
+    """The statistic of each whole period that the alarm judges, newest first."""
     from ministack.services import cloudwatch
 
     period = scaled(float(alarm["Period"]))
     wanted = {entry["Name"]: entry["Value"] for entry in alarm.get("Dimensions") or []}
-    points = list(cloudwatch._metrics.get((NAMESPACE, alarm["MetricName"], cloudwatch._dims_key(wanted)), []))
+    key = (alarm["Namespace"], alarm["MetricName"], cloudwatch._dims_key(wanted))
+    points = list(cloudwatch._metrics.get(key, []))
     statistic = alarm.get("ExtendedStatistic") or alarm["Statistic"]
-    newest = now // period * period
+    newest, periods = now // period * period, int(alarm["EvaluationPeriods"])
     values: list[float | None] = []
-    for number in range(int(alarm["EvaluationPeriods"])):
+    for number in range(periods + _FURTHER):
         begin = newest - (number + 1) * period
         within = [point for point in points if begin <= point["Timestamp"] < begin + period]
         values.append(cloudwatch._stat_value(cloudwatch._calc_stats(within), statistic, within) if within else None)
-    return values
+    return there_first(values, periods)
+
+
+def there_first(values: Sequence[float | None], periods: int) -> list[float | None]:
+    """As CloudWatch: it looks further back than asked, and a value counts as missing only where too few are there."""
+    there = [value for value in values if value is not None][:periods]
+    return [*there, *[None] * (periods - len(there))]
 
 
 def _of_others(original: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any]], None]:
-    """Leave alarms on load balancers to us: the emulator's own look knows neither dimensions nor missing data."""
+    """Leave our alarms to us: the emulator's own look knows neither dimensions nor missing data."""
 
     def evaluate(alarm: dict[str, Any]) -> None:
-        if alarm.get("Namespace") != NAMESPACE:
+        if not _ours(alarm):
             original(alarm)
 
     return evaluate
@@ -191,17 +212,19 @@ def _in_short_periods(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _of_the_named_alarm(original: Callable[..., str]) -> Callable[..., str]:
-    """IAM judges DescribeAlarms on the (first) alarm that it names."""
+    """IAM judges a request on the (first) alarm that it names."""
 
     def arn(
         service: str, method: str, path: str, headers: Any, body: bytes, query: Any, region: str, account: str
     ) -> str:
         if service == "monitoring":
             text = (body or b"").decode("utf-8", errors="replace")
-            named = json.loads(text).get("AlarmNames", []) if text.startswith("{") else []
-            named = named or parse_qs(text).get("AlarmNames.member.1", [])
-            if named:
-                return f"arn:aws:cloudwatch:{region}:{account}:alarm:{named[0]}"
+            sent = json.loads(text) if text.startswith("{") else {}
+            form = parse_qs(text)
+            named = sent.get("AlarmNames") or form.get("AlarmNames.member.1") or form.get("AlarmName") or []
+            name = sent.get("AlarmName") or next(iter(named), "")
+            if name:
+                return f"arn:aws:cloudwatch:{region}:{account}:alarm:{name}"
         return original(service, method, path, headers, body, query, region, account)
 
     return arn

@@ -24,10 +24,12 @@ from ministack.services import ecs
 from local import alb, alb_targets, containers, ecr, log_metrics, recorded, roles
 from local.aws_events import emit
 from local.settings import HOST, Settings
+from local.timing import scaled
 
 _log = logging.getLogger("ecs")
 _PRINCIPAL = "ecs-tasks.amazonaws.com"
 _STOP_TIMEOUT = 30
+_MINUTE = 60.0
 # Fields of a container definition that need a container runtime.
 _NOT_PERFORMED = (
     "healthCheck",
@@ -140,6 +142,7 @@ def _start_container(
         **{entry["name"]: str(entry["value"]) for entry in container["environment"]},
         **_secrets(container, executor, account, region),
         **_bind(running, container),
+        "METRIC_SECONDS": str(scaled(_MINUTE)),  # alarms on what tasks measure have periods as short
     }
     running.stop_timeout = float(container.get("stopTimeout", _STOP_TIMEOUT))
     log = settings.work / "ecs" / task_id / container["name"]

@@ -1,13 +1,12 @@
-"""What CloudWatch makes of a line of a log that describes metrics (EMF): the metrics, and alarms on exactly these."""
+"""What CloudWatch makes of a line of a log that describes metrics (EMF)."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from ministack.services import cloudwatch
-
-from local import alb_metrics
+# (namespace, name) of each metric that came so; local.alb_metrics judges the alarms on them.
+published: set[tuple[str, str]] = set()
 
 
 def publish(line: str) -> None:
@@ -25,11 +24,9 @@ def publish(line: str) -> None:
 
 
 def _record(document: dict[str, Any], directive: dict[str, Any], dimensions: dict[str, str]) -> None:
+    from ministack.services import cloudwatch  # which reads its configuration from the environment
+
     for metric in directive["Metrics"]:
         value, unit = float(document[metric["Name"]]), metric.get("Unit", "None")
+        published.add((directive["Namespace"], metric["Name"]))
         cloudwatch.record_metric(directive["Namespace"], metric["Name"], value, unit, dimensions)
-        for alarm in list(cloudwatch._alarms.values()):
-            watched = {each["Name"]: each["Value"] for each in alarm.get("Dimensions") or []}
-            of = (alarm.get("Namespace"), alarm.get("MetricName"), watched)
-            if of == (directive["Namespace"], metric["Name"], dimensions):
-                alb_metrics.change(alarm, alb_metrics.judged([value] * int(alarm["EvaluationPeriods"]), alarm))

@@ -11,7 +11,7 @@ from runtime import commit
 from runtime.job import Job
 from runtime.serving import model_data
 from runtime.serving.application import Application, Release
-from runtime.serving.shift import ShiftWatch
+from runtime.serving.shift import SECONDS, ShiftWatch
 from runtime.serving.telemetry import Telemetry
 
 
@@ -48,5 +48,6 @@ def released_application(job: Job, model: Model, files: Mapping[str, bytes], pro
     expected, place = model_data.holdout_scores(files), job.environment.get("ENVIRONMENT")
     if expected and place:  # elsewhere, as on an endpoint of SageMaker, no alarm looks at it
         dimensions = {"Environment": place, "Model": model.name, "Release": release.version}
-        application.beside.append(ShiftWatch(telemetry, application.access, expected, dimensions).look_forever)
+        seconds = float(job.environment.get("METRIC_SECONDS", SECONDS))
+        application.beside.append(ShiftWatch(telemetry, application.access, expected, dimensions, seconds).look_forever)
     return application

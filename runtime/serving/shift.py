@@ -16,22 +16,28 @@ from lockgate.names import METRIC_NAMESPACE, PREDICTION_DISTANCE
 from runtime.serving.access import AccessLog
 from runtime.serving.telemetry import Telemetry
 
-SECONDS = 60.0
+SECONDS = 60.0  # the alarm's period
 LOOKS = 15  # the predictions of so many of them are compared
 
 
 class ShiftWatch:
-    """expected: evaluation's counts; dimensions: what the alarm on the metric names, in its order."""
+    """expected: evaluation's counts; dimensions: what the alarm on the metric names, in its order; seconds: a look."""
 
     def __init__(
-        self, telemetry: Telemetry, log: AccessLog, expected: Sequence[float], dimensions: Mapping[str, str]
+        self,
+        telemetry: Telemetry,
+        log: AccessLog,
+        expected: Sequence[float],
+        dimensions: Mapping[str, str],
+        seconds: float = SECONDS,
     ) -> None:
         self._telemetry, self._log, self._expected, self._dimensions = telemetry, log, expected, dimensions
+        self._seconds = seconds
         self._before = deque([telemetry.scores()], maxlen=LOOKS)
 
     async def look_forever(self) -> None:
         while True:
-            await asyncio.sleep(SECONDS)
+            await asyncio.sleep(self._seconds)
             self.look()
 
     def look(self) -> None:

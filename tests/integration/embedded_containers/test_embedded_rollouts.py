@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from local.alb_metrics import judged
+from local.alb_metrics import judged, said, there_first
 
 PULL = ["ecr:GetAuthorizationToken", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "logs:*"]
 
@@ -364,3 +364,27 @@ def test_an_alarm_judges_its_last_periods(
     values: list[float | None], changes: dict[str, Any], state: str | None
 ) -> None:
     assert judged(values, {**ALARM, **changes}) == state
+
+
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        ([5.0, 6.0, 7.0, 8.0], [5.0, 6.0]),
+        ([None, 6.0, None, 8.0], [6.0, 8.0]),
+        ([None, None, 7.0, None], [7.0, None]),
+        ([None, None, None, None], [None, None]),
+    ],
+    ids=str,
+)
+def test_a_missing_period_is_made_up_for_by_one_a_little_further_back(
+    values: list[float | None], found: list[float | None]
+) -> None:
+    assert there_first(values, 2) == found
+
+
+def test_an_alarm_says_the_numbers() -> None:
+    alarm = {**ALARM, "MetricName": "TargetResponseTime"}
+    assert said([6.1, 5.0], alarm, "ALARM") == (
+        "Threshold Crossed: 2 datapoints [6.1, 5.0] were GreaterThanOrEqualToThreshold (5.0)"
+    )
+    assert "no datapoints" in said([None, None], alarm, "OK")

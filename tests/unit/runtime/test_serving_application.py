@@ -26,7 +26,6 @@ from lockgate.errors import EvidenceError, RefusedError
 from runtime.archive import read_archive
 from runtime.job import Job
 from runtime.serving import rows as request_rows
-from runtime.serving import shift
 from runtime.serving.application import MAXIMUM_BYTES, Application
 from runtime.serving.fetch import fetched
 from runtime.serving.http import Connection, Site
@@ -426,14 +425,14 @@ def test_a_body_over_the_limit_is_too_large_announced_or_not(served: Application
 
 
 def test_where_an_alarm_looks_a_task_says_how_far_its_predictions_are_from_evaluations(
-    run: Any, settings: dict[str, str], model: Any, rows: list[dict[str, Any]], monkeypatch: Any, capfdbinary: Any
+    run: Any, settings: dict[str, str], model: Any, rows: list[dict[str, Any]], capfdbinary: Any
 ) -> None:
     """One row again and again is not what evaluation saw; on SageMaker, where no alarm looks, nothing is said."""
-    monkeypatch.setattr(shift, "SECONDS", 0.01)
     files = checked(run.archive.read_bytes(), settings["MODEL_DATA_SHA256"])
     elsewhere = released_application(Job(Path(), settings), model, files)
     assert elsewhere.beside == [elsewhere.access.write_forever]
-    served = released_application(Job(Path(), {**settings, "ENVIRONMENT": "prod"}), model, files)
+    often = {"ENVIRONMENT": "prod", "METRIC_SECONDS": "0.01"}
+    served = released_application(Job(Path(), {**settings, **often}), model, files)
     assert invoke(served, {"instances": rows[:1] * 1000})[0] == 200
     _, looks = served.beside
 

@@ -75,10 +75,9 @@ def test_what_was_answered_long_ago_counts_no_more(telemetry: Telemetry, capfdbi
     assert lines[-1]["PredictionDistance"] == 0.0
 
 
-def test_it_looks_by_itself(telemetry: Telemetry, monkeypatch: pytest.MonkeyPatch, capfdbinary: Any) -> None:
-    monkeypatch.setattr(shift, "SECONDS", 0.01)
+def test_it_looks_by_itself(telemetry: Telemetry, capfdbinary: Any) -> None:
     log = AccessLog({})
-    watch = ShiftWatch(telemetry, log, histogram(EVALUATED), DIMENSIONS)
+    watch = ShiftWatch(telemetry, log, histogram(EVALUATED), DIMENSIONS, seconds=0.01)
     telemetry.become(1)  # another worker's answers count as well
     telemetry.predicted([0.9])
 

@@ -23,7 +23,7 @@ from lockgate.errors import NotFoundError
 from lockgate.infrastructure import unfinished
 from lockgate.ledger import live
 from lockgate.persons import pushed_by
-from lockgate.standing import Chains, broken_glass, live_facts, refused, rollbacks, waiting
+from lockgate.standing import Chains, broken_glass, failed_deployments, live_facts, refused, rollbacks, waiting
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,6 +59,7 @@ def collect(context: Context, models: tuple[str, ...]) -> dict[str, Any]:
         "break_glass": broken_glass(chains),
         "rollbacks": rollbacks(chains),
         "refused": refused(chains),
+        "failed_deployments": failed_deployments(chains),
         "waiting": waiting(chains, utc_now()),
         "infrastructure": [
             {**entry, "author": pushed_by(entry["actor_id"], context.tools.persons)}
@@ -186,6 +187,10 @@ def _text(facts: dict[str, Any]) -> list[str]:
     for entry in facts["refused"]:
         where = f"{entry['model']} version {entry['version']} at {entry['environment']}"
         lines += ["", f"{outcome('refused')}: {where}", *(f"  {reason}" for reason in entry["reasons"])]
+    for entry in facts["failed_deployments"]:
+        where = f"{entry['model']} version {entry['version']} at {entry['environment']}"
+        lines += ["", f"{outcome('failed')}: deployment of {where}; `lockgate promote` tries again"]
+        lines += [f"  {entry['reason']}"]
     for entry in facts["waiting"]:
         command = f"lockgate approve {entry['version']} --env {entry['environment']} --model {entry['model']}"
         lines += ["", f"{outcome('waiting')}: {entry['model']} version {entry['version']} for {entry['environment']}"]

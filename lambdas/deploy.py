@@ -17,7 +17,8 @@ status {"status": "IN_PROGRESS" | "SUCCEEDED" | "FAILED", "reason", "release" (a
 null), "url", "place" (number of this end in the journal, or null)}. url: where the model's /ping and /invocations are.
 A success stays one, whatever is live since; start remembers that of the update before, if nobody has asked for it yet.
 stop, and look past the deadline, take the attempt's own update, if it still runs, back to the release that served
-before; the end says that it was the deadline. A failure's reason begins with what lifecycle hooks found.
+before; the end says that it was the deadline. A failure's reason begins with what lifecycle hooks found and which alarms
+went off.
 start raises BusyError (retry later: another update runs), NotFoundError (no release stack), RefusedError (never
 retry; also a release that was rolled back from, or superseded by a newer one that is live, and while an alarm of the
 service is in ALARM, which ECS would ignore for the whole deployment).
@@ -42,7 +43,7 @@ Calls:
     ecr:BatchGetImage, GetDownloadUrlForLayer   on the tools models repository (its policy must allow this role too)
     ecr:BatchGetImage, BatchCheckLayerAvailability, CompleteLayerUpload, InitiateLayerUpload, PutImage, UploadLayerPart
                               on RELEASES_REPOSITORY
-    cloudwatch:DescribeAlarms on alarm:lockgate-<environment>-release-*
+    cloudwatch:DescribeAlarmHistory, DescribeAlarms on alarm:lockgate-<environment>-release-*
     ecs:DescribeServices, ListServiceDeployments   on service/<cluster>/*
     ecs:StopServiceDeployment on service-deployment/<cluster>/*
 Needs temporary disk for the model data: lockgate.aws.deployments.LARGEST, which is what a function has by default.
@@ -243,7 +244,7 @@ def _status(place: Place, event: dict[str, Any]) -> dict[str, Any]:
         return {"status": "FAILED", "reason": str(error), "release": None, "url": place.url, "place": None}
     progress = place.deployments.progress(stack, wanted, event["token"])
     if progress.status == "FAILED":
-        progress = replace(progress, reason=_why(place, event["token"], wanted["verdict_id"], progress.reason))
+        progress = replace(progress, reason=_why(place, stack, event["token"], wanted["verdict_id"], progress.reason))
     release = asdict(stack.release) if stack.release else None
     answer: dict[str, Any] = {
         "status": progress.status,
@@ -310,19 +311,15 @@ def _began(place: Place, token: str) -> Fact | None:
     return find(entries, "started", token) or find(entries, "asked", token)
 
 
-def _why(place: Place, token: str, verdict_id: str, reason: str) -> str:
-    """What hooks and deadline found since the attempt began, before what CloudFormation says."""
+def _why(place: Place, stack: Stack, token: str, verdict_id: str, reason: str) -> str:
+    """What hooks, deadline and alarms found since the attempt began, before what CloudFormation says."""
     began = _began(place, token)
     if began is None:
         return reason
-    found = failed_findings(
-        clients.client("s3"),
-        place.settings.releases_bucket,
-        place.model,
-        verdict_id,
-        datetime.fromisoformat(began.time),
-    )
-    return "; ".join([*(finding.message for finding in found), reason])
+    since = datetime.fromisoformat(began.time)
+    found = failed_findings(clients.client("s3"), place.settings.releases_bucket, place.model, verdict_id, since)
+    alarmed = place.deployments.alarmed(stack, clients.client("cloudwatch"), since)
+    return "; ".join([*(finding.message for finding in found), *alarmed, reason])
 
 
 def _promoted(event: dict[str, Any]) -> dict[str, str]:

@@ -85,6 +85,22 @@ def _reasons_against(record: Record) -> list[str]:
     return []
 
 
+def failed_deployments(chains: Chains) -> list[dict[str, Any]]:
+    """Every version whose last deployment to an environment failed, unless a newer one is live there; oldest first."""
+    last: dict[tuple[str, str, int], Record] = {}
+    for model, chain in chains.items():
+        for record in chain:
+            if record.entry.kind == "deployment":
+                last[model, record.entry.environment, record.entry.version] = record
+    found = []
+    for (model, environment, version), record in last.items():
+        served = live(chains[model], environment)
+        if record.entry.body["outcome"] == "failed" and (served is None or served.entry.version <= version):
+            where = {"model": model, "version": version, "environment": environment}
+            found.append({**where, "reason": record.entry.body["reason"], "time": record.time})
+    return sorted(found, key=lambda entry: str(entry["time"]))
+
+
 def rollbacks(chains: Chains) -> list[dict[str, Any]]:
     """Who took which environment back, and why, oldest first."""
     found = [

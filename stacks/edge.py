@@ -231,6 +231,7 @@ class EdgeStack(Stack):
             "cloudformation:CancelUpdateStack", "cloudformation:SetStackPolicy", on=stack_arns, because=_STACK_IDS
         )
         deploy.allow(
+            "cloudwatch:DescribeAlarmHistory",
             "cloudwatch:DescribeAlarms",
             on=[
                 self.format_arn(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 
 from botocore.exceptions import ClientError
@@ -31,6 +32,7 @@ STACK_POLICY = {
         },
     ]
 }
+ALARM = "AWS::CloudWatch::Alarm"
 READY = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE")
 LARGEST = 500 * 1024**2  # what fits on the temporary disk of the deploy function
 
@@ -140,7 +142,7 @@ class Deployments:
 
     def alarms(self, stack: Stack, cloudwatch: Any) -> tuple[str, ...]:
         """Names of the stack's alarms that are in ALARM; ECS would ignore them for a whole deployment."""
-        found = self._resources(stack, "AWS::CloudWatch::Alarm")
+        found = self._resources(stack, ALARM)
         if not found:
             return ()
         pages = cloudwatch.get_paginator("describe_alarms").paginate(AlarmNames=found)
@@ -153,6 +155,17 @@ class Deployments:
             return False
         newest = self._cloudformation.describe_stack_events(StackName=stack.name)["StackEvents"][0]
         return bool(newest.get("ClientRequestToken") == token)
+
+    def alarmed(self, stack: Stack, cloudwatch: Any, since: datetime) -> Iterator[str]:
+        """Which of the stack's alarms went off since a moment, each with the numbers that CloudWatch gives."""
+        for name in self._resources(stack, ALARM):
+            pages = cloudwatch.get_paginator("describe_alarm_history").paginate(
+                AlarmName=name, HistoryItemType="StateUpdate", StartDate=since
+            )
+            for item in (item for page in pages for item in page["AlarmHistoryItems"]):
+                new = json.loads(item["HistoryData"])["newState"]
+                if new["stateValue"] == "ALARM":
+                    yield f"{name}: {new['stateReason']}"
 
     def stop(self, stack: Stack) -> None:
         """Take back an update that runs: ECS ends its deployment and goes back, or CloudFormation does if none runs."""

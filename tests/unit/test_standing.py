@@ -3,7 +3,15 @@ from __future__ import annotations
 from typing import Any
 
 from lockgate.ledger import Entry, Record, next_record
-from lockgate.standing import live_facts, of_version, refused, rollbacks, seconds_to_traffic, waiting
+from lockgate.standing import (
+    failed_deployments,
+    live_facts,
+    of_version,
+    refused,
+    rollbacks,
+    seconds_to_traffic,
+    waiting,
+)
 
 NOW = "2026-01-02T00:00:00Z"
 RELEASE = {
@@ -37,6 +45,25 @@ def test_a_failed_deployment_leaves_the_one_before_live() -> None:
     assert facts["version"] == 1
     assert facts["since"] == "2026-01-01T00:00:00Z"
     assert facts["image_digest"] == "sha256:" + "1" * 64
+
+
+def failed(version: int) -> tuple[str, int, str, dict[str, Any]]:
+    kind, number, environment, body = deployment(version, "failed")
+    return (kind, number, environment, body | {"reason": "replay: 3 of 100 rows differ"})
+
+
+def test_a_version_whose_deployment_failed_is_told_with_the_reason_until_it_or_a_newer_one_is_live() -> None:
+    assert failed_deployments({"census": chain_of(deployment(1, "succeeded"), failed(2))}) == [
+        {
+            "model": "census",
+            "version": 2,
+            "environment": "dev",
+            "reason": "replay: 3 of 100 rows differ",
+            "time": "2026-01-01T00:00:01Z",
+        }
+    ]
+    for version in (2, 3):
+        assert failed_deployments({"census": chain_of(failed(2), deployment(version, "succeeded"))}) == []
 
 
 def test_a_deployment_is_live_only_in_its_environment() -> None:

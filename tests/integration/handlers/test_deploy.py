@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -487,6 +487,39 @@ def test_what_a_hook_found_comes_first_in_the_reason_and_older_findings_do_not_c
     assert prod.status()["reason"] == (
         "replay: the largest difference is 0.5 in row 3; UPDATE_ROLLBACK_COMPLETE: Service: the image cannot be pulled"
     )
+
+
+def test_the_alarms_that_went_off_during_the_attempt_are_in_the_reason_with_their_numbers(
+    prod: Environment, sdk: Callable[[str], Any], scripted: type, use: Callable[[str, Any], None]
+) -> None:
+    class CloudWatch(scripted):  # type: ignore[misc]
+        """One alarm that went off and is well again."""
+
+        service = "cloudwatch"
+
+        def DescribeAlarms(self, AlarmNames: list[str], **_: Any) -> dict[str, Any]:  # noqa: N802, N803
+            return {"MetricAlarms": []}
+
+        def DescribeAlarmHistory(self, **request: Any) -> dict[str, Any]:  # noqa: N802
+            assert (request["AlarmName"], request["HistoryItemType"]) == (ALARM, "StateUpdate")
+            assert request["StartDate"] == datetime.fromisoformat(prod.journal("started")[0]["time"])
+            states = [
+                ("OK", "1 datapoint [0.0] was not"),
+                ("ALARM", "Threshold Crossed: 1 datapoint [7.0] was >= (5.0)"),
+            ]
+            made = [{"newState": {"stateValue": state, "stateReason": reason}} for state, reason in states]
+            return {"AlarmHistoryItems": [{"AlarmName": ALARM, "HistoryData": json.dumps(each)} for each in made]}
+
+    cloudwatch = CloudWatch(sdk)
+    use("cloudwatch", cloudwatch.client)
+    prod.cloudformation.resources.append(("AWS::CloudWatch::Alarm", ALARM))
+    prod.start()
+    roll_back(prod)
+    assert prod.status()["reason"] == (
+        f"{ALARM}: Threshold Crossed: 1 datapoint [7.0] was >= (5.0); "
+        "UPDATE_ROLLBACK_COMPLETE: Service: the image cannot be pulled"
+    )
+    cloudwatch.close()
 
 
 def test_promoting_what_is_live_already_is_a_success_without_an_update(prod: Environment) -> None:

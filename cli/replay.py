@@ -1,4 +1,8 @@
-"""Send the recorded rows of the live version to its service and compare the answers with evaluation's."""
+"""Send the recorded rows of the live version to its service and compare the answers with evaluation's.
+
+A service that asks for tokens ([service] jwt) wants one of its issuer for its audience, from a file: an argument would
+be in the list of processes.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import argparse
 import json
 import urllib.error
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 from cli.context import Context, json_argument, model_argument, open_context
@@ -18,12 +23,13 @@ from lockgate.ledger import live
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("environment", help="the environment whose service is asked")
+    parser.add_argument("--token-file", type=Path, help="a token of the service's issuer, where it asks for one")
     model_argument(parser)
     json_argument(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    context = open_context()
+    token, context = _token(arguments.token_file), open_context()
     environment, model = context.environment(arguments.environment), context.model(arguments.model)
     chain = context.ledger.chain(model)
     deployment = live(chain, environment)
@@ -34,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     if verdict is None:
         raise EvidenceError(f"{model} version {version}: live in {environment} without a verdict in the ledger")
     recorded = _recorded(context, verdict.entry.body)
-    answered = _ask(deployment.entry.body["url"], recorded["instances"])
+    answered = _ask(deployment.entry.body["url"], recorded["instances"], token)
     pairs = list(zip(recorded["predictions"], answered["predictions"], strict=True))
     facts = {
         "environment": environment,
@@ -66,18 +72,38 @@ def _recorded(context: Context, verdict: Any) -> dict[str, Any]:
     return canonical.from_bytes(replay, "recorded rows")
 
 
-def _ask(url: str, instances: list[dict[str, Any]]) -> dict[str, Any]:
+def _token(file: Path | None) -> str | None:
+    if file is None:
+        return None
+    try:
+        token = file.read_text().strip()
+    except (OSError, ValueError) as error:
+        raise LockgateError(f"--token-file {file}: {error}") from error
+    if not token or not token.isascii() or len(token.split()) != 1:
+        raise LockgateError(f"--token-file {file}: expected one token and nothing else")
+    return token
+
+
+def _ask(url: str, instances: list[dict[str, Any]], token: str | None) -> dict[str, Any]:
     if not url.startswith("https://"):
         raise LockgateError(f"service: found {url!r}, expected https")
     body = json.dumps({"instances": instances}).encode()
     request = urllib.request.Request(  # noqa: S310 - https, checked above
         f"{url}/invocations", data=body, headers={"Content-Type": "application/json"}
     )
+    if token:
+        request.add_unredirected_header("Authorization", f"Bearer {token}")
     try:
         with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
             found: dict[str, Any] = json.load(answer)
             return found
     except urllib.error.HTTPError as error:
+        if error.code == 401:
+            given = "that token" if token else "no token"
+            raise LockgateError(
+                f"{url}: HTTP 401: the service refuses {given}: give one of its issuer ([service] jwt in "
+                "environments/*.toml) with --token-file"
+            ) from error
         raise LockgateError(f"{url}: HTTP {error.code}: {error.read().decode(errors='replace')[:300]}") from error
     except urllib.error.URLError as error:
         raise LockgateError(f"{url}: no answer: {error.reason}") from error

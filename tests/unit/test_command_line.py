@@ -47,6 +47,17 @@ def test_an_error_is_one_line_and_exit_code_1(
     assert capsys.readouterr().err == "lockgate: not today\n"
 
 
+@pytest.mark.parametrize("content", [None, b"", b"two words", b"\xff\xfe"], ids=str)
+def test_a_file_that_holds_no_token_is_an_error_before_anything_is_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes | None
+) -> None:
+    file = tmp_path / "token"
+    if content is not None:
+        file.write_bytes(content)
+    assert main.main(["replay", "prod", "--token-file", str(file)]) == 1
+    assert f"lockgate: --token-file {file}: " in capsys.readouterr().err
+
+
 def test_outside_the_project_the_error_says_where_it_looked(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=f"{tmp_path}.*environments/tools.toml.*to run inside the project"):
         find_root(tmp_path)

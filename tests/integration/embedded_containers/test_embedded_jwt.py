@@ -2,63 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import ssl
-import threading
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
+
+if TYPE_CHECKING:
+    from tests.conftest import Issuer
 
 AUDIENCE = "models"
 
 
-@dataclass
-class Issuer:
-    """An identity provider: signs tokens, and publishes its keys where `url` says."""
-
-    url: str = ""
-    key: Any = field(default_factory=lambda: rsa.generate_private_key(public_exponent=65537, key_size=2048))
-
-    def keys(self) -> dict[str, Any]:
-        public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(self.key.public_key()))
-        return {"keys": [{**public, "kid": "1", "use": "sig", "alg": "RS256"}]}
-
-    def token(self, key: Any = None, algorithm: str = "RS256", **claims: Any) -> str:
-        now = int(time.time())
-        said = {"iss": self.url, "aud": AUDIENCE, "sub": "a-service", "iat": now, "exp": now + 60, **claims}
-        said = {name: value for name, value in said.items() if value is not None}
-        return jwt.encode(said, self.key if key is None else key, algorithm, headers={"kid": "1"})
-
-
 @pytest.fixture(scope="module")
-def issuer(embedded: Any) -> Iterator[Issuer]:
-    """Its keys are served over TLS, with the certificate that the embedded AWS trusts."""
-    made = Issuer()
-
-    class Keys(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(json.dumps(made.keys()).encode())
-
-        def log_message(self, *_: object) -> None:
-            return
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Keys)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(embedded.settings.certificate, embedded.settings.private_key)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    made.url = f"https://127.0.0.1:{server.server_port}/"
-    yield made
-    server.shutdown()
-    server.server_close()
+def issuer(embedded: Any, new_issuer: Callable[[], Issuer]) -> Issuer:
+    made = new_issuer()
+    made.serve(embedded.settings)
+    return made
 
 
 def listener(embedded: Any, issuer: Issuer, name: str, form: str) -> str:

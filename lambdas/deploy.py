@@ -17,8 +17,8 @@ status {"status": "IN_PROGRESS" | "SUCCEEDED" | "FAILED", "reason", "release" (a
 null), "url", "place" (number of this end in the journal, or null)}. url: where the model's /ping and /invocations are.
 A success stays one, whatever is live since; start remembers that of the update before, if nobody has asked for it yet.
 stop, and look past the deadline, take the attempt's own update, if it still runs, back to the release that served
-before; the end says that it was the deadline. A failure's reason begins with what lifecycle hooks found and which alarms
-went off.
+before; the end says that it was the deadline. A failure's reason begins with what lifecycle hooks found and with the
+alarms that went off.
 start raises BusyError (retry later: another update runs), NotFoundError (no release stack), RefusedError (never
 retry; also a release that was rolled back from, or superseded by a newer one that is live, and while an alarm of the
 service is in ALARM, which ECS would ignore for the whole deployment).

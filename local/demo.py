@@ -98,7 +98,8 @@ class Demo:
         )
         self._running.add(process)
         try:
-            output = self._relay(process, log, show)
+            with process:  # which closes its ends of the pipes
+                output = self._relay(process, log, show)
         finally:
             self._running.discard(process)
         if process.returncode not in expect:

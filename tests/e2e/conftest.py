@@ -34,7 +34,7 @@ def first_free(count: int) -> int:
     raise RuntimeError("no free ports")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def free_ports() -> Callable[[int], int]:
     return first_free
 
@@ -46,6 +46,7 @@ class Demo:
     state: Path
     build: Path
     output: str
+    root: Path = ROOT
 
     @property
     def clone(self) -> Path:
@@ -57,10 +58,10 @@ class Demo:
         assert session is not None, "the embedded AWS has died"
         return session
 
-    def run(self, *command: str, cwd: Path = ROOT, profile: str = "ada") -> subprocess.CompletedProcess[str]:
+    def run(self, *command: str, cwd: Path | None = None, profile: str = "ada") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             command,
-            cwd=cwd,
+            cwd=cwd or self.root,
             env=self.environment(profile),
             capture_output=True,
             text=True,
@@ -68,8 +69,12 @@ class Demo:
             timeout=TIMEOUT,
         )
 
+    @property
+    def paths(self) -> dict[str, str]:
+        return paths(self.state)
+
     def environment(self, profile: str) -> dict[str, str]:
-        return {**os.environ, **self.session.cdk_environment(profile), **paths(self.state)}
+        return {**os.environ, **self.session.cdk_environment(profile), **self.paths}
 
     def lockgate(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
         return self.run("lockgate", *arguments, **options)
@@ -78,6 +83,11 @@ class Demo:
         done = self.lockgate(*arguments, "--json", **options)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="session")
+def new_demo() -> type[Demo]:
+    return Demo
 
 
 def paths(state: Path) -> dict[str, str]:

@@ -67,13 +67,17 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
 def _wake_answered() -> dict[str, list[str]]:
     """Nothing in the event is read: what is decided stands in the ledger."""
     store = shared.ledger(shared.settings(Settings).ledger_bucket)
-    woken = [
-        reference(request)
-        for model in store.models()
-        for request, decided in answered(store.chain(model), shared.timestamp(shared.now()))
-        if _wake(request.entry.body["task_token"], DECISIONS[decided.entry.kind])
-    ]
-    shared.log("approval", woken=woken)
+    woken, failed = [], []
+    for model in store.models():
+        try:
+            for request, decided in answered(store.chain(model), shared.timestamp(shared.now())):
+                if _wake(request.entry.body["task_token"], DECISIONS[decided.entry.kind]):
+                    woken.append(reference(request))
+        except Exception as error:  # one model's trouble must not keep the others' workflows waiting
+            failed.append(f"{model}: {error!r}")
+    shared.log("approval", woken=woken, failed=failed)
+    if failed:
+        raise RuntimeError("; ".join(failed))
     return {"woken": woken}
 
 

@@ -75,6 +75,8 @@ from lockgate.release import (
     refuse_if_superseded,
 )
 
+LONGEST_RUN = timedelta(minutes=15)  # of any Lambda function
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -129,12 +131,9 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
 
 def _start(place: Place, event: dict[str, Any]) -> dict[str, Any]:
     wanted = _promoted(event)
-    refuse_if_rolled_back(place.journal.entries(), wanted["verdict_id"], wanted["version"])
-    stack = place.deployments.stack(place.model)
+    stack = _stack_for(place, wanted)
     if stack.updating and pins(stack, wanted):
         return {"status": "IN_PROGRESS"}  # this very release, started before
-    if not stack.status.endswith("_IN_PROGRESS"):  # until then what is pinned may yet be taken back
-        refuse_if_superseded(stack.release, wanted["version"])
     sha256 = wanted["model_sha256"]
     bucket = place.settings.releases_bucket
     s3, source = clients.client("s3"), event["source"]
@@ -142,6 +141,7 @@ def _start(place: Place, event: dict[str, Any]) -> dict[str, Any]:
     version_id = copy_model(s3, source, bucket, place.model, sha256)
     copy_replay(s3, source["replay"], bucket, place.model, wanted["replay_sha256"])
     release = read_release({**wanted, "model_version_id": version_id})
+    stack = _stack_for(place, wanted)  # as it is now: copies may have taken minutes
     place.deployments.refuse_if_busy(stack)
     _refuse_in_alarm(place, stack)
     _remember_end(place, event["token"])
@@ -150,11 +150,35 @@ def _start(place: Place, event: dict[str, Any]) -> dict[str, Any]:
     return {"status": "IN_PROGRESS"}
 
 
+def _stack_for(place: Place, wanted: dict[str, str]) -> Stack:
+    """The release stack. Raises RefusedError where this release was rolled back from, or superseded, by now."""
+    refuse_if_rolled_back(place.journal.entries(), wanted["verdict_id"], wanted["version"])
+    stack = place.deployments.stack(place.model)
+    if not stack.status.endswith("_IN_PROGRESS"):  # until then what is pinned may yet be taken back
+        refuse_if_superseded(stack.release, wanted["version"])
+    return stack
+
+
 def _remember_end(place: Place, token: str) -> None:
-    """Of what was begun before this attempt: whoever waits for it must not find our release instead of its own."""
-    before = open_attempt(place.journal.entries())
-    if before is not None and before.token != token:
-        _status(place, _asked_of(place, before))
+    """Of what was begun before this attempt: whoever waits for it must not find our release instead of its own.
+
+    Raises BusyError while it has not ended, until it is past its deadline.
+    """
+    before = open_attempt([entry for entry in place.journal.entries() if entry.token != token])
+    if before is None:
+        return
+    status = _status(place, _asked_of(place, before))["status"]
+    if status == "IN_PROGRESS" and not _past_deadline(place, before):
+        raise BusyError(f"attempt {before.token} has not ended: another deployment runs")
+
+
+def _past_deadline(place: Place, attempt: Fact) -> bool:
+    minutes = shared.environment(place.settings.environment).rollout.deadline_minutes
+    return _age(attempt) > timedelta(minutes=minutes)
+
+
+def _age(attempt: Fact) -> timedelta:
+    return shared.now() - datetime.fromisoformat(attempt.time)
 
 
 def _refuse_in_alarm(place: Place, stack: Stack) -> None:
@@ -253,7 +277,9 @@ def _status(place: Place, event: dict[str, Any]) -> dict[str, Any]:
         "url": place.url,
         "place": None,
     }
-    if progress.status == "SUCCEEDED" or (progress.status == "FAILED" and asked):
+    # Where nothing was begun for it, a rollback may be between what it wrote down and what it does.
+    failed = progress.status == "FAILED" and asked and (progress.begun or _age(asked) > LONGEST_RUN)
+    if progress.status == "SUCCEEDED" or failed:
         body = {
             "outcome": progress.status.lower(),
             "reason": progress.reason,
@@ -271,8 +297,7 @@ def _look(place: Place, event: dict[str, Any]) -> dict[str, Any]:
         return {"status": "NOTHING"}
     asked = _asked_of(place, attempt)
     status = _status(place, asked)["status"]
-    minutes = shared.environment(place.settings.environment).rollout.deadline_minutes
-    if status == "IN_PROGRESS" and shared.now() - datetime.fromisoformat(attempt.time) > timedelta(minutes=minutes):
+    if status == "IN_PROGRESS" and _past_deadline(place, attempt):
         return _stop(place, asked)
     return {"status": status}
 

@@ -59,10 +59,14 @@ class Stack:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a deployment has come. SUCCEEDED: the stack is updated and the service runs what it pins."""
+    """How far a deployment has come. SUCCEEDED: the stack is updated and the service runs what it pins.
+
+    begun: False where the stack pins something else and shows no failure of this update: it may not have begun.
+    """
 
     status: Literal["IN_PROGRESS", "SUCCEEDED", "FAILED"]
     reason: str
+    begun: bool = True
 
 
 class Deployments:
@@ -198,7 +202,7 @@ class Deployments:
         if failure or stack.status not in READY:
             return Progress("FAILED", f"{stack.status}: {failure or stack.reason}")
         if not pins(stack, wanted):
-            return Progress("FAILED", f"{stack.status}: found {stack.release}, expected {dict(wanted)}")
+            return Progress("FAILED", f"{stack.status}: found {stack.release}, expected {dict(wanted)}", begun=False)
         return self._service(stack)
 
     def _continue_rollback(self, stack: Stack, token: str) -> bool:

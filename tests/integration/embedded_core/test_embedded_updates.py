@@ -118,7 +118,7 @@ def test_a_stack_that_cannot_go_back_says_so_until_it_can(
     told = aws.client("sqs").receive_message(QueueUrl=heard, WaitTimeSeconds=20)["Messages"][0]["Body"]
     assert json.loads(told)["detail"]["stack-id"] == described["StackId"]
     cloudformation.continue_update_rollback(StackName="stuck", RoleARN=role)
-    status("stuck", "UPDATE_ROLLBACK_FAILED")
+    wait_until(lambda: len(stuck(cloudformation)) == 2)
     code, said = refusal(cloudformation.update_stack, StackName="stuck", TemplateBody=changed)
     assert (code, "is in UPDATE_ROLLBACK_FAILED state" in said) == ("ValidationError", True)
     iam.delete_role_policy(RoleName="changes-alarms", PolicyName="deny")
@@ -126,6 +126,12 @@ def test_a_stack_that_cannot_go_back_says_so_until_it_can(
     status("stuck", "UPDATE_ROLLBACK_COMPLETE")
     (found,) = aws.client("cloudwatch").describe_alarms(AlarmNames=["guarded"])["MetricAlarms"]
     assert found["Threshold"] == 1
+
+
+def stuck(cloudformation: Any) -> list[dict[str, Any]]:
+    """Each time that the stack could not go back."""
+    found = events(cloudformation, "stuck")
+    return [event for event in found if event["ResourceStatus"] == "UPDATE_ROLLBACK_FAILED"]
 
 
 def events(cloudformation: Any, stack: str) -> list[dict[str, Any]]:

@@ -713,6 +713,33 @@ def test_a_rollback_that_died_before_its_update_goes_on_when_it_is_asked_again(p
     assert prod.end("rollback-1")["release"]["version"] == "1"
 
 
+def test_a_look_between_what_a_rollback_writes_down_and_what_it_does_takes_it_for_no_failure(prod: Environment) -> None:
+    prod.promote("1")
+    prod.promote("2")
+    prod.cloudformation.failure = prod.error("Throttling", "Rate exceeded")
+    with pytest.raises(ClientError):
+        prod.operate("rollback", "rollback-1")
+    prod.cloudformation.failure = None
+    prod.look()
+    prod.operate("rollback", "rollback-1")
+    prod.end("rollback-1")
+    assert prod.journal()[-1]["body"]["outcome"] == "succeeded"
+
+
+def test_a_rollback_that_never_began_is_remembered_as_failed_when_nobody_can_be_at_it_any_more(
+    prod: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prod.promote("1")
+    prod.promote("2")
+    prod.cloudformation.failure = prod.error("Throttling", "Rate exceeded")
+    with pytest.raises(ClientError):
+        prod.operate("rollback", "rollback-1")
+    later = shared.now() + timedelta(minutes=16)
+    monkeypatch.setattr(shared, "now", lambda: later)
+    assert prod.look() == "FAILED"
+    assert prod.journal()[-1]["body"]["outcome"] == "failed"
+
+
 def test_a_failed_rollback_is_remembered_and_what_is_live_stays(prod: Environment) -> None:
     prod.promote("1")
     prod.promote("2")
@@ -871,6 +898,54 @@ def test_a_failure_that_a_promotion_follows_at_once_is_none_of_its_successes(pro
     assert prod.end("income-3-prod", release=third)["status"] == "SUCCEEDED"
     assert prod.status("income-2-prod", release=second)["status"] == "FAILED"
     assert [fact["body"]["release"]["version"] for fact in prod.journal("deployment")] == ["1", "3"]
+
+
+def test_a_promotion_that_another_overtook_while_it_copied_sees_it(
+    prod: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other begins and ends between this one's first look at the stack and its last copy."""
+    prod.promote("1")
+    second, third = ({**RELEASE, "version": version, "verdict_id": f"income/{version}"} for version in "23")
+    copy_replay = deploy.copy_replay
+
+    def slowly(*arguments: Any) -> None:
+        monkeypatch.setattr(deploy, "copy_replay", copy_replay)
+        prod.start("income-3-prod", release=third)
+        prod.cloudformation.status = "UPDATE_COMPLETE"
+        copy_replay(*arguments)
+
+    monkeypatch.setattr(deploy, "copy_replay", slowly)
+    with pytest.raises(RefusedError, match="version 2 was superseded: version 3 is live"):
+        prod.start("income-2-prod", release=second)
+    assert prod.cloudformation.parameters["ReleaseVersion"] == "3"
+
+
+def test_a_promotion_waits_for_one_that_it_met_while_it_copied_and_hides_nothing_of_it(
+    prod: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prod.promote("1")
+    second, third = ({**RELEASE, "version": version, "verdict_id": f"income/{version}"} for version in "23")
+    copy_replay = deploy.copy_replay
+
+    def slowly(*arguments: Any) -> None:
+        monkeypatch.setattr(deploy, "copy_replay", copy_replay)
+        prod.start("income-2-prod", release=second)
+        copy_replay(*arguments)
+
+    monkeypatch.setattr(deploy, "copy_replay", slowly)
+    with pytest.raises(BusyError):
+        prod.start("income-3-prod", release=third)
+    prod.cloudformation.status = "UPDATE_COMPLETE"
+    prod.start("income-3-prod", release=third)
+    assert prod.status("income-2-prod", release=second)["status"] == "SUCCEEDED"
+
+
+def test_a_promotion_waits_until_the_tasks_of_the_one_before_run(prod: Environment) -> None:
+    prod.start("income-2-prod", release={**RELEASE, "version": "2", "verdict_id": "income/2"})
+    prod.cloudformation.status = "UPDATE_COMPLETE"
+    prod.ecs.primary["runningCount"] = 1
+    with pytest.raises(BusyError, match="attempt income-2-prod has not ended"):
+        prod.start("income-3-prod", release={**RELEASE, "version": "3", "verdict_id": "income/3"})
 
 
 def test_an_older_version_may_follow_when_the_newer_one_was_taken_back(prod: Environment) -> None:

@@ -7,11 +7,13 @@ from types import ModuleType
 
 import pytest
 
-from lockgate import facts, holdout, policy, verdict, waiver
+from lockgate import facts, holdout, measurement, policy, verdict, waiver
 from lockgate.statistics import budget
 
 
-@pytest.mark.parametrize("module", [facts, holdout, policy, verdict, waiver, budget], ids=lambda each: each.__name__)
+@pytest.mark.parametrize(
+    "module", [facts, holdout, measurement, policy, verdict, waiver, budget], ids=lambda each: each.__name__
+)
 def test_every_value_of_a_decision_is_frozen(module: ModuleType) -> None:
     classes = [found for found in vars(module).values() if isinstance(found, type) and is_dataclass(found)]
     assert all(found.__dataclass_params__.frozen for found in classes)  # type: ignore[attr-defined]

@@ -260,5 +260,5 @@ def test_every_pair_is_compared_in_every_rate_of_a_measure() -> None:
     ]
     pairs = [("x", "y"), ("x", "z"), ("y", "z")]
     assert found == [(name, *two) for two in pairs for name in ("true_positive_rate", "false_positive_rate")]
-    (calibration,) = gaps("calibration", "ceiling", {"x": A, "y": A}, ALPHA)
-    assert calibration.rate == "calibration"
+    found = [(gap.rate, gap.one, gap.other) for gap in gaps("calibration", "ceiling", dict.fromkeys("xyz", A), ALPHA)]
+    assert found == [("calibration", *two) for two in pairs]

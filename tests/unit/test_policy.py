@@ -194,3 +194,10 @@ def test_a_holdout_serves_from_one_decision_to_a_hundred_thousand() -> None:
     for decisions in (0, 100_001):
         with pytest.raises(ConfigError, match="decisions"):
             read_policy(Table("f", "", {"rule": [RULE], "budget": {**BUDGET, "decisions": decisions}}))
+
+
+def test_a_policy_asks_for_a_scan_only_where_a_rule_requires_its_findings() -> None:
+    lineage = {"name": "lineage", "kind": "require", "what": "lineage"}
+    scan = {"name": "scan", "kind": "require", "what": "scan_findings", "severity": "high", "ceiling": 0}
+    assert read(lineage, scan).asks_for_scan
+    assert not read(RULE, lineage).asks_for_scan

@@ -23,14 +23,18 @@ def test_a_bound_above_zero_is_the_exact_sign_test(wins: int, losses: int, ties:
         assert better == (p < 0.8 * alpha)
 
 
-@given(st.integers(0, 300), st.integers(0, 300), st.integers(0, 10_000), st.sampled_from([0.1, 0.01, 1e-5]))
-def test_a_bound_above_zero_is_mcnemars_exact_test_of_statsmodels(
-    wins: int, losses: int, ties: int, alpha: float
-) -> None:
-    better = paired.interval(wins, losses, wins + losses + ties, alpha).low > 0
-    p = mcnemar([[ties, wins], [losses, 0]], exact=True).pvalue / 2 if wins > losses else 0.5  # theirs is two-sided
-    if abs(p / (0.8 * alpha) - 1) > 1e-6:
-        assert better == (p < 0.8 * alpha)
+@pytest.mark.parametrize("alpha", [0.1, 0.05, 1e-3])
+def test_a_bound_above_zero_is_mcnemars_exact_test_of_statsmodels(alpha: float) -> None:
+    """For every count of up to 30 rows on which the models disagree."""
+    decided = set()
+    for discordant in range(1, 31):
+        for wins in range(discordant // 2 + 1, discordant + 1):
+            losses = discordant - wins
+            p = mcnemar([[100, wins], [losses, 0]], exact=True).pvalue / 2  # theirs is two-sided
+            better = paired.lower_bound(wins, losses, discordant + 100, alpha) > 0
+            assert better == (p < 0.8 * alpha), (wins, losses)
+            decided.add(better)
+    assert decided == {True, False}
 
 
 def by_libraries(wins: int, losses: int, ties: int, alpha: float) -> float:

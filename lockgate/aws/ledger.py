@@ -23,10 +23,7 @@ TAKEN = ("PreconditionFailed", "ConditionalRequestConflict")
 
 
 class LedgerStore:
-    """Chains of records, one a model. Records cannot change, so each is read and verified once a process.
-
-    Whatever S3 lists otherwise than before, by key or ETag, makes it read the whole chain anew.
-    """
+    """Chains of records, one a model. Records cannot change, so each is read and verified once a process."""
 
     def __init__(self, s3: Any, bucket: str) -> None:
         self._s3 = s3

@@ -168,7 +168,8 @@ def test_a_number_that_the_metric_cannot_have_is_an_error_whatever_decides(make_
 
 
 @pytest.mark.parametrize(
-    ("total", "squares"), [(-1e-3, 200.0), (-1e300, 0.0), (1000.1, 1000.0), (1000.0, 99.0), (100.0, -1.0), (0.0, -1.0)]
+    ("total", "squares"),
+    [(-1e-3, 200.0), (-1e300, 0.0), (1000.1, 1000.0), (1000.0, 99.0), (100.0, 9.9999), (100.0, -1.0), (0.0, -1.0)],
 )
 def test_sums_of_losses_that_no_rows_can_have_are_an_error(make_evidence: Make, total: float, squares: float) -> None:
     """1,000 rows between 0 and 1 sum to 0 to 1,000, and their squares to at least the sum's square over the rows."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import json
 import os
 import socket
@@ -12,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
+from botocore.config import Config
 
 from local import embedded
 
@@ -84,6 +87,25 @@ class Demo:
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
+    def client(self, service: str, profile: str) -> Any:
+        """A client as the administrator of an account, or another user; not as a role."""
+        settings, parser = self.session.settings, configparser.RawConfigParser()
+        parser.read(settings.aws_credentials_file)
+        return boto3.Session(**dict(parser[profile]), region_name=settings.region).client(
+            service, endpoint_url=settings.endpoint, verify=str(settings.ca_bundle), config=Config(proxies={})
+        )
+
+    def collect(self) -> list[str]:
+        """Invoke the function that a schedule invokes; the records it made."""
+        functions = self.client("lambda", "tools")
+        listed = functions.list_functions()["Functions"]
+        (name,) = [found["FunctionName"] for found in listed if found["Handler"] == "lambdas.collect.handler"]
+        answer = functions.invoke(FunctionName=name)
+        said = json.load(answer["Payload"])
+        assert "FunctionError" not in answer, said
+        recorded: list[str] = said["recorded"]
+        return recorded
+
 
 @pytest.fixture(scope="session")
 def new_demo() -> type[Demo]:
@@ -98,6 +120,24 @@ def paths(state: Path) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     yield from _demo(tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def nothing_scheduled(demo: Demo) -> Iterator[None]:
+    """For the rest of a module: what a schedule would mend within minutes does not go before it was looked at."""
+    rules = [
+        (events, rule["Name"])
+        for account in demo.session.accounts
+        for events in [demo.client("events", account)]
+        for rule in events.list_rules()["Rules"]
+        if rule.get("ScheduleExpression")
+    ]
+    for events, rule in rules:
+        events.disable_rule(Name=rule)
+    demo.collect()
+    yield
+    for events, rule in rules:
+        events.enable_rule(Name=rule)
 
 
 @pytest.fixture(scope="module")

@@ -323,12 +323,13 @@ def answers_of_a_canary(demo: Demo, release: Release, defect: str) -> tuple[list
     """What callers in staging are answered while the release comes and goes, and the ledger's reason."""
     release.is_well()
     with Traffic(demo, release.hosts["staging"], release.rows_with(defect)) as traffic:
+        wait_for(lambda: not in_alarm(demo, "staging"))  # else no promotion starts: the canary before left one
         promote(demo, release)
         reason = taken_back(demo, release, "staging")
         assert set(traffic.further(20)) == {(200, "1")}, "the old release serves all traffic again"
     assert {status for status, version in traffic.answers if version == "1"} == {200}
     versions = [version for _, version in traffic.answers]
-    assert set(versions) == {"1", "2"}
+    assert set(versions) == {"1", "2"}, reason
     assert versions.count("2") < versions.count("1")
     return traffic.answers, reason
 

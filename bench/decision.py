@@ -3,7 +3,8 @@
     python -m bench.decision
 
 Writes build/bench/decision.json. A decision is the whole handler, from the event to the recorded verdict: only what AWS
-would answer comes from memory (`Answers`, `Bucket`). The ledger has 200 records, each a verdict as this gate writes it.
+would answer comes from memory (`Answers`, `Bucket`). Hashing the model data and reading attestations, which grow with
+them, are left out. The ledger has 200 records, each a verdict as this gate writes it.
 The evidence has the size of the census example's: two protected attributes with two and nine groups, and a champion;
 the policies are those of environments/ and one with every kind of gap by nine groups; the bill of materials lists 400
 components.

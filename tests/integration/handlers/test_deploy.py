@@ -900,21 +900,30 @@ def test_a_failure_that_a_promotion_follows_at_once_is_none_of_its_successes(pro
     assert [fact["body"]["release"]["version"] for fact in prod.journal("deployment")] == ["1", "3"]
 
 
+def while_it_copies(happens: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let something happen during the copies of the next start, once."""
+    copy_replay = deploy.copy_replay
+
+    def slowly(*arguments: Any) -> None:
+        monkeypatch.setattr(deploy, "copy_replay", copy_replay)
+        happens()
+        copy_replay(*arguments)
+
+    monkeypatch.setattr(deploy, "copy_replay", slowly)
+
+
 def test_a_promotion_that_another_overtook_while_it_copied_sees_it(
     prod: Environment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The other begins and ends between this one's first look at the stack and its last copy."""
     prod.promote("1")
     second, third = ({**RELEASE, "version": version, "verdict_id": f"income/{version}"} for version in "23")
-    copy_replay = deploy.copy_replay
 
-    def slowly(*arguments: Any) -> None:
-        monkeypatch.setattr(deploy, "copy_replay", copy_replay)
+    def overtakes() -> None:
         prod.start("income-3-prod", release=third)
         prod.cloudformation.status = "UPDATE_COMPLETE"
-        copy_replay(*arguments)
 
-    monkeypatch.setattr(deploy, "copy_replay", slowly)
+    while_it_copies(overtakes, monkeypatch)
     with pytest.raises(RefusedError, match="version 2 was superseded: version 3 is live"):
         prod.start("income-2-prod", release=second)
     assert prod.cloudformation.parameters["ReleaseVersion"] == "3"
@@ -925,14 +934,7 @@ def test_a_promotion_waits_for_one_that_it_met_while_it_copied_and_hides_nothing
 ) -> None:
     prod.promote("1")
     second, third = ({**RELEASE, "version": version, "verdict_id": f"income/{version}"} for version in "23")
-    copy_replay = deploy.copy_replay
-
-    def slowly(*arguments: Any) -> None:
-        monkeypatch.setattr(deploy, "copy_replay", copy_replay)
-        prod.start("income-2-prod", release=second)
-        copy_replay(*arguments)
-
-    monkeypatch.setattr(deploy, "copy_replay", slowly)
+    while_it_copies(lambda: prod.start("income-2-prod", release=second), monkeypatch)
     with pytest.raises(BusyError):
         prod.start("income-3-prod", release=third)
     prod.cloudformation.status = "UPDATE_COMPLETE"

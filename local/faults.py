@@ -18,12 +18,13 @@ Settings.faults_log, one JSON object a line.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -289,22 +290,31 @@ async def _answer(send: Send, status: int, body: bytes, content_type: str) -> No
 
 
 def _process_behind(port: int) -> int | None:
-    """The process below us whose connection comes from this port; None where it cannot be told."""
-    wanted = f"0100007F:{port:04X}"
-    try:
-        lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
-    except OSError:
-        return None
-    inodes = [fields[9] for fields in map(str.split, lines) if fields[1] == wanted]
-    for pid in processes.descendants(os.getpid()) if inodes else ():
-        for descriptor in _descriptors(pid):
-            if descriptor == f"socket:[{inodes[0]}]":
+    """The process below us whose connection comes from this port; None where it cannot be told.
+
+    The kernel's list can lack a connection while others come and go, so what is not found is looked for again.
+    """
+    for _ in range(5):
+        sockets = {f"socket:[{inode}]" for inode in _inodes(f"0100007F:{port:04X}")}
+        for pid in processes.descendants(os.getpid()) if sockets else ():
+            if not sockets.isdisjoint(_descriptors(pid)):
                 return pid
+        time.sleep(0.01)
     return None
 
 
-def _descriptors(pid: int) -> list[str]:
+def _inodes(address: str) -> list[str]:
+    """The open sockets whose own end is `address`; a connection that has ended has inode 0."""
     try:
-        return [os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir()]  # noqa: PTH115 - a socket is no path
+        lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
     except OSError:
         return []
+    return [fields[9] for fields in map(str.split, lines) if fields[1] == address and fields[9] != "0"]
+
+
+def _descriptors(pid: int) -> Iterator[str]:
+    """What a process has open; what it closes while we look is left out."""
+    with contextlib.suppress(OSError):
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                yield os.readlink(link)  # noqa: PTH115 - a socket is no path

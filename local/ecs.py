@@ -12,7 +12,7 @@ from ministack.core.responses import error_response_json, json_response
 from ministack.services import ecs
 from ministack.services.cloudformation import provisioners, stacks
 
-from local import ecs_deployments, ecs_tasks, ecs_traffic, recorded
+from local import ecs_deployments, ecs_metadata, ecs_tasks, ecs_traffic, recorded
 from local.ecs_records import Release, deployment_arn, revision_arn
 from local.settings import Settings
 from local.timing import SCALE
@@ -59,6 +59,7 @@ def install(settings: Settings) -> None:
     ) -> None:
         ecs_tasks.start(task, definition, overrides, account, region, settings)
 
+    ecs_metadata.install()
     # Any true value makes the emulator start tasks through its worker, which is ours.
     ecs._get_docker = lambda: "processes"
     ecs._run_task_worker = run

@@ -21,7 +21,7 @@ from ministack.core.concurrency import resource_lock, spawn_background
 from ministack.core.responses import request_scope
 from ministack.services import ecs
 
-from local import alb, alb_targets, containers, ecr, log_metrics, recorded, roles
+from local import alb, alb_targets, containers, ecr, ecs_metadata, log_metrics, recorded, roles
 from local.aws_events import emit
 from local.settings import HOST, Settings
 from local.timing import scaled
@@ -100,6 +100,7 @@ def start(
 def end(task_arn: str) -> None:
     """Take a task out of its target groups, let its last requests finish, and end its processes."""
     running = _running.pop(task_arn, None)
+    ecs_metadata.forget(task_arn)
     if running is None:
         return
     drains = [threading.Thread(target=alb.deregister, args=(target,)) for target in running.targets]
@@ -142,6 +143,7 @@ def _start_container(
         **{entry["name"]: str(entry["value"]) for entry in container["environment"]},
         **_secrets(container, executor, account, region),
         **_bind(running, container),
+        **ecs_metadata.told(task, definition),
         "METRIC_SECONDS": str(scaled(_MINUTE)),  # alarms on what tasks measure have periods as short
     }
     running.stop_timeout = float(container.get("stopTimeout", _STOP_TIMEOUT))

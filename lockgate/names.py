@@ -31,7 +31,7 @@ LEDGER_WRITER_ROLES = (
 )
 
 METRIC_NAMESPACE = "Lockgate"
-PREDICTION_DISTANCE = "PredictionDistance"  # dimensions Environment, Model, Release
+PREDICTION_DISTANCE = "PredictionDistance"  # dimensions Environment, Model, Release, TaskDefinition
 
 MODELS_REPOSITORY = "lockgate-models"
 EVALUATOR_REPOSITORY = "lockgate-evaluator"

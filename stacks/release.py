@@ -10,12 +10,10 @@ from aws_cdk import (
     CfnRule,
     CfnRuleAssertion,
     DefaultStackSynthesizer,
-    Duration,
     Fn,
     ICfnRuleConditionExpression,
     Stack,
 )
-from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
 from lockgate import names
@@ -103,17 +101,7 @@ class ReleaseStack(Stack):
             roles=edge.roles,
             log_group=edge.logs[model.name],
             failures=edge.failures,
-            predictions=cloudwatch.Metric(
-                namespace=names.METRIC_NAMESPACE,
-                metric_name=names.PREDICTION_DISTANCE,
-                dimensions_map={
-                    "Environment": environment.name,
-                    "Model": model.name,
-                    "Release": release["version"],  # the one that is being deployed, and not the one before it
-                },
-                statistic="Maximum",
-                period=Duration.minutes(1),
-            ),
+            predictions={"Environment": environment.name, "Model": model.name, "Release": release["version"]},
             prediction_distance=environment.prediction_distance,
         )
 

@@ -17,6 +17,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
+from lockgate import names
 from lockgate.rollout import Rollout
 from lockgate_constructs.acknowledgement import acknowledge
 from lockgate_constructs.failure_topic import alarm
@@ -60,7 +61,8 @@ class ModelService(Construct):
     at_once: when it holds, all traffic shifts at once and the old tasks go at once, whatever `rollout` says.
     It holds no IAM. There is no DesiredCount: a template that names one would reset a scaled service.
     image: URI with digest, a token of the stack's parameters; cpu in ECS units, memory in MiB.
-    predictions: how far the release's predictions are from evaluation's, which is an alarm at prediction_distance.
+    predictions: dimensions of what tasks measure, how far their predictions are from evaluation's; the task definition
+        is one more. It is an alarm at prediction_distance.
     """
 
     def __init__(
@@ -85,7 +87,7 @@ class ModelService(Construct):
         roles: ServiceRoles,
         log_group: logs.ILogGroup,
         failures: sns.ITopic,
-        predictions: cloudwatch.IMetric,
+        predictions: Mapping[str, str],
         prediction_distance: float,
     ) -> None:
         super().__init__(scope, construct_id)
@@ -117,7 +119,9 @@ class ModelService(Construct):
             for name, group in (("Blue", route.blue), ("Green", route.green))
             for each in self._guards(name, group, rollout, failures)
         ]
-        alarms.append(self._predictions_alarm(predictions, prediction_distance, failures))
+        # Of this deployment's tasks, and not of the same release's before: alarms judge minutes that are over, too.
+        these = {**predictions, "TaskDefinition": Fn.select(1, Fn.split("/", definition.ref))}
+        alarms.append(self._predictions_alarm(these, prediction_distance, failures))
         service = self._only_if(
             ecs.CfnService(
                 self,
@@ -157,12 +161,18 @@ class ModelService(Construct):
         resource.cfn_options.condition = self._condition
         return resource
 
-    def _predictions_alarm(self, metric: cloudwatch.IMetric, distance: float, topic: sns.ITopic) -> cloudwatch.Alarm:
+    def _predictions_alarm(self, dimensions: Mapping[str, str], distance: float, topic: sns.ITopic) -> cloudwatch.Alarm:
         """A release that predicts otherwise than it was evaluated; also guards the deployment that brings it."""
         made = alarm(
             self,
             "PredictionsShifted",
-            metric=metric,
+            metric=cloudwatch.Metric(
+                namespace=names.METRIC_NAMESPACE,
+                metric_name=names.PREDICTION_DISTANCE,
+                dimensions_map=dict(dimensions),
+                statistic="Maximum",
+                period=Duration.minutes(1),
+            ),
             description="Predictions of the release are distributed otherwise than evaluation's.",
             topic=topic,
             threshold=distance,

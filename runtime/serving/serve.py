@@ -22,7 +22,7 @@ def serve(job: Job) -> None:
     """
     fetched = model_data.fetching(job)
     limit_threads()
-    from runtime.serving import server  # while the model data is on its way
+    from runtime.serving import server, task  # noqa: F401 - while the model data is on its way
 
     model = commit.declared_model(job.setting("MODEL"))
     processes = server.workers()
@@ -47,7 +47,10 @@ def released_application(job: Job, model: Model, files: Mapping[str, bytes], pro
     application = Application(model, release, model_data.engine_of(files, model), telemetry)
     expected, place = model_data.holdout_scores(files), job.environment.get("ENVIRONMENT")
     if expected and place:  # elsewhere, as on an endpoint of SageMaker, no alarm looks at it
-        dimensions = {"Environment": place, "Model": model.name, "Release": release.version}
+        from runtime.serving.task import ENDPOINT, task_definition
+
+        tasks = task_definition(job.setting(ENDPOINT))
+        dimensions = {"Environment": place, "Model": model.name, "Release": release.version, "TaskDefinition": tasks}
         seconds = float(job.environment.get("METRIC_SECONDS", SECONDS))
         application.beside.append(ShiftWatch(telemetry, application.access, expected, dimensions, seconds).look_forever)
     return application

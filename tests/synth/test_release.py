@@ -227,11 +227,13 @@ def test_predictions_unlike_evaluations_are_an_alarm_that_stops_the_deployment_o
             if alarm["Properties"]["MetricName"] == "PredictionDistance"
         ]
         ((name, alarm),) = alarms
+        ((tasks, _),) = synthesized.resources("AWS::ECS::TaskDefinition", stack)
         assert alarm["Namespace"] == "Lockgate"
         assert {each["Name"]: each["Value"] for each in alarm["Dimensions"]} == {
             "Environment": environment,
             "Model": "alpha",
             "Release": {"Ref": "ReleaseVersion"},
+            "TaskDefinition": {"Fn::Select": [1, {"Fn::Split": ["/", {"Ref": tasks.split("/")[1]}]}]},
         }
         assert (alarm["Statistic"], alarm["Threshold"], alarm["TreatMissingData"]) == ("Maximum", 0.2, "notBreaching")
         service = synthesized.only("AWS::ECS::Service", stack)

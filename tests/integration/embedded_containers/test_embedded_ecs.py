@@ -14,6 +14,9 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError, WaiterError
 
+from lockgate.errors import RefusedError
+from runtime.serving.task import ENDPOINT, task_definition
+
 PULL = ["ecr:GetAuthorizationToken", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "logs:*"]
 
 
@@ -272,6 +275,14 @@ def test_the_process_listens_on_loopback_and_acts_as_the_task_role(released: Ser
     assert ":assumed-role/task/" in session.client("sts", **reach).get_caller_identity()["Arn"]
     with pytest.raises(ClientError, match="not authorized to perform: sns:ListTopics"):
         session.client("sns", **reach).list_topics()
+
+
+def test_it_is_told_the_revision_that_it_runs_which_is_the_services(released: Serving) -> None:
+    environment = json.loads(released.get("/environment")[1])
+    runs = task_definition(environment[ENDPOINT])
+    assert runs == released.service()["taskDefinition"].rpartition("/")[2]
+    with pytest.raises(RefusedError, match="found ValueError: HTTP 404"):
+        task_definition(environment[ENDPOINT] + "f")
 
 
 def test_its_output_is_in_cloudwatch_logs(released: Serving, until: Callable[..., Any]) -> None:

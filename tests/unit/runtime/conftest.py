@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import shutil
+import socketserver
 import tarfile
+import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -161,3 +164,24 @@ def packed(files: Mapping[str, bytes]) -> bytes:
 @pytest.fixture(scope="session", name="packed")
 def packed_fixture() -> Callable[[Mapping[str, bytes]], bytes]:
     return packed
+
+
+@pytest.fixture
+def ecs_tells() -> Iterator[Callable[[bytes], str]]:
+    """ecs_tells(answer): a container's own metadata URL, behind which `/task` gives this answer."""
+    with ExitStack() as opened:
+
+        def serve(answer: bytes) -> str:
+            class Handler(socketserver.StreamRequestHandler):
+                def handle(self) -> None:
+                    request = self.rfile.readline()
+                    while self.rfile.readline().strip():
+                        pass
+                    self.wfile.write(answer if request.startswith(b"GET /v4/1f/task ") else b"HTTP/1.0 404 No\r\n\r\n")
+
+            server = opened.enter_context(socketserver.TCPServer(("127.0.0.1", 0), Handler))
+            threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+            opened.callback(server.shutdown)
+            return f"http://127.0.0.1:{server.server_address[1]}/v4/1f"
+
+        yield serve

@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from moto import mock_aws
 
 from lockgate import canonical
 from lockgate.config import Feature, Model
-from lockgate.errors import EvidenceError, RefusedError
+from lockgate.errors import ConfigError, EvidenceError, RefusedError
 from runtime.archive import read_archive
 from runtime.job import Job
 from runtime.serving import rows as request_rows
@@ -31,6 +31,7 @@ from runtime.serving.fetch import fetched
 from runtime.serving.http import Connection, Site
 from runtime.serving.model_data import checked, unpacked
 from runtime.serving.serve import released_application
+from runtime.serving.task import ENDPOINT
 from runtime.serving.transform import execution_parameters
 
 ROOT = Path(__file__).parents[3]
@@ -425,13 +426,21 @@ def test_a_body_over_the_limit_is_too_large_announced_or_not(served: Application
 
 
 def test_where_an_alarm_looks_a_task_says_how_far_its_predictions_are_from_evaluations(
-    run: Any, settings: dict[str, str], model: Any, rows: list[dict[str, Any]], capfdbinary: Any
+    run: Any,
+    settings: dict[str, str],
+    model: Any,
+    rows: list[dict[str, Any]],
+    capfdbinary: Any,
+    ecs_tells: Callable[[bytes], str],
 ) -> None:
     """One row again and again is not what evaluation saw; on SageMaker, where no alarm looks, nothing is said."""
     files = checked(run.archive.read_bytes(), settings["MODEL_DATA_SHA256"])
     elsewhere = released_application(Job(Path(), settings), model, files)
     assert elsewhere.beside == [elsewhere.access.write_forever]
     often = {"ENVIRONMENT": "prod", "METRIC_SECONDS": "0.01"}
+    with pytest.raises(ConfigError, match="ECS_CONTAINER_METADATA_URI_V4"):
+        released_application(Job(Path(), {**settings, **often}), model, files)
+    often[ENDPOINT] = ecs_tells(b'HTTP/1.0 200 OK\r\n\r\n{"Family": "employment", "Revision": "12"}')
     served = released_application(Job(Path(), {**settings, **often}), model, files)
     assert invoke(served, {"instances": rows[:1] * 1000})[0] == 200
     _, looks = served.beside
@@ -444,7 +453,10 @@ def test_where_an_alarm_looks_a_task_says_how_far_its_predictions_are_from_evalu
     served.access.write()
     lines = [json.loads(line) for line in capfdbinary.readouterr().out.splitlines()]
     line = next(line for line in lines if "_aws" in line)
-    assert (line["Environment"], line["Model"], line["Release"], line["rows"]) == ("prod", "employment", "7", 1000)
+    dimensions = {"Environment": "prod", "Model": "employment", "Release": "7", "TaskDefinition": "employment:12"}
+    assert line["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [list(dimensions)]
+    assert {name: line[name] for name in dimensions} == dimensions
+    assert line["rows"] == 1000
     assert line["PredictionDistance"] > 0.2
 
 

@@ -27,6 +27,7 @@ from lockgate.config import Model
 from runtime.artifact import score
 from runtime.contract import first_violation
 from runtime.frames import matrix_of_instances
+from runtime.serving.http import IDLE_SECONDS
 from runtime.serving.rows import MAXIMUM_ROWS
 
 STATUSES = {200, 400, 408, 411, 413, 415, 429}
@@ -265,14 +266,17 @@ def hunt(url: str, cases: Cases, reference: Reference, seed: int, seconds: float
     port = int(url.split(":")[2].split("/")[0])
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     statuses: dict[int, int] = {}
-    end, number = time.monotonic() + seconds, seed
+    end, number, answered = time.monotonic() + seconds, seed, time.monotonic()
     while True:
         case = cases.case(number)
         path, body, media_type = case
+        if time.monotonic() - answered > IDLE_SECONDS / 2:  # a busy machine: the server may close what is idle
+            connection.close()
         try:
             connection.request("POST", path, body, {"content-type": media_type})
             answer = connection.getresponse()
             status, content = answer.status, answer.read()
+            answered = time.monotonic()
             judge(reference, case, status, content)
         except (Finding, OSError, ValueError, http.client.HTTPException) as error:
             raise Finding(f"case {number}: {type(error).__name__}: {error}") from error

@@ -1,0 +1,374 @@
+"""A promotion or a break-glass, and a `cdk deploy` of the same release stack: neither undoes the other.
+
+In dev, after the tests of the other files, and in this order. Two changed environments are synthesized, which give a
+task more memory. In both the replay before traffic waits while a file is there: a deployment is held until it was met.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from bench.faults.world import COPIED
+from lockgate import names
+from lockgate.aws.deployments import READY
+from lockgate.config import read_configuration
+from lockgate.release import PARAMETERS
+
+if TYPE_CHECKING:
+    from tests.e2e.conftest import Demo
+
+ROOT = Path(__file__).parents[2]
+TOOLS = read_configuration(ROOT).tools
+DEV = TOOLS.promotion[0]
+MODEL = "employment"
+STACK = names.release_stack(DEV, MODEL)
+SECONDS = 300
+SYNTHESIZED, LARGER, LARGEST = "1024", "2048", "3072"  # MiB of a task
+HANDLER = "def handler(event: dict[str, Any], context: object) -> dict[str, Any]:\n"
+REFUSED = "refused"
+# No longer than a call may take; then ECS calls again.
+WAITING = """    import pathlib, time
+    hold, until = pathlib.Path({hold!r}), time.monotonic() + 20
+    while True:
+        try:
+            said = hold.read_text()
+        except FileNotFoundError:
+            break
+        if said == {REFUSED!r}:
+            hold.unlink()
+            return {{"hookStatus": "FAILED"}}
+        if time.monotonic() > until:
+            return {{"hookStatus": "IN_PROGRESS", "callBackDelay": 1}}
+        time.sleep(0.05)
+"""
+# ECS owns how a rule divides requests: whichever target group comes first, and the weight of each.
+OWNED_BY_ECS = re.compile(r"/Actions/0/ForwardConfig/TargetGroups/[01]/(TargetGroupArn|Weight)")
+
+pytestmark = pytest.mark.usefixtures("nothing_scheduled")
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A version that is live in dev and staging, the assemblies by a task's memory, and the file that holds replays."""
+
+    version: int
+    assemblies: dict[str, Path]
+    hold: Path
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """What deploys in dev meanwhile does not end."""
+        self.hold.touch()
+        try:
+            yield
+        finally:
+            self.hold.unlink(missing_ok=True)
+
+    def refuse(self) -> None:
+        """Let the replay of what is held fail, and of nothing after it."""
+        self.hold.write_text(REFUSED)
+        wait_for(lambda: not self.hold.exists())
+
+
+@pytest.fixture(scope="module")
+def beside(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Beside]:
+    """The first commit trained again: what is registered now was compared with what prod serves, so its copies pass."""
+    folder = tmp_path_factory.mktemp("beside")
+    first = demo.facts("explain", "1")["records"][0]
+    attempt = ("--snapshot", first["snapshot"], "--attempt", "4")
+    demo.facts("deliver", first["commit"], *attempt, cwd=demo.clone)
+    with ThreadPoolExecutor(2) as pool:
+        made = pool.map(lambda memory: synthesized(demo, folder / memory, memory, folder / "hold"), (LARGER, LARGEST))
+    assemblies = {SYNTHESIZED: demo.build / "cdk.out", **dict(zip((LARGER, LARGEST), made, strict=True))}
+    followed = demo.lockgate("follow", first["commit"], "--json", cwd=demo.clone)
+    assert followed.returncode == 4, followed.stderr
+    yield Beside(int(json.loads(followed.stdout)["version"]), assemblies, folder / "hold")
+    deploy(demo, assemblies[SYNTHESIZED])
+    for found in demo.facts("status")["waiting"]:
+        reject(demo, found["version"], found["environment"])
+
+
+def synthesized(demo: Demo, project: Path, memory: str, hold: Path) -> Path:
+    """The assembly of the project with so much memory for dev's tasks, and a replay that waits for the file to go."""
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(project)], check=True)
+    for file, found, wanted in (
+        (f"environments/{DEV}.toml", f"\nmemory = {SYNTHESIZED} ", f"\nmemory = {memory} "),
+        ("lambdas/replay.py", HANDLER, HANDLER + WAITING.format(hold=str(hold), REFUSED=REFUSED)),
+    ):
+        text = (project / file).read_text()
+        assert text.count(found) == 1, f"{file}: {found}"
+        (project / file).write_text(text.replace(found, wanted))
+    synth = ("cdk", "synth", "--quiet", "--no-notices", "--output", str(project / "cdk.out"))
+    done = demo.run("env", "CDK_VALIDATION=false", *synth, cwd=project)
+    assert done.returncode == 0, done.stderr
+    return project / "cdk.out"
+
+
+def cdk(demo: Demo, assembly: Path, command: str, *options: str, environment: str = DEV) -> Any:
+    words = ("cdk", command, "--app", str(assembly), f"{environment}/*", *options, "--no-notices")
+    return demo.run(*words, profile=environment)
+
+
+def deploy(demo: Demo, assembly: Path) -> None:
+    done = cdk(demo, assembly, "deploy", "--require-approval", "never")
+    assert done.returncode == 0, done.stderr
+
+
+def reject(demo: Demo, version: int, environment: str) -> None:
+    done = demo.lockgate("reject", str(version), "--env", environment, "--reason", "a trial", profile="grace")
+    assert done.returncode == 0, done.stderr
+
+
+def wait_for(reached: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not reached():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.1)
+
+
+def stack(demo: Demo) -> dict[str, Any]:
+    return dict(demo.client("cloudformation", DEV).describe_stacks(StackName=STACK)["Stacks"][0])
+
+
+def updating(demo: Demo) -> bool:
+    return bool(stack(demo)["StackStatus"] == "UPDATE_IN_PROGRESS")
+
+
+def pinned(demo: Demo) -> dict[str, str]:
+    """The release stack's parameters."""
+    return {entry["ParameterKey"]: entry["ParameterValue"] for entry in stack(demo)["Parameters"]}
+
+
+def template(demo: Demo) -> Any:
+    return demo.client("cloudformation", DEV).get_template(StackName=STACK)["TemplateBody"]
+
+
+def events(demo: Demo) -> list[tuple[str, str, str]]:
+    """Of the release stack, newest first, each with its resource's type and status: there are more after an update."""
+    pages = demo.client("cloudformation", DEV).get_paginator("describe_stack_events").paginate(StackName=STACK)
+    found = [event for page in pages for event in page["StackEvents"]]
+    return [(event["EventId"], event["ResourceType"], event["ResourceStatus"]) for event in found]
+
+
+def memory(demo: Demo) -> str:
+    """MiB of each task that serves."""
+    ecs = demo.client("ecs", DEV)
+    (service,) = ecs.describe_services(cluster=names.cluster(DEV), services=[MODEL])["services"]
+    definition = ecs.describe_task_definition(taskDefinition=service["taskDefinition"])["taskDefinition"]
+    return str(definition["memory"])
+
+
+def standing(demo: Demo) -> tuple[Any, list[str]]:
+    """What the ledger says is live in dev, and what `lockgate status` finds to be otherwise."""
+    found = demo.facts("status")["environments"][DEV]["models"][MODEL]
+    return found["live"], found["differences"]
+
+
+def agreed(demo: Demo) -> int | None:
+    """The version that ledger, CloudFormation and ECS say is live in dev; None where they do not agree, or not yet."""
+    live, differences = standing(demo)
+    parameters, settled = pinned(demo), stack(demo)["StackStatus"] in READY
+    same = all(parameters[PARAMETERS[name]] == str(live[name]) for name in ("version", "verdict_id"))
+    return int(live["version"]) if same and settled and differences == [] else None
+
+
+def assert_serves(demo: Demo, version: int, mebibytes: str) -> None:
+    """Nothing of a release is lost, nor of an environment."""
+    assert (agreed(demo), memory(demo)) == (version, mebibytes)
+    replayed = demo.facts("replay", DEV)
+    assert (replayed["version"], replayed["equal"]) == (str(version), 100)
+
+
+def registered_again(demo: Demo, version: int) -> int:
+    """What a version is as a new one, whose promotion starts by itself."""
+    sagemaker = demo.client("sagemaker", "tools")
+    package = names.package_arn(TOOLS.account, TOOLS.region, MODEL, version)
+    found = sagemaker.describe_model_package(ModelPackageName=package)
+    made = sagemaker.create_model_package(
+        ModelPackageGroupName=names.package_group(MODEL),
+        ModelApprovalStatus="PendingManualApproval",
+        **{name: found[name] for name in COPIED if name in found},
+    )
+    return int(made["ModelPackageArn"].rpartition("/")[2])
+
+
+def waits(demo: Demo, version: int) -> bool:
+    """For approval: until then its promotion changes other environments."""
+    return version in [found["version"] for found in demo.facts("status")["waiting"]]
+
+
+def told_to_wait(demo: Demo, execution: str) -> bool:
+    """Whether a promotion has heard that another update runs."""
+    states = demo.client("stepfunctions", "tools")
+    machine = names.state_machine_arn(TOOLS.account, TOOLS.region).replace(":stateMachine:", ":execution:")
+    try:
+        history = states.get_execution_history(executionArn=f"{machine}:{execution}", maxResults=1000)["events"]
+    except states.exceptions.ExecutionDoesNotExist:
+        return False
+    return any(event.get("taskFailedEventDetails", {}).get("error") == "BusyError" for event in history)
+
+
+def test_a_cdk_deploy_of_a_changed_environment_keeps_the_release_that_is_live(demo: Demo, beside: Beside) -> None:
+    before = pinned(demo)
+    assert_serves(demo, beside.version, SYNTHESIZED)
+    deploy(demo, beside.assemblies[LARGER])
+    assert pinned(demo) == before
+    assert_serves(demo, beside.version, LARGER)
+
+
+def test_a_cdk_deploy_that_meets_a_promotion_is_refused_and_keeps_its_release_when_it_is_run_again(
+    demo: Demo, beside: Beside
+) -> None:
+    deployed = template(demo)
+    with beside.held():
+        version = registered_again(demo, beside.version)
+        wait_for(lambda: updating(demo) and pinned(demo)[PARAMETERS["version"]] == str(version))
+        refused = cdk(demo, beside.assemblies[LARGEST], "deploy", "--require-approval", "never")
+        assert refused.returncode == 1
+        assert "is in UPDATE_IN_PROGRESS state and can not be updated" in refused.stderr + refused.stdout
+        assert updating(demo), "the promotion was still under way"
+    wait_for(lambda: agreed(demo) == version)
+    assert template(demo) == deployed
+    assert_serves(demo, version, LARGER)
+    released = pinned(demo)
+    deploy(demo, beside.assemblies[LARGEST])
+    assert pinned(demo) == released
+    assert_serves(demo, version, LARGEST)
+
+
+def test_a_promotion_that_meets_a_cdk_deploy_waits_for_it_and_keeps_its_template(demo: Demo, beside: Beside) -> None:
+    before = pinned(demo)
+    with ThreadPoolExecutor(1) as pool, beside.held():
+        deployment = pool.submit(deploy, demo, beside.assemblies[LARGER])
+        wait_for(lambda: updating(demo))
+        version = registered_again(demo, beside.version)
+        wait_for(lambda: told_to_wait(demo, names.promotion_execution(MODEL, version)))
+        assert updating(demo), "`cdk deploy` was still under way"
+        assert pinned(demo) == before
+    deployment.result()
+    wait_for(lambda: agreed(demo) == version)
+    assert_serves(demo, version, LARGER)
+
+
+def test_either_side_run_again_finds_nothing_to_update_and_loses_nothing(demo: Demo, beside: Beside) -> None:
+    version = agreed(demo)
+    assert version is not None
+    wait_for(lambda: waits(demo, version))
+    reject(demo, version, TOOLS.promotion[-1])  # a promotion that runs is not started again
+    before = (pinned(demo), template(demo), events(demo))
+
+    def promoted() -> int:
+        records = demo.facts("explain", str(version), "--env", DEV)["records"]
+        return [record["outcome"] for record in records if record["kind"] == "deployment"].count("succeeded")
+
+    assert promoted() == 1
+    wait_for(lambda: demo.lockgate("promote", str(version)).returncode == 0)  # the one that was rejected ends
+    wait_for(lambda: promoted() == 2)
+    deploy(demo, beside.assemblies[LARGER])
+    assert (pinned(demo), template(demo), events(demo)) == before
+    assert_serves(demo, version, LARGER)
+
+
+@pytest.mark.parametrize(("taken_back", "mebibytes"), [(True, LARGER), (False, LARGEST)])
+def test_a_break_glass_that_meets_a_cdk_deploy_waits_for_it_however_it_ends(
+    demo: Demo, beside: Beside, taken_back: bool, mebibytes: str
+) -> None:
+    """Whoever ran `cdk deploy` has gone, as a job that was cut off: CloudFormation goes on, or back."""
+    version = agreed(demo)
+    words = ("--app", str(beside.assemblies[LARGEST]), f"{DEV}/*", "--require-approval", "never", "--no-notices")
+    with beside.held():
+        with subprocess.Popen(
+            ["cdk", "deploy", *words], env=demo.environment(DEV), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as deployment:
+            try:
+                wait_for(lambda: updating(demo))
+            finally:
+                deployment.kill()
+        because = ("--env", DEV, "--reason", "a trial")
+        broken = demo.facts("break-glass", str(version), *because, profile="ada-break-glass")
+        wait_for(lambda: told_to_wait(demo, broken["execution"]))
+        assert updating(demo), "the update was still under way"
+        if taken_back:
+            beside.refuse()
+    wait_for(lambda: pinned(demo)[PARAMETERS["verdict_id"]] == broken["record"] and agreed(demo) == version)
+    assert_serves(demo, version, mebibytes)
+    (entry,) = [found for found in demo.facts("status")["break_glass"] if found["record"] == broken["record"]]
+    assert entry["outcome"] == "succeeded"
+    before = (pinned(demo), events(demo))
+    deploy(demo, beside.assemblies[mebibytes])
+    assert (pinned(demo), events(demo)) == before
+
+
+def test_a_promotion_that_cannot_be_taken_back_either_is_continued_once_and_left_to_a_person(
+    demo: Demo, beside: Beside
+) -> None:
+    before = agreed(demo)
+    iam, cloudformation = demo.client("iam", DEV), demo.client("cloudformation", DEV)
+    role = names.release_cloudformation_role(DEV)
+    deny = {"Effect": "Deny", "Action": "cloudwatch:PutMetricAlarm", "Resource": "*"}
+    with beside.held():
+        version = registered_again(demo, beside.version)
+        wait_for(lambda: updating(demo) and events(demo)[0][1:] == ("AWS::ECS::Service", "UPDATE_IN_PROGRESS"))
+        document = json.dumps({"Version": "2012-10-17", "Statement": [deny]})
+        iam.put_role_policy(RoleName=role, PolicyName="stuck", PolicyDocument=document)
+        seen = len(events(demo))
+        beside.refuse()
+    wait_for(lambda: version in [failed["version"] for failed in demo.facts("status")["failed_deployments"]])
+    since = [said for _, *said in events(demo)[:-seen]]
+    assert since.count(["AWS::CloudFormation::Stack", "UPDATE_ROLLBACK_FAILED"]) == 2, "it was continued once"
+    live, differences = standing(demo)
+    assert live["version"] == before
+    assert differences == [
+        "the stack is UPDATE_ROLLBACK_FAILED: it needs a person: docs/release.md, When they disagree"
+    ]
+    iam.delete_role_policy(RoleName=role, PolicyName="stuck")
+    arn = names.role_arn(stack(demo)["StackId"].split(":")[4], role)
+    cloudformation.continue_update_rollback(StackName=STACK, RoleARN=arn)
+    wait_for(lambda: agreed(demo) == before)
+    wait_for(lambda: demo.lockgate("promote", str(version)).returncode == 0)  # the one that failed ends
+    wait_for(lambda: agreed(demo) == version)
+    assert_serves(demo, version, LARGEST)
+
+
+@pytest.mark.parametrize(
+    ("environment", "mebibytes"), [(DEV, LARGEST), *((name, SYNTHESIZED) for name in TOOLS.promotion[1:])]
+)
+def test_after_promotions_cdk_diff_is_clean_and_so_is_drift_but_for_what_ecs_owns(
+    demo: Demo, beside: Beside, environment: str, mebibytes: str
+) -> None:
+    newest = agreed(demo)
+    assert newest is not None
+    wait_for(lambda: waits(demo, newest))
+    assembly = beside.assemblies[mebibytes]
+    diff = cdk(demo, assembly, "diff", "--fail", environment=environment)
+    assert diff.returncode == 0, diff.stdout + diff.stderr
+    assert cdk(demo, assembly, "drift", environment=environment).returncode == 0
+    cloudformation = demo.client("cloudformation", environment)
+    in_sync, drifted = set(), []
+    for name in (names.edge_stack(environment), names.release_stack(environment, MODEL)):
+        for found in cloudformation.describe_stack_resource_drifts(StackName=name)["StackResourceDrifts"]:
+            kind, status = found["ResourceType"], found["StackResourceDriftStatus"]
+            if status == "IN_SYNC":
+                in_sync.add(kind)
+            elif status != "NOT_CHECKED":
+                differences = found.get("PropertyDifferences", [])
+                drifted += [
+                    (kind, status, difference["PropertyPath"]) for difference in differences or [{"PropertyPath": ""}]
+                ]
+    assert {"AWS::ECS::Service", "AWS::ECS::TaskDefinition"} <= in_sync
+    assert [
+        each
+        for each in drifted
+        if each[:2] != ("AWS::ElasticLoadBalancingV2::ListenerRule", "MODIFIED") or not OWNED_BY_ECS.fullmatch(each[2])
+    ] == []

@@ -16,9 +16,9 @@ or {"refused": why}, since a person's vain request is no failure of the function
 status {"status": "IN_PROGRESS" | "SUCCEEDED" | "FAILED", "reason", "release" (all fields, as the stack pins it, or
 null), "url", "place" (number of this end in the journal, or null)}. url: where the model's /ping and /invocations are.
 A success stays one, whatever is live since; start remembers that of the update before, if nobody has asked for it yet.
-stop, and look past the deadline, take the attempt's own update, if it still runs, back to the release that served
-before; the end says that it was the deadline. A failure's reason begins with what lifecycle hooks found and with the
-alarms that went off.
+stop, and look past the deadline that was configured when the attempt began, take its own update, if it still runs, back
+to the release that served before; the end says that it was the deadline. A failure's reason begins with what lifecycle
+hooks found and with the alarms that went off.
 start raises BusyError (retry later: another update runs), NotFoundError (no release stack), RefusedError (never
 retry; also a release that was rolled back from, or superseded by a newer one that is live, and while an alarm of the
 service is in ALARM, which ECS would ignore for the whole deployment).
@@ -145,7 +145,8 @@ def _start(place: Place, event: dict[str, Any]) -> dict[str, Any]:
     place.deployments.refuse_if_busy(stack)
     _refuse_in_alarm(place, stack)
     _remember_end(place, event["token"])
-    place.journal.append("started", event["token"], {"release": asdict(release)}, shared.timestamp(shared.now()))
+    body = {"release": asdict(release), "deadline_minutes": _configured_deadline(place)}
+    place.journal.append("started", event["token"], body, shared.timestamp(shared.now()))
     place.deployments.update(stack, release, event["token"], GRADUAL)
     return {"status": "IN_PROGRESS"}
 
@@ -173,8 +174,16 @@ def _remember_end(place: Place, token: str) -> None:
 
 
 def _past_deadline(place: Place, attempt: Fact) -> bool:
-    minutes = shared.environment(place.settings.environment).rollout.deadline_minutes
-    return _age(attempt) > timedelta(minutes=minutes)
+    return _age(attempt) > timedelta(minutes=_deadline(place, attempt))
+
+
+def _deadline(place: Place, attempt: Fact) -> int:
+    """Minutes: a `cdk deploy` with another deadline is for the attempts that follow it."""
+    return int(attempt.body.get("deadline_minutes") or _configured_deadline(place))
+
+
+def _configured_deadline(place: Place) -> int:
+    return shared.environment(place.settings.environment).rollout.deadline_minutes
 
 
 def _age(attempt: Fact) -> timedelta:
@@ -212,6 +221,7 @@ def _change(place: Place, event: dict[str, Any]) -> dict[str, Any]:
             "from": asdict(stack.release) if stack.release else None,
             "to": asdict(target),
             "mode": _mode(stack, target),
+            "deadline_minutes": _configured_deadline(place),
         }
         asked = place.journal.append("asked", event["token"], body, shared.timestamp(shared.now()))
     before, wanted = asked.body["from"], read_release(asked.body["to"])
@@ -323,8 +333,7 @@ def _stop(place: Place, event: dict[str, Any]) -> dict[str, Any]:
     if not place.deployments.runs(stack, event["token"]):
         return {"status": "IN_PROGRESS"}
     release = began.body["to"] if began.kind == "asked" else began.body["release"]
-    minutes = shared.environment(place.settings.environment).rollout.deadline_minutes
-    message = f"deadline: the deployment did not end within {minutes} minutes: it was stopped"
+    message = f"deadline: the deployment did not end within {_deadline(place, began)} minutes: it was stopped"
     s3, bucket = clients.client("s3"), place.settings.releases_bucket
     put_finding(s3, bucket, place.model, event["token"], Finding(release["verdict_id"], False, message))
     place.deployments.stop(stack)

@@ -2,17 +2,18 @@
 
 Event of a lifecycle hook at PRE_PRODUCTION_TRAFFIC_SHIFT: {"resourceArn" (of the deployment), "executionDetails":
 {"targetServiceRevisionArn", "productionTrafficWeights" (revision -> percent)}, "hookDetails": {"model", "verdict_id",
-"since" and "looks" (ours, from the last answer)}, …}. The details are JSON, as text or not.
+"step_minutes", "steps" and "false_alarm_rate" (numbers), "since" and "looks" (ours, from the last answer)}, …}. The
+details are JSON, as text or not: what the deployment was started with, whatever is configured since.
 Before the first step, when the canary has no traffic yet, it answers {"hookStatus": "SUCCEEDED"} at once. Before every
-other it holds the deployment for the environment's step_minutes and looks each minute: {"hookStatus": "IN_PROGRESS"}
-meanwhile, {"hookStatus": "FAILED"} as soon as the evidence that the canary fails more often reaches 1 over this step's
-share of the environment's false_alarm_rate (lockgate.statistics.canary: looking often costs nothing, but each step
-begins without evidence), and why is a finding in RELEASES_BUCKET. Without traffic there is no evidence, and the
-deployment goes on; its alarms watch too.
+other it holds the deployment for step_minutes and looks each minute: {"hookStatus": "IN_PROGRESS"} meanwhile,
+{"hookStatus": "FAILED"} as soon as the evidence that the canary fails more often reaches 1 over this step's share of
+false_alarm_rate (lockgate.statistics.canary: looking often costs nothing, but each step begins without evidence), and
+why is a finding in RELEASES_BUCKET. Without traffic there is no evidence, and the deployment goes on; its alarms watch
+too.
 What it cannot measure it raises: then ECS takes the deployment back.
 
 Environment:
-    ENVIRONMENT, RELEASES_BUCKET
+    RELEASES_BUCKET
     LOAD_BALANCER             app/<name>/<id>, as metrics name it
 Calls:
     cloudwatch:GetMetricData; ecs:DescribeServiceRevisions on service-revision/<cluster>/<service>/*
@@ -31,7 +32,6 @@ from lockgate.aws import clients
 from lockgate.aws.canary import groups_of, minutes_since
 from lockgate.aws.findings import hook_details, put_finding
 from lockgate.findings import Finding
-from lockgate.rollout import Rollout
 from lockgate.statistics.canary import Minute, e_value
 
 MINUTE_SECONDS = 60
@@ -39,19 +39,17 @@ MINUTE_SECONDS = 60
 
 @dataclass(frozen=True)
 class Settings:
-    environment: str
     releases_bucket: str
     load_balancer: str
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     settings = shared.settings(Settings)
-    details = hook_details(event, ("model", "verdict_id"))
+    details = hook_details(event, ("model", "verdict_id"), numbers=("step_minutes", "steps", "false_alarm_rate"))
     execution = event["executionDetails"]
     target, weights = execution["targetServiceRevisionArn"], execution["productionTrafficWeights"]
     if weights[target] == 0:  # a KeyError is an end too: without weights nobody knows which step this is
         return {"hookStatus": "SUCCEEDED"}
-    rollout = shared.environment(settings.environment).rollout
     since, looks = str(details.get("since") or shared.timestamp(shared.now())), int(details.get("looks", 0))
     (other,) = (revision for revision in weights if revision != target)
     groups = groups_of(clients.client("ecs"), (target, other))
@@ -60,11 +58,16 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     )
     evidence = e_value(minutes)
     shared.log("watch", deployment=event["resourceArn"], looks=looks, evidence=evidence, counts=_counted(minutes))
-    if evidence >= rollout.steps / rollout.false_alarm_rate:
-        finding = Finding(details["verdict_id"], False, _message(minutes, evidence, rollout))
+    steps, rate = details["steps"], details["false_alarm_rate"]
+    if evidence >= steps / rate:
+        message = (
+            f"canary: {_counted(minutes)}: evidence {evidence:.3g} that it fails more often, "
+            f"expected below {steps / rate:g} (false alarm rate {rate:g}, steps {steps})"
+        )
+        finding = Finding(details["verdict_id"], False, message)
         put_finding(clients.client("s3"), settings.releases_bucket, details["model"], event["resourceArn"], finding)
         return {"hookStatus": "FAILED"}
-    if looks >= rollout.step_minutes:
+    if looks >= details["step_minutes"]:
         return {"hookStatus": "SUCCEEDED"}
     kept = {**details, "since": since, "looks": looks + 1}
     return {"hookStatus": "IN_PROGRESS", "callBackDelay": MINUTE_SECONDS, "hookDetails": kept}
@@ -74,11 +77,3 @@ def _counted(minutes: list[Minute]) -> str:
     canary = f"{sum(m.canary_errors for m in minutes)} of {sum(m.canary_requests for m in minutes)}"
     other = f"{sum(m.other_errors for m in minutes)} of {sum(m.other_requests for m in minutes)}"
     return f"{canary} requests failed in the canary, {other} beside it"
-
-
-def _message(minutes: list[Minute], evidence: float, rollout: Rollout) -> str:
-    rate, steps = rollout.false_alarm_rate, rollout.steps
-    return (
-        f"canary: {_counted(minutes)}: evidence {evidence:.3g} that it fails more often, "
-        f"expected below {steps / rate:g} (false alarm rate {rate:g}, steps {steps})"
-    )

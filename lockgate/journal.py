@@ -27,8 +27,9 @@ Action = Literal["rollback", "restore"]
 class Fact:
     """token: the attempt the fact belongs to; time: UTC, ISO 8601.
 
-    body of "started": release (whole).
-    body of "asked": action, person, user_arn, reason, url, from (release or null), to (release), mode (of the update).
+    body of "started": release (whole), deadline_minutes (as configured then; not in older facts).
+    body of "asked": action, person, user_arn, reason, url, from (release or null), to (release), mode (of the update),
+    deadline_minutes.
     body of "deployment": outcome "succeeded" or "failed", reason, url, release (whole).
     """
 

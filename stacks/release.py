@@ -109,20 +109,23 @@ class ReleaseStack(Stack):
         """Before traffic, the replay; before each step but the first, the comparison of both releases' errors.
 
         mode: told so that another mode is a change of the service, also where steps and bake time are the same in both.
+        The comparison is told its steps, so that a `cdk deploy` with others changes none of a deployment that runs.
         """
         account, region, rollout = environment.account, environment.region, environment.rollout
         details = {name: release[name] for name in ("version", "verdict_id", "replay_sha256")}
-        text = self.to_json_string({"model": model.name, "mode": mode, **details})
+        told = {"model": model.name, "mode": mode, **details}
         hooks = [
             Hook(
                 "POST_TEST_TRAFFIC_SHIFT",
                 names.function_arn(account, region, names.replay_function(environment.name)),
                 REPLAY_MINUTES,
-                text,
+                self.to_json_string(told),
             )
         ]
         if rollout.step_minutes:
             watch = names.function_arn(account, region, names.watch_function(environment.name))
+            steps = {name: getattr(rollout, name) for name in ("step_minutes", "steps", "false_alarm_rate")}
+            text = self.to_json_string({**told, **steps})
             hooks.append(Hook("PRE_PRODUCTION_TRAFFIC_SHIFT", watch, rollout.step_minutes + SPARE_MINUTES, text))
         return hooks
 

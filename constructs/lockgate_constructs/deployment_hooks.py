@@ -74,7 +74,6 @@ class DeploymentHooks(Construct):
             handler="lambdas.watch.handler",
             description="Compares a canary's errors with those of the release beside it.",
             environment={
-                "ENVIRONMENT": environment.name,
                 "RELEASES_BUCKET": releases.bucket_name,
                 "LOAD_BALANCER": balancer.load_balancer.load_balancer_full_name,
             },

@@ -13,13 +13,14 @@ from lockgate.errors import RefusedError
 from lockgate.findings import Finding, read_finding
 
 
-def hook_details(event: Mapping[str, Any], needed: Sequence[str]) -> dict[str, Any]:
-    """The details that a release stack gives its hooks. Raises RefusedError when one is missing."""
+def hook_details(event: Mapping[str, Any], texts: Sequence[str], numbers: Sequence[str] = ()) -> dict[str, Any]:
+    """The details that a release stack gives its hooks. Raises RefusedError when one is missing, or of another type."""
     details = event.get("hookDetails")
     if isinstance(details, str):
         details = json.loads(details)
-    if not isinstance(details, dict) or not all(isinstance(details.get(name), str) for name in needed):
-        raise RefusedError(f"hookDetails: found {details!r}, expected {', '.join(needed)}")
+    wanted = {**dict.fromkeys(texts, str), **dict.fromkeys(numbers, (int, float))}
+    if not isinstance(details, dict) or not all(isinstance(details.get(name), kind) for name, kind in wanted.items()):
+        raise RefusedError(f"hookDetails: found {details!r}, expected {', '.join(wanted)}")
     return details
 
 

@@ -118,6 +118,15 @@ def test_a_deployment_waits_for_the_replay_and_a_canary_for_the_comparison_of_er
         assert minutes == {stage: {"replay": 10, "watch": 20}[function] for stage, function in stages.items()}
 
 
+def test_the_comparison_of_errors_is_told_the_steps_that_its_deployment_was_started_with(synthesized: Any) -> None:
+    service = synthesized.only("AWS::ECS::Service", "lockgate-prod-release-alpha")
+    hooks = {hook["LifecycleStages"][0]: hook for hook in service["DeploymentConfiguration"]["LifecycleHooks"]}
+    parts = hooks["PRE_PRODUCTION_TRAFFIC_SHIFT"]["HookDetails"]["Fn::Join"][1]
+    details = json.loads("".join(part if isinstance(part, str) else "a parameter" for part in parts))
+    told = {name: details[name] for name in ("step_minutes", "steps", "false_alarm_rate")}
+    assert told == {"step_minutes": 10, "steps": 1, "false_alarm_rate": 0.001}
+
+
 def test_errors_latency_and_health_of_both_target_groups_guard_each_deployment(synthesized: Any) -> None:
     stack = "lockgate-prod-release-alpha"
     service = synthesized.only("AWS::ECS::Service", stack)

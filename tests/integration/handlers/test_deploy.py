@@ -460,6 +460,21 @@ def test_a_look_stops_what_is_past_the_deadline_even_if_its_workflow_died(
     assert len(prod.cloudformation.requests("CancelUpdateStack")) == 1
 
 
+def test_an_attempt_keeps_the_deadline_that_was_configured_when_it_began(
+    prod: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prod.start()
+    file = shared.ROOT / "environments" / "prod.toml"
+    file.write_text(file.read_text().replace("deadline_minutes = 60", "deadline_minutes = 30"))
+    began = shared.now()
+    monkeypatch.setattr(shared, "now", lambda: began + timedelta(minutes=59))
+    assert prod.look() == "IN_PROGRESS"
+    assert prod.cloudformation.requests("CancelUpdateStack") == []
+    monkeypatch.setattr(shared, "now", lambda: began + timedelta(minutes=61))
+    prod.look()
+    assert len(prod.cloudformation.requests("CancelUpdateStack")) == 1
+
+
 def test_nobody_elses_update_is_stopped_at_the_deadline_of_an_attempt_that_failed(
     prod: Environment, monkeypatch: pytest.MonkeyPatch
 ) -> None:

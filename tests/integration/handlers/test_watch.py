@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lambdas import shared, watch
-from lockgate.errors import NotFoundError
+from lockgate.errors import NotFoundError, RefusedError
 
 if TYPE_CHECKING:
     from tests.integration.handlers.conftest import World
@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 NEW, OLD = (f"arn:aws:ecs:us-east-1:123456789012:service-revision/prod/income/{name}" for name in ("new", "old"))
 DEPLOYMENT = "arn:aws:ecs:us-east-1:123456789012:service-deployment/prod/income/abc"
 NOW = datetime(2026, 11, 22, 12, 0, 30, tzinfo=UTC)
+STARTED_WITH = {
+    "model": "income",
+    "verdict_id": "income/1",
+    "step_minutes": 10,
+    "steps": 1,
+    "false_alarm_rate": 0.001,
+}
 
 
 class Aws:
@@ -74,7 +81,6 @@ def aws(
     ecs, cloudwatch = Ecs(sdk), CloudWatch(sdk)
     use("ecs", ecs.client)
     use("cloudwatch", cloudwatch.client)
-    monkeypatch.setenv("ENVIRONMENT", "prod")
     monkeypatch.setenv("LOAD_BALANCER", "app/lb/1")
     monkeypatch.setattr(shared, "now", lambda: NOW)
     yield made
@@ -84,7 +90,7 @@ def aws(
 
 def call(percent: int, **details: Any) -> dict[str, Any]:
     execution = {"targetServiceRevisionArn": NEW, "productionTrafficWeights": {NEW: percent, OLD: 100 - percent}}
-    given = {"model": "income", "verdict_id": "income/1", **details}
+    given = {**STARTED_WITH, **details}
     return watch.handler({"resourceArn": DEPLOYMENT, "executionDetails": execution, "hookDetails": given}, None)
 
 
@@ -100,6 +106,22 @@ def test_a_step_is_held_for_its_minutes_with_a_look_each(aws: Aws) -> None:
         assert (answer["callBackDelay"], answer["hookDetails"]["looks"]) == (60, looks)
         answer = call(10, **answer["hookDetails"])
     assert (answer, looks) == ({"hookStatus": "SUCCEEDED"}, 10)
+
+
+def test_a_canary_that_runs_keeps_the_steps_it_was_started_with_when_longer_ones_are_configured(aws: Aws) -> None:
+    """ECS gives its hook the time of the old steps: who held the new ones would be taken back."""
+    file = shared.ROOT / "environments" / "prod.toml"
+    longer = file.read_text().replace("step_minutes = 10", "step_minutes = 60")
+    file.write_text(longer.replace("deadline_minutes = 60", "deadline_minutes = 120"))
+    assert shared.environment("prod").rollout.step_minutes == 60
+    assert call(10, looks=9, since=shared.timestamp(NOW))["hookStatus"] == "IN_PROGRESS"
+    assert call(10, looks=10, since=shared.timestamp(NOW)) == {"hookStatus": "SUCCEEDED"}
+
+
+@pytest.mark.parametrize("change", [{"step_minutes": None}, {"steps": "1"}, {"verdict_id": 1}], ids=str)
+def test_details_that_say_too_little_are_refused(aws: Aws, change: dict[str, Any]) -> None:
+    with pytest.raises(RefusedError, match=r"^hookDetails: found .*, expected model, verdict_id, step_minutes, steps,"):
+        call(10, **change)
 
 
 def test_without_any_traffic_a_step_ends_well(aws: Aws) -> None:
@@ -120,11 +142,7 @@ def test_a_canary_that_fails_more_often_stops_at_once_with_the_numbers(aws: Aws,
 def test_the_rate_of_false_alarms_is_shared_among_the_steps_of_a_linear_deployment(aws: Aws) -> None:
     """Each step begins without evidence: what is enough for a canary's only step is not for the first of two."""
     aws.counts = [(0, 0, 0, 0), (380, 9, 620, 0), (1, 0, 1, 0), (1, 0, 1, 0)]  # evidence 1,468
-    file = shared.ROOT / "environments" / "prod.toml"
-    canary = file.read_text()
-    file.write_text(canary.replace('strategy = "canary"\npercent = 10', 'strategy = "linear"\npercent = 40'))
-    assert call(40)["hookStatus"] == "IN_PROGRESS"
-    file.write_text(canary)
+    assert call(40, steps=2)["hookStatus"] == "IN_PROGRESS"
     assert call(40) == {"hookStatus": "FAILED"}
 
 
@@ -142,7 +160,7 @@ def test_what_cannot_be_measured_is_an_error_and_no_pass(aws: Aws) -> None:
             {
                 "resourceArn": DEPLOYMENT,
                 "executionDetails": {"targetServiceRevisionArn": NEW, "productionTrafficWeights": {}},
-                "hookDetails": {"model": "income", "verdict_id": "income/1"},
+                "hookDetails": STARTED_WITH,
             },
             None,
         )

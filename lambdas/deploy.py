@@ -67,6 +67,7 @@ from lockgate.findings import Finding
 from lockgate.journal import Fact, find, last, open_attempt, previous, refuse_if_rolled_back
 from lockgate.release import (
     AT_ONCE,
+    AT_ONCE_AGAIN,
     GRADUAL,
     MODE_PARAMETER,
     PARAMETERS,
@@ -231,11 +232,11 @@ def _change(place: Place, event: dict[str, Any]) -> dict[str, Any]:
 
 
 def _mode(stack: Stack, wanted: Release) -> str:
-    """All at once. Where the stack pins this very release, the mode that is not set: without a change CloudFormation
+    """All at once, by the name that is not set where the stack pins this very release: without a change CloudFormation
     would leave a service alone that somebody changed past it; with one it sends all of the service's properties.
     """
     if stack.release == wanted and stack.parameters.get(MODE_PARAMETER) == AT_ONCE:
-        return GRADUAL
+        return AT_ONCE_AGAIN
     return AT_ONCE
 
 

@@ -18,7 +18,7 @@ from constructs import Construct
 
 from lockgate import names
 from lockgate.config import Environment, Model
-from lockgate.release import AT_ONCE, GRADUAL, MODE_PARAMETER, PARAMETERS
+from lockgate.release import GRADUAL, MODE_PARAMETER, MODES, PARAMETERS
 from lockgate_constructs.model_service import Hook, ModelService
 from stacks.edge import EdgeStack
 
@@ -67,8 +67,10 @@ class ReleaseStack(Stack):
         condition = CfnCondition(
             self, "HasRelease", expression=Fn.condition_not(Fn.condition_equals(release["version"], ""))
         )
-        mode = CfnParameter(self, MODE_PARAMETER, type="String", default=GRADUAL, allowed_values=[GRADUAL, AT_ONCE])
-        at_once = CfnCondition(self, "AtOnce", expression=Fn.condition_equals(mode.value_as_string, AT_ONCE))
+        mode = CfnParameter(self, MODE_PARAMETER, type="String", default=GRADUAL, allowed_values=list(MODES))
+        at_once = CfnCondition(
+            self, "AtOnce", expression=Fn.condition_not(Fn.condition_equals(mode.value_as_string, GRADUAL))
+        )
         ModelService(
             self,
             "Model",

@@ -113,7 +113,7 @@ class Deployments:
     def update(self, stack: Stack, release: Release, token: str, mode: str) -> None:
         """Ask CloudFormation to pin `release`, everything else as it is; the same token again changes nothing.
 
-        mode: GRADUAL as the environment says, or AT_ONCE.
+        mode: GRADUAL as the environment says, or AT_ONCE (also as AT_ONCE_AGAIN).
 
         Raises BusyError while another update runs, RefusedError when the stack cannot be updated.
         """

@@ -22,7 +22,11 @@ def test_each_model_has_a_release_stack_in_each_environment(synthesized: Any) ->
 
 def test_the_parameters_are_exactly_the_release_and_default_to_none(synthesized: Any) -> None:
     wanted: dict[str, Any] = {parameter: {"Type": "String", "Default": ""} for parameter in PARAMETERS.values()}
-    wanted["ReleaseMode"] = {"Type": "String", "Default": "gradual", "AllowedValues": ["gradual", "at-once"]}
+    wanted["ReleaseMode"] = {
+        "Type": "String",
+        "Default": "gradual",
+        "AllowedValues": ["gradual", "at-once", "at-once-again"],
+    }
     for name, template in releases(synthesized).items():
         assert template["Parameters"] == wanted, name
 
@@ -40,7 +44,7 @@ def test_cloudformation_itself_refuses_a_release_in_part(synthesized: Any) -> No
 def test_every_resource_exists_only_with_a_release(synthesized: Any) -> None:
     has_release = {"Fn::Not": [{"Fn::Equals": [{"Ref": "ReleaseVersion"}, ""]}]}
     for name, template in releases(synthesized).items():
-        at_once = {"Fn::Equals": [{"Ref": "ReleaseMode"}, "at-once"]}
+        at_once = {"Fn::Not": [{"Fn::Equals": [{"Ref": "ReleaseMode"}, "gradual"]}]}
         assert template["Conditions"] == {"HasRelease": has_release, "AtOnce": at_once}, name
         assert {resource.get("Condition") for resource in template["Resources"].values()} == {"HasRelease"}, name
 

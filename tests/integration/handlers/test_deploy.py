@@ -809,9 +809,11 @@ def test_a_stack_that_was_changed_and_not_lost_is_not_restored(prod: Environment
 def test_a_service_that_was_changed_past_its_stack_is_restored_by_an_update_that_changes_something(
     prod: Environment,
 ) -> None:
-    """Without a change there would be no update, and the service would stay as somebody left it."""
+    """Without a change there would be no update, and the service would stay as somebody left it. In steps, it would
+    serve most requests meanwhile, and its errors would take the restored release back.
+    """
     release = prod.promote("1")
-    for number, mode in enumerate(["at-once", "gradual", "at-once"]):
+    for number, mode in enumerate(["at-once", "at-once-again", "at-once"]):
         token = f"restore-{number}"
         assert prod.operate("restore", token) == {"status": "IN_PROGRESS", "from": "1", "to": "1"}
         assert (prod.cloudformation.status, prod.cloudformation.parameters["ReleaseMode"]) == (

@@ -4,18 +4,20 @@ POST {"model", "version", "environment", "decision": "approve" | "reject", "reas
 signed the request (lambdas.signed), never something in the body.
 Answers with {"message", ...}: 200; 400 malformed, or a rejection without a reason; 403 not an approver of this
 environment, who delivered the commit, or an approval where the author is nobody known; 404 nothing waits; 409 expired,
-decided already, superseded by a newer version that is live, or the workflow waits no more.
-The same answer by the same person again is the same record and wakes the workflow again.
+decided already, superseded by a newer version that is live, or the workflow has ended without the answer.
+The same answer by the same person again is the same record and wakes the workflow again. Where nothing waits for what
+was decided, the workflow may have taken it: Step Functions' own answer may have been lost, or another's answer may have
+come first. Then its status, and the ledger, say whether it went on.
 
 Event of the schedule: {"action": "wake"}. Every workflow that waits for a request which the ledger says is decided is
 woken: this function may have died after it recorded an answer, and nobody need ask again. Answers {"woken": […]}.
 
 Environment:
-    LEDGER_BUCKET
+    LEDGER_BUCKET, STATE_MACHINE_ARN (the promotion workflow)
 Calls:
     s3:ListBucket on the ledger bucket; s3:GetObject, s3:PutObject (If-None-Match: *) on <ledger>/*
     kms:Decrypt, kms:GenerateDataKey on its key
-    states:SendTaskSuccess on the promotion state machine
+    states:ListExecutions, states:SendTaskSuccess on STATE_MACHINE_ARN
 """
 
 from __future__ import annotations
@@ -29,8 +31,17 @@ from botocore.exceptions import ClientError
 
 from lambdas import shared, signed
 from lambdas.signed import AnswerRefusedError, refuse_with
-from lockgate.approval import answered, approvers, decision, newest_request, reference, referred
+from lockgate.approval import (
+    answered,
+    approvers,
+    decision,
+    deployed_since,
+    newest_request,
+    reference,
+    referred,
+)
 from lockgate.aws import clients
+from lockgate.aws.promotions import status_of
 from lockgate.errors import RefusedError
 from lockgate.ledger import Entry, Kind, Record, find, live
 from lockgate.persons import Caller, authors_of, refuse_own, refuse_unknown
@@ -40,11 +51,13 @@ DECISIONS = {kind: decision for decision, kind in KINDS.items()}
 WAKE = {"action": "wake"}
 FIELDS = {"model", "version", "environment", "decision", "reason"}
 WAITS_NO_MORE = ("TaskTimedOut", "TaskDoesNotExist", "InvalidToken")
+WENT_ON = ("RUNNING", "SUCCEEDED")  # only this function wakes a workflow; one that was not woken waits, or ends badly
 
 
 @dataclass(frozen=True)
 class Settings:
     ledger_bucket: str
+    state_machine_arn: str
 
 
 @dataclass(frozen=True)
@@ -100,15 +113,15 @@ def _take(answer: Answer, caller: Caller) -> dict[str, Any]:
     approvers_here = shared.environment(answer.environment).approvers
     refuse_with(403, lambda: caller.refuse_unless(approvers_here, f"approvals of {answer.environment}"))
     person = caller.person
-    store = shared.ledger(shared.settings(Settings).ledger_bucket)
+    settings = shared.settings(Settings)
+    store = shared.ledger(settings.ledger_bucket)
     chain = store.chain(answer.model)
     request = newest_request(chain, answer.version, answer.environment)
     if request is None:
         raise AnswerRefusedError(404, f"{answer.model} {answer.version}: nothing waits in {answer.environment}")
     kind = KINDS[answer.decision]
     entry_id = f"{kind}:{answer.version}:{answer.environment}:{request.sequence}:{person}"
-    before = find(chain, entry_id)
-    record = before
+    record = find(chain, entry_id)
     if record is None:
         authors = _refuse(answer, chain, request, person)
         body = {
@@ -129,12 +142,17 @@ def _take(answer: Answer, caller: Caller) -> dict[str, Any]:
         return {"message": f"recorded: {count} of {request.entry.body['approvals']} approvals", **said}
     if decided.entry.kind != kind:
         raise AnswerRefusedError(409, _decided(decided))
-    waits = _wake(request.entry.body["task_token"], answer.decision)
-    if not waits and before is None:
+    if _wake(request.entry.body["task_token"], answer.decision):
+        return {"message": "recorded", **said}
+    name = request.entry.body.get("execution", "")
+    status = status_of(clients.client("stepfunctions"), settings.state_machine_arn, name)
+    if status not in WENT_ON and not deployed_since(store.chain(answer.model), request):
         raise AnswerRefusedError(
-            409, f"recorded as {said['record']}, but the workflow waits no more: `lockgate promote` asks again"
+            409,
+            f"recorded as {said['record']}, but the workflow waits no more ({name or 'unnamed'}: "
+            f"{status or 'not found'}): `lockgate promote` asks again",
         )
-    return {"message": "recorded" if waits else "recorded before; the workflow has gone on", **said}
+    return {"message": "recorded; the workflow waits for it no more and has gone on: see `lockgate status`", **said}
 
 
 def _refuse(answer: Answer, chain: Sequence[Record], request: Record, person: str) -> tuple[str, ...]:

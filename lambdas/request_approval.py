@@ -1,6 +1,6 @@
 """Records that a release waits for persons; the workflow's task token is in the record, so that an answer finds it.
 
-Event: {"model", "version", "environment", "verdict_id", "task_token"}; invoked with waitForTaskToken.
+Event: {"model", "version", "environment", "verdict_id", "execution", "task_token"}; invoked with waitForTaskToken.
 Answer: {"request": "<model>/<sequence>"} (the workflow ignores it). A workflow that asks again has another token and so
 gets another record: the newest request is the one that counts. The same token again is the same record.
 
@@ -45,6 +45,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, str]:
     now = shared.now()
     body = {
         "task_token": token,
+        "execution": str(event.get("execution", "")),  # a workflow that began before an update does not say
         "verdict_id": verdict_id,
         "approvals": environment.approvals,
         "expires": shared.timestamp(now + timedelta(seconds=settings.approval_seconds)),

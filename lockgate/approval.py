@@ -59,15 +59,20 @@ def answered(chain: Sequence[Record], now: str) -> list[tuple[Record, Record]]:
         entry = request.entry
         if entry.kind != "approval-request" or now >= entry.body["expires"]:
             continue
-        deployed = any(
-            later.entry.kind == "deployment"
-            and (later.entry.version, later.entry.environment) == (entry.version, entry.environment)
-            for later in chain[request.sequence :]
-        )
         decided = decision(chain, request)
-        if decided and not deployed and newest_request(chain, entry.version, entry.environment) is request:
+        newest = newest_request(chain, entry.version, entry.environment) is request
+        if decided and newest and not deployed_since(chain, request):
             found.append((request, decided))
     return found
+
+
+def deployed_since(chain: Sequence[Record], request: Record) -> bool:
+    """Whether what a request asked about was deployed after it, well or not."""
+    return any(
+        later.entry.kind == "deployment"
+        and (later.entry.version, later.entry.environment) == (request.entry.version, request.entry.environment)
+        for later in chain[request.sequence :]
+    )
 
 
 def _answers(chain: Sequence[Record], request: Record) -> list[Record]:

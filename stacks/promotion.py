@@ -172,12 +172,12 @@ class PromotionStack(Stack):
             "Approval",
             "approval",
             "Takes a person's decision about a release.",
-            {},
+            {"STATE_MACHINE_ARN": self._machine_arn},
             function_name=names.APPROVAL_FUNCTION,
             dead_letters=dead_letters,
         )
         approval.allow("kms:Decrypt", "kms:GenerateDataKey", on=[artifacts.operations_key.key_arn])  # of dead letters
-        approval.allow("states:SendTaskSuccess", on=[self._machine_arn])
+        approval.allow("states:ListExecutions", "states:SendTaskSuccess", on=[self._machine_arn])
         WatchedRule(
             self,
             "WakeRegularly",

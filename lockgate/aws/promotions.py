@@ -49,6 +49,15 @@ def attempts(stepfunctions: Any, state_machine_arn: str, *, since: datetime) -> 
     return tuple(found)
 
 
+def status_of(stepfunctions: Any, state_machine_arn: str, name: str) -> str | None:
+    """An execution's status, as Step Functions has it; None when it knows none of this name."""
+    for page in stepfunctions.get_paginator("list_executions").paginate(stateMachineArn=state_machine_arn):
+        for entry in page["executions"]:
+            if entry["name"] == name:
+                return str(entry["status"])
+    return None
+
+
 def last_attempt(
     stepfunctions: Any, state_machine_arn: str, model: str, version: int, waivers: Sequence[int] = ()
 ) -> Attempt | None:

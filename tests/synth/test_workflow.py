@@ -56,6 +56,7 @@ def test_a_release_that_needs_persons_waits_for_them() -> None:
     asking = STATES["Approval prod"]
     assert asking["Resource"].endswith("lambda:invoke.waitForTaskToken")
     assert asking["Arguments"]["Payload"]["task_token"] == "{% $states.context.Task.Token %}"
+    assert asking["Arguments"]["Payload"]["execution"] == "{% $states.context.Execution.Name %}"
     assert asking["TimeoutSeconds"] < WORKFLOW["TimeoutSeconds"]
 
 

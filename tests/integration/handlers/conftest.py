@@ -237,7 +237,11 @@ class ScriptedSageMaker(Scripted):
 
 
 class ScriptedStepFunctions(Scripted):
-    """Task tokens as Step Functions treats them: one that was used, or whose task timed out, is gone."""
+    """Task tokens as Step Functions treats them: one that was used, or whose task timed out, is gone.
+
+    loses_its_answer: the next token is used, and its caller, whose SDK asks again, hears of the second call only.
+    executions: names and statuses.
+    """
 
     service = "stepfunctions"
 
@@ -245,13 +249,22 @@ class ScriptedStepFunctions(Scripted):
         super().__init__(sdk)
         self.waiting: set[str] = set()
         self.woken: list[dict[str, Any]] = []
+        self.loses_its_answer = False
+        self.executions: dict[str, str] = {}
 
     def SendTaskSuccess(self, taskToken: str, output: str) -> dict[str, Any]:  # noqa: N802, N803
         if taskToken not in self.waiting:
             raise AwsError("TaskTimedOut", "Task Timed Out: 'Provided task does not exist anymore'")
         self.waiting.remove(taskToken)
         self.woken.append(json.loads(output))
+        if self.loses_its_answer:
+            self.loses_its_answer = False
+            return self.SendTaskSuccess(taskToken, output)
         return {}
+
+    def ListExecutions(self, stateMachineArn: str) -> dict[str, Any]:  # noqa: N802, N803
+        shared = {"stateMachineArn": stateMachineArn, "executionArn": "arn", "startDate": "2026-11-21T00:00:00Z"}
+        return {"executions": [{**shared, "name": name, "status": s} for name, s in self.executions.items()]}
 
 
 @dataclass

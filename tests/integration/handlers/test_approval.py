@@ -52,13 +52,15 @@ def ask(
     """A version 1 by amelie that passed the gate of prod; asking lets a workflow wait with a token."""
     use("stepfunctions", workflow.client)
     monkeypatch.setenv("APPROVAL_SECONDS", str(HOUR))
+    monkeypatch.setenv("STATE_MACHINE_ARN", "arn:aws:states:us-east-1:123456789012:stateMachine:lockgate-promotion")
     world.register(actor="amelie")
     verdict = gate.handler(world.gate_event(environment="prod"), None)
 
     def ask(token: str = "token-1") -> str:  # noqa: S107
         workflow.waiting.add(token)
-        event = {**world.gate_event(environment="prod"), "verdict_id": verdict["verdict_id"], "task_token": token}
-        return request_approval.handler(event, None)["request"]
+        workflow.executions["income-1"] = "RUNNING"
+        asked = {"verdict_id": verdict["verdict_id"], "execution": "income-1", "task_token": token}
+        return request_approval.handler({**world.gate_event(environment="prod"), **asked}, None)["request"]
 
     return ask
 
@@ -147,6 +149,7 @@ def test_the_name_that_the_delivery_claimed_decides_nothing(
     monkeypatch.setenv("APPROVAL_SECONDS", str(HOUR))
     world.register(actor="somebody-else")
     verdict = gate.handler(world.gate_event(environment="prod"), None)
+    monkeypatch.setenv("STATE_MACHINE_ARN", "arn")
     event = {**world.gate_event(environment="prod"), "verdict_id": verdict["verdict_id"], "task_token": "t"}
     request_approval.handler(event, None)
     assert answer("amelie")[0] == 403
@@ -345,10 +348,37 @@ def test_when_the_workflow_waits_no_more_the_record_stays_and_the_answer_says_so
 ) -> None:
     ask()
     workflow.waiting.clear()
-    status, body = answer("bob")
-    assert status == 409
-    assert "recorded as income/3, but the workflow waits no more" in body["message"]
+    workflow.executions["income-1"] = "ABORTED"
+    for _ in range(2):
+        status, body = answer("bob")
+        assert status == 409
+        assert "recorded as income/3, but the workflow waits no more (income-1: ABORTED)" in body["message"]
     assert kinds(world)[-1] == "approval"
+
+
+@pytest.mark.parametrize(("body", "status"), [(APPROVE, "RUNNING"), (REJECT, "SUCCEEDED")], ids=["approve", "reject"])
+def test_a_workflow_that_took_an_answer_is_said_to_have_gone_on_though_nobody_heard_it_take_it(
+    workflow: ScriptedStepFunctions, ask: Callable[..., str], body: dict[str, str], status: str
+) -> None:
+    ask()
+    workflow.loses_its_answer = True
+    workflow.executions["income-1"] = status
+    for _ in range(2):
+        code, said = answer("bob", body)
+        assert (code, said["record"], len(workflow.woken)) == (200, "income/3", 1)
+        assert "the workflow waits for it no more and has gone on" in said["message"]
+
+
+def test_a_workflow_that_took_an_answer_and_whose_deployment_failed_since_has_gone_on_too(
+    workflow: ScriptedStepFunctions, ask: Callable[..., str]
+) -> None:
+    ask()
+    answer("bob")
+    workflow.executions["income-1"] = "FAILED"
+    assert answer("bob")[0] == 409
+    deployed = Entry("deployment", "deployment:1:prod:income-1:failed", 1, "prod", {"outcome": "failed"})
+    shared.ledger("test-ledger").append("income", deployed, "2026-11-21T00:00:00.000Z")
+    assert answer("bob")[0] == 200
 
 
 def test_two_approvals_by_the_same_person_count_once(

@@ -7,7 +7,6 @@ Unlike AWS, a group whose targets are all unhealthy answers 503 instead of faili
 
 from __future__ import annotations
 
-import json
 import random
 import threading
 import time
@@ -34,6 +33,13 @@ _proxy_http_target = alb._proxy_http_target
 _dispatch_request = alb.dispatch_request
 
 _HTTP_GROUPS = ("instance", "ip")
+_UNAVAILABLE = """<html>
+<head><title>503 Service Temporarily Unavailable</title></head>
+<body>
+<center><h1>503 Service Temporarily Unavailable</h1></center>
+</body>
+</html>
+"""
 
 
 def install(settings: Settings) -> None:
@@ -226,7 +232,7 @@ async def _execute(actions: list[dict[str, Any]], *args: Any, **kwargs: Any) -> 
         if action["Type"] == "forward" and groups:
             shares = [group["Weight"] for group in groups]
             if not any(shares):
-                return _unavailable("every target group of the rule has weight 0")
+                return _unavailable()
             group = random.choices(groups, weights=shares)[0]  # noqa: S311  (no secret depends on it)
             action = {**action, "TargetGroupArn": group["TargetGroupArn"]}
         chosen.append(action)
@@ -248,7 +254,7 @@ async def _forward(
         return await _forward_to_tg(group, method, path, headers, body, query, raw_query, raw_path)
     healthy = [target for target in alb_targets.of(group) if target.state == "healthy"]
     if not healthy:
-        return _unavailable("no healthy target in the target group")
+        return _unavailable()
     target = min(healthy, key=lambda one: (one.in_flight, random.random()))  # noqa: S311
     flight = alb_targets.serving(target)
     flight.__enter__()
@@ -283,8 +289,9 @@ async def _forward(
     return status, answer_headers, StreamingResponse(counted)
 
 
-def _unavailable(why: str) -> Any:
-    return 503, {"Content-Type": "application/json"}, json.dumps({"message": why}).encode()
+def _unavailable() -> Any:
+    """A load balancer's own page, where no target can answer; it says no reason."""
+    return 503, {"Content-Type": "text/html"}, _UNAVAILABLE.encode()
 
 
 def _group_of(params: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -248,8 +248,9 @@ def weights(serving: Serving, rule: str) -> dict[str, int]:
     return {names[group["TargetGroupArn"]]: group["Weight"] for group in groups}
 
 
-def test_before_any_release_the_load_balancer_answers_503(serving: Serving) -> None:
-    assert serving.get()[0] == 503
+def test_before_any_release_the_load_balancer_answers_503_with_its_own_page(serving: Serving) -> None:
+    status, body = serving.get()
+    assert (status, body.startswith("<html>")) == (503, True)
 
 
 def test_the_first_release_goes_to_the_primary_group(released: Serving) -> None:

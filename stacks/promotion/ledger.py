@@ -1,0 +1,88 @@
+"""What comes into the ledger, and is kept of it elsewhere, though nobody asks."""
+
+from __future__ import annotations
+
+from aws_cdk import aws_events as events
+
+from lockgate import names
+from lockgate_constructs.watched_rule import WatchedRule
+from stacks.promotion.factory import KEYS, FunctionFactory
+
+COLLECT_MINUTES = 5
+
+
+def collect_what_environments_remember(factory: FunctionFactory) -> None:
+    """What operators did in environments comes into the ledger even if nobody could say so at the time."""
+    artifacts = factory.artifacts
+    dead_letters = factory.dead_letters("CollectDeadLetters")
+    collector = factory.function(
+        "Collect",
+        "collect",
+        "Copies what environments remember of rollbacks and deployments into the ledger.",
+        {"DATA_BUCKET": artifacts.data.bucket_name, "MODELS": ",".join(factory.models)},
+        ledger="appends",
+        minutes=5,
+        dead_letters=dead_letters,
+    )
+    factory.let_note_champions(collector)
+    collector.allow("kms:Decrypt", "kms:GenerateDataKey", on=[artifacts.operations_key.key_arn])  # of dead letters
+    collector.allow(
+        "sts:AssumeRole",
+        on=[
+            names.role_arn(environment.account, names.reader_role(environment.name))
+            for environment in factory.configuration.environments
+        ],
+    )
+    factory.regularly(
+        "CollectRegularly",
+        collector,
+        description="Looks for rollbacks and deployments that the ledger does not know.",
+        minutes=COLLECT_MINUTES,
+        dead_letters=dead_letters,
+    )
+
+
+def anchor_heads(factory: FunctionFactory) -> None:
+    """The head of every chain goes to another account as soon as a record is there, and regularly in any case."""
+    artifacts, tools = factory.artifacts, factory.configuration.tools
+    dead_letters = factory.dead_letters("AnchorDeadLetters")
+    bucket = names.anchor_bucket(tools.anchor_account, tools.region)
+    keeper = factory.function(
+        "Anchor",
+        "anchor",
+        "Keeps the heads of the ledger's chains in another account.",
+        {"ANCHOR_BUCKET": bucket},
+        ledger="reads",
+        function_name=names.ANCHOR_FUNCTION,
+        role_name=names.ANCHOR_ROLE,
+        dead_letters=dead_letters,
+    )
+    keeper.allow("kms:Decrypt", "kms:GenerateDataKey", on=[artifacts.operations_key.key_arn])  # of dead letters
+    anchor_arn = f"arn:{factory.stack.partition}:s3:::{bucket}"
+    keeper.allow("s3:GetObject", "s3:PutObject", on=[f"{anchor_arn}/*"], because=KEYS)
+    keeper.allow("s3:ListBucket", on=[anchor_arn])
+    keeper.allow(
+        "kms:Decrypt",
+        "kms:GenerateDataKey",
+        on=[f"arn:{factory.stack.partition}:kms:{tools.region}:{tools.anchor_account}:key/*"],
+        conditions={"StringEquals": {"kms:ViaService": f"s3.{tools.region}.amazonaws.com"}},
+        because="The anchor account makes its key's id; its policy names this role.",
+    )
+    WatchedRule(
+        factory.stack,
+        "Recorded",
+        description="The ledger has a new record.",
+        dead_letters=dead_letters,
+        pattern=events.EventPattern(
+            source=["aws.s3"],
+            detail_type=["Object Created"],
+            detail={"bucket": {"name": [names.bucket("ledger", tools.account, tools.region)]}},
+        ),
+    ).calls(keeper.function)
+    factory.regularly(
+        "AnchorRegularly",
+        keeper,
+        description="Looks for records whose head is not kept yet, and whether the ledger still has all of them.",
+        minutes=COLLECT_MINUTES,
+        dead_letters=dead_letters,
+    )

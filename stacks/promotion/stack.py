@@ -1,0 +1,139 @@
+"""The promotion stack: gate, requests for approval, records, and the workflow that asks them."""
+
+from __future__ import annotations
+
+from aws_cdk import Duration, Stack
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+
+from lockgate import names
+from lockgate.config import Configuration
+from lockgate_constructs.failure_topic import alarm
+from lockgate_constructs.promotion_workflow import APPROVAL_SECONDS, PromotionWorkflow, Stop
+from lockgate_constructs.python_function import PythonFunction
+from stacks.artifacts import ArtifactsStack
+from stacks.promotion.factory import COUNTED, METRICS, FunctionFactory
+from stacks.promotion.ledger import anchor_heads, collect_what_environments_remember
+from stacks.promotion.persons import hear_persons
+from stacks.promotion.starts import resume_lost, start_registered
+
+SCAN_METRIC = "ScanUnfinished"  # as lambdas/gate.py counts
+
+
+class PromotionStack(Stack):
+    """Each function has a role of its own, and only what its docstring in lambdas/ asks for."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        configuration: Configuration,
+        artifacts: ArtifactsStack,
+        code: lambda_.Code,
+        stack_name: str,
+    ) -> None:
+        super().__init__(
+            scope, construct_id, stack_name=stack_name, description="Lockgate: gates, approvals and promotion"
+        )
+        factory = FunctionFactory(self, configuration=configuration, artifacts=artifacts, code=code)
+        gate = _gate(factory)
+        request_approval = factory.function(
+            "RequestApproval",
+            "request_approval",
+            "Records that a release waits for persons.",
+            {"APPROVAL_SECONDS": str(APPROVAL_SECONDS)},
+            ledger="appends",
+        )
+        record = _record(factory)
+        hear_persons(factory)
+        PromotionWorkflow(
+            self,
+            "Workflow",
+            state_machine_name=names.PROMOTION_STATE_MACHINE,
+            role_name=names.PROMOTION_ROLE,
+            stops=[
+                Stop(
+                    environment.name,
+                    names.function_arn(
+                        environment.account, environment.region, names.deploy_function(environment.name)
+                    ),
+                    names.role_arn(environment.account, names.promote_role(environment.name)),
+                    environment.rollout.deadline_minutes,
+                )
+                for environment in configuration.environments
+            ],
+            gate_arn=gate.function.function_arn,
+            request_approval_arn=request_approval.function.function_arn,
+            record_arn=record.function.function_arn,
+            key=artifacts.operations_key,
+            failures=artifacts.failures,
+        )
+        start_registered(factory)
+        resume_lost(factory)
+        collect_what_environments_remember(factory)
+        anchor_heads(factory)
+
+
+def _gate(factory: FunctionFactory) -> PythonFunction:
+    artifacts = factory.artifacts
+    gate = factory.function(
+        "Gate",
+        "gate",
+        "Judges a model version for an environment.",
+        {
+            "EVIDENCE_BUCKET": artifacts.evidence.bucket_name,
+            "MODELS_BUCKET": artifacts.models.bucket_name,
+            "SIGNING_KEY": artifacts.signing_key.key_arn,
+        },
+        ledger="appends",
+        function_name=names.GATE_FUNCTION,
+        minutes=10,
+    )
+    factory.allow_read(gate, (artifacts.evidence, artifacts.models), artifacts.artifacts_key)
+    gate.allow(
+        "sagemaker:DescribeModelPackage",
+        "sagemaker:UpdateModelPackage",
+        on=factory.packages,
+        because=COUNTED,
+    )
+    gate.allow(
+        "sagemaker:DescribePipelineExecution",
+        "sagemaker:ListPipelineExecutionSteps",
+        on=[factory.sagemaker("pipeline", f"{names.pipeline(model)}/execution/*") for model in factory.models],
+        because="SageMaker makes the ids of the executions of a model's own pipeline.",
+    )
+    gate.allow(
+        "sagemaker:DescribeProcessingJob",
+        on=[factory.sagemaker("processing-job", "pipelines-*")],
+        because="SageMaker names the jobs of an execution pipelines-<execution>-<step>-<suffix>.",
+    )
+    gate.allow(
+        "ecr:BatchGetImage",
+        "ecr:DescribeImageScanFindings",
+        "ecr:DescribeImages",
+        "ecr:GetDownloadUrlForLayer",
+        on=[artifacts.models_repository.repository_arn],
+    )
+    gate.allow("kms:Verify", on=[artifacts.signing_key.key_arn])
+    factory.let_count(gate)
+    alarm(
+        factory.stack,
+        "ScanUnfinished",
+        metric=cloudwatch.Metric(
+            namespace=METRICS, metric_name=SCAN_METRIC, statistic="Sum", period=Duration.minutes(1)
+        ),
+        description="An image's scan did not end within half an hour, or cannot: its verdict is inconclusive.",
+        topic=artifacts.failures,
+    )
+    return gate
+
+
+def _record(factory: FunctionFactory) -> PythonFunction:
+    bucket = factory.artifacts.data.bucket_name
+    record = factory.function(
+        "Record", "record", "Records how a deployment ended.", {"DATA_BUCKET": bucket}, ledger="appends"
+    )
+    factory.let_note_champions(record)
+    return record

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from local import alb_targets, log_metrics, recorded
+from local.iam_resources import judge_on
 from local.settings import Settings
 from local.timing import SCALE, scaled
 
@@ -34,12 +35,11 @@ _BREACHES: dict[str, Callable[[float, float], bool]] = {
 
 def install(settings: Settings) -> None:
     """Patch the emulator's CloudWatch, and begin to look at alarms. Every extension has this signature."""
-    from ministack.core import iam_actions
     from ministack.services import cloudwatch
 
     cloudwatch._evaluate_alarm = _of_others(cloudwatch._evaluate_alarm)
     cloudwatch._get_metric_data = _in_short_periods(cloudwatch._get_metric_data)
-    iam_actions.extract_resource_arn = _of_the_named_alarm(iam_actions.extract_resource_arn)
+    judge_on("monitoring", _named_alarm)
     recorded.note("cloudwatch", f"periods of alarms on load balancers and tasks are {SCALE:.0f} times shorter")
     threading.Thread(target=_every_minute, name="alb-metrics", daemon=True).start()
 
@@ -211,23 +211,14 @@ def _in_short_periods(original: Callable[..., Any]) -> Callable[..., Any]:
     return get
 
 
-def _of_the_named_alarm(original: Callable[..., str]) -> Callable[..., str]:
+def _named_alarm(headers: Mapping[str, str], body: bytes, region: str, account: str) -> str:
     """IAM judges a request on the (first) alarm that it names."""
-
-    def arn(
-        service: str, method: str, path: str, headers: Any, body: bytes, query: Any, region: str, account: str
-    ) -> str:
-        if service == "monitoring":
-            text = (body or b"").decode("utf-8", errors="replace")
-            sent = json.loads(text) if text.startswith("{") else {}
-            form = parse_qs(text)
-            named = sent.get("AlarmNames") or form.get("AlarmNames.member.1") or form.get("AlarmName") or []
-            name = sent.get("AlarmName") or next(iter(named), "")
-            if name:
-                return f"arn:aws:cloudwatch:{region}:{account}:alarm:{name}"
-        return original(service, method, path, headers, body, query, region, account)
-
-    return arn
+    text = (body or b"").decode("utf-8", errors="replace")
+    sent = json.loads(text) if text.startswith("{") else {}
+    form = parse_qs(text)
+    named = sent.get("AlarmNames") or form.get("AlarmNames.member.1") or form.get("AlarmName") or []
+    name = sent.get("AlarmName") or next(iter(named), "")
+    return f"arn:aws:cloudwatch:{region}:{account}:alarm:{name}" if name else ""
 
 
 def _short(period: Any) -> int:

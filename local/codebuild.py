@@ -7,10 +7,9 @@ import copy
 import json
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from ministack.core import iam_actions
 from ministack.core.responses import error_response_json, get_account_id, get_region, json_response
 from ministack.core.router import extract_access_key_id
 from ministack.services import codebuild
@@ -18,6 +17,7 @@ from ministack.services.cloudformation import provisioners
 
 from local.aws_events import emit
 from local.codebuild_run import Run
+from local.iam_resources import judge_on
 from local.settings import Settings
 
 _OVERRIDES = {
@@ -55,31 +55,15 @@ def install(settings: Settings) -> None:
     handlers = provisioners._RESOURCE_HANDLERS["AWS::CodeBuild::Project"]
     handlers["create"] = _create_from_template
     handlers["update"] = _update_from_template
-    iam_actions.extract_resource_arn = _authorized_on_the_project(iam_actions.extract_resource_arn)
+    judge_on("codebuild", _project_of)
 
 
-def _authorized_on_the_project(others: Callable[..., str]) -> Callable[..., str]:
+def _project_of(headers: Mapping[str, str], body: bytes, region: str, account: str) -> str:
     """AWS authorizes what names builds on their project: the id of a build begins with its name."""
-
-    def extract_resource_arn(
-        service: str,
-        method: str,
-        path: str,
-        headers: Mapping[str, str],
-        body: bytes,
-        query: Mapping[str, Any],
-        region: str,
-        account: str,
-    ) -> str:
-        if service == "codebuild" and body:
-            request = json.loads(body)
-            build = next(iter(request.get("ids", [])), request.get("id", ""))
-            project = build.rpartition("/")[2].partition(":")[0] or next(iter(request.get("names", [])), "")
-            if project:
-                return f"arn:aws:codebuild:{region}:{account}:project/{project}"
-        return others(service, method, path, headers, body, query, region, account)
-
-    return extract_resource_arn
+    request = json.loads(body or b"{}")
+    build = next(iter(request.get("ids", [])), request.get("id", ""))
+    project = build.rpartition("/")[2].partition(":")[0] or next(iter(request.get("names", [])), "")
+    return f"arn:aws:codebuild:{region}:{account}:project/{project}" if project else ""
 
 
 def _start(request: dict[str, Any], settings: Settings) -> Any:

@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ministack.core import iam_actions
 from ministack.core.concurrency import spawn_background
 from ministack.core.responses import error_response_json, json_response
 from ministack.services import ecs
@@ -14,6 +13,7 @@ from ministack.services.cloudformation import provisioners, stacks
 
 from local import ecs_deployments, ecs_metadata, ecs_tasks, ecs_traffic, recorded
 from local.ecs_records import Release, deployment_arn, revision_arn
+from local.iam_resources import judge_on
 from local.settings import Settings
 from local.timing import SCALE
 
@@ -85,26 +85,22 @@ def install(settings: Settings) -> None:
     handlers["AWS::ECS::Service"]["update"] = _update_from_template
     stacks._runs_on_worker_thread = _also_services(stacks._runs_on_worker_thread)
     stacks._sends_back_failed_update = _also_services(stacks._sends_back_failed_update)
-    iam_actions.extract_resource_arn = _of_the_named_service(iam_actions.extract_resource_arn)
+    judge_on("ecs", _named_service)
 
 
-def _of_the_named_service(original: Callable[..., str]) -> Callable[..., str]:
+def _named_service(headers: Mapping[str, str], body: bytes, region: str, account: str) -> str:
     """IAM judges a request that names services on the (first) service, as AWS does, and not on the cluster."""
-
-    def arn(kind: str, method: str, path: str, headers: Any, body: bytes, query: Any, region: str, account: str) -> str:
-        request = json.loads(body or b"{}") if kind == "ecs" else {}
-        named = request.get("serviceDeploymentArn") or next(
-            iter(request.get("serviceDeploymentArns") or request.get("serviceRevisionArns") or []), ""
-        )
-        if named:
-            return str(named)
-        service = str(request.get("service") or next(iter(request.get("services") or []), ""))
-        if not service or service.startswith("arn:"):
-            return service or original(kind, method, path, headers, body, query, region, account)
-        cluster = ecs._resolve_cluster_name(request.get("cluster", "default"))
-        return f"arn:aws:ecs:{region}:{account}:service/{cluster}/{service}"
-
-    return arn
+    request = json.loads(body or b"{}")
+    named = request.get("serviceDeploymentArn") or next(
+        iter(request.get("serviceDeploymentArns") or request.get("serviceRevisionArns") or []), ""
+    )
+    if named:
+        return str(named)
+    service = str(request.get("service") or next(iter(request.get("services") or []), ""))
+    if not service or service.startswith("arn:"):
+        return service
+    cluster = ecs._resolve_cluster_name(request.get("cluster", "default"))
+    return f"arn:aws:ecs:{region}:{account}:service/{cluster}/{service}"
 
 
 def _also_services(original: Callable[[str], bool]) -> Callable[[str], bool]:

@@ -11,13 +11,14 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 from xml.etree import ElementTree
 
 from local import recorded, roles
+from local.iam_resources import judge_on
 from local.settings import Settings
 
 METRICS = {
@@ -51,7 +52,6 @@ _token: contextvars.ContextVar[str] = contextvars.ContextVar("task_token", defau
 
 def install(settings: Settings) -> None:
     """Patch the task state. `settings` is not needed; every extension has this signature."""
-    from ministack.core import iam_actions
     from ministack.services import stepfunctions
 
     stepfunctions._execute_task = _as_role(stepfunctions._execute_task)
@@ -59,7 +59,7 @@ def install(settings: Settings) -> None:
     stepfunctions._invoke_with_callback = _remembered(_authorized(stepfunctions._invoke_with_callback))
     stepfunctions._call_lambda = _failing_its_task(stepfunctions._call_lambda)
     stepfunctions._emit_execution_status_event = _with_metrics(stepfunctions._emit_execution_status_event)
-    iam_actions.extract_resource_arn = _of_the_waiting_machine(iam_actions.extract_resource_arn)
+    judge_on("states", _waiting_machine)
 
 
 def _with_metrics(original: Callable[[Any], None]) -> Callable[[Any], None]:
@@ -182,12 +182,8 @@ def _failing_its_task(original: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def _of_the_waiting_machine(original: Callable[..., str]) -> Callable[..., str]:
-    def arn(service: str, method: str, path: str, headers: Any, body: bytes, *rest: Any) -> str:
-        token = json.loads(body or b"{}").get("taskToken") if service == "states" else None
-        return _waiting.get(token or "") or original(service, method, path, headers, body, *rest)
-
-    return arn
+def _waiting_machine(headers: Mapping[str, str], body: bytes, region: str, account: str) -> str:
+    return _waiting.get(json.loads(body or b"{}").get("taskToken") or "", "")
 
 
 def _authorized(original: Callable[..., Any]) -> Callable[..., Any]:

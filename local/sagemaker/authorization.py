@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
 
-from ministack.core import iam_actions
+from local.iam_resources import judge_on
 
 # operation -> (resource kind, member that names it by name or ARN)
 _GROUP = ("model-package-group", "ModelPackageGroupName")
@@ -38,24 +37,12 @@ _RESOURCES: dict[str, tuple[str, str]] = {
 
 def install() -> None:
     """Let the emulator's IAM ask here for requests to SageMaker."""
-    others = iam_actions.extract_resource_arn
 
-    def extract_resource_arn(
-        service: str,
-        method: str,
-        path: str,
-        headers: Mapping[str, str],
-        body: bytes,
-        query_params: Mapping[str, Any],
-        region: str,
-        account_id: str,
-    ) -> str:
-        if service != "sagemaker":
-            return str(others(service, method, path, headers, body, query_params, region, account_id))
+    def resource(headers: Mapping[str, str], body: bytes, region: str, account: str) -> str:
         operation = headers.get("x-amz-target", "").partition(".")[2]
-        return resource_of(operation, body, f"arn:aws:sagemaker:{region}:{account_id}:")
+        return resource_of(operation, body, f"arn:aws:sagemaker:{region}:{account}:")
 
-    iam_actions.extract_resource_arn = extract_resource_arn
+    judge_on("sagemaker", resource)
 
 
 def resource_of(operation: str, body: bytes, prefix: str) -> str:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from local import embedded
+from local.github import push_to
 from local.settings import Settings, default_state
 from lockgate.config import Configuration, read_configuration
 from lockgate.errors import LockgateError
@@ -196,17 +197,7 @@ def git(folder: Path, *arguments: str) -> str:
 
 def deliver(demo: Demo, sha: str, attempt: int = 1) -> None:
     """As the GitHub workflow does: with nothing but the run's own identity."""
-    source = demo.configuration.tools.github
-    run = demo.session.github(
-        owner=source.owner,
-        owner_id=int(source.owner_id),
-        repository=source.repository,
-        repository_id=int(source.repository_id),
-        ref=f"refs/heads/{source.branch}",
-        sha=sha,
-        actor="ada",
-        actor_id=3003,
-    )
+    run = demo.session.github(push_to(demo.configuration.tools.github, sha))
     demo.lockgate(
         "deliver", sha, "--attempt", str(attempt), cwd=demo.clone, environment={**run, "AWS_PROFILE": None}, show=True
     )

@@ -92,32 +92,9 @@ class Session:
             "NODE_COMPILE_CACHE": str(home / "node"),
         }
 
-    def github(
-        self,
-        *,
-        owner: str,
-        owner_id: int,
-        repository: str,
-        repository_id: int,
-        ref: str,
-        sha: str,
-        actor: str,
-        actor_id: int,
-        environment: str = "",
-    ) -> dict[str, str]:
+    def github(self, push: github.Push) -> dict[str, str]:
         """Variables that a workflow run on GitHub sees for this push (see local.github.run_environment)."""
-        return github.run_environment(
-            self.settings,
-            owner=owner,
-            owner_id=owner_id,
-            repository=repository,
-            repository_id=repository_id,
-            ref=ref,
-            sha=sha,
-            actor=actor,
-            actor_id=actor_id,
-            environment=environment,
-        )
+        return github.run_environment(self.settings, push)
 
 
 def start(settings: Settings, accounts: Mapping[str, str]) -> Session:

@@ -14,6 +14,7 @@ import secrets
 import time
 import uuid
 from collections.abc import Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from local.settings import HOST, Settings
+from lockgate.config import GitHub
 
 ISSUER = "https://token.actions.githubusercontent.com"
 WORKFLOW = ".github/workflows/deliver.yml"
@@ -67,51 +69,69 @@ class Issuer:
         return claims
 
 
-def run_environment(
-    settings: Settings,
-    *,
-    owner: str,
-    owner_id: int,
-    repository: str,
-    repository_id: int,
-    ref: str,
-    sha: str,
-    actor: str,
-    actor_id: int,
-    environment: str = "",
-) -> dict[str, str]:
-    """Variables that a push's workflow run sees, with a request token bound to that run's claims.
+@dataclass(frozen=True)
+class Push:
+    """What a workflow runs for.
 
     `repository` is the name without its owner; `ref` is full, as in `refs/heads/main`; `environment` is the GitHub
     environment that a job names, if it does.
     """
-    slug = f"{owner}/{repository}"
+
+    owner: str
+    owner_id: int
+    repository: str
+    repository_id: int
+    ref: str
+    sha: str
+    actor: str
+    actor_id: int
+    environment: str = ""
+
+
+def push_to(source: GitHub, sha: str, environment: str = "") -> Push:
+    """Ada's push of a commit to the branch that is delivered."""
+    return Push(
+        owner=source.owner,
+        owner_id=int(source.owner_id),
+        repository=source.repository,
+        repository_id=int(source.repository_id),
+        ref=f"refs/heads/{source.branch}",
+        sha=sha,
+        actor="ada",
+        actor_id=3003,
+        environment=environment,
+    )
+
+
+def run_environment(settings: Settings, push: Push) -> dict[str, str]:
+    """Variables that a push's workflow run sees, with a request token bound to that run's claims."""
+    slug = f"{push.owner}/{push.repository}"
     run_id = str(secrets.randbelow(10**10))
     seen = {
         "repository": slug,
-        "repository_id": str(repository_id),
-        "repository_owner": owner,
-        "repository_owner_id": str(owner_id),
-        "ref": ref,
-        "sha": sha,
-        "actor": actor,
-        "actor_id": str(actor_id),
+        "repository_id": str(push.repository_id),
+        "repository_owner": push.owner,
+        "repository_owner_id": str(push.owner_id),
+        "ref": push.ref,
+        "sha": push.sha,
+        "actor": push.actor,
+        "actor_id": str(push.actor_id),
         "event_name": "push",
         "workflow": "deliver",
-        "workflow_ref": f"{slug}/{WORKFLOW}@{ref}",
-        "workflow_sha": sha,
+        "workflow_ref": f"{slug}/{WORKFLOW}@{push.ref}",
+        "workflow_sha": push.sha,
         "run_id": run_id,
         "run_number": "1",
         "run_attempt": "1",
     }
     claims = {
         **seen,
-        "sub": f"repo:{owner}@{owner_id}/{repository}@{repository_id}:"
-        + (f"environment:{environment}" if environment else f"ref:{ref}"),
-        **({"environment": environment} if environment else {}),
+        "sub": f"repo:{push.owner}@{push.owner_id}/{push.repository}@{push.repository_id}:"
+        + (f"environment:{push.environment}" if push.environment else f"ref:{push.ref}"),
+        **({"environment": push.environment} if push.environment else {}),
         "ref_type": "branch",
         "job_workflow_ref": seen["workflow_ref"],
-        "job_workflow_sha": sha,
+        "job_workflow_sha": push.sha,
         "repository_visibility": "private",
         "runner_environment": "github-hosted",
     }
@@ -124,7 +144,7 @@ def run_environment(
         "CI": "true",
         "GITHUB_ACTIONS": "true",
         "GITHUB_SERVER_URL": "https://github.com",
-        "GITHUB_REF_NAME": ref.rpartition("/")[2],
+        "GITHUB_REF_NAME": push.ref.rpartition("/")[2],
         **{f"GITHUB_{name.upper()}": value for name, value in seen.items()},
         "ACTIONS_ID_TOKEN_REQUEST_URL": f"http://{HOST}:{settings.github_port}/token?api-version=2.0",
         "ACTIONS_ID_TOKEN_REQUEST_TOKEN": request_token,

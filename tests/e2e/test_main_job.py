@@ -15,6 +15,7 @@ import pyarrow.parquet
 import pytest
 from botocore.exceptions import ClientError
 
+from local.github import push_to
 from lockgate import names
 from lockgate.aws import github
 from lockgate.aws.ledger import LedgerStore
@@ -285,17 +286,7 @@ def test_a_commit_that_reads_the_labels_of_the_holdout_fails_its_run_and_registe
 
 def delivery_run(demo: Any) -> boto3.Session:
     """A session of the delivery role, as the workflow of a push to the branch gets it."""
-    source = TOOLS.github
-    identity = demo.session.github(
-        owner=source.owner,
-        owner_id=int(source.owner_id),
-        repository=source.repository,
-        repository_id=int(source.repository_id),
-        ref=f"refs/heads/{source.branch}",
-        sha="0" * 40,
-        actor="ada",
-        actor_id=3003,
-    )
+    identity = demo.session.github(push_to(TOOLS.github, "0" * 40))
     return github.session(identity, names.role_arn(TOOLS.account, names.DELIVERY_ROLE), TOOLS.region)
 
 

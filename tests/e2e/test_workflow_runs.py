@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import boto3
 import pytest
 import yaml
 
+from local.github import push_to
 from lockgate import names
 from lockgate.config import read_configuration
 
@@ -52,17 +54,7 @@ def run(demo: Any, tmp_path: Path) -> Run:
     ) -> tuple[int, str, dict[str, str]]:
         described = yaml.safe_load((WORKFLOWS / workflow).read_text())["jobs"][job]
         sha = subprocess.run(["git", "rev-parse", "HEAD"], cwd=cwd, capture_output=True, text=True, check=True).stdout
-        identity = demo.session.github(
-            owner=SOURCE.owner,
-            owner_id=int(SOURCE.owner_id),
-            repository=SOURCE.repository,
-            repository_id=int(SOURCE.repository_id),
-            ref=f"refs/heads/{SOURCE.branch}",
-            sha=sha.strip(),
-            actor="ada",
-            actor_id=3003,
-            environment=described.get("environment", ""),
-        )
+        identity = demo.session.github(push_to(SOURCE, sha.strip(), described.get("environment", "")))
         if "id-token" not in described["permissions"]:
             identity = {name: value for name, value in identity.items() if not name.startswith("ACTIONS_ID_TOKEN")}
         summary, output = tmp_path / "summary.md", tmp_path / "output"
@@ -206,16 +198,8 @@ def test_a_tag_that_exists_with_another_digest_is_refused_and_shown_as_nobodys(
 def test_a_run_of_a_fork_cannot_deliver_and_changes_nothing(demo: Any, ecr: Any) -> None:
     """A pull request's run gets no identity; here it has one all the same, as its own repository would give it."""
     before = standing(demo, ecr)
-    identity = demo.session.github(
-        owner="stranger",
-        owner_id=9,
-        repository=SOURCE.repository,
-        repository_id=78,
-        ref=f"refs/heads/{SOURCE.branch}",
-        sha="0" * 40,
-        actor="stranger",
-        actor_id=9009,
-    )
+    fork = {"owner": "stranger", "owner_id": 9, "repository_id": 78, "actor": "stranger", "actor_id": 9009}
+    identity = demo.session.github(replace(push_to(SOURCE, "0" * 40), **fork))
     environment = {**demo.environment("ada"), **identity}
     del environment["AWS_PROFILE"]
     done = subprocess.run(
@@ -252,17 +236,7 @@ def test_stacks_of_staging_wait_for_another_person_and_then_are_deployed(demo: A
 def test_a_run_of_one_environment_cannot_deploy_another(demo: Any, run: Run, tmp_path: Path) -> None:
     """The identity of dev's job, with the command of prod's."""
     described = yaml.safe_load((WORKFLOWS / "infrastructure.yml").read_text())
-    identity = demo.session.github(
-        owner=SOURCE.owner,
-        owner_id=int(SOURCE.owner_id),
-        repository=SOURCE.repository,
-        repository_id=int(SOURCE.repository_id),
-        ref=f"refs/heads/{SOURCE.branch}",
-        sha="0" * 40,
-        actor="ada",
-        actor_id=3003,
-        environment="dev",
-    )
+    identity = demo.session.github(push_to(SOURCE, "0" * 40, "dev"))
     (command,) = [s["run"] for s in described["jobs"]["prod"]["steps"] if "lockgate" in s.get("run", "")]
     environment = {**os.environ, **demo.session.cdk_environment(), **identity}
     del environment["AWS_PROFILE"]

@@ -8,6 +8,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import boto3
@@ -16,17 +17,19 @@ from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from local.github import Push
+
 HOST = "token.actions.githubusercontent.com"
-RUN = {
-    "owner": "acme",
-    "owner_id": 11,
-    "repository": "models",
-    "repository_id": 22,
-    "ref": "refs/heads/main",
-    "sha": "a" * 40,
-    "actor": "ada",
-    "actor_id": 33,
-}
+RUN = Push(
+    owner="acme",
+    owner_id=11,
+    repository="models",
+    repository_id=22,
+    ref="refs/heads/main",
+    sha="a" * 40,
+    actor="ada",
+    actor_id=33,
+)
 TRUSTED = {
     "aud": "sts.amazonaws.com",
     "sub": "repo:acme@11/models@22:ref:refs/heads/main",
@@ -72,7 +75,7 @@ def assume(aws: Any, provider: str, role: str, trusted: dict[str, str], presente
 
 
 def test_a_run_of_the_trusted_repository_and_branch_gets_the_role(aws: Any, provider: str) -> None:
-    presented = token(aws.session.github(**RUN))
+    presented = token(aws.session.github(RUN))
     session = assume(aws, provider, "github-trusted", TRUSTED, presented)
     assert session == f"arn:aws:sts::{aws.tools}:assumed-role/github-trusted/run"
 
@@ -86,25 +89,25 @@ def test_a_run_of_the_trusted_repository_and_branch_gets_the_role(aws: Any, prov
     ],
 )
 def test_a_role_that_trusts_another_claim_is_refused(aws: Any, provider: str, claim: str, value: str) -> None:
-    presented = token(aws.session.github(**RUN))
+    presented = token(aws.session.github(RUN))
     with pytest.raises(ClientError, match="Not authorized to perform sts:AssumeRoleWithWebIdentity"):
         assume(aws, provider, f"github-{claim}", {**TRUSTED, claim: value}, presented)
 
 
 def test_a_claim_that_aws_offers_no_key_for_cannot_be_trusted_on(aws: Any, provider: str) -> None:
-    presented = token(aws.session.github(**RUN))
+    presented = token(aws.session.github(RUN))
     with pytest.raises(ClientError, match="Not authorized"):
-        assume(aws, provider, "github-sha", {**TRUSTED, "sha": RUN["sha"]}, presented)
+        assume(aws, provider, "github-sha", {**TRUSTED, "sha": RUN.sha}, presented)
 
 
 def test_a_token_for_another_audience_is_refused(aws: Any, provider: str) -> None:
-    presented = token(aws.session.github(**RUN), "https://example.com")
+    presented = token(aws.session.github(RUN), "https://example.com")
     with pytest.raises(ClientError, match="Incorrect token audience"):
         assume(aws, provider, "github-audience", {}, presented)
 
 
 def test_a_token_whose_claims_were_changed_is_refused(aws: Any, provider: str) -> None:
-    head, body, signature = token(aws.session.github(**{**RUN, "ref": "refs/heads/other"})).split(".")
+    head, body, signature = token(aws.session.github(replace(RUN, ref="refs/heads/other"))).split(".")
     claims = json.loads(base64.urlsafe_b64decode(body + "=="))
     forged = base64.urlsafe_b64encode(json.dumps({**claims, **TRUSTED}).encode()).rstrip(b"=").decode()
     with pytest.raises(ClientError, match="InvalidIdentityToken"):
@@ -114,20 +117,20 @@ def test_a_token_whose_claims_were_changed_is_refused(aws: Any, provider: str) -
 def test_without_the_provider_no_token_is_good(aws: Any) -> None:
     nobody = f"arn:aws:iam::{aws.dev}:oidc-provider/{HOST}"
     with pytest.raises(ClientError, match="No OpenIDConnect provider found"):
-        assume(aws, nobody, "github-no-provider", TRUSTED, token(aws.session.github(**RUN)), "dev")
+        assume(aws, nobody, "github-no-provider", TRUSTED, token(aws.session.github(RUN)), "dev")
 
 
 def test_a_request_token_that_belongs_to_no_run_gets_nothing(aws: Any) -> None:
-    environment = {**aws.session.github(**RUN), "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "../instance"}
+    environment = {**aws.session.github(RUN), "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "../instance"}
     with pytest.raises(urllib.error.HTTPError, match="401") as refused:
         token(environment)
     refused.value.close()
 
 
 def test_a_run_sees_the_variables_of_its_push(aws: Any) -> None:
-    environment = aws.session.github(**RUN)
+    environment = aws.session.github(RUN)
     assert environment["GITHUB_REPOSITORY"] == "acme/models"
-    assert environment["GITHUB_SHA"] == RUN["sha"]
+    assert environment["GITHUB_SHA"] == RUN.sha
     assert environment["GITHUB_REF"] == "refs/heads/main"
     assert environment["GITHUB_ACTOR_ID"] == "33"
 

@@ -78,7 +78,6 @@ class AttestationStack(Stack):
         starter.allow(
             "ecr:BatchGetImage", on=[repository.repository_arn for repository in repositories]
         )  # lists referrers
-        starter.allow("kms:Decrypt", "kms:GenerateDataKey", on=[artifacts.operations_key.key_arn])  # of dead letters
         WatchedRule(
             self,
             "Built",

@@ -34,7 +34,7 @@ class PythonFunction(Construct):
 
     role_name, function_name: only where somebody outside must know them. Default: named by CloudFormation.
     network: where it reaches what is inside a VPC, as (VPC, security group). Default: none.
-    dead_letters: for a function that is invoked asynchronously. Default: none.
+    dead_letters: for a function that is invoked asynchronously; a queue encrypted with `key`. Default: none.
     """
 
     def __init__(
@@ -65,6 +65,8 @@ class PythonFunction(Construct):
             assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
         )
         logs.grant_write(self.role)
+        if dead_letters:
+            allow(self.role, ["kms:Decrypt", "kms:GenerateDataKey"], [key.key_arn])  # Lambda sends with the role
         if network:
             allow(
                 self.role,

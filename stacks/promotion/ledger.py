@@ -25,7 +25,6 @@ def collect_what_environments_remember(factory: FunctionFactory) -> None:
         dead_letters=dead_letters,
     )
     factory.let_note_champions(collector)
-    collector.allow("kms:Decrypt", "kms:GenerateDataKey", on=[artifacts.operations_key.key_arn])  # of dead letters
     collector.allow(
         "sts:AssumeRole",
         on=[
@@ -44,7 +43,7 @@ def collect_what_environments_remember(factory: FunctionFactory) -> None:
 
 def anchor_heads(factory: FunctionFactory) -> None:
     """The head of every chain goes to another account as soon as a record is there, and regularly in any case."""
-    artifacts, tools = factory.artifacts, factory.configuration.tools
+    tools = factory.configuration.tools
     dead_letters = factory.dead_letters("AnchorDeadLetters")
     bucket = names.anchor_bucket(tools.anchor_account, tools.region)
     keeper = factory.function(
@@ -57,7 +56,6 @@ def anchor_heads(factory: FunctionFactory) -> None:
         role_name=names.ANCHOR_ROLE,
         dead_letters=dead_letters,
     )
-    keeper.allow("kms:Decrypt", "kms:GenerateDataKey", on=[artifacts.operations_key.key_arn])  # of dead letters
     anchor_arn = f"arn:{factory.stack.partition}:s3:::{bucket}"
     keeper.allow("s3:GetObject", "s3:PutObject", on=[f"{anchor_arn}/*"], because=KEYS)
     keeper.allow("s3:ListBucket", on=[anchor_arn])

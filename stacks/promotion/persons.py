@@ -48,7 +48,6 @@ def hear_persons(factory: FunctionFactory) -> None:
 
 def _approval(factory: FunctionFactory) -> PythonFunction:
     """What a person decides wakes the workflow; the schedule wakes those that the function died before waking."""
-    artifacts = factory.artifacts
     dead_letters = factory.dead_letters("ApprovalDeadLetters")
     approval = factory.function(
         "Approval",
@@ -59,7 +58,6 @@ def _approval(factory: FunctionFactory) -> PythonFunction:
         function_name=names.APPROVAL_FUNCTION,
         dead_letters=dead_letters,
     )
-    approval.allow("kms:Decrypt", "kms:GenerateDataKey", on=[artifacts.operations_key.key_arn])  # of dead letters
     approval.allow("states:ListExecutions", "states:SendTaskSuccess", on=[factory.machine_arn])
     factory.regularly(
         "WakeRegularly",

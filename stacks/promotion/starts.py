@@ -16,7 +16,6 @@ STUCK_METRIC = "Stuck"  # as lambdas/reconcile.py counts
 
 
 def start_registered(factory: FunctionFactory) -> None:
-    artifacts = factory.artifacts
     dead_letters = factory.dead_letters("DeadLetters")
     intake = factory.function(
         "Intake",
@@ -25,7 +24,6 @@ def start_registered(factory: FunctionFactory) -> None:
         {"STATE_MACHINE_ARN": factory.machine_arn, "MODELS": ",".join(factory.models)},
         dead_letters=dead_letters,
     )
-    intake.allow("kms:Decrypt", "kms:GenerateDataKey", on=[artifacts.operations_key.key_arn])  # of dead letters
     intake.allow("states:StartExecution", on=[factory.machine_arn])
     intake.allow("sagemaker:DescribeModelPackage", on=factory.packages, because=COUNTED)
     WatchedRule(
@@ -57,7 +55,6 @@ def resume_lost(factory: FunctionFactory) -> None:
         minutes=5,
         dead_letters=dead_letters,
     )
-    reconcile.allow("kms:Decrypt", "kms:GenerateDataKey", on=[artifacts.operations_key.key_arn])  # of dead letters
     reconcile.allow("states:ListExecutions", "states:StartExecution", on=[factory.machine_arn])
     reconcile.allow("sagemaker:ListModelPackages", on=["*"], because="Listing model packages has no resource to name.")
     factory.let_count(reconcile)

@@ -18,7 +18,7 @@ def hook_details(event: Mapping[str, Any], texts: Sequence[str], numbers: Sequen
     details = event.get("hookDetails")
     if isinstance(details, str):
         details = json.loads(details)
-    wanted = {**dict.fromkeys(texts, str), **dict.fromkeys(numbers, (int, float))}
+    wanted: dict[str, type | tuple[type, ...]] = {**dict.fromkeys(texts, str), **dict.fromkeys(numbers, (int, float))}
     if not isinstance(details, dict) or not all(isinstance(details.get(name), kind) for name, kind in wanted.items()):
         raise RefusedError(f"hookDetails: found {details!r}, expected {', '.join(wanted)}")
     return details

@@ -49,9 +49,13 @@ IMPORT = (
 
 def evidence(lineage: Mapping[str, str]) -> Evidence:
     rows = 69126
+
+    def accuracy(correct: int) -> Metric:
+        return Metric(correct / rows, rows, {"correct": float(correct)})
+
     metrics = {
         "roc_auc": Metric(0.903, rows, {"variance": 1.3e-6}),
-        "accuracy": Metric(57000 / rows, rows, {"correct": 57000.0}),
+        "accuracy": accuracy(57000),
         "log_loss": Metric(0.36, rows, {"sum": 0.36 * rows, "sum_of_squares": 0.3 * rows}),
         "brier": Metric(0.117, rows, {"sum": 0.117 * rows, "sum_of_squares": 0.03 * rows}),
     }
@@ -80,7 +84,7 @@ def evidence(lineage: Mapping[str, str]) -> Evidence:
             "SEX": {"1": group(33182), "2": group(35944)},
             "RAC1P": {str(code): group(people) for code, people in enumerate(race, start=1)},
         },
-        champion=Champion(SERVED, metrics, paired),
+        champion=Champion(SERVED, {**metrics, "accuracy": accuracy(56700)}, paired),
     )
 
 

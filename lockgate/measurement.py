@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
-from math import inf, log
+from math import inf, log, sqrt
 
 from lockgate.errors import EvidenceError
 from lockgate.evidence import Champion, Evidence, Group, Metric
@@ -80,8 +80,25 @@ def _interval(metric: str, found: Metric, alpha: float) -> Interval:
         # A class of one row has no variance, and one of 0 says nothing: both are "0 to 1" to the bound.
         return delong.interval(found.value, sums.get("variance", 0.0), alpha)
     if metric == "accuracy":
-        return binomial.interval(_count(metric, sums, "correct", found.rows), found.rows, alpha)
-    return _mean(metric, found.rows, *_sums(metric, sums), 0.0, LARGEST[metric], alpha)
+        return binomial.interval(_correct(found), found.rows, alpha)
+    total, squares = _sums(metric, sums)
+    interval = _mean(metric, found.rows, total, squares, 0.0, LARGEST[metric], alpha)
+    _refuse_other_mean(metric, found, total)
+    return interval
+
+
+def _correct(accuracy: Metric) -> int:
+    """On how many of its rows a model is right."""
+    correct = _count("accuracy", accuracy.statistics, "correct", accuracy.rows)
+    _refuse_other_mean("accuracy", accuracy, correct)
+    return correct
+
+
+def _refuse_other_mean(metric: str, found: Metric, total: float) -> None:
+    """The value is the mean of the very rows whose sum the bounds are made from."""
+    mean = total / found.rows
+    if abs(found.value - mean) > _ROUNDING * LARGEST.get(metric, 1.0):
+        raise EvidenceError(f"{metric}: found {found.value!r}, expected {mean!r}, the mean of its {found.rows} rows")
 
 
 def _sums(metric: str, sums: Mapping[str, float]) -> tuple[float, float]:
@@ -108,17 +125,45 @@ def compared(metric: str, evidence: Evidence, champion: Champion, alpha: float) 
         raise EvidenceError(f"{metric}: compared on 0 rows")
     value, value_before = _value(metric, own), _value(metric, before)
     if metric == "roc_auc":
-        variances = [_sum(metric, sums, key) for key in ("variance_challenger", "variance_champion", "covariance")]
-        difference = delong.difference(value, value_before, variances[0], variances[1], variances[2], alpha)
+        difference = delong.difference(value, value_before, *_covariance(sums), alpha)
         return Measured(value - value_before, difference, own.rows, alpha)
     if metric == "accuracy":
-        wins, losses = (_count(metric, sums, key, own.rows) for key in ("only_challenger", "only_champion"))
-        if wins + losses > own.rows:
-            raise EvidenceError(f"{metric}: found {wins + losses} rows on which one is right, of {own.rows}")
+        wins, losses = _discordant(sums, own, before)
         return Measured((wins - losses) / own.rows, paired.interval(wins, losses, own.rows, alpha), own.rows, alpha)
     (total, squares), largest = _sums(metric, sums), LARGEST[metric]
     loss = _mean(metric, own.rows, total, squares, -largest, largest, alpha)
+    for each in (own, before):
+        _refuse_other_mean(metric, each, _sum(metric, each.statistics, "sum"))
+    if abs(value - value_before - total / own.rows) > 3 * _ROUNDING * largest:
+        raise EvidenceError(
+            f"{metric}: found {value!r} and {value_before!r}, whose rows differ by {total / own.rows!r} in the mean: "
+            "not the same rows"
+        )
     return Measured(-total / own.rows, Interval(-loss.high, -loss.low, loss.guarantee), own.rows, alpha)
+
+
+def _covariance(sums: Mapping[str, float]) -> tuple[float, float, float]:
+    """Two variances and a covariance that both allow (Cauchy-Schwarz): a larger one would read as certainty."""
+    own, before, both = (
+        _sum("roc_auc", sums, key) for key in ("variance_challenger", "variance_champion", "covariance")
+    )
+    if min(own, before) < 0 or abs(both) > sqrt(own) * sqrt(before) * (1 + _ROUNDING):
+        raise EvidenceError(
+            f"roc_auc: found variances {own!r} and {before!r} with covariance {both!r}, which no rows can have"
+        )
+    return own, before, both
+
+
+def _discordant(sums: Mapping[str, float], own: Metric, before: Metric) -> tuple[int, int]:
+    """On how many rows only the challenger is right, and only the champion: what the rows that each has right allow."""
+    wins, losses = (_count("accuracy", sums, key, own.rows) for key in ("only_challenger", "only_champion"))
+    right, right_before = _correct(own), _correct(before)
+    if right - wins != right_before - losses or right < wins or right + losses > own.rows:
+        raise EvidenceError(
+            f"accuracy: found {wins} and {losses} rows on which only one is right, which models that are right on "
+            f"{right} and {right_before} of {own.rows} rows cannot have"
+        )
+    return wins, losses
 
 
 def gaps(measure: str, bound: str, groups: Mapping[str, Group], alpha: float) -> Iterator[GroupGap]:

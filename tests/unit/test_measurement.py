@@ -61,7 +61,7 @@ def test_a_metric_on_no_rows_may_be_anything(make_evidence: Make) -> None:
 
 def test_a_mean_loss_lies_between_nothing_and_the_largest_that_the_evaluator_gives(make_evidence: Make) -> None:
     assert {"log_loss": -log(2**-52), "brier": 1.0} == pytest.approx(LARGEST)
-    sums = {"sum": 40.0, "sum_of_squares": 20.0}
+    sums = {"sum": 40.0, "sum_of_squares": 20.0}  # 0.2 in the mean
     evidence = make_evidence(metrics={name: Metric(0.2, 200, sums) for name in LARGEST})
     for name, largest in LARGEST.items():
         expected = empirical_bernstein.interval(200, 40.0, 20.0, 0.0, largest, ALPHA)
@@ -79,9 +79,8 @@ def test_an_area_has_delongs_interval_and_an_accuracy_the_exact_one(make_evidenc
 
 @pytest.mark.parametrize(("metric", "most"), [("accuracy", 1.0), ("brier", 1.0), ("log_loss", 52 * log(2))])
 def test_a_value_at_its_largest_is_one_and_beyond_it_none(make_evidence: Make, metric: str, most: float) -> None:
-    sums = {"correct": 100.0, "sum": 100.0 * most, "sum_of_squares": 100.0 * most * most}
-
     def found(value: float) -> float:
+        sums = {"correct": 100.0 * value, "sum": 100.0 * value, "sum_of_squares": 100.0 * value * value}
         return measured(metric, make_evidence(metrics={metric: Metric(value, 100, sums)}), ALPHA).value
 
     assert found(most) == most
@@ -90,15 +89,17 @@ def test_a_value_at_its_largest_is_one_and_beyond_it_none(make_evidence: Make, m
         assert refused(lambda value=value: found(value)) == f"{metric}: found {value!r}, expected from 0 to {most:g}"
 
 
-def champion(**paired_sums: dict[str, float]) -> tuple[dict[str, Metric], Champion]:
-    own = {name: Metric(0.3, 100) for name in ("accuracy", "brier", "log_loss")} | {"roc_auc": Metric(0.85, 100)}
-    before = {name: Metric(0.4, 100) for name in own} | {"roc_auc": Metric(0.8, 100)}
-    return own, Champion("9" * 64, before, paired_sums)
+def of(metric: str, value: float, rows: int = 100) -> Metric:
+    """A metric of this value with the sums that it is the mean of."""
+    sums = {"accuracy": {"correct": round(value * rows)}, "roc_auc": {"variance": 1e-3}}
+    return Metric(value, rows, sums.get(metric, {"sum": value * rows, "sum_of_squares": value * value * rows}))
 
 
-def against(make_evidence: Make, metric: str, sums: dict[str, float]) -> Measured:
-    own, served = champion(**{metric: sums})
-    return compared(metric, make_evidence(metrics=own), served, ALPHA)
+def against(
+    make_evidence: Make, metric: str, sums: dict[str, float], own: float = 0.3, before: float = 0.4
+) -> Measured:
+    served = Champion("9" * 64, {metric: of(metric, before)}, {metric: sums})
+    return compared(metric, make_evidence(metrics={metric: of(metric, own)}), served, ALPHA)
 
 
 def test_a_lower_loss_is_a_gain_and_its_interval_is_turned_round(make_evidence: Make) -> None:
@@ -111,17 +112,17 @@ def test_a_lower_loss_is_a_gain_and_its_interval_is_turned_round(make_evidence: 
 
 
 def test_a_higher_accuracy_or_area_is_a_gain(make_evidence: Make) -> None:
-    found = against(make_evidence, "accuracy", {"only_challenger": 30.0, "only_champion": 10.0})
+    found = against(make_evidence, "accuracy", {"only_challenger": 30.0, "only_champion": 10.0}, 0.6, 0.4)
     assert found == Measured(0.2, paired.interval(30, 10, 100, ALPHA), 100, ALPHA)
     sums = {"variance_challenger": 4e-4, "variance_champion": 5e-4, "covariance": 3e-4}
-    found = against(make_evidence, "roc_auc", sums)
+    found = against(make_evidence, "roc_auc", sums, 0.85, 0.8)
     assert found.value == pytest.approx(0.05)
     assert found.interval == delong.difference(0.85, 0.8, 4e-4, 5e-4, 3e-4, ALPHA)
 
 
 def test_a_model_that_is_right_on_all_rows_that_its_champion_is_not(make_evidence: Make) -> None:
-    assert against(make_evidence, "accuracy", {"only_challenger": 100.0, "only_champion": 0.0}).value == 1.0
-    assert against(make_evidence, "accuracy", {"only_challenger": 40.0, "only_champion": 60.0}).value == -0.2
+    assert against(make_evidence, "accuracy", {"only_challenger": 100.0, "only_champion": 0.0}, 1.0, 0.0).value == 1.0
+    assert against(make_evidence, "accuracy", {"only_challenger": 40.0, "only_champion": 60.0}, 0.4, 0.6).value == -0.2
 
 
 @pytest.mark.parametrize(
@@ -131,7 +132,8 @@ def test_a_model_that_is_right_on_all_rows_that_its_champion_is_not(make_evidenc
         (
             "accuracy",
             {"only_challenger": 60.0, "only_champion": 41.0},
-            "accuracy: found 101 rows on which one is right, of 100",
+            "accuracy: found 60 and 41 rows on which only one is right, which models that are right on 30 and 40 of "
+            "100 rows cannot have",
         ),
         (
             "accuracy",
@@ -174,13 +176,84 @@ def test_what_is_not_in_the_evidence_is_said_with_what_is(make_evidence: Make) -
     bare = make_evidence(metrics={})
     assert refused(lambda: measured("roc_auc", bare, ALPHA)) == "roc_auc: not in the evidence (it has: none)"
     assert refused(lambda: groups_of(bare, "RACE")) == "RACE: no groups of it in the evidence (it has: none)"
-    own, served = champion()
+    own = {"accuracy": of("accuracy", 0.3)}
+    served = Champion("9" * 64, {"accuracy": of("accuracy", 0.4)}, {})
     missing = "accuracy: the evidence does not compare it with the champion's"
     assert refused(lambda: compared("accuracy", make_evidence(metrics=own), served, ALPHA)) == missing
     other = Champion("9" * 64, {"accuracy": Metric(0.4, 99)}, {"accuracy": {}})
     assert refused(lambda: compared("accuracy", make_evidence(metrics=own), other, ALPHA)) == (
         "accuracy: measured on 100 rows, the champion's on 99: not the same"
     )
+
+
+@pytest.mark.parametrize(("metric", "key"), [("accuracy", "correct"), ("brier", "sum"), ("log_loss", "sum")])
+def test_a_value_that_is_not_the_mean_of_its_own_rows_is_refused(make_evidence: Make, metric: str, key: str) -> None:
+    """Of the model that is judged, also of a group alone, and of either in a comparison."""
+    wrong = Metric(0.5, 100, {key: 40.0, "sum_of_squares": 30.0})
+    message = f"{metric}: found 0.5, expected 0.4, the mean of its 100 rows"
+    assert refused(lambda: measured(metric, make_evidence(metrics={metric: wrong}), ALPHA)) == message
+    group = Group(25, 25, 25, 25, 0.0, 0.0, {metric: wrong})
+    assert refused(lambda: measured(metric, make_evidence(), ALPHA, group)) == message
+    paired_sums = {"only_challenger": 0.0, "only_champion": 0.0, "sum": 0.0, "sum_of_squares": 0.0}
+    for own, before in ((wrong, of(metric, 0.5)), (of(metric, 0.5), wrong)):
+        served = Champion("9" * 64, {metric: before}, {metric: paired_sums})
+        evidence = make_evidence(metrics={metric: own})
+        assert refused(lambda evidence=evidence, served=served: compared(metric, evidence, served, ALPHA)) == message
+
+
+@pytest.mark.parametrize(
+    ("wins", "losses", "own", "before"),
+    [
+        (30, 10, 0.5, 0.4),  # 20 more are claimed than the two are apart
+        (10, 30, 0.6, 0.4),  # the other way round
+        (30, 10, 0.2, 0.0),  # right on 20 rows in all, on 30 of them alone
+        (30, 10, 1.0, 0.8),  # wrong on no row, on 10 of them alone
+    ],
+)
+def test_rows_on_which_only_one_model_is_right_fit_what_each_is_right_on(
+    make_evidence: Make, wins: int, losses: int, own: float, before: float
+) -> None:
+    sums = {"only_challenger": float(wins), "only_champion": float(losses)}
+    assert refused(lambda: against(make_evidence, "accuracy", sums, own, before)) == (
+        f"accuracy: found {wins} and {losses} rows on which only one is right, which models that are right on "
+        f"{own * 100:.0f} and {before * 100:.0f} of 100 rows cannot have"
+    )
+
+
+@pytest.mark.parametrize("wins", [0, 20, 40])
+def test_the_least_and_the_most_rows_on_which_one_of_two_models_is_right_are_accepted(
+    make_evidence: Make, wins: int
+) -> None:
+    sums = {"only_challenger": float(wins), "only_champion": float(wins)}
+    for accuracy in (0.4, 0.6):  # right on 40 rows, or wrong on 40
+        assert against(make_evidence, "accuracy", sums, accuracy, accuracy).value == 0.0
+
+
+@pytest.mark.parametrize("metric", ["brier", "log_loss"])
+def test_differences_of_losses_that_are_not_those_of_the_two_models_are_refused(
+    make_evidence: Make, metric: str
+) -> None:
+    assert refused(lambda: against(make_evidence, metric, {"sum": -11.0, "sum_of_squares": 4.0})) == (
+        f"{metric}: found 0.3 and 0.4, whose rows differ by -0.11 in the mean: not the same rows"
+    )
+
+
+@pytest.mark.parametrize("covariance", [4.1e-4, -4.1e-4, 1.0])
+def test_a_covariance_that_exceeds_its_variances_is_refused(make_evidence: Make, covariance: float) -> None:
+    """sqrt(2e-4 x 8e-4) = 4e-4 is the most: with 4.9e-4 the variance of the difference would be nearly nothing."""
+    sums = {"variance_challenger": 2e-4, "variance_champion": 8e-4}
+    for possible in (4e-4, -4e-4):
+        against(make_evidence, "roc_auc", {**sums, "covariance": possible}, 0.85, 0.8)
+    found = {**sums, "covariance": covariance}
+    assert refused(lambda: against(make_evidence, "roc_auc", found, 0.85, 0.8)) == (
+        f"roc_auc: found variances 0.0002 and 0.0008 with covariance {covariance!r}, which no rows can have"
+    )
+
+
+@pytest.mark.parametrize("key", ["variance_challenger", "variance_champion"])
+def test_a_variance_below_nothing_is_refused(make_evidence: Make, key: str) -> None:
+    sums = {"variance_challenger": 2e-4, "variance_champion": 8e-4, "covariance": 0.0, key: -1e-9}
+    assert "-1e-09" in refused(lambda: against(make_evidence, "roc_auc", sums, 0.85, 0.8))
 
 
 def pair(measure: str, bound: str, one: Group, other: Group) -> Measured:

@@ -342,11 +342,9 @@ def test_an_event_that_makes_no_sense_is_refused_and_recorded_nowhere(world: Wor
     assert world.records() == []
 
 
-def accuracy(only_challenger: int, only_champion: int) -> dict[str, Any]:
-    """Metrics and champion of evidence in which the challenger is right on 900 of 1000 rows."""
-    metric = {"accuracy": {"value": 0.9, "rows": 1000, "statistics": {"correct": 900.0}}}
-    paired = {"accuracy": {"only_challenger": float(only_challenger), "only_champion": float(only_champion)}}
-    return {"metrics": metric, "paired": paired}
+def accuracy(correct: int) -> dict[str, Any]:
+    """A model that is right on so many of 1000 rows."""
+    return {"accuracy": {"value": correct / 1000, "rows": 1000, "statistics": {"correct": float(correct)}}}
 
 
 COMPARE = '\n[[rule]]\nname = "better"\nkind = "compare"\nmetric = "accuracy"\ngain = 0\n'
@@ -374,10 +372,10 @@ def serve(world: World, version: int) -> dict[str, str]:
 def challenge(world: World, release: dict[str, str], **changes: Any) -> None:
     """Register version 2, evaluated against the release; `changes` replace parts of its champion."""
     world.register(2)
-    found = accuracy(60, 10)
-    champion = {"model_sha256": release["model_sha256"], **found, **changes}
+    paired = {"accuracy": {"only_challenger": 60.0, "only_champion": 10.0}}
+    champion = {"model_sha256": release["model_sha256"], "metrics": accuracy(850), "paired": paired, **changes}
     roc_auc = {"roc_auc": {"value": 0.9, "rows": 1000, "statistics": {"variance": 1e-6}}}
-    world.evaluate(2, {**found["metrics"], **roc_auc}, champion=champion)
+    world.evaluate(2, {**accuracy(900), **roc_auc}, champion=champion)
     world.predict_as_champion(2, release["image"])
 
 

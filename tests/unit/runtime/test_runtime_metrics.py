@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import product
 from typing import Any
 
@@ -10,8 +11,13 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, brier_score_loss, roc_auc_score
 from sklearn.metrics import log_loss as reference_log_loss
 
-from runtime.metrics import accuracy, against, brier, log_loss, measure, roc_auc
+from lockgate import canonical
+from lockgate.evidence import Evidence, read_evidence
+from lockgate.measurement import compared, gaps, measured
+from lockgate.policy import METRICS
+from runtime.metrics import accuracy, against, brier, by_group, log_loss, measure, roc_auc
 
+Make = Callable[..., Evidence]
 Rows = tuple[list[int], list[float]]
 
 
@@ -107,6 +113,37 @@ def test_paired_sums_are_those_of_the_rows(rows: Rows, random: Any) -> None:
         (p, n), (p_old, n_old) = _placements(labels, scores), _placements(labels, champion)
         covariance = np.cov(p, p_old)[0, 1] / len(p) + np.cov(n, n_old)[0, 1] / len(n)
         assert sums["covariance"] == pytest.approx(covariance, rel=1e-9, abs=1e-15)
+
+
+@given(rows=labelled(), random=st.randoms(use_true_random=False))
+def test_what_the_evaluator_writes_is_never_refused(make_evidence: Make, rows: Rows, random: Any) -> None:
+    labels, scores = arrays(rows)
+    _is_measured(
+        make_evidence, labels, scores, np.array([random.choice([0.0, 0.4, 0.5, score, score]) for score in scores])
+    )
+
+
+@pytest.mark.parametrize("apart", [0.0, 1e-12, 1e-3, 0.5])
+def test_nor_is_what_it_writes_of_many_rows_and_models_that_are_nearly_alike(make_evidence: Make, apart: float) -> None:
+    rng = np.random.default_rng(7)
+    labels = rng.integers(0, 2, 70_000)
+    scores = np.clip(rng.random(70_000) * 0.8 + 0.2 * labels, 0, 1)
+    _is_measured(make_evidence, labels, scores, np.clip(scores + apart * rng.standard_normal(70_000), 0, 1))
+
+
+def _is_measured(make_evidence: Make, labels: np.ndarray, scores: np.ndarray, before: np.ndarray) -> None:
+    """Every metric, of the whole and of each group, and every comparison, after a way through JSON."""
+    groups = {"G": by_group(labels, scores, np.array(["a", "b"], dtype=object)[np.arange(len(labels)) % 2])}
+    champion = against(labels, scores, before, "9" * 64)
+    evidence = make_evidence(metrics=measure(labels, scores), groups=groups, champion=champion)
+    written = evidence.to_bytes()
+    read = read_evidence(written, canonical.sha256(written))
+    for metric in METRICS:
+        for group in (None, *read.groups["G"].values()):
+            measured(metric, read, 0.01, group)
+        if read.champion and metric in read.champion.paired:
+            compared(metric, read, read.champion, 0.01)
+    list(gaps("calibration", "ceiling", read.groups["G"], 0.01))
 
 
 def _placements(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,65 @@
+"""Which published snapshot a delivery trains on: the newest, or the one that is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from cli import deliver
+from lockgate import names
+from lockgate.errors import NotFoundError
+
+CONTEXT: Any = SimpleNamespace(models=lambda chosen: ("income", "churn"), bucket=lambda purpose: f"test-{purpose}")
+OLDER, NEWER, OTHER = "b" * 16, "a" * 16, "c" * 16
+# Manifests with the second at which each was published; the keys' order is another one.
+PUBLISHED = {("income", OLDER): 1, ("income", NEWER): 2, ("churn", OTHER): 0}
+
+
+@pytest.fixture
+def published(scripted: Any, sdk: Callable[[str], Any]) -> Iterator[Any]:
+    class Objects(scripted):  # type: ignore[misc]
+        """S3 that lists these objects in the order of their keys, as AWS does."""
+
+        service = "s3"
+
+        def ListObjectsV2(self, Prefix: str, **_: Any) -> dict[str, Any]:  # noqa: N802, N803
+            found = [
+                {
+                    "Key": f"{names.snapshot_prefix(model, snapshot)}/{file}",
+                    "LastModified": datetime(2026, 11, 22, 0, 0, second, tzinfo=UTC),
+                }
+                for (model, snapshot), second in PUBLISHED.items()
+                for file in ("manifest.json", "train/train.parquet")
+            ]
+            return {
+                "Contents": sorted((each for each in found if each["Key"].startswith(Prefix)), key=lambda o: o["Key"])
+            }
+
+    made = Objects(sdk)
+    yield made.client
+    made.close()
+
+
+def test_without_one_every_model_is_trained_on_the_snapshot_published_last(published: Any) -> None:
+    assert deliver._snapshots(CONTEXT, published, None) == {"income": NEWER, "churn": OTHER}
+
+
+def test_the_order_of_their_names_does_not_matter(published: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PUBLISHED, ("income", OLDER), 3)
+    assert deliver._snapshots(CONTEXT, published, None)["income"] == OLDER
+
+
+def test_an_older_snapshot_is_trained_on_by_the_model_that_has_it(published: Any) -> None:
+    for snapshot in (OLDER, NEWER):
+        assert deliver._snapshots(CONTEXT, published, snapshot) == {"income": snapshot}
+
+
+def test_a_snapshot_that_nobody_published_is_refused(published: Any) -> None:
+    with pytest.raises(
+        NotFoundError, match="--snapshot: found 'dddd', expected one that is published, of income, churn"
+    ):
+        deliver._snapshots(CONTEXT, published, "dddd")

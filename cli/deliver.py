@@ -1,7 +1,7 @@
 """Deliver a commit: archive, image, and a training run of each model.
 
 In a GitHub Actions run it takes the delivery role by the run's own identity; elsewhere it uses your credentials.
-Delivering a commit again uses what is there; --attempt starts a new training run.
+Delivering a commit again uses what is there; --again starts a new training run, whatever ran before.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("revision", nargs="?", default="HEAD", help="what to deliver (HEAD)")
     attempt = int(os.environ.get("GITHUB_RUN_ATTEMPT", "1"))
     attempt_help = f"number of the training run for this image and data; a GitHub run gives its own ({attempt})"
-    parser.add_argument("--attempt", type=int, default=attempt, help=attempt_help)
+    one = parser.add_mutually_exclusive_group()
+    one.add_argument("--attempt", type=int, default=attempt, help=attempt_help)
+    again_help = "a new training run, also where another with the same image and data failed; its number is the time"
+    one.add_argument("--again", dest="attempt", action="store_const", const=int(time.time()), help=again_help)
     parser.add_argument("--snapshot", help="train the model of this published snapshot on it (every model, its newest)")
     json_argument(parser)
 

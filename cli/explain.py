@@ -50,24 +50,20 @@ def run(arguments: argparse.Namespace) -> int:
         raise NotFoundError(f"{model} version {arguments.version}: no record; the ledger knows versions {known}")
     if arguments.json:
         facts = [_facts(record, chain) for record in records]
-        again = _evaluate_again(chain, records)
+        again = _evaluate_again(records)
         show_json({"model": model, "version": arguments.version, "evaluate_again": again, "records": facts})
     else:
         print("\n".join(_text(model, arguments.version, records, chain)))
     return 0
 
 
-def _evaluate_again(chain: Sequence[Record], records: Sequence[Record]) -> str | None:
+def _evaluate_again(records: Sequence[Record]) -> str | None:
     """The command that trains and evaluates the version's commit anew on the same rows; None where they are not known.
 
     It makes a version of its own, compared with what is served by then, whose decision spends of the holdout.
     """
     known = _known(records)
-    if known is None:
-        return None
-    about = (record for record in chain if record.entry.kind == "verdict")
-    attempts = {record.entry.version for record in about if record.entry.body["commit"] == known["commit"]}
-    return f"lockgate deliver {known['commit']} --snapshot {known['snapshot']} --attempt {len(attempts) + 1}"
+    return f"lockgate deliver {known['commit']} --snapshot {known['snapshot']} --again" if known else None
 
 
 def _known(records: Sequence[Record]) -> Mapping[str, Any] | None:
@@ -100,7 +96,7 @@ def _text(model: str, version: int, records: Sequence[Record], chain: Sequence[R
         facts += [(f"  {key}", str(body["data"][key])) for key in DATA if body.get("data")]
         facts += [(f"  {key}", str(body["origin"][key])) for key in ORIGIN if body.get("origin")]
         facts += [(f"  {key}", _listed(body[key])) for key in ("features", "parameters") if body.get(key)]
-        lines += table([*facts, ("  evaluate it again", str(_evaluate_again(chain, records)))]).splitlines()
+        lines += table([*facts, ("  evaluate it again", str(_evaluate_again(records)))]).splitlines()
     for record in records:
         body, where = record.entry.body, f"{record.entry.environment} {record.time[:19]}Z"
         said = body.get("outcome") or (f"by {body['person']}" if "person" in body else "")

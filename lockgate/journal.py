@@ -103,7 +103,7 @@ def refuse_if_rolled_back(entries: Sequence[Fact], verdict_id: str, version: str
         if entry.body["from"]["verdict_id"] == verdict_id:
             raise RefusedError(
                 f"version {version} was rolled back from at {entry.time} by {entry.body['person']} "
-                f"({entry.body['reason']}): it needs a new verdict: deliver its commit again with --attempt"
+                f"({entry.body['reason']}): it needs a new verdict: deliver its commit with --again"
             )
 
 

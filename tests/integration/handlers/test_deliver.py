@@ -1,4 +1,4 @@
-"""Which published snapshot a delivery trains on: the newest, or the one that is asked for."""
+"""What a delivery trains: on which published snapshot, and whether anew."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from cli import deliver
+from cli.main import parser
 from lockgate import names
+from lockgate.aws import delivery
 from lockgate.errors import NotFoundError
 
 CONTEXT: Any = SimpleNamespace(models=lambda chosen: ("income", "churn"), bucket=lambda purpose: f"test-{purpose}")
@@ -63,3 +65,39 @@ def test_a_snapshot_that_nobody_published_is_refused(published: Any) -> None:
         NotFoundError, match="--snapshot: found 'dddd', expected one that is published, of income, churn"
     ):
         deliver._snapshots(CONTEXT, published, "dddd")
+
+
+@pytest.fixture
+def train(scripted: Any, sdk: Callable[[str], Any]) -> Iterator[Callable[[int], str]]:
+    """Start the training of one image on one snapshot as an attempt; the execution that SageMaker runs for it."""
+
+    class Pipelines(scripted):  # type: ignore[misc]
+        service = "sagemaker"
+
+        def StartPipelineExecution(self, ClientRequestToken: str, **_: Any) -> dict[str, Any]:  # noqa: N802, N803
+            return {"PipelineExecutionArn": f"arn:aws:sagemaker:us-east-1:1:pipeline/p/execution/{ClientRequestToken}"}
+
+    made = Pipelines(sdk)
+    image = delivery.Image("c" * 40, f"models@sha256:{'a' * 64}")
+
+    def start(attempt: int) -> str:
+        return delivery.start_training(
+            made.client, "income", image, OLDER, "ada", attempt, champion=None, data="test-data"
+        )
+
+    yield start
+    made.close()
+
+
+def test_delivered_again_a_commit_is_trained_anew_whatever_failed_before(
+    train: Callable[[int], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A failed attempt leaves no verdict, so nobody could tell from the ledger which numbers are taken."""
+    monkeypatch.delenv("GITHUB_RUN_ATTEMPT", raising=False)
+    numbers = [parser().parse_args(["deliver"]).attempt]
+    for second in (1_780_000_000.1, 1_780_000_001.2):
+        monkeypatch.setattr(deliver.time, "time", lambda second=second: second)
+        numbers.append(parser().parse_args(["deliver", "--again"]).attempt)
+    assert numbers[0] == 1
+    assert len({train(number) for number in numbers}) == 3
+    assert train(1) == train(1), "the same attempt is the same training"

@@ -48,17 +48,10 @@ def test_a_verdict_is_explained_with_lineage_champion_waivers_approvals_and_how_
         "decision 2 on holdout 1",
     ]
     facts += [
-        f"lockgate deliver {lineage['commit']} --snapshot {lineage['snapshot']} --attempt 2",
+        f"lockgate deliver {lineage['commit']} --snapshot {lineage['snapshot']} --again",
         "failed, waived by grace (income/2, until 2099-12-01",
     ]
     assert [fact for fact in facts if fact not in said] == []
-
-
-def test_each_version_of_a_commit_counts_as_an_attempt_to_evaluate_it(world: World) -> None:
-    for version in (1, 2):
-        world.register(version)
-        gate.handler(world.gate_event(version), None)
-    assert "--attempt 3" in text(1)
 
 
 def test_a_verdict_on_what_nobody_knows_is_explained_too(world: World) -> None:

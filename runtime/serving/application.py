@@ -108,7 +108,7 @@ class Application:
     def begin(self, request: Request) -> None:
         route = self._posts.get(request.path) if request.method == b"POST" else None
         if route is None:
-            self._other(request)
+            self._answer_other(request, self._found(request.path, request.method.decode()))
             return
         call = request.state = Call(self, request, route)
         self._in_flight += 1
@@ -118,6 +118,12 @@ class Application:
             self._refuse(call, refused(413, "too_large", f"{call.bytes} bytes", f"at most {MAXIMUM_BYTES}"))
         elif self._in_flight > MAXIMUM_IN_FLIGHT or self._is_full_for(call):
             self._refuse(call, self._busy())
+
+    def misaddressed(self, request: Request) -> None:
+        host = request.headers.get(b"host")
+        found = "no Host header" if host is None else f"Host: {shown(host.decode('latin-1'))}"
+        refusal = refused(400, "malformed", found, "one Host header, with a host's name or address")
+        self._answer_other(request, _Found(400, self._refusal(refusal)), closes=True)
 
     def unannounced(self, request: Request, size: int) -> None:
         call: Call = request.state
@@ -268,13 +274,13 @@ class Application:
         posts |= {f"/{name}{path}": way for path, way in posts.items()}
         return gets, posts
 
-    def _other(self, request: Request) -> None:
-        request_id, found = self.id_of(request), self._found(request.path, request.method.decode())
+    def _answer_other(self, request: Request, found: _Found, closes: bool = False) -> None:
+        request_id = self.id_of(request)
         self.telemetry.answered("other", found.status, 0, 0.0)
         if found.status >= 400 and found.status != 503:
             self.access.answered(request_id, request.path[:200], found.status, 0, 0.0)
         headers = b"%bx-request-id: %b\r\n" % (found.headers, request_id.encode())
-        request.reply(Answer(found.status, found.body, headers))
+        request.reply(Answer(found.status, found.body, headers, closes))
 
     def _found(self, path: str, method: str) -> _Found:
         if path in self._gets:

@@ -25,10 +25,12 @@ PIECE_BYTES = 16 * 1024
 LINGER_SECONDS = 2.0  # so long is read what a refused caller still sends, or it would not see its answer
 
 _WANTED = {
-    b"content-length", b"content-type", b"content-encoding", b"accept", b"x-request-id", b"expect",
+    b"host", b"content-length", b"content-type", b"content-encoding", b"accept", b"x-request-id", b"expect",
     b"inference-header-content-length",
 }  # fmt: skip
 _PLAIN = re.compile(rb"/[A-Za-z0-9/._-]*")
+# RFC 9110 7.2 and RFC 3986 3.2.2: an address in brackets or a name, which may be empty, and perhaps a port.
+_HOST = re.compile(rb"(\[[\w:.~!$&'()*+,;=-]+\]|([\w.~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(:[0-9]*)?[ \t]*")
 _STATUS = {
     status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode())
     for status in HTTPStatus
@@ -47,7 +49,8 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
 
 
 class Request:
-    """One request. `headers` has only those that a service needs; `length` is None where none was announced."""
+    """One request. `headers` has only those that a service needs, several hosts as one text that is none; `length` is
+    None where none was announced."""
 
     __slots__ = (
         "_answer",
@@ -94,6 +97,9 @@ class Service(Protocol):
     def begin(self, request: Request) -> None:
         """The headers are complete. A reply now refuses the body."""
 
+    def misaddressed(self, request: Request) -> None:
+        """The headers are complete and name no host, several, or something else: reply."""
+
     def unannounced(self, request: Request, size: int) -> None:
         """So many bytes came of a body whose length was not announced."""
 
@@ -133,6 +139,7 @@ class Connection(asyncio.Protocol):
         self._begun: deque[Request] = deque()  # not yet answered, in their order
         self._receiving: Request | None = None
         self._in_headers, self._bytes_beside, self._url = True, 0, b""
+        self._host = b""  # the last that was looked at and is one
         self._ending = self._paused = self._full = False
         self._held = b""  # what was read before the connection paused
         self.until = self._loop.time() + HEADER_SECONDS
@@ -214,7 +221,8 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         name = name.lower()
         if name in _WANTED and self._in_headers and self._receiving is not None:  # after a body come no headers
-            self._receiving.headers[name] = value
+            headers = self._receiving.headers
+            headers[name] = b"%b and %b" % (headers[name][:40], value) if name == b"host" and name in headers else value
 
     def on_headers_complete(self) -> None:
         self._in_headers = False
@@ -228,10 +236,23 @@ class Connection(asyncio.Protocol):
         length = request.headers.get(b"content-length")
         request.length = None if length is None else int(length)  # the parser refuses what is not a number
         self._begun.append(request)
-        self._service.begin(request)
+        host = request.headers.get(b"host")
+        if host == self._host or self._is_addressed(host, version):
+            self._service.begin(request)
+        else:
+            self._service.misaddressed(request)
         if b"expect" in request.headers and not request.answered and self._begun[0] is request and version == "1.1":
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         self._wait(BODY_SECONDS)
+
+    def _is_addressed(self, host: bytes | None, version: str) -> bool:
+        """Whether a request has the one host that RFC 9112 3.2 asks for."""
+        if host is None:
+            return version < "1.1"
+        if not _HOST.fullmatch(host):
+            return False
+        self._host = host
+        return True
 
     def on_body(self, body: bytes) -> None:
         self._bytes_beside = 0

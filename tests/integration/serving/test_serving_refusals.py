@@ -166,6 +166,25 @@ def test_what_is_hardly_http_does_no_harm(served: Any, head: bytes) -> None:
     assert served.alive()
 
 
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_a_request_that_names_no_host_is_refused_where_one_is_asked_for(served: Any, version: str) -> None:
+    with served.raw() as raw:
+        raw.sendall(f"GET /ping HTTP/{version}\r\n\r\n".encode())
+        answer = b"".join(iter(lambda: raw.recv(65536), b""))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"connection: close" in head
+    if version == "1.0":
+        assert head.startswith(b"HTTP/1.1 200")
+        return
+    assert head.startswith(b"HTTP/1.1 400")
+    assert json.loads(body)["error"] == {
+        "row": None,
+        "column": None,
+        "found": "no Host header",
+        "expected": "one Host header, with a host's name or address",
+    }
+
+
 def test_bad_requests_among_good_ones_of_one_tick_hurt_nobody(
     served: Any, instances: Any, expected: list[float]
 ) -> None:

@@ -121,6 +121,15 @@ def test_a_request_id_that_could_be_more_than_an_id_is_not_repeated(served: Appl
     assert "set-cookie" not in headers
 
 
+@pytest.mark.parametrize(("method", "path"), [("GET", "/ping"), ("POST", "/invocations")])
+def test_a_request_for_two_hosts_is_malformed(served: Application, method: str, path: str) -> None:
+    status, answer, headers = ask(served, method, path, b"{}", headers={"Host": "b"})
+    assert (status, answer["release"], headers["connection"]) == (400, RELEASE, "close")
+    assert (answer["error"]["row"], answer["error"]["column"]) == (None, None)
+    assert answer["error"]["found"] == "Host: 'a and b'"
+    assert answer["error"]["expected"] == "one Host header, with a host's name or address"
+
+
 @pytest.mark.parametrize("path", ["/ping", "/employment/ping"])
 def test_ping_says_which_release_is_ready(served: Application, path: str) -> None:
     assert ask(served, "GET", path)[:2] == (200, {"model": "employment", "release": RELEASE})
@@ -349,7 +358,7 @@ def test_small_requests_are_taken_though_large_ones_that_are_slow_fill_the_limit
     body = json.dumps({"instances": rows[:1]}).encode()
 
     def post(length: int, content: bytes = b"") -> bytes:
-        return b"POST /invocations HTTP/1.1\r\ncontent-length: %d\r\n\r\n%b" % (length, content)
+        return b"POST /invocations HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n\r\n%b" % (length, content)
 
     async def exchange() -> list[bytes]:
         site = Site(served, asyncio.get_running_loop())

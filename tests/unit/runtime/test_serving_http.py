@@ -14,7 +14,7 @@ from runtime.serving import http
 from runtime.serving.http import Answer, Connection, Request, Site
 
 PLAIN = b"content-type: text/plain\r\n"
-POST = b"POST /later HTTP/1.1\r\ncontent-length: 3\r\n\r\n%b"
+POST = b"POST /later HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\n%b"
 
 
 class Echo:
@@ -32,6 +32,9 @@ class Echo:
             request.reply(Answer(200, b"now", PLAIN))
         if request.path == "/refused":
             request.reply(Answer(413, b"refused", PLAIN, closes=True))
+
+    def misaddressed(self, request: Request) -> None:
+        request.reply(Answer(400, b"to whom?", PLAIN, closes=True))
 
     def unannounced(self, request: Request, size: int) -> None:
         if len(request.body()) > self.largest:
@@ -104,8 +107,9 @@ def test_a_body_in_pieces_is_one_body() -> None:
 def test_chunks_are_one_body_and_their_trailers_are_no_headers() -> None:
     found = talk(
         said(
-            b"POST /c HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\nexpect: 9\r\n\r\n"
-            b"GET /now HTTP/1.1\r\n\r\n"
+            b"POST /c HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n"
+            b"2\r\nab\r\n1\r\nc\r\n0\r\nexpect: 9\r\nhost: b\r\n\r\n"
+            b"GET /now HTTP/1.1\r\nhost: a\r\n\r\n"
         )
     )
     assert found.count(b"HTTP/1.1 200 OK") == 2
@@ -115,7 +119,10 @@ def test_chunks_are_one_body_and_their_trailers_are_no_headers() -> None:
 def test_a_body_in_many_chunks_may_be_longer_than_headers_may() -> None:
     service, chunk = Echo(), b"64\r\n" + b"a" * 100 + b"\r\n"
     service.largest = 100_000
-    found = talk(said(b"POST /c HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n" + chunk * 1000 + b"0\r\n\r\n"), service)
+    found = talk(
+        said(b"POST /c HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n" + chunk * 1000 + b"0\r\n\r\n"),
+        service,
+    )
     assert found.endswith(b"/c " + b"a" * 100_000)
 
 
@@ -124,7 +131,7 @@ def test_a_body_in_many_chunks_may_be_longer_than_headers_may() -> None:
     ids=["a header behind the body", "headers behind the body", "what a chunk says"],
 )  # fmt: skip
 def test_what_comes_beside_a_body_is_bounded_as_headers_are(endless: bytes) -> None:
-    found = talk(said(b"POST /c HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n2\r\nab\r\n" + endless))
+    found = talk(said(b"POST /c HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n2\r\nab\r\n" + endless))
     assert found.endswith(b"Headers too large.<closed>")
 
 
@@ -143,7 +150,11 @@ def test_what_comes_beside_a_body_is_bounded_as_headers_are(endless: bytes) -> N
     ],
 )  # fmt: skip
 def test_a_request_that_a_proxy_could_cut_elsewhere_is_refused_with_all_that_follows(headers: bytes) -> None:
-    found = talk(said(b"POST /later HTTP/1.1\r\n" + headers + b"\r\n\r\n0\r\n\r\nGET /now HTTP/1.1\r\n\r\n"))
+    found = talk(
+        said(
+            b"POST /later HTTP/1.1\r\nhost: a\r\n" + headers + b"\r\n\r\n0\r\n\r\nGET /now HTTP/1.1\r\nhost: a\r\n\r\n"
+        )
+    )
     assert found.count(b"HTTP/1.1") == found.count(b"HTTP/1.1 400") == 1
     assert found.endswith(b"Invalid HTTP request received.<closed>")
 
@@ -152,13 +163,49 @@ def test_a_request_that_a_proxy_could_cut_elsewhere_is_refused_with_all_that_fol
     "chunk", [b" 2\r\nab", b"-2\r\nab", b"f" * 17 + b"\r\nab", b"2\nab", b"2\r\nabXX", b"0x2\r\nab"]
 )
 def test_a_chunk_of_an_unclear_size_is_refused_with_all_that_follows(chunk: bytes) -> None:
-    head = b"POST /later HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n"
-    found = talk(said(head + chunk + b"\r\n0\r\n\r\nGET /now HTTP/1.1\r\n\r\n"))
+    head = b"POST /later HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n"
+    found = talk(said(head + chunk + b"\r\n0\r\n\r\nGET /now HTTP/1.1\r\nhost: a\r\n\r\n"))
     assert found.count(b"HTTP/1.1") == found.count(b"HTTP/1.1 400") == 1
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        b"", b"host: a\r\nhost: a\r\n", b"Host: a\r\nx: b\r\nHOST: b\r\n", b"host:\r\nhost:\r\n", b"host: a, b\r\n",
+        b"host: a b\r\n", b"host: a/b\r\n", b"host: b@a\r\n", b"host: a:b\r\n", b"host: a:1:2\r\n", b"host: [::1\r\n",
+        b"host: ::1\r\n", b"host: a%2\r\n", b"host: \xe4\r\n", b"host: <a>\r\n",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("request_line", [b"GET /now HTTP/1.1\r\n", b"POST /later HTTP/1.1\r\ncontent-length: 3\r\n"])
+def test_a_request_without_one_host_is_refused_with_all_that_follows(request_line: bytes, headers: bytes) -> None:
+    found = talk(said(POST % b"one" + request_line + headers + b"\r\nabc" + POST % b"two"))
+    assert (found.count(b"HTTP/1.1 200"), found.count(b"HTTP/1.1 400"), found.count(b"HTTP/1.1")) == (1, 1, 2)
+    assert found.index(b"/later one") < found.index(b"to whom?")
+    assert found.endswith(b"<closed>")
+
+
+@pytest.mark.parametrize(
+    "host", [b" a", b" a.example:8080", b"", b" 127.0.0.1:80", b" [::1]:80", b"\ta_b-c%20d ", b" A:"]
+)
+def test_a_host_is_a_name_or_an_address_perhaps_with_a_port(host: bytes) -> None:
+    request = b"GET /now HTTP/1.1\r\nHost:" + host + b"\r\n\r\n"
+    assert talk(said(request + request)).count(b"HTTP/1.1 200") == 2
+
+
+@pytest.mark.parametrize(("headers", "status"), [(b"", 200), (b"host: a\r\n", 200), (b"host: a\r\nhost: a\r\n", 400)])
+def test_a_caller_of_before_that_header_needs_none_and_has_not_two(headers: bytes, status: int) -> None:
+    assert talk(said(b"GET /now HTTP/1.0\r\n" + headers + b"\r\n")).startswith(b"HTTP/1.1 %d" % status)
+
+
 def test_requests_sent_without_waiting_are_answered_in_their_order() -> None:
-    found = talk(said(POST % b"one" + b"GET /now HTTP/1.1\r\n\r\n" + POST % b"two" + b"GET /now HTTP/1.1\r\n\r\n"))
+    found = talk(
+        said(
+            POST % b"one"
+            + b"GET /now HTTP/1.1\r\nhost: a\r\n\r\n"
+            + POST % b"two"
+            + b"GET /now HTTP/1.1\r\nhost: a\r\n\r\n"
+        )
+    )
     places = [found.index(text) for text in (b"/later one", b"now", b"/later two")]
     assert places == sorted(places)
     assert found.count(b"HTTP/1.1 200") == 4
@@ -166,14 +213,15 @@ def test_requests_sent_without_waiting_are_answered_in_their_order() -> None:
 
 
 def test_what_comes_behind_a_request_that_closes_is_not_answered() -> None:
-    found = talk(said(b"GET /now HTTP/1.1\r\nconnection: close\r\n\r\n" + POST % b"two"))
+    found = talk(said(b"GET /now HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n" + POST % b"two"))
     assert found.count(b"HTTP/1.1") == 1
     assert b"connection: close" in found
     assert found.endswith(b"<closed>")
 
 
 @pytest.mark.parametrize(
-    "request_line", [b"GET /now HTTP/1.0\r\nconnection: keep-alive\r\n", b"GET /now HTTP/1.1\r\nconnection: close\r\n"]
+    "request_line",
+    [b"GET /now HTTP/1.0\r\nconnection: keep-alive\r\n", b"GET /now HTTP/1.1\r\nhost: a\r\nconnection: close\r\n"],
 )
 def test_a_caller_that_wants_an_end_gets_it(request_line: bytes) -> None:
     found = talk(said(request_line + b"\r\n"))
@@ -190,14 +238,14 @@ def test_a_draining_service_ends_every_connection_with_its_answer() -> None:
 
 
 def test_head_has_the_length_and_no_body() -> None:
-    found = talk(said(b"HEAD /now HTTP/1.1\r\n\r\n"))
+    found = talk(said(b"HEAD /now HTTP/1.1\r\nhost: a\r\n\r\n"))
     assert b"content-length: 3" in found
     assert found.endswith(b"\r\n\r\n")
 
 
 def test_a_caller_that_asks_whether_to_go_on_is_told_to() -> None:
     async def talking(site: Site, reader: Any, writer: Any) -> bytes:
-        writer.write(b"POST /later HTTP/1.1\r\nexpect: 100-continue\r\ncontent-length: 3\r\n\r\n")
+        writer.write(b"POST /later HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 3\r\n\r\n")
         assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
         writer.write(b"abc")
         found: bytes = await reader.readuntil(b"abc")
@@ -212,7 +260,7 @@ def test_a_caller_of_before_that_question_is_not_answered_in_between() -> None:
 
 
 def test_a_caller_that_asks_whether_to_go_on_may_be_refused() -> None:
-    found = talk(said(b"POST /refused HTTP/1.1\r\nexpect: 100-continue\r\ncontent-length: 3\r\n\r\n"))
+    found = talk(said(b"POST /refused HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 3\r\n\r\n"))
     assert found.startswith(b"HTTP/1.1 413")
     assert b"100 Continue" not in found
 
@@ -226,7 +274,9 @@ def test_a_refused_caller_sees_its_answer_though_it_goes_on_sending(body: bytes)
     framing = b"transfer-encoding: chunked" if body.startswith(b"100000") else b"content-length: %d" % len(body)
 
     async def talking(site: Site, reader: Any, writer: Any) -> bytes:
-        writer.write(b"POST /%b HTTP/1.1\r\n%b\r\n\r\n" % (b"refused" if b"length" in framing else b"later", framing))
+        writer.write(
+            b"POST /%b HTTP/1.1\r\nhost: a\r\n%b\r\n\r\n" % (b"refused" if b"length" in framing else b"later", framing)
+        )
         writer.write(body)
         found: bytes = await reader.readuntil(b"refused" if b"length" in framing else b"too large")
         return found
@@ -235,7 +285,7 @@ def test_a_refused_caller_sees_its_answer_though_it_goes_on_sending(body: bytes)
 
 
 def test_the_body_of_what_was_answered_early_is_skipped_and_the_next_request_is_answered() -> None:
-    found = talk(said(b"POST /now HTTP/1.1\r\ncontent-length: 3\r\n\r\nabc" + POST % b"two"))
+    found = talk(said(b"POST /now HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\nabc" + POST % b"two"))
     assert found.count(b"HTTP/1.1 200") == 2
     assert found.endswith(b"/later two")
 
@@ -243,7 +293,7 @@ def test_the_body_of_what_was_answered_early_is_skipped_and_the_next_request_is_
 @pytest.mark.parametrize("upgrade", [b"GET /later", b"POST /later", b"CONNECT host:1"])
 def test_another_protocol_is_not_spoken(upgrade: bytes) -> None:
     length = b"content-length: 3\r\n" if upgrade.startswith(b"POST") else b""
-    head = upgrade + b" HTTP/1.1\r\nconnection: upgrade\r\nupgrade: websocket\r\n" + length + b"\r\n"
+    head = upgrade + b" HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n" + length + b"\r\n"
     found = talk(said(head + b"abc\x00\xff"))
     assert found.startswith(b"HTTP/1.1 200")
     assert found.endswith(b"<closed>")
@@ -257,11 +307,13 @@ def test_another_protocol_is_not_spoken(upgrade: bytes) -> None:
     ],
 )  # fmt: skip
 def test_a_path_is_decoded_and_a_query_is_no_part_of_it(url: bytes, path: bytes) -> None:
-    assert talk(said(b"OPTIONS " + url + b" HTTP/1.1\r\n\r\n")).endswith(b"\r\n\r\n" + path + b" ")
+    assert talk(said(b"OPTIONS " + url + b" HTTP/1.1\r\nhost: a\r\n\r\n")).endswith(b"\r\n\r\n" + path + b" ")
 
 
 @pytest.mark.parametrize("early", [b"", POST % b"one"])
-@pytest.mark.parametrize("wrong", [b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\nx: " + b"a" * 100_000, b"\x16\x03\x01"])
+@pytest.mark.parametrize(
+    "wrong", [b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\nhost: a\r\nx: " + b"a" * 100_000, b"\x16\x03\x01"]
+)
 def test_what_is_no_http_is_told_so_after_what_was(early: bytes, wrong: bytes) -> None:
     found = talk(said(early + wrong))
     assert found.count(b"HTTP/1.1 200") == bool(early)
@@ -271,12 +323,14 @@ def test_what_is_no_http_is_told_so_after_what_was(early: bytes, wrong: bytes) -
 
 def test_a_body_that_stops_being_one_is_gone_for_the_service() -> None:
     service = Echo()
-    found = talk(said(b"POST /later HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n2\r\nab\r\nzz"), service)
+    found = talk(said(b"POST /later HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n2\r\nab\r\nzz"), service)
     assert b"HTTP/1.1 400" in found
     assert len(service.went) == 1
 
 
-@pytest.mark.parametrize("sent", [b"POST /later HTTP/1.1\r\ncontent-length: 3\r\n\r\nab", POST % b"abc" + POST % b"ab"])
+@pytest.mark.parametrize(
+    "sent", [b"POST /later HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\nab", POST % b"abc" + POST % b"ab"]
+)
 def test_a_caller_that_goes_away_in_a_body_is_gone_once(sent: bytes) -> None:
     service = Echo()
 
@@ -292,10 +346,10 @@ def test_a_caller_that_goes_away_in_a_body_is_gone_once(sent: bytes) -> None:
     ("sent", "answered"),
     [
         (b"", b""),
-        (b"POST /later HTTP/1.1\r\nx: ", b""),
-        (b"POST /later HTTP/1.1\r\ncontent-length: 3\r\n\r\nab", b"slow"),
-        (b"POST /now HTTP/1.1\r\ncontent-length: 3\r\n\r\nab", b"now"),
-        (b"GET /now HTTP/1.1\r\n\r\n", b"now"),
+        (b"POST /later HTTP/1.1\r\nhost: a\r\nx: ", b""),
+        (b"POST /later HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\nab", b"slow"),
+        (b"POST /now HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\nab", b"now"),
+        (b"GET /now HTTP/1.1\r\nhost: a\r\n\r\n", b"now"),
     ],
     ids=["nothing", "headers", "body", "body of what was answered", "idle"],
 )
@@ -322,7 +376,7 @@ def test_a_request_that_is_worked_on_is_not_ended(monkeypatch: pytest.MonkeyPatc
         monkeypatch.setattr(http, name, 0.01)
 
     async def talking(site: Site, reader: Any, writer: Any) -> None:
-        writer.write(b"GET /kept HTTP/1.1\r\n\r\n")
+        writer.write(b"GET /kept HTTP/1.1\r\nhost: a\r\n\r\n")
         await asyncio.sleep(0.1)
         site.expire()
         await asyncio.sleep(0.05)
@@ -347,7 +401,7 @@ def test_a_caller_that_does_not_take_its_answers_is_neither_read_nor_kept(monkey
         raw = writer.get_extra_info("socket")
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         reader._transport.pause_reading()
-        writer.write(b"GET / HTTP/1.1\r\n\r\n" * 20_000)
+        writer.write(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n" * 20_000)
         await asyncio.sleep(0.5)
         assert service.begun < 20_000
         site.expire()
@@ -374,7 +428,7 @@ def test_a_connection_finishes_what_was_begun_and_no_more() -> None:
 
 def test_an_idle_connection_finishes_at_once() -> None:
     async def talking(site: Site, reader: Any, writer: Any) -> Any:
-        writer.write(b"GET /now HTTP/1.1\r\n\r\n")
+        writer.write(b"GET /now HTTP/1.1\r\nhost: a\r\n\r\n")
         await reader.readuntil(b"now")
         for connection in site.connections:
             connection.finish()

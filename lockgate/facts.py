@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from lockgate.evidence import Evidence
 from lockgate.ledger import Record
@@ -12,8 +12,7 @@ from lockgate.ledger import Record
 SECONDS_A_DAY = 86_400
 
 
-@dataclass(frozen=True)
-class Fact:
+class Fact(NamedTuple):
     """A number, None where it cannot be known yet, and what a reader must know of it; "" where it says all itself."""
 
     value: float | None

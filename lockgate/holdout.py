@@ -7,7 +7,7 @@ count together. A verdict about evidence that could not be trusted looked at no 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from lockgate.evidence import Data
 from lockgate.ledger import Entry, Record
@@ -20,8 +20,7 @@ COMMAND = "lockgate holdout add"
 SMALLEST_LEVEL = 1e-250
 
 
-@dataclass(frozen=True)
-class Usage:
+class Usage(NamedTuple):
     """A holdout's number among those of its model, from 1, and the decisions made on it so far, and how many passed.
 
     own_passes: how many of those were about the version that is asked about now, in the environments before.
@@ -68,8 +67,7 @@ def recorded(chain: Sequence[Record], labels_sha256: str) -> Record | None:
     return next((record for record in about if record.entry.body["holdout_sha256"] == labels_sha256), None)
 
 
-@dataclass(frozen=True)
-class Rows:
+class Rows(NamedTuple):
     """The rows of one part of a snapshot, "train" or "holdout", and the SHA-256 of their digests where it is known."""
 
     snapshot: str

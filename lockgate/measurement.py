@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from itertools import combinations
 from math import inf, log, sqrt
+from typing import NamedTuple
 
 from lockgate.errors import EvidenceError
 from lockgate.evidence import Champion, Evidence, Group, Metric
@@ -19,8 +19,7 @@ LARGEST = {"log_loss": 52 * log(2), "brier": 1.0}
 _ROUNDING = 1e-9
 
 
-@dataclass(frozen=True)
-class Measured:
+class Measured(NamedTuple):
     """A number on `rows` rows; each end of its interval is wrong with probability at most `alpha`."""
 
     value: float
@@ -29,8 +28,7 @@ class Measured:
     alpha: float
 
 
-@dataclass(frozen=True)
-class GroupGap:
+class GroupGap(NamedTuple):
     """How far a rate of two groups is apart: a difference, or the ratio of the lower to the higher."""
 
     rate: str

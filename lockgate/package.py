@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 from lockgate.errors import EvidenceError
 
@@ -25,8 +26,7 @@ class Lineage:
     model_sha256: str
 
 
-@dataclass(frozen=True)
-class Registered:
+class Registered(NamedTuple):
     """A complete package of the registry; waits: nobody has approved or rejected it there."""
 
     version: int

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from lockgate import names
 from lockgate.errors import RefusedError
@@ -21,8 +21,7 @@ _USER = re.compile(r"arn:aws:iam::([0-9]{12}):user/(?:[\x21-\x7e]+/)?([\w+=,.@-]
 _PERMISSION_SET = re.compile(r"(AWSReservedSSO_[\w+=,.@-]+)_[0-9a-f]{16}", re.ASCII)
 
 
-@dataclass(frozen=True)
-class Person:
+class Person(NamedTuple):
     """github: ids of accounts, which never change; users: names of IAM and Identity Center users."""
 
     name: str
@@ -30,8 +29,7 @@ class Person:
     users: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Caller:
+class Caller(NamedTuple):
     """Who signed a request: the person, the role of the session, and its ARN as AWS gave it."""
 
     person: str

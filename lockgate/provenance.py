@@ -12,7 +12,7 @@ import base64
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from lockgate import canonical, names
 from lockgate.errors import LockgateError
@@ -166,8 +166,7 @@ class Origin:
         return dict(vars(self))
 
 
-@dataclass(frozen=True)
-class Checked:
+class Checked(NamedTuple):
     """origin is None exactly when there are complaints."""
 
     complaints: tuple[str, ...]

@@ -6,8 +6,8 @@ Basic and enhanced scanning of ECR answer alike here: a status, and how many fin
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from lockgate.errors import LockgateError
 from lockgate.facts import Fact
@@ -24,8 +24,7 @@ class PendingError(LockgateError):
     """A scan has not ended and may still; the same again later finds more."""
 
 
-@dataclass(frozen=True)
-class Scan:
+class Scan(NamedTuple):
     """status: as ECR says it, NONE where it knows of no scan; counts: severity in lower case -> findings.
 
     pushed: when the image came, UTC, ISO 8601.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from lockgate import names
 from lockgate.errors import EvidenceError
@@ -35,8 +36,7 @@ class Package:
     properties: Mapping[str, str]
 
 
-@dataclass(frozen=True)
-class Evaluation:
+class Evaluation(NamedTuple):
     """The job that the evaluate step of a pipeline execution ran; outputs are the s3:// folders it wrote.
 
     champion_image: with which the champion's predictions were made; "" when no step says so. ended: UTC, ISO 8601, or
@@ -50,8 +50,7 @@ class Evaluation:
     ended: str = ""
 
 
-@dataclass(frozen=True)
-class ModelData:
+class ModelData(NamedTuple):
     """One S3 version of a model.tar.gz and the SHA-256 recomputed from its bytes; "" for a bucket without versions."""
 
     bucket: str

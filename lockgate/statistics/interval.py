@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Guarantee = Literal["exact", "finite-sample", "asymptotic"]
 
 
-@dataclass(frozen=True)
-class Interval:
+class Interval(NamedTuple):
     """Each end is wrong with probability at most the `alpha` it was made with.
 
     `exact` and `finite-sample` hold at every number of rows; `exact` ones come from the distribution itself,

@@ -226,6 +226,31 @@ predictions.mkdir(parents=True, exist_ok=True)
     assert record["evaluator_image"].endswith(f"@{TOOLS.evaluator_image_digest}")
 
 
+def test_an_image_that_is_vouched_for_as_another_commits_is_stopped_by_the_gate_whatever_its_tag_says(
+    demo: Any, aws: Any
+) -> None:
+    """Whoever may push gives a good image the tag of a commit that was never built; its provenance knows better."""
+    first = demo.facts("explain", "1")["records"][0]
+    git(demo, "commit", "--quiet", "--allow-empty", "--message", "Be somebody else's image")
+    commit = git(demo, "rev-parse", "HEAD")
+    ecr, repository, digest = aws("ecr"), names.MODELS_REPOSITORY, first["image"].rpartition("@")[2]
+    (image,) = ecr.batch_get_image(repositoryName=repository, imageIds=[{"imageDigest": digest}])["images"]
+    said = {name: image[name] for name in ("imageManifest", "imageManifestMediaType")}
+    ecr.put_image(repositoryName=repository, imageTag=commit, **said)
+    try:
+        assert demo.facts("deliver", cwd=demo.clone)["image"] == first["image"]
+        followed = demo.lockgate("follow", "--json", cwd=demo.clone)
+    finally:
+        git(demo, "reset", "--quiet", "--hard", "HEAD~1")
+    assert followed.returncode == 3, followed.stderr
+    (record,) = demo.facts("explain", str(json.loads(followed.stdout)["version"]))["records"]
+    assert (record["commit"], record["outcome"], record["origin"]) == (commit, "error", None)
+    (reason,) = record["reasons"]
+    message = f"provenance: commit: found {first['commit']!r}, expected {commit!r}"
+    assert (reason["rule"], reason["message"]) == ("provenance", message)
+    assert record["holdout_sha256"] is None, "it looked at no row, so it spent nothing"
+
+
 # What a commit's code can try from inside its own training step; it would train on what it got.
 REACH_FOR_LABELS = """
 

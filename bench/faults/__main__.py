@@ -45,6 +45,7 @@ def main() -> int:
     parser.add_argument("--build", type=Path, default=ROOT / "build" / "faults")
     parser.add_argument("--json", type=Path, default=ROOT / "build" / "bench" / "faults.json", help="where facts go")
     given = parser.parse_args()
+    given.build = given.build.resolve()  # other processes, in other folders, are told of it
     begin = time.monotonic()
     facts = work(given) if given.state or given.workers == 1 else share(given)
     facts["minutes"] = round((time.monotonic() - begin) / 60, 1)

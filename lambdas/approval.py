@@ -51,7 +51,7 @@ DECISIONS = {kind: decision for decision, kind in KINDS.items()}
 WAKE = {"action": "wake"}
 FIELDS = {"model", "version", "environment", "decision", "reason"}
 WAITS_NO_MORE = ("TaskTimedOut", "TaskDoesNotExist", "InvalidToken")
-WENT_ON = ("RUNNING", "SUCCEEDED")  # only this function wakes a workflow; one that was not woken waits, or ends badly
+WENT_ON = ("RUNNING", "SUCCEEDED")  # only this function wakes a workflow; else it asks again, or ends badly
 
 
 @dataclass(frozen=True)
@@ -145,14 +145,17 @@ def _take(answer: Answer, caller: Caller) -> dict[str, Any]:
     if _wake(request.entry.body["task_token"], answer.decision):
         return {"message": "recorded", **said}
     name = request.entry.body.get("execution", "")
-    status = status_of(clients.client("stepfunctions"), settings.state_machine_arn, name)
+    status = status_of(clients.client("stepfunctions"), settings.state_machine_arn, name) if name else None
     if status not in WENT_ON and not deployed_since(store.chain(answer.model), request):
         raise AnswerRefusedError(
             409,
             f"recorded as {said['record']}, but the workflow waits no more ({name or 'unnamed'}: "
             f"{status or 'not found'}): `lockgate promote` asks again",
         )
-    return {"message": "recorded; the workflow waits for it no more and has gone on: see `lockgate status`", **said}
+    return {
+        "message": "recorded; the workflow waits for it no more: it has gone on, or asks again. See `lockgate status`",
+        **said,
+    }
 
 
 def _refuse(answer: Answer, chain: Sequence[Record], request: Record, person: str) -> tuple[str, ...]:

@@ -119,7 +119,7 @@ class ModelService(Construct):
             for name, group in (("Blue", route.blue), ("Green", route.green))
             for each in self._guards(name, group, rollout, failures)
         ]
-        # Of this deployment's tasks, and not of the same release's before: alarms judge minutes that are over, too.
+        # Of this promotion's tasks, not of the same version's canary before: alarms judge minutes that are over, too.
         these = {**predictions, "TaskDefinition": Fn.select(1, Fn.split("/", definition.ref))}
         alarms.append(self._predictions_alarm(these, prediction_distance, failures))
         service = self._only_if(

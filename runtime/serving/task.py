@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 from urllib.parse import urlsplit
@@ -13,16 +14,17 @@ SECONDS = 30.0
 
 
 def task_definition(endpoint: str) -> str:
-    """Its family:revision, which no other deployment of the service has. Raises RefusedError.
+    """Its family:revision, another in each promotion. Raises RefusedError.
 
     endpoint: URL of the container's own metadata, without a slash at the end.
     """
-    place = urlsplit(endpoint)
-    connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=SECONDS)
     try:
-        connection.request("GET", f"{place.path}/task")
-        answer = connection.getresponse()
-        body = answer.read()
+        place = urlsplit(endpoint)
+        to_agent = http.client.HTTPConnection(place.hostname or "", place.port, timeout=SECONDS)
+        with contextlib.closing(to_agent) as connection:
+            connection.request("GET", f"{place.path}/task")
+            answer = connection.getresponse()
+            body = answer.read()
         if answer.status != http.client.OK:
             raise ValueError(f"HTTP {answer.status}")
         facts = json.loads(body)
@@ -30,5 +32,3 @@ def task_definition(endpoint: str) -> str:
     except (OSError, http.client.HTTPException, ValueError, TypeError, KeyError) as error:
         said = f"{type(error).__name__}: {error}"
         raise RefusedError(f"{endpoint}/task: found {said}, expected Family and Revision of this task") from error
-    finally:
-        connection.close()

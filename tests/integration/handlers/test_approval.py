@@ -366,7 +366,7 @@ def test_a_workflow_that_took_an_answer_is_said_to_have_gone_on_though_nobody_he
     for _ in range(2):
         code, said = answer("bob", body)
         assert (code, said["record"], len(workflow.woken)) == (200, "income/3", 1)
-        assert "the workflow waits for it no more and has gone on" in said["message"]
+        assert "the workflow waits for it no more: it has gone on" in said["message"]
 
 
 def test_a_workflow_that_took_an_answer_and_whose_deployment_failed_since_has_gone_on_too(

@@ -32,3 +32,8 @@ def test_what_does_not_say_it_is_refused_with_what_was_found(
 ) -> None:
     with pytest.raises(RefusedError, match=rf"/v4/1f/task: found .*{found}.*, expected Family and Revision"):
         task_definition(ecs_tells(answer))
+
+
+def test_an_endpoint_that_is_none_is_refused_with_its_text() -> None:
+    with pytest.raises(RefusedError, match=r"http://169\.254\.170\.2:agent/task: found ValueError"):
+        task_definition("http://169.254.170.2:agent")

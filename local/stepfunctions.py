@@ -42,8 +42,8 @@ class Identity:
     machine: str
 
 
-# The state machine that waits for each task token: a token is answered with permission on its machine.
-_waiting: dict[str, str] = {}
+# The state machine of each task token: it is answered with permission on its machine, also when nobody waits any more.
+_machines: dict[str, str] = {}
 _identity: contextvars.ContextVar[Identity] = contextvars.ContextVar("task_identity")
 # The context object of the task that runs, and the token that it waits with, if it waits with one.
 _context: contextvars.ContextVar[dict[str, Any]] = contextvars.ContextVar("task_context")
@@ -59,7 +59,7 @@ def install(settings: Settings) -> None:
     stepfunctions._invoke_with_callback = _remembered(_authorized(stepfunctions._invoke_with_callback))
     stepfunctions._call_lambda = _failing_its_task(stepfunctions._call_lambda)
     stepfunctions._emit_execution_status_event = _with_metrics(stepfunctions._emit_execution_status_event)
-    judge_on("states", _waiting_machine)
+    judge_on("states", _machine_of_token)
 
 
 def _with_metrics(original: Callable[[Any], None]) -> Callable[[Any], None]:
@@ -151,7 +151,7 @@ def _remembered(original: Callable[..., Any]) -> Callable[..., Any]:
     from ministack.services import stepfunctions
 
     def invoke(resource: str, sent: Any, token: str, *more: Any) -> Any:
-        _waiting[token] = _identity.get().machine
+        _machines[token] = _identity.get().machine
         waits = _token.set(token)
         try:
             return original(resource, sent, token, *more)
@@ -160,7 +160,6 @@ def _remembered(original: Callable[..., Any]) -> Callable[..., Any]:
             raise
         finally:
             _token.reset(waits)
-            del _waiting[token]
 
     return invoke
 
@@ -182,8 +181,8 @@ def _failing_its_task(original: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def _waiting_machine(headers: Mapping[str, str], body: bytes, region: str, account: str) -> str:
-    return _waiting.get(json.loads(body or b"{}").get("taskToken") or "", "")
+def _machine_of_token(headers: Mapping[str, str], body: bytes, region: str, account: str) -> str:
+    return _machines.get(json.loads(body or b"{}").get("taskToken") or "", "")
 
 
 def _authorized(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -167,6 +167,41 @@ def test_a_failed_function_fails_its_task_by_the_name_of_what_it_raised(
     assert len(set(tokens)) == (3 if waits else 1), "a retry waits with a token of its own"
 
 
+ANSWERS = """
+import boto3
+from botocore.exceptions import ClientError
+def handler(event, context):
+    try:
+        boto3.client("stepfunctions").send_task_success(taskToken=event, output="{}")
+    except ClientError as error:
+        return error.response["Error"]["Code"]
+"""
+
+
+def test_a_token_that_nobody_waits_for_is_answered_as_such_and_only_to_who_may(aws: Any, wait_until: Any) -> None:
+    function = aws.function("ended", TWICE)
+    may = {"Action": "lambda:InvokeFunction", "Resource": function}
+    payload = {"name": "ended", "how": "raises", "token": "{% $states.context.Task.Token %}"}
+    task = {
+        "Resource": INVOKE + ".waitForTaskToken",
+        "QueryLanguage": "JSONata",
+        "Arguments": {"FunctionName": function, "Payload": payload},
+    }
+    run(aws, wait_until, "ended", aws.role("ended", BY_STATES, may), task)
+    (token,) = (aws.session.settings.scratch / "ended").read_text().split()
+    aws.function("answers", ANSWERS)
+
+    def answered() -> Any:
+        return json.load(aws.client("lambda").invoke(FunctionName="answers", Payload=json.dumps(token))["Payload"])
+
+    assert answered() == "AccessDeniedException"
+    machine = f"arn:aws:states:us-east-1:{aws.tools}:stateMachine:ended"
+    allow = {"Effect": "Allow", "Action": "states:SendTaskSuccess", "Resource": machine}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
+    aws.client("iam").put_role_policy(RoleName="answers-role", PolicyName="allow", PolicyDocument=document)
+    assert answered() == "TaskDoesNotExist"
+
+
 def test_a_function_that_raised_goes_on_in_the_same_process(aws: Any) -> None:
     source = "import os\ndef handler(event, context):\n    if event: raise KeyError('gone')\n    return os.getpid()\n"
     aws.function("goes-on", source)

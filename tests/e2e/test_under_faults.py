@@ -1,8 +1,9 @@
-"""Twenty promotions with faults from fixed seeds, on the demo of the tests before; `make faults` makes 200."""
+"""Twenty promotions with faults from fixed seeds: FAULTS=1 pytest tests/e2e/test_under_faults.py; `make faults`: 200."""
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from lockgate.config import read_configuration
 ROOT = Path(__file__).parents[2]
 PROD = read_configuration(ROOT).tools.promotion[-1]
 RUNS, SEED = 20, 1
+pytestmark = pytest.mark.skipif(not os.environ.get("FAULTS"), reason="takes minutes: FAULTS=1, or make faults")
 SECONDS = 3600  # no more than a bound: a run ends with its version, however busy the machine is
 
 

@@ -1,4 +1,4 @@
-"""Twenty promotions with faults from fixed seeds: FAULTS=1 pytest tests/e2e/test_under_faults.py; `make faults`: 200."""
+"""Twenty promotions with faults from fixed seeds, with FAULTS=1; `make faults` makes 200."""
 
 from __future__ import annotations
 

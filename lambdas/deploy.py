@@ -11,8 +11,9 @@ remembered, as status would have, and what is past the environment's deadline is
 "NOTHING"}.
 token: one an attempt, letters, digits and dashes, a letter first, 128 at most (CloudFormation takes the same token
 again for the same request and does nothing).
-start answers {"status": "IN_PROGRESS"}; rollback and restore {"status": "IN_PROGRESS", "from" (version or null), "to"},
-or {"refused": why}, since a person's vain request is no failure of the function;
+start answers {"status": "IN_PROGRESS", "deadline_minutes" (of this attempt; then its caller asks for stop)};
+rollback and restore {"status": "IN_PROGRESS", "from" (version or null), "to"}, or {"refused": why}, since a person's
+vain request is no failure of the function;
 status {"status": "IN_PROGRESS" | "SUCCEEDED" | "FAILED", "reason", "release" (all fields, as the stack pins it, or
 null), "url", "place" (number of this end in the journal, or null)}. url: where the model's /ping and /invocations are.
 A success stays one, whatever is live since; start remembers that of the update before, if nobody has asked for it yet.
@@ -134,7 +135,7 @@ def _start(place: Place, event: dict[str, Any]) -> dict[str, Any]:
     wanted = _promoted(event)
     stack = _stack_for(place, wanted)
     if stack.updating and pins(stack, wanted):
-        return {"status": "IN_PROGRESS"}  # this very release, started before
+        return _in_time(place, _began(place, event["token"]))  # this very release, started before
     sha256 = wanted["model_sha256"]
     bucket = place.settings.releases_bucket
     s3, source = clients.client("s3"), event["source"]
@@ -147,9 +148,14 @@ def _start(place: Place, event: dict[str, Any]) -> dict[str, Any]:
     _refuse_in_alarm(place, stack)
     _remember_end(place, event["token"])
     body = {"release": asdict(release), "deadline_minutes": _configured_deadline(place)}
-    place.journal.append("started", event["token"], body, shared.timestamp(shared.now()))
+    began = place.journal.append("started", event["token"], body, shared.timestamp(shared.now()))
     place.deployments.update(stack, release, event["token"], GRADUAL)
-    return {"status": "IN_PROGRESS"}
+    return _in_time(place, began)
+
+
+def _in_time(place: Place, attempt: Fact | None) -> dict[str, Any]:
+    minutes = _deadline(place, attempt) if attempt else _configured_deadline(place)
+    return {"status": "IN_PROGRESS", "deadline_minutes": minutes}
 
 
 def _stack_for(place: Place, wanted: dict[str, str]) -> Stack:

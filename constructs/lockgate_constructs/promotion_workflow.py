@@ -20,9 +20,12 @@ from lockgate_constructs.permission import allow
 
 State = dict[str, Any]
 
-# A status every 15 s for two minutes, then every 30 s. At the environment's deadline the deployment is stopped; by the
-# last poll, half an hour later, it has gone back, or it needs a person.
+# A status every 15 s for two minutes, then every 30 s. At the deadline that the deploy function said at its start, the
+# deployment is stopped; by the last poll, half an hour later, it has gone back, or it needs a person.
 POLL_SECONDS = "{% $polls < 8 ? 15 : 30 %}"
+POLLS_TO_DEADLINE = (
+    "{% ($minutes := $states.result.Payload.deadline_minutes; $min([4 * $minutes, 2 * ($minutes - 2) + 8])) %}"
+)
 POLLS_AFTER_DEADLINE = 60
 APPROVAL_SECONDS = 7 * 24 * 3600
 WHOLE_SECONDS = 30 * 24 * 3600
@@ -53,17 +56,11 @@ _BREAK_GLASS = f"$exists({_INPUT}.break_glass)"
 
 @dataclass(frozen=True)
 class Stop:
-    """An environment on the way: what deploys there, the role to call it with, and how long it may take."""
+    """An environment on the way: what deploys there, and the role to call it with."""
 
     environment: str
     deploy_function_arn: str
     promote_role_arn: str
-    deadline_minutes: int
-
-    @property
-    def polls(self) -> int:
-        """How many statuses fit before the deadline."""
-        return min(4 * self.deadline_minutes, 2 * (self.deadline_minutes - 2) + 8)
 
 
 class PromotionWorkflow(Construct):
@@ -261,7 +258,11 @@ def _stop(stop: Stop, following: str, gate_arn: str, request_approval_arn: str, 
             "Choices": [{"Condition": "{% $decision = 'approve' %}", "Next": f"Deploy {environment}"}],
             "Default": "Refused",
         },
-        f"Deploy {environment}": {**deploy("start"), "Next": f"Wait {environment}"},
+        f"Deploy {environment}": {
+            **deploy("start"),
+            "Assign": {"polls_to_deadline": POLLS_TO_DEADLINE},
+            "Next": f"Wait {environment}",
+        },
         f"Wait {environment}": {"Type": "Wait", "Seconds": POLL_SECONDS, "Next": f"Status {environment}"},
         f"Status {environment}": {
             **deploy("status"),
@@ -274,11 +275,12 @@ def _stop(stop: Stop, following: str, gate_arn: str, request_approval_arn: str, 
                 {"Condition": "{% $deployment.status = 'SUCCEEDED' %}", "Next": f"Record {environment}"},
                 {
                     "Condition": (
-                        f"{{% $deployment.status = 'FAILED' or $polls >= {stop.polls + POLLS_AFTER_DEADLINE} %}}"
+                        "{% $deployment.status = 'FAILED'"
+                        f" or $polls >= $polls_to_deadline + {POLLS_AFTER_DEADLINE} %}}"
                     ),
                     "Next": f"RecordFailure {environment}",
                 },
-                {"Condition": f"{{% $polls = {stop.polls} %}}", "Next": f"Stop {environment}"},
+                {"Condition": "{% $polls = $polls_to_deadline %}", "Next": f"Stop {environment}"},
             ],
             "Default": f"Wait {environment}",
         },

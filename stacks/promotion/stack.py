@@ -60,7 +60,6 @@ class PromotionStack(Stack):
                         environment.account, environment.region, names.deploy_function(environment.name)
                     ),
                     names.role_arn(environment.account, names.promote_role(environment.name)),
-                    environment.rollout.deadline_minutes,
                 )
                 for environment in configuration.environments
             ],

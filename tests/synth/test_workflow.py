@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from lockgate_constructs.promotion_workflow import RETRY, Stop, definition
+from jsonata import Jsonata
 
-STOPS = [Stop(name, f"deploy-{name}", f"promote-{name}", 60) for name in ("dev", "prod")]
+from lockgate_constructs.promotion_workflow import POLLS_TO_DEADLINE, RETRY, Stop, definition
+
+STOPS = [Stop(name, f"deploy-{name}", f"promote-{name}") for name in ("dev", "prod")]
 WORKFLOW = definition(STOPS, gate_arn="gate", request_approval_arn="ask", record_arn="record")
 STATES: dict[str, Any] = WORKFLOW["States"]
 
@@ -88,16 +90,22 @@ def test_the_workflow_logs_everything_and_is_traced(synthesized: Any) -> None:
     assert machine["TracingConfiguration"] == {"Enabled": True}
 
 
-def test_a_deployment_is_stopped_at_the_environments_deadline_and_then_watched_to_its_end() -> None:
+def test_a_deployment_is_stopped_at_the_deadline_of_its_attempt_and_then_watched_to_its_end() -> None:
     ended = STATES["Deployed dev"]["Choices"]
     assert [way["Condition"] for way in ended[1:]] == [
-        "{% $deployment.status = 'FAILED' or $polls >= 184 %}",
-        "{% $polls = 124 %}",  # 8 of 15 s, then of 30 s: an hour
+        "{% $deployment.status = 'FAILED' or $polls >= $polls_to_deadline + 60 %}",
+        "{% $polls = $polls_to_deadline %}",
     ]
+    assert STATES["Deploy dev"]["Assign"] == {"polls_to_deadline": POLLS_TO_DEADLINE}
     stop = STATES["Stop dev"]
     assert (stop["Arguments"]["Payload"]["action"], stop["Next"]) == ("stop", "Wait dev")
     assert stop["Credentials"] == {"RoleArn": "promote-dev"}
 
 
-def test_a_short_deadline_counts_short_waits() -> None:
-    assert [Stop("dev", "d", "p", minutes).polls for minutes in (1, 2, 3, 60)] == [4, 8, 10, 124]
+def test_a_deadline_in_minutes_is_counted_in_short_waits_then_in_long_ones() -> None:
+    polls = Jsonata(POLLS_TO_DEADLINE[2:-2])
+    found = []
+    for minutes in (1, 2, 3, 60):
+        polls.assign("states", {"result": {"Payload": {"deadline_minutes": minutes}}})
+        found.append(polls.evaluate(None))
+    assert found == [4, 8, 10, 124]  # 8 of 15 s, then of 30 s

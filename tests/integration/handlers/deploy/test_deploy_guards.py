@@ -42,7 +42,7 @@ def test_no_promotion_starts_while_a_guard_is_in_alarm(prod: Environment, sdk: C
         prod.start()
     assert (prod.cloudformation.requests("UpdateStack"), prod.journal()) == ([], [])
     watch_alarm(prod, sdk, "OK")
-    assert prod.start() == {"status": "IN_PROGRESS"}
+    assert prod.start()["status"] == "IN_PROGRESS"
 
 
 def test_a_rollback_goes_ahead_in_alarm_all_at_once(prod: Environment, sdk: Callable[[str], Any]) -> None:
@@ -101,6 +101,7 @@ def test_an_attempt_keeps_the_deadline_that_was_configured_when_it_began(
     prod.start()
     file = shared.ROOT / "environments" / "prod.toml"
     file.write_text(file.read_text().replace("deadline_minutes = 60", "deadline_minutes = 30"))
+    assert prod.start()["deadline_minutes"] == 60, "its workflow is told, and told again if it asks again"
     began = shared.now()
     monkeypatch.setattr(shared, "now", lambda: began + timedelta(minutes=59))
     assert prod.look() == "IN_PROGRESS"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def test_start_copies_the_exact_version_and_pins_it_with_the_narrow_role(prod: Environment) -> None:
     prod.world.s3.put_object(Bucket="test-models", Key=prod.source["key"], Body=b"a newer version")
-    assert prod.start() == {"status": "IN_PROGRESS"}
+    assert prod.start() == {"status": "IN_PROGRESS", "deadline_minutes": 60}
     copy = prod.world.s3.get_object(Bucket="test-releases", Key=prod.model_key)
     assert copy["Body"].read() == b"the model 1"
     (request,) = prod.cloudformation.requests("UpdateStack")

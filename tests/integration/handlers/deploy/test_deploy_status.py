@@ -65,7 +65,7 @@ def test_an_updated_stack_is_no_success_while_its_service_runs_other_tasks(prod:
     prod.promote("1")
     prod.ecs.primary["taskDefinition"] = "somebodys:7"
     release = prod.release_of("1")
-    assert prod.start("income-1-prod-again", release=release) == {"status": "IN_PROGRESS"}
+    assert prod.start("income-1-prod-again", release=release)["status"] == "IN_PROGRESS"
     answer = prod.status("income-1-prod-again", release=release)
     assert (answer["status"], answer["reason"]) == (
         "FAILED",
@@ -180,7 +180,7 @@ def test_the_alarms_that_went_off_during_the_attempt_are_in_the_reason_with_thei
 def test_promoting_what_is_live_already_is_a_success_without_an_update(prod: Environment) -> None:
     prod.start()
     prod.cloudformation.status = "UPDATE_COMPLETE"
-    assert prod.start("income-1-prod-again") == {"status": "IN_PROGRESS"}
+    assert prod.start("income-1-prod-again")["status"] == "IN_PROGRESS"
     assert prod.status("income-1-prod-again")["status"] == "SUCCEEDED"
 
 

@@ -31,6 +31,7 @@ AGREED = 1e-6  # largest difference of a peer's predictions from ours
 OURS, HELLO = "ours", "uvicorn hello"
 KINDS = ("categorical", "logistic", "multiclass", "regression")
 FALLBACK_LOADS = tuple(load for load in LOADS if load.key == "16")
+LIMIT_BESIDE = ("16", "batch_100", "batch_1000")
 KIND_LOADS = tuple(load for load in LOADS if load.key in ("16", "batch_1000"))
 
 
@@ -68,18 +69,19 @@ class Bench:
         self._expected: dict[str, Any] = {}
 
     def result(self) -> dict[str, Any]:
-        census = self._rounds(self._servers(CENSUS, "trees"), LOADS, CENSUS)
+        census = self._rounds(self._servers(CENSUS, "trees"), LOADS, CENSUS, LIMIT_BESIDE)
         fallback = self._rounds(
             [server for server in self._servers("fallback", "mixed") if server.name in (OURS, "LitServe")],
             FALLBACK_LOADS,
             "fallback",
         )
         kinds = {kind: self._rounds([self._ours(kind)], KIND_LOADS, kind)[OURS] for kind in KINDS}
-        limit = self._limit()
-        return report.assemble(census, fallback, kinds, limit, self._exactness())
+        return report.assemble(census, fallback, kinds, self._exactness())
 
-    def _rounds(self, servers: Sequence[Server], load: Sequence[Load], model: str) -> dict[str, Any]:
-        """Server -> medians over the rounds.
+    def _rounds(
+        self, servers: Sequence[Server], load: Sequence[Load], model: str, limit_beside: Sequence[str] = ()
+    ) -> dict[str, Any]:
+        """Server -> medians over the rounds; limit_beside: loads of ours behind which the same is done in process.
 
         All servers stand by while one is under load: the loads alternate every few seconds, and the order turns from
         round to round, so that what else the machine does falls on all alike.
@@ -94,6 +96,8 @@ class Bench:
                         if each.rows > 1 and not bodies:
                             continue
                         measured = self._measured(standing[server.name], each, bodies)
+                        if server.name == OURS and each.key in limit_beside:
+                            measured |= self._limit(model, each, bodies, measured["a_second"])
                         found[server.name].setdefault(each.key, []).append(measured)
                         shown = (
                             f"round {turn + 1} {model} {each.key}, {server.name}: {measured['a_second']:,.0f} a second"
@@ -221,14 +225,10 @@ class Bench:
         if not worst <= AGREED:
             raise RuntimeError(f"{name} on {model}: predictions differ from scikit-learn's by {worst}")
 
-    def _limit(self) -> dict[str, dict[str, float]]:
-        """What one core does in process, by rows in a request; medians of the rounds."""
-        bodies = loads.write_bodies(self.build / "bodies" / CENSUS, self._instances(CENSUS), "instances")
-        runs = {
-            rows: [self._module("limit", CENSUS, self._archive(CENSUS), file, self.seconds) for _ in range(self.rounds)]
-            for rows, file in bodies.items()
-        }
-        return {str(rows): report.medians(found) for rows, found in runs.items()}
+    def _limit(self, model: str, load: Load, bodies: Mapping[int, Path], a_second: float) -> dict[str, float]:
+        """What one core does in process with the bodies of a load, and the share of it that was just served."""
+        limit = self._module("limit", model, self._archive(model), bodies[load.rows], self.seconds)
+        return {**limit, "share_of_limit": a_second * load.rows / limit["rows_a_second"]}
 
     def _exactness(self) -> list[dict[str, Any]]:
         table = []

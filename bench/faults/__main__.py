@@ -24,7 +24,6 @@ from bench.faults.runs import Run, run
 from bench.faults.shorter import with_short_canaries
 from bench.faults.world import World
 from local import demo as demonstration
-from local import embedded
 from local.settings import Settings
 from lockgate.config import read_configuration
 
@@ -40,14 +39,12 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=3, help="embedded AWSes at once")
     parser.add_argument("--minutes", type=float, default=60, help="after which no further run begins")
     parser.add_argument("--port", type=int, default=4610, help="first port; each worker takes three")
-    parser.add_argument("--state", type=Path, help="use the embedded AWS that runs here, and leave it running")
-    parser.add_argument("--template", type=int, help="the version whose copies are promoted, with --state")
     parser.add_argument("--build", type=Path, default=ROOT / "build" / "faults")
     parser.add_argument("--json", type=Path, default=ROOT / "build" / "bench" / "faults.json", help="where facts go")
     given = parser.parse_args()
     given.build = given.build.resolve()  # other processes, in other folders, are told of it
     begin = time.monotonic()
-    facts = work(given) if given.state or given.workers == 1 else share(given)
+    facts = work(given) if given.workers == 1 else share(given)
     facts["minutes"] = round((time.monotonic() - begin) / 60, 1)
     given.json.parent.mkdir(parents=True, exist_ok=True)
     given.json.write_text(json.dumps(facts, indent=2) + "\n")
@@ -91,11 +88,6 @@ def share(given: argparse.Namespace) -> dict[str, Any]:
 def work(given: argparse.Namespace) -> dict[str, Any]:
     """The runs, one after another, on one embedded AWS."""
     given.json.unlink(missing_ok=True)
-    if given.state:
-        session = embedded.attach(given.state)
-        if session is None:
-            sys.exit(f"--state {given.state}: no embedded AWS runs there")
-        return promote_all(World(session, read_configuration(ROOT)), given, given.template)
     demo = deployed(given)
     try:
         return promote_all(World(demo.session, demo.configuration), given, second_version(demo))

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import configparser
+import inspect
+import itertools
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,10 +26,13 @@ ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 TIMEOUT = 900
 
+# Where this process looks for ports next: no two of its servers are given the same, and seldom those of another suite.
+_ports = itertools.count(20000 + 20 * (os.getpid() % 500), 5)
+
 
 def first_free(count: int) -> int:
-    """The first of `count` neighbouring free ports on loopback."""
-    for first in range(20000, 30000, count):
+    """The first of `count` neighbouring free ports on loopback, five at most; the same ones are given once."""
+    for first in itertools.islice(_ports, 400):
         try:
             for port in range(first, first + count):
                 with socket.socket() as probe:
@@ -144,6 +150,48 @@ def nothing_scheduled(demo: Demo) -> Iterator[None]:
 def fresh_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     """A demo of a module's own, for tests that ask nothing of what others left."""
     yield from _demo(tmp_path_factory)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Runs of `make faults` that are under way."""
+
+    runs: int
+    process: subprocess.Popen[bytes]
+    facts: Path
+    log: Path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def sample_of_faults(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Sample | None]:
+    """Begun before the first test of this folder, on an embedded AWS of its own: the others mostly wait meanwhile."""
+    if not any("sample_of_faults" in signature(item) for item in request.session.items):
+        yield None
+        return
+    folder = tmp_path_factory.mktemp("faults")
+    sample = {"runs": 20, "seed": 1, "workers": 1, "port": first_free(3)}
+    options = {**sample, "build": folder / "build", "json": folder / "faults.json"}
+    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    log = folder / "faults.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "bench.faults", *words],
+            cwd=ROOT,
+            env={**os.environ, "PATH": paths(folder)["PATH"]},
+            stdout=output,
+            stderr=output,
+        )
+    yield Sample(sample["runs"], process, options["json"], log)
+    if process.poll() is None:  # its test was not reached
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+
+
+def signature(item: pytest.Item) -> Collection[str]:
+    """What a test itself asks for."""
+    return inspect.signature(item.function).parameters if isinstance(item, pytest.Function) else ()
 
 
 def _demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:

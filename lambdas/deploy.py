@@ -11,7 +11,7 @@ remembered, as status would have, and what is past the environment's deadline is
 "NOTHING"}.
 token: one an attempt, letters, digits and dashes, a letter first, 128 at most (CloudFormation takes the same token
 again for the same request and does nothing).
-start answers {"status": "IN_PROGRESS", "deadline_minutes" (of this attempt; then its caller asks for stop)};
+start answers {"status": "IN_PROGRESS", "deadline_minutes" (of what runs; then its caller asks for stop)};
 rollback and restore {"status": "IN_PROGRESS", "from" (version or null), "to"}, or {"refused": why}, since a person's
 vain request is no failure of the function;
 status {"status": "IN_PROGRESS" | "SUCCEEDED" | "FAILED", "reason", "release" (all fields, as the stack pins it, or
@@ -135,7 +135,7 @@ def _start(place: Place, event: dict[str, Any]) -> dict[str, Any]:
     wanted = _promoted(event)
     stack = _stack_for(place, wanted)
     if stack.updating and pins(stack, wanted):
-        return _in_time(place, _began(place, event["token"]))  # this very release, started before
+        return _begun(place, open_attempt(place.journal.entries()))  # this very release, started before
     sha256 = wanted["model_sha256"]
     bucket = place.settings.releases_bucket
     s3, source = clients.client("s3"), event["source"]
@@ -150,12 +150,11 @@ def _start(place: Place, event: dict[str, Any]) -> dict[str, Any]:
     body = {"release": asdict(release), "deadline_minutes": _configured_deadline(place)}
     began = place.journal.append("started", event["token"], body, shared.timestamp(shared.now()))
     place.deployments.update(stack, release, event["token"], GRADUAL)
-    return _in_time(place, began)
+    return _begun(place, began)
 
 
-def _in_time(place: Place, attempt: Fact | None) -> dict[str, Any]:
-    minutes = _deadline(place, attempt) if attempt else _configured_deadline(place)
-    return {"status": "IN_PROGRESS", "deadline_minutes": minutes}
+def _begun(place: Place, attempt: Fact | None) -> dict[str, Any]:
+    return {"status": "IN_PROGRESS", "deadline_minutes": _deadline(place, attempt)}
 
 
 def _stack_for(place: Place, wanted: dict[str, str]) -> Stack:
@@ -184,9 +183,9 @@ def _past_deadline(place: Place, attempt: Fact) -> bool:
     return _age(attempt) > timedelta(minutes=_deadline(place, attempt))
 
 
-def _deadline(place: Place, attempt: Fact) -> int:
+def _deadline(place: Place, attempt: Fact | None) -> int:
     """Minutes: a `cdk deploy` with another deadline is for the attempts that follow it."""
-    return int(attempt.body.get("deadline_minutes") or _configured_deadline(place))
+    return int((attempt and attempt.body.get("deadline_minutes")) or _configured_deadline(place))
 
 
 def _configured_deadline(place: Place) -> int:

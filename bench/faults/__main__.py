@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -43,6 +44,8 @@ def main() -> int:
     parser.add_argument("--json", type=Path, default=ROOT / "build" / "bench" / "faults.json", help="where facts go")
     given = parser.parse_args()
     given.build = given.build.resolve()  # other processes, in other folders, are told of it
+    for ending in (signal.SIGINT, signal.SIGTERM):  # its embedded AWS is not left running
+        signal.signal(ending, signal.default_int_handler)
     begin = time.monotonic()
     facts = work(given) if given.workers == 1 else share(given)
     facts["minutes"] = round((time.monotonic() - begin) / 60, 1)

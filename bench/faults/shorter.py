@@ -15,8 +15,16 @@ IDENTITY = ("-c", "user.name=ada", "-c", "user.email=ada@example.com", "-c", "co
 
 
 def with_short_canaries(root: Path, project: Path, *, decisions: int | None = None) -> Path:
-    """Clone what is committed in `root` to `project`, and commit the change there. decisions: that a holdout serves."""
+    """Clone `root` to `project`, with what is changed but not committed, and commit the change there.
+
+    decisions: that a holdout serves. Files that git does not know are not in it.
+    """
     git(root, "clone", "--quiet", str(root), str(project))
+    changes = git(root, "diff", "--binary", "HEAD")
+    if changes:
+        patch = project.with_suffix(".patch")
+        patch.write_text(changes)
+        git(project, "apply", str(patch))
     for name in CANARIES:
         _change(project / "environments" / f"{name}.toml", MINUTES, 1)
     if decisions is not None:

@@ -228,7 +228,7 @@ class Bench:
     def _limit(self, model: str, load: Load, bodies: Mapping[int, Path], a_second: float) -> dict[str, float]:
         """What one core does in process with the bodies of a load, and the share of it that was just served."""
         limit = self._module("limit", model, self._archive(model), bodies[load.rows], self.seconds)
-        return {**limit, "share_of_limit": a_second * load.rows / limit["rows_a_second"]}
+        return {**limit, "share_of_limit": report.share(a_second * load.rows, limit)}
 
     def _exactness(self) -> list[dict[str, Any]]:
         table = []

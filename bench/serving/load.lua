@@ -23,7 +23,8 @@ end
 -- that an even stream of requests would have seen meanwhile. A connection of this load sends when it was answered: here
 -- they are taken out again. Returns the latencies that were measured, in microseconds, descending, and how often each.
 local function measured(summary, latency)
-  local expected = math.floor(summary.duration / math.floor(summary.requests / os.getenv("CONNECTIONS")))
+  local of_each = math.floor(summary.requests / os.getenv("CONNECTIONS"))
+  local expected = of_each > 0 and math.floor(summary.duration / of_each) or math.huge
   local values, counts, total = {}, {}, 0
   for i = #latency, 1, -1 do
     local value, count = latency(i)
@@ -56,7 +57,7 @@ end
 function done(summary, latency)
   local errors = summary.errors
   local p50, p99 = 0, 0
-  if summary.requests >= tonumber(os.getenv("CONNECTIONS")) then
+  if summary.requests > 0 then
     local values, counts = measured(summary, latency)
     p50 = percentile(0.5, values, counts, summary.requests)
     p99 = percentile(0.99, values, counts, summary.requests)

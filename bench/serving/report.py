@@ -31,6 +31,11 @@ def ratios(servers: Mapping[str, Any], figure: str = "a_second") -> dict[str, di
     return found
 
 
+def share(rows_a_second: float, limit: Mapping[str, float]) -> float:
+    """Of what one core does in process, how much was served."""
+    return rows_a_second / limit["rows_a_second"]
+
+
 def assemble(
     servers: Mapping[str, Any],
     fallback: Mapping[str, Any],

@@ -23,8 +23,12 @@ State = dict[str, Any]
 # A status every 15 s for two minutes, then every 30 s. At the deadline that the deploy function said at its start, the
 # deployment is stopped; by the last poll, half an hour later, it has gone back, or it needs a person.
 POLL_SECONDS = "{% $polls < 8 ? 15 : 30 %}"
+# A deploy function of an older deploy does not say it: the environment's own schedule stops what hangs there.
+LONGEST_DEADLINE_MINUTES = 36 * 60
 POLLS_TO_DEADLINE = (
-    "{% ($minutes := $states.result.Payload.deadline_minutes; $min([4 * $minutes, 2 * ($minutes - 2) + 8])) %}"
+    "{% ($said := $states.result.Payload.deadline_minutes;"
+    f" $minutes := $exists($said) ? $said : {LONGEST_DEADLINE_MINUTES};"
+    " $min([4 * $minutes, 2 * ($minutes - 2) + 8])) %}"
 )
 POLLS_AFTER_DEADLINE = 60
 APPROVAL_SECONDS = 7 * 24 * 3600

@@ -1,9 +1,8 @@
-"""One run of the demo on an embedded AWS of its own; every test of this folder looks at what it left."""
+"""One run of the demo on an embedded AWS of its own: most tests of this folder look at what it left."""
 
 from __future__ import annotations
 
 import configparser
-import inspect
 import itertools
 import json
 import os
@@ -11,7 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -167,7 +166,7 @@ def sample_of_faults(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Sample | None]:
     """Begun before the first test of this folder, on an embedded AWS of its own: the others mostly wait meanwhile."""
-    if not any("sample_of_faults" in signature(item) for item in request.session.items):
+    if not any(item.path.name == "test_under_faults.py" for item in request.session.items):
         yield None
         return
     folder = tmp_path_factory.mktemp("faults")
@@ -182,16 +181,15 @@ def sample_of_faults(
             env={**os.environ, "PATH": paths(folder)["PATH"]},
             stdout=output,
             stderr=output,
+            start_new_session=True,
         )
-    yield Sample(sample["runs"], process, options["json"], log)
-    if process.poll() is None:  # its test was not reached
-        process.send_signal(signal.SIGINT)
-        process.wait(60)
-
-
-def signature(item: pytest.Item) -> Collection[str]:
-    """What a test itself asks for."""
-    return inspect.signature(item.function).parameters if isinstance(item, pytest.Function) else ()
+    try:
+        yield Sample(sample["runs"], process, options["json"], log)
+    finally:
+        if process.poll() is None:  # its test was not reached
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait(TIMEOUT)
+        embedded.stop(options["build"] / "state")
 
 
 def _demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING
+
+import pytest
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Sample
 
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="faults find processes in /proc")
 SECONDS = 3600  # no more than a bound: a run ends with its version, however busy the machine is
 
 

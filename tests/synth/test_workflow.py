@@ -105,7 +105,7 @@ def test_a_deployment_is_stopped_at_the_deadline_of_its_attempt_and_then_watched
 def test_a_deadline_in_minutes_is_counted_in_short_waits_then_in_long_ones() -> None:
     polls = Jsonata(POLLS_TO_DEADLINE[2:-2])
     found = []
-    for minutes in (1, 2, 3, 60):
-        polls.assign("states", {"result": {"Payload": {"deadline_minutes": minutes}}})
+    for answer in (*({"deadline_minutes": minutes} for minutes in (1, 2, 3, 60)), {"status": "of an older function"}):
+        polls.assign("states", {"result": {"Payload": answer}})
         found.append(polls.evaluate(None))
-    assert found == [4, 8, 10, 124]  # 8 of 15 s, then of 30 s
+    assert found == [4, 8, 10, 124, 4324]  # 8 of 15 s, then of 30 s

@@ -8,7 +8,8 @@ from bench.serving import report
 def loads(a_second: float) -> dict[str, Any]:
     keys = ("1", "16", "64", "batch_100", "batch_1000")
     times = {"p50_ms": 1.0, "p99_ms": 2.0, "wrk_p99_ms": 3.0, "us_of_capture": 0.5}
-    limit = {"rows_a_second": a_second * 1100, "share_of_limit": 1000 / 1100}
+    limit = {"rows_a_second": a_second * 1100}
+    limit["share_of_limit"] = report.share(a_second * 1000, limit)
     figures = {"a_second": a_second, "a_cpu_second": a_second, **times, **limit, "refused": 0, "broken": 0}
     return {"ready_seconds": 0.3, "memory_mb": 40.0, "loads": {key: dict(figures) for key in keys}}
 

@@ -102,6 +102,7 @@ def test_an_attempt_keeps_the_deadline_that_was_configured_when_it_began(
     file = shared.ROOT / "environments" / "prod.toml"
     file.write_text(file.read_text().replace("deadline_minutes = 60", "deadline_minutes = 30"))
     assert prod.start()["deadline_minutes"] == 60, "its workflow is told, and told again if it asks again"
+    assert prod.start("income-1-prod-again")["deadline_minutes"] == 60, "and so is one that takes its place"
     began = shared.now()
     monkeypatch.setattr(shared, "now", lambda: began + timedelta(minutes=59))
     assert prod.look() == "IN_PROGRESS"

@@ -53,6 +53,7 @@ WAITING = """    import pathlib, time
         time.sleep(0.05)
 """
 # ECS owns how a rule divides requests: whichever target group comes first, and the weight of each.
+LISTENER_RULE = "AWS::ElasticLoadBalancingV2::ListenerRule"
 OWNED_BY_ECS = re.compile(r"/Actions/0/ForwardConfig/TargetGroups/[01]/(TargetGroupArn|Weight)")
 
 pytestmark = pytest.mark.usefixtures("nothing_scheduled")
@@ -355,20 +356,33 @@ def test_after_promotions_cdk_diff_is_clean_and_so_is_drift_but_for_what_ecs_own
     assert diff.returncode == 0, diff.stdout + diff.stderr
     assert cdk(demo, assembly, "drift", environment=environment).returncode == 0
     cloudformation = demo.client("cloudformation", environment)
-    in_sync, drifted = set(), []
+    in_sync, drifted, exchanged = set(), [], set()
     for name in (names.edge_stack(environment), names.release_stack(environment, MODEL)):
         for found in cloudformation.describe_stack_resource_drifts(StackName=name)["StackResourceDrifts"]:
             kind, status = found["ResourceType"], found["StackResourceDriftStatus"]
             if status == "IN_SYNC":
                 in_sync.add(kind)
             elif status != "NOT_CHECKED":
-                differences = found.get("PropertyDifferences", [])
-                drifted += [
-                    (kind, status, difference["PropertyPath"]) for difference in differences or [{"PropertyPath": ""}]
-                ]
+                paths = [difference["PropertyPath"] for difference in found.get("PropertyDifferences", [])]
+                if (kind, status) == (LISTENER_RULE, "MODIFIED") and paths and all(map(OWNED_BY_ECS.fullmatch, paths)):
+                    exchanged.add(found["PhysicalResourceId"])
+                else:
+                    drifted.append((kind, status, paths))
     assert {"AWS::ECS::Service", "AWS::ECS::TaskDefinition"} <= in_sync
-    assert [
-        each
-        for each in drifted
-        if each[:2] != ("AWS::ElasticLoadBalancingV2::ListenerRule", "MODIFIED") or not OWNED_BY_ECS.fullmatch(each[2])
-    ] == []
+    assert drifted == []
+    assert rules_to_green(demo, environment) <= exchanged, "drift is looked for where ECS has exchanged the groups"
+
+
+def rules_to_green(demo: Demo, environment: str) -> set[str]:
+    """The rules that ECS has led away from the target group with which their template starts."""
+    stack = names.edge_stack(environment)
+    resources = demo.client("cloudformation", environment).describe_stack_resources(StackName=stack)["StackResources"]
+    balancer = demo.client("elbv2", environment)
+    found = set()
+    for rule in [each["PhysicalResourceId"] for each in resources if each["ResourceType"] == LISTENER_RULE]:
+        (described,) = balancer.describe_rules(RuleArns=[rule])["Rules"]
+        groups = described["Actions"][0].get("ForwardConfig", {}).get("TargetGroups", [])
+        serving = {group["TargetGroupArn"] for group in groups if group["Weight"]}
+        green = {each["PhysicalResourceId"] for each in resources if "Green" in each["LogicalResourceId"]}
+        found |= {rule} if serving & green else set()
+    return found

@@ -14,6 +14,8 @@ from lockgate.errors import BusyError, LedgerError
 from lockgate.journal import Fact, Kind, find, read_fact
 
 ATTEMPTS = 5
+# Objects are written once, so each is read once a process: (bucket, key, ETag) -> fact.
+_read: dict[tuple[str, str, str], Fact] = {}
 
 
 class Journal:
@@ -28,12 +30,19 @@ class Journal:
         """All of them, in order. Raises LedgerError when one is missing."""
         prefix = names.journal_key(self._model, 0).rpartition("/")[0] + "/"
         pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
-        keys = [entry["Key"] for page in pages for entry in page.get("Contents", ())]
-        expected = [names.journal_key(self._model, sequence + 1) for sequence in range(len(keys))]
-        if keys != expected:
-            raise LedgerError(f"journal of {self._model}: found {set(keys) ^ set(expected)} out of place")
-        with ThreadPoolExecutor(max_workers=8) as pool:
-            return tuple(pool.map(self._read, keys))
+        objects = {
+            entry["Key"]: (self._bucket, entry["Key"], entry["ETag"])
+            for page in pages
+            for entry in page.get("Contents", ())
+        }
+        expected = [names.journal_key(self._model, sequence + 1) for sequence in range(len(objects))]
+        if list(objects) != expected:
+            raise LedgerError(f"journal of {self._model}: found {set(objects) ^ set(expected)} out of place")
+        unread = [stored for stored in objects.values() if stored not in _read]
+        if unread:
+            with ThreadPoolExecutor(max_workers=8) as pool:
+                _read.update(zip(unread, pool.map(self._fact, unread), strict=True))
+        return tuple(_read[stored] for stored in objects.values())
 
     def append(self, kind: Kind, token: str, body: Mapping[str, Any], time: str) -> Fact:
         """Write a fact, or return the one of this kind and token that is there. Raises BusyError."""
@@ -59,5 +68,6 @@ class Journal:
                 return entry
         raise BusyError(f"journal of {self._model}: other writers won {ATTEMPTS} times in a row")
 
-    def _read(self, key: str) -> Fact:
-        return read_fact(self._s3.get_object(Bucket=self._bucket, Key=key)["Body"].read())
+    def _fact(self, stored: tuple[str, str, str]) -> Fact:
+        bucket, key, etag = stored
+        return read_fact(self._s3.get_object(Bucket=bucket, Key=key, IfMatch=etag)["Body"].read())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -46,7 +46,7 @@ def test_another_object_under_a_key_is_read_anew(world: World) -> None:
     assert [fact.token for fact in journal(world).entries()] == ["behind"]
 
 
-def test_a_fact_that_is_missing_is_an_error(world: World, sdk: Any) -> None:
+def test_a_fact_that_is_missing_is_an_error(world: World) -> None:
     for token in ("missing-1", "missing-2"):
         journal(world).append("started", token, {}, TIME)
     world.s3.delete_object(Bucket="test-releases", Key=names.journal_key("income", 1))

@@ -41,7 +41,11 @@ class Running:
 
     def memory_mb(self) -> float:
         """Memory of the server's processes, shared pages counted once (PSS)."""
-        return sum(map(_pss_mb, _descendants(self.process)))
+        return sum(_memory_mb(process, "Pss") for process in _descendants(self.process))
+
+    def own_memory_mb(self) -> float:
+        """What its processes have allocated, without the pages of files: those count for more when others let go."""
+        return sum(_memory_mb(process, "Anonymous") for process in _descendants(self.process))
 
     def cpu_seconds(self) -> float:
         """Processor time that the server's processes have used."""
@@ -85,10 +89,10 @@ def _descendants(process: int) -> set[int]:
     return found
 
 
-def _pss_mb(process: int) -> float:
+def _memory_mb(process: int, kind: str) -> float:
     with suppress(OSError):
         for line in Path(f"/proc/{process}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
+            if line.startswith(f"{kind}:"):
                 return int(line.split()[1]) / 1024
     return 0.0
 

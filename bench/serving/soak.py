@@ -39,7 +39,7 @@ def main() -> None:
             if measured.broken:
                 sys.exit(f"soak: {measured}: found broken connections, expected none")
             answered += measured.requests
-            memory.append({"requests": answered, "mb": round(process.memory_mb(), 1)})
+            memory.append({"requests": answered, "mb": round(process.own_memory_mb(), 2)})
             print(f"soak: {answered:,} requests, {memory[-1]['mb']} MB", flush=True)
     (build / "soak.json").write_text(json.dumps(memory, indent=1) + "\n")
     half = memory[len(memory) // 2 :]

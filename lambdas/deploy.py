@@ -7,7 +7,7 @@ model_sha256, replay_sha256, policy_sha256, verdict_id}, "source": {bucket, key,
 Event of an operator: {"action": "rollback" | "restore", "model", "person", "user_arn", "reason", "token"}, then
 {"action": "status", "model", "token"}. These need nothing but this account: the release comes from the journal.
 Event of the environment's own schedule: {"action": "look", "model"}: an end that nobody waited for any more is
-remembered, as status would have, and what is past the environment's deadline is stopped; answers {"status": … or
+remembered, as status would have, and what is past its deadline is stopped; answers {"status": … or
 "NOTHING"}.
 token: one an attempt, letters, digits and dashes, a letter first, 128 at most (CloudFormation takes the same token
 again for the same request and does nothing).

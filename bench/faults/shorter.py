@@ -20,11 +20,11 @@ def with_short_canaries(root: Path, project: Path, *, decisions: int | None = No
     decisions: that a holdout serves. Files that git does not know are not in it.
     """
     git(root, "clone", "--quiet", str(root), str(project))
-    changes = git(root, "diff", "--binary", "HEAD")
+    changes = git(root, "diff", "--binary", "--no-ext-diff", "--no-color", "--src-prefix=a/", "--dst-prefix=b/", "HEAD")
     if changes:
         patch = project.with_suffix(".patch")
         patch.write_text(changes)
-        git(project, "apply", str(patch))
+        git(project, "apply", "--index", str(patch))
     for name in CANARIES:
         _change(project / "environments" / f"{name}.toml", MINUTES, 1)
     if decisions is not None:

@@ -38,10 +38,10 @@ local function measured(summary, latency)
     end
     total = total + counts[value]
   end
-  if total ~= summary.requests then
+  if total + summary.errors.timeout ~= summary.requests then
     error(string.format("found %d latencies of %d requests: does this wrk correct in another way?", total, summary.requests))
   end
-  return values, counts
+  return values, counts, total
 end
 
 local function percentile(share, values, counts, total)
@@ -58,9 +58,9 @@ function done(summary, latency)
   local errors = summary.errors
   local p50, p99 = 0, 0
   if summary.requests > 0 then
-    local values, counts = measured(summary, latency)
-    p50 = percentile(0.5, values, counts, summary.requests)
-    p99 = percentile(0.99, values, counts, summary.requests)
+    local values, counts, total = measured(summary, latency)
+    p50 = percentile(0.5, values, counts, total) or 0
+    p99 = percentile(0.99, values, counts, total) or 0
   end
   io.write(string.format(
     '{"requests": %d, "seconds": %.6f, "refused": %d, "broken": %d, "p50_ms": %.3f, "p99_ms": %.3f, "wrk_p99_ms": %.3f}\n',

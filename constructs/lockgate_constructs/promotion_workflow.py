@@ -20,15 +20,16 @@ from lockgate_constructs.permission import allow
 
 State = dict[str, Any]
 
-# A status every 15 s for two minutes, then every 30 s. At the deadline that the deploy function said at its start, the
-# deployment is stopped; by the last poll, half an hour later, it has gone back, or it needs a person.
-POLL_SECONDS = "{% $polls < 8 ? 15 : 30 %}"
+# A status every 15 s for two minutes, every 30 s for an hour, then every five minutes, since an execution may have
+# 25,000 events and a status makes nine. At the deadline, which the deploy function says at the start, the deployment is
+# stopped; by the last poll, half an hour of 30 s later, it has gone back, or it needs a person.
+POLL_SECONDS = "{% $polls < 8 ? 15 : $polls < 124 or $polls >= $polls_to_deadline ? 30 : 300 %}"
 # A deploy function of an older deploy does not say it: the environment's own schedule stops what hangs there.
 LONGEST_DEADLINE_MINUTES = 36 * 60
 POLLS_TO_DEADLINE = (
     "{% ($said := $states.result.Payload.deadline_minutes;"
     f" $minutes := $exists($said) ? $said : {LONGEST_DEADLINE_MINUTES};"
-    " $min([4 * $minutes, 2 * ($minutes - 2) + 8])) %}"
+    " $min([4 * $minutes, 8 + 2 * ($minutes - 2), 124 + $floor(($minutes - 60) / 5)])) %}"
 )
 POLLS_AFTER_DEADLINE = 60
 APPROVAL_SECONDS = 7 * 24 * 3600

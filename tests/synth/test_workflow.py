@@ -6,7 +6,14 @@ from typing import Any
 
 from jsonata import Jsonata
 
-from lockgate_constructs.promotion_workflow import POLLS_TO_DEADLINE, RETRY, Stop, definition
+from lockgate_constructs.promotion_workflow import (
+    POLL_SECONDS,
+    POLLS_AFTER_DEADLINE,
+    POLLS_TO_DEADLINE,
+    RETRY,
+    Stop,
+    definition,
+)
 
 STOPS = [Stop(name, f"deploy-{name}", f"promote-{name}") for name in ("dev", "prod")]
 WORKFLOW = definition(STOPS, gate_arn="gate", request_approval_arn="ask", record_arn="record")
@@ -102,10 +109,30 @@ def test_a_deployment_is_stopped_at_the_deadline_of_its_attempt_and_then_watched
     assert stop["Credentials"] == {"RoleArn": "promote-dev"}
 
 
-def test_a_deadline_in_minutes_is_counted_in_short_waits_then_in_long_ones() -> None:
-    polls = Jsonata(POLLS_TO_DEADLINE[2:-2])
-    found = []
-    for answer in (*({"deadline_minutes": minutes} for minutes in (1, 2, 3, 60)), {"status": "of an older function"}):
-        polls.assign("states", {"result": {"Payload": answer}})
-        found.append(polls.evaluate(None))
-    assert found == [4, 8, 10, 124, 4324]  # 8 of 15 s, then of 30 s
+def test_a_deadline_in_minutes_is_counted_in_waits_that_become_longer() -> None:
+    answers = [{"deadline_minutes": minutes} for minutes in (1, 2, 3, 59, 60, 65, 2160)]
+    found = [polls_to_deadline(answer) for answer in (*answers, {"status": "of an older function"})]
+    assert found == [4, 8, 10, 122, 124, 125, 544, 544]  # 8 of 15 s, then of 30 s, then of 5 minutes
+
+
+def test_between_deadline_and_last_status_is_half_an_hour_however_long_the_deployment_took() -> None:
+    seconds = Jsonata(POLL_SECONDS[2:-2])
+    for minutes in (15, 60, 90, 2160):
+        deadline = polls_to_deadline({"deadline_minutes": minutes})
+        seconds.assign("polls_to_deadline", deadline)
+        waited = []
+        for polls in range(deadline + POLLS_AFTER_DEADLINE):
+            seconds.assign("polls", polls)
+            waited.append(seconds.evaluate(None))
+        assert (sum(waited[:deadline]), sum(waited[deadline:])) == (60 * minutes, 1800)
+
+
+def test_the_longest_deployments_of_three_environments_fit_the_history_of_an_execution() -> None:
+    events = 9 * (polls_to_deadline({"deadline_minutes": 2160}) + POLLS_AFTER_DEADLINE)
+    assert 3 * events < 25_000  # AWS ends an execution there
+
+
+def polls_to_deadline(answer: dict[str, Any]) -> int:
+    expression = Jsonata(POLLS_TO_DEADLINE[2:-2])
+    expression.assign("states", {"result": {"Payload": answer}})
+    return int(expression.evaluate(None))

@@ -10,6 +10,7 @@ from lockgate.table import Table
 STRATEGIES = ("blue-green", "canary", "linear")
 # CloudFormation refuses steps and bake times of more than 33 hours in all, and gives a service up after 36.
 LONGEST_MINUTES = 33 * 60
+LONGEST_DEADLINE_MINUTES = 36 * 60
 # What starting and replacing tasks takes, beside steps and bake time.
 WORK_MINUTES = 15
 
@@ -58,7 +59,7 @@ def read_rollout(table: Table) -> Rollout:
         percent=table.integer("percent", 1 if strategy == "canary" else 3, 50) if stepwise else 100,
         step_minutes=table.integer("step_minutes", 1, 24 * 60 - 10) if stepwise else 0,
         bake_minutes=table.integer("bake_minutes", 0, 24 * 60),
-        deadline_minutes=table.integer("deadline_minutes", 1, 36 * 60),
+        deadline_minutes=table.integer("deadline_minutes", 1, LONGEST_DEADLINE_MINUTES),
         replay_difference=table.number("replay_difference"),
         false_alarm_rate=table.number("false_alarm_rate"),
         errors_per_minute=table.integer("errors_per_minute", 1, 1_000_000),

@@ -13,6 +13,7 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
+from lockgate.rollout import LONGEST_DEADLINE_MINUTES
 from lockgate_constructs.acknowledgement import acknowledge
 from lockgate_constructs.failure_topic import alarm
 from lockgate_constructs.log_group import LogGroup
@@ -25,7 +26,6 @@ State = dict[str, Any]
 # stopped; by the last poll, half an hour of 30 s later, it has gone back, or it needs a person.
 POLL_SECONDS = "{% $polls < 8 ? 15 : $polls < 124 or $polls >= $polls_to_deadline ? 30 : 300 %}"
 # A deploy function of an older deploy does not say it: the environment's own schedule stops what hangs there.
-LONGEST_DEADLINE_MINUTES = 36 * 60
 POLLS_TO_DEADLINE = (
     "{% ($said := $states.result.Payload.deadline_minutes;"
     f" $minutes := $exists($said) ? $said : {LONGEST_DEADLINE_MINUTES};"

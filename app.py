@@ -30,7 +30,7 @@ def build(root: Path, **options: Any) -> cdk.App:
     """The app of the project in `root`; `options` go to cdk.App. Raises ConfigError."""
     import aws_cdk as cdk
 
-    from lockgate.config import read_configuration
+    from lockgate.configuration.project import read_configuration
     from stacks.stages import compose
 
     configuration = read_configuration(root)

@@ -29,13 +29,13 @@ from lambdas import gate, shared
 from lockgate import canonical, names
 from lockgate.aws import clients
 from lockgate.aws.ledger import LedgerStore
-from lockgate.config import Environment, read_configuration
-from lockgate.evidence import Champion, Data, Evidence, Group, Metric
-from lockgate.ledger import Entry, Record, next_record, read_record
-from lockgate.policy import MEASURES, Gap, Policy
-from lockgate.provenance import PROVENANCE, SBOM, Attestation, Build, predicate_of, statement
+from lockgate.configuration.project import Environment, read_configuration
+from lockgate.evidence.document import Champion, Data, Evidence, Group, Metric
+from lockgate.evidence.provenance import PROVENANCE, SBOM, Attestation, Build, predicate_of, statement
+from lockgate.gate.verification import Evaluation, Expected, Found, ModelData, Package
+from lockgate.ledger.records import Entry, Record, next_record, read_record
+from lockgate.policy.rules import MEASURES, Gap, Policy
 from lockgate.statistics import binomial
-from lockgate.verification import Evaluation, Expected, Found, ModelData, Package
 
 ROOT = Path(__file__).parent.parent
 TIMES, RECORDS, COMPONENTS = 30, 200, 400

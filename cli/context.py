@@ -16,7 +16,7 @@ from local import embedded
 from local.settings import default_state
 from lockgate import names
 from lockgate.aws.ledger import LedgerStore
-from lockgate.config import Configuration, read_configuration
+from lockgate.configuration.project import Configuration, read_configuration
 from lockgate.errors import ConfigError, NotFoundError
 
 

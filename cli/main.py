@@ -63,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name in COMMANDS:
-        module = import_module(f"cli.{name.replace('-', '_')}")
+        module = import_module(f"cli.commands.{name.replace('-', '_')}")
         summary = (module.__doc__ or "").splitlines()[0]
         sub = commands.add_parser(name, help=summary.rstrip("."), description=module.__doc__)
         module.arguments(sub)

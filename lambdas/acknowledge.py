@@ -20,11 +20,11 @@ from typing import Any
 
 from lambdas import shared, signed
 from lambdas.signed import AnswerRefusedError, refuse_with
-from lockgate.approval import reference
-from lockgate.break_glass import acknowledgeable
+from lockgate.configuration.persons import Caller
 from lockgate.errors import RefusedError
-from lockgate.ledger import Entry, Record
-from lockgate.persons import Caller
+from lockgate.ledger.approval import reference
+from lockgate.ledger.break_glass import acknowledgeable
+from lockgate.ledger.records import Entry, Record
 
 FIELDS = {"model", "sequence", "reason"}
 

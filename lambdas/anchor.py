@@ -20,7 +20,7 @@ from typing import Any
 from lambdas import shared
 from lockgate.aws import clients
 from lockgate.aws.anchor import Anchor
-from lockgate.ledger import head_of, refuse_unless_extends
+from lockgate.ledger.records import head_of, refuse_unless_extends
 
 
 @dataclass(frozen=True)

@@ -31,20 +31,12 @@ from botocore.exceptions import ClientError
 
 from lambdas import shared, signed
 from lambdas.signed import AnswerRefusedError, refuse_with
-from lockgate.approval import (
-    answered,
-    approvers,
-    decision,
-    deployed_since,
-    newest_request,
-    reference,
-    referred,
-)
 from lockgate.aws import clients
 from lockgate.aws.promotions import status_of
+from lockgate.configuration.persons import Caller, authors_of, refuse_own, refuse_unknown
 from lockgate.errors import RefusedError
-from lockgate.ledger import Entry, Kind, Record, find, live
-from lockgate.persons import Caller, authors_of, refuse_own, refuse_unknown
+from lockgate.ledger.approval import answered, approvers, decision, deployed_since, newest_request, reference, referred
+from lockgate.ledger.records import Entry, Kind, Record, find, live
 
 KINDS: dict[str, Kind] = {"approve": "approval", "reject": "rejection"}
 DECISIONS = {kind: decision for decision, kind in KINDS.items()}

@@ -22,7 +22,7 @@ from typing import Any
 from lambdas import shared
 from lockgate import canonical, names
 from lockgate.aws import clients
-from lockgate.aws.attest import PRODUCTS
+from lockgate.aws.attestation_job import PRODUCTS
 from lockgate.aws.attestations import Attestations
 from lockgate.aws.delivery import pushed_by, recent_builds
 

@@ -27,12 +27,12 @@ from botocore.exceptions import ClientError
 from lambdas import shared, signed
 from lambdas.signed import AnswerRefusedError, refuse_with
 from lockgate import canonical, names
-from lockgate.approval import reference
 from lockgate.aws import clients
 from lockgate.aws.registry import Registry
+from lockgate.configuration.persons import Caller
 from lockgate.errors import RefusedError
-from lockgate.ledger import Entry, Record
-from lockgate.persons import Caller
+from lockgate.ledger.approval import reference
+from lockgate.ledger.records import Entry, Record
 
 FIELDS = {"model", "version", "environment", "reason", "token"}
 TOKEN = re.compile(r"[a-z0-9]{8,64}", re.ASCII)

@@ -22,12 +22,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from lambdas import shared
 from lockgate import names
-from lockgate.approval import reference
 from lockgate.aws import clients, reader
 from lockgate.aws.champions import note_champion
 from lockgate.aws.journal import Journal
-from lockgate.journal import Fact, to_ledger
-from lockgate.ledger import find
+from lockgate.ledger.approval import reference
+from lockgate.ledger.journal import Fact, to_ledger
+from lockgate.ledger.records import find
 
 
 @dataclass(frozen=True)

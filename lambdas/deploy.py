@@ -60,13 +60,13 @@ from typing import Any
 from lambdas import shared
 from lockgate.aws import clients
 from lockgate.aws.deployments import Deployments, Stack, copy_model, copy_replay, pins
-from lockgate.aws.findings import failed_findings, put_finding
+from lockgate.aws.hook_findings import failed_findings, put_finding
 from lockgate.aws.images import copy_image, has_image
 from lockgate.aws.journal import Journal
 from lockgate.errors import BusyError, NotFoundError, RefusedError
-from lockgate.findings import Finding
-from lockgate.journal import Fact, find, last, open_attempt, previous, refuse_if_rolled_back
-from lockgate.release import (
+from lockgate.ledger.journal import Fact, find, last, open_attempt, previous, refuse_if_rolled_back
+from lockgate.release.hook_findings import Finding
+from lockgate.release.parameters import (
     AT_ONCE,
     AT_ONCE_AGAIN,
     GRADUAL,

@@ -34,20 +34,20 @@ from typing import Any
 
 from lambdas import shared
 from lockgate import names
-from lockgate.approval import reference
 from lockgate.aws import clients, evidence
 from lockgate.aws.registry import Registry
 from lockgate.aws.scans import scan_of
-from lockgate.break_glass import broken
-from lockgate.config import Environment
-from lockgate.evidence import Evidence
-from lockgate.facts import facts_of
-from lockgate.holdout import tells_authors, usage, why_not
-from lockgate.ledger import Entry, Record, live
-from lockgate.scan import FINISHED, WITHIN, PendingError
-from lockgate.verdict import Circumstances, Outcome, Verdict, judge, refusal
-from lockgate.verification import Expected, Found, Package, verify
-from lockgate.waiver import newest, waived
+from lockgate.configuration.project import Environment
+from lockgate.evidence.document import Evidence
+from lockgate.gate.facts import facts_of
+from lockgate.gate.holdout import tells_authors, usage, why_not
+from lockgate.gate.scan import FINISHED, WITHIN, PendingError
+from lockgate.gate.verdict import Circumstances, Outcome, Verdict, judge, refusal
+from lockgate.gate.verification import Expected, Found, Package, verify
+from lockgate.gate.waiver import newest, waived
+from lockgate.ledger.approval import reference
+from lockgate.ledger.break_glass import broken
+from lockgate.ledger.records import Entry, Record, live
 
 NAMESPACE, SCAN_METRIC = "Lockgate", "ScanUnfinished"
 RELEASE = ("commit", "package_arn", "image", "model_sha256", "replay_sha256", "policy_sha256")

@@ -24,14 +24,14 @@ from typing import Any
 from lambdas import shared, signed
 from lambdas.signed import AnswerRefusedError
 from lockgate import canonical, names
-from lockgate.approval import reference
 from lockgate.aws import clients, evidence
+from lockgate.configuration.persons import Caller
+from lockgate.data.row_identities import Identities, alike, read_identities, refuse_shared
+from lockgate.data.snapshot import Manifest, read_manifest
 from lockgate.errors import EvidenceError, RefusedError
-from lockgate.holdout import Rows, known_rows
-from lockgate.identities import Identities, alike, read_identities, refuse_shared
-from lockgate.ledger import Entry, Record
-from lockgate.persons import Caller
-from lockgate.snapshot import Manifest, read_manifest
+from lockgate.gate.holdout import Rows, known_rows
+from lockgate.ledger.approval import reference
+from lockgate.ledger.records import Entry, Record
 
 FIELDS = {"model", "snapshot"}
 SNAPSHOT = re.compile(r"[0-9a-f]{16}")

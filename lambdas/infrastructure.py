@@ -26,11 +26,12 @@ from typing import Any
 
 from lambdas import shared
 from lambdas.signed import AnswerRefusedError, refuse_with
-from lockgate import ledger, names
-from lockgate.approval import approvers, decision, newest_request, reference
-from lockgate.infrastructure import request_id, standing
-from lockgate.ledger import Entry, Kind, Record
-from lockgate.persons import Caller, pushed_by
+from lockgate import names
+from lockgate.configuration.persons import Caller, pushed_by
+from lockgate.ledger import records
+from lockgate.ledger.approval import approvers, decision, newest_request, reference
+from lockgate.ledger.infrastructure import request_id, standing
+from lockgate.ledger.records import Entry, Kind, Record
 
 RUN = {"ask", "environment", "assembly", "commit", "run"}
 DECISION = {"ask", "environment", "assembly", "reason"}
@@ -122,7 +123,7 @@ def _begin(body: dict[str, str], event: dict[str, Any]) -> dict[str, Any]:
         answer["request"] = reference(found.request)
         answer["approved_by"] = approvers(chain, found.request)
         answer["reason"] = decided.entry.body["reason"] if decided else ""
-    deployed = ledger.live(chain, environment)
+    deployed = records.live(chain, environment)
     return {**answer, "deployed": deployed.entry.body["commit"] if deployed else None}
 
 
@@ -130,7 +131,7 @@ def _end(body: dict[str, str], event: dict[str, Any]) -> dict[str, Any]:
     environment = body["environment"]
     author, chain = _author(event, environment), _chain()
     entry_id = f"deployment:{environment}:{body['assembly']}:{body['run']}"
-    if ledger.find(chain, entry_id) is None:
+    if records.find(chain, entry_id) is None:
         found = standing(chain, environment, body["assembly"], _approvals(environment))
         if found.state not in ("approved", "live"):
             raise AnswerRefusedError(
@@ -153,7 +154,7 @@ def _decide(body: dict[str, str], event: dict[str, Any]) -> dict[str, Any]:
     if request is None:
         raise AnswerRefusedError(404, f"nothing of the stacks of {environment} waits")
     entry_id = f"{kind}:{environment}:{request.sequence}:{person}"
-    if ledger.find(chain, entry_id) is None:
+    if records.find(chain, entry_id) is None:
         _refuse(chain, request, body, person)
     facts = {"person": person, "user_arn": caller.arn, "reason": body["reason"].strip()[:LONGEST_REASON]}
     record = _append(entry_id, kind, environment, {**facts, "request": reference(request)})

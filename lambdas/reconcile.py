@@ -22,7 +22,7 @@ from lambdas import shared
 from lockgate.aws import clients
 from lockgate.aws.promotions import attempts, start
 from lockgate.aws.registry import Registry
-from lockgate.reconcile import losses
+from lockgate.release.reconcile import losses
 
 WINDOW = timedelta(days=30)
 NAMESPACE, METRIC = "Lockgate", "Stuck"

@@ -22,12 +22,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from lambdas import shared
-from lockgate.approval import reference
 from lockgate.aws import clients
 from lockgate.aws.champions import note_champion
 from lockgate.errors import RefusedError
-from lockgate.ledger import Entry
-from lockgate.release import read_release
+from lockgate.ledger.approval import reference
+from lockgate.ledger.records import Entry
+from lockgate.release.parameters import read_release
 
 
 @dataclass(frozen=True)

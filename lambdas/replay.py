@@ -26,11 +26,11 @@ from lambdas import shared
 from lockgate import names
 from lockgate.aws import clients
 from lockgate.aws.evidence import read
-from lockgate.aws.findings import hook_details, put_finding
+from lockgate.aws.hook_findings import hook_details, put_finding
 from lockgate.aws.invocations import UnansweredError, predictions
 from lockgate.errors import EvidenceError
-from lockgate.findings import Finding
-from lockgate.replay import Parity, compare, read_rows
+from lockgate.release.hook_findings import Finding
+from lockgate.release.replay import Parity, compare, read_rows
 
 ATTEMPTS, AGAIN_SECONDS = 6, 10
 

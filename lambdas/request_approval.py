@@ -19,9 +19,9 @@ from typing import Any
 
 from lambdas import shared
 from lockgate import canonical
-from lockgate.approval import reference, referred
 from lockgate.errors import RefusedError
-from lockgate.ledger import Entry
+from lockgate.ledger.approval import reference, referred
+from lockgate.ledger.records import Entry
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from typing import Any, TypeVar, get_type_hints
 
 from lockgate.aws.clients import client
 from lockgate.aws.ledger import LedgerStore
-from lockgate.config import NAME, Environment, Tools, read_environment, read_tools
+from lockgate.configuration.persons import Caller, caller_of
+from lockgate.configuration.project import NAME, Environment, Tools, read_environment, read_tools
 from lockgate.errors import ConfigError, RefusedError
-from lockgate.persons import Caller, caller_of
 
 ROOT = Path(__file__).resolve().parents[1]
 Settings = TypeVar("Settings")

@@ -1,7 +1,7 @@
 """What a person says over a Function URL with IAM authorization: who signed the request is who said it.
 
 Only sessions of the roles that environments/*.toml names are heard, and only of persons that environments/tools.toml
-knows: lockgate.persons says whose name is believed.
+knows: lockgate.configuration.persons says whose name is believed.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any, TypeVar
 
 from lambdas import shared
-from lockgate.config import Environment
+from lockgate.configuration.persons import Caller
+from lockgate.configuration.project import Environment
 from lockgate.errors import RefusedError
-from lockgate.persons import Caller
 
 Read = TypeVar("Read")
 

@@ -27,12 +27,12 @@ from botocore.exceptions import ClientError
 from lambdas import shared, signed
 from lambdas.signed import AnswerRefusedError, refuse_with
 from lockgate import canonical, names
-from lockgate.approval import reference
 from lockgate.aws import clients
+from lockgate.configuration.persons import Caller, authors_of, refuse_own, refuse_unknown
 from lockgate.errors import RefusedError
-from lockgate.ledger import Entry, Record
-from lockgate.persons import Caller, authors_of, refuse_own, refuse_unknown
-from lockgate.waiver import waivable
+from lockgate.gate.waiver import waivable
+from lockgate.ledger.approval import reference
+from lockgate.ledger.records import Entry, Record
 
 FIELDS = {"model", "version", "environment", "rule", "reason", "expires"}
 LONGEST = timedelta(days=90)

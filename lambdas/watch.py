@@ -30,8 +30,8 @@ from typing import Any
 from lambdas import shared
 from lockgate.aws import clients
 from lockgate.aws.canary import groups_of, minutes_since
-from lockgate.aws.findings import hook_details, put_finding
-from lockgate.findings import Finding
+from lockgate.aws.hook_findings import hook_details, put_finding
+from lockgate.release.hook_findings import Finding
 from lockgate.statistics.canary import Minute, e_value
 
 MINUTE_SECONDS = 60

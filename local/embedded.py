@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from local import github, processes, tls
+from local import github
 from local.clients import environment as client_environment
+from local.host import processes, tls
 from local.settings import HOST, Settings
 from lockgate.errors import LockgateError
 

@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from local import processes
+from local.host import processes
 from local.settings import Settings
 
 LATE_SECONDS = 3.0

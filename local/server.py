@@ -16,29 +16,32 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from local import clients, door, faults, github, identities, processes, proxy, recorded
+from local import clients, faults, github, recorded
+from local.clock import SCALE
+from local.gateway import door, proxy
+from local.host import processes
+from local.iam import users
 from local.settings import HOST, Settings
-from local.timing import SCALE
 
 # What the gateway is extended with; order matters only where one builds on another's patch.
 EXTENSIONS: tuple[str, ...] = (
-    "local.door",
+    "local.gateway.door",
     "local.faults",
-    "local.lambda_errors",
-    "local.iam",
-    "local.web_identity",
-    "local.function_urls",
-    "local.lambda_updates",
-    "local.stepfunctions",
-    "local.cloudformation",
-    "local.drift",
+    "local.awslambda.errors",
+    "local.iam.policies",
+    "local.iam.web_identity",
+    "local.awslambda.function_urls",
+    "local.awslambda.updates",
+    "local.stepfunctions.task_roles",
+    "local.cloudformation.types",
+    "local.cloudformation.drift",
     "local.sagemaker",
-    "local.ecr",
-    "local.codebuild",
-    "local.ecs",
-    "local.alb",
-    "local.accounts",
-    "local.stack_roles",
+    "local.ecr.repositories",
+    "local.codebuild.projects",
+    "local.ecs.services",
+    "local.elbv2.load_balancers",
+    "local.gateway.accounts",
+    "local.cloudformation.stack_roles",
 )
 _WATCH_SECONDS = 0.5
 _POLL_SECONDS = 0.02
@@ -90,7 +93,7 @@ async def run(settings: Settings, accounts: Mapping[str, str]) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     for name in EXTENSIONS:
         importlib.import_module(name).install(settings)
-    await identities.create(settings, accounts)
+    await users.create(settings, accounts)
     config = Config()
     config.bind = [f"{HOST}:{settings.port}"]
     config.certfile, config.keyfile = str(settings.certificate), str(settings.private_key)

@@ -89,7 +89,7 @@ class Settings:
 
     @property
     def scans(self) -> Path:
-        """Results of image scans that a test wants (see local.ecr_scans)."""
+        """Results of image scans that a test wants (see local.ecr.scans)."""
         return self.state / "scans.json"
 
     @property

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lockgate.evidence import Drift
+from lockgate.evidence.document import Drift
 
 Counts = npt.NDArray[np.float64]
 BINS = 10  # of a number, cut at the deciles of training

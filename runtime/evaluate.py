@@ -18,11 +18,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lockgate import canonical
-from lockgate.distribution import distance
+from lockgate.data.row_identities import identities, read_identities, refuse_shared
+from lockgate.data.snapshot import Manifest, Part, read_manifest
 from lockgate.errors import EvidenceError
-from lockgate.evidence import Champion, Data, Evidence, Group, Metric
-from lockgate.identities import identities, read_identities, refuse_shared
-from lockgate.snapshot import Manifest, Part, read_manifest
+from lockgate.evidence.distribution import distance
+from lockgate.evidence.document import Champion, Data, Evidence, Group, Metric
 from runtime import job as jobs
 from runtime.archive import read_archive
 from runtime.drift import drift

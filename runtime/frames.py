@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lockgate.config import Model
+from lockgate.configuration.project import Model
 from lockgate.errors import DataContractError
 
 Matrix = npt.NDArray[np.object_]

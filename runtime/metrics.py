@@ -10,8 +10,8 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from lockgate.distribution import BOUNDS
-from lockgate.evidence import Champion, Group, Metric
+from lockgate.evidence.distribution import BOUNDS
+from lockgate.evidence.document import Champion, Group, Metric
 
 Labels = npt.NDArray[np.int64]
 Scores = npt.NDArray[np.float64]
@@ -29,7 +29,7 @@ def measure(labels: Labels, scores: Scores) -> dict[str, Metric]:
 
 
 def histogram(scores: Scores) -> list[int]:
-    """How many scores are in each bin of lockgate.distribution, and, last, how many are greater than 1."""
+    """How many scores are in each bin of lockgate.evidence.distribution, and, last, how many are greater than 1."""
     counts: list[int] = np.bincount(np.searchsorted(BOUNDS, scores, side="left"), minlength=len(BOUNDS) + 1).tolist()
     return counts
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from lockgate import canonical
-from lockgate.config import Model
+from lockgate.configuration.project import Model
+from lockgate.data.snapshot import Manifest, Part, read_manifest
 from lockgate.errors import DataContractError
-from lockgate.snapshot import Manifest, Part, read_manifest
 from runtime import commit
 from runtime.contract import refuse_broken_columns, refuse_broken_target
 from runtime.frames import read_parquet

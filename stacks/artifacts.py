@@ -6,7 +6,7 @@ from aws_cdk import Duration, Stack
 from constructs import Construct
 
 from lockgate import names
-from lockgate.config import Configuration
+from lockgate.configuration.project import Configuration
 from lockgate_constructs.access_logs import AccessLogs
 from lockgate_constructs.encryption_key import EncryptionKey
 from lockgate_constructs.failure_topic import SERVICES, FailureTopic

@@ -9,7 +9,7 @@ from aws_cdk import aws_s3_assets as assets
 from constructs import Construct
 
 from lockgate import names
-from lockgate.config import Configuration
+from lockgate.configuration.project import Configuration
 from lockgate_constructs.dead_letters import DeadLetters
 from lockgate_constructs.image_attestation import ImageAttestation
 from lockgate_constructs.python_function import PythonFunction

@@ -9,7 +9,7 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from lockgate import names
-from lockgate.config import Configuration
+from lockgate.configuration.project import Configuration
 from lockgate_constructs.github_trust import GitHubTrust
 from lockgate_constructs.image_build import ImageBuild
 from lockgate_constructs.image_repository import ImageRepository

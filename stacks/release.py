@@ -17,8 +17,8 @@ from aws_cdk import (
 from constructs import Construct
 
 from lockgate import names
-from lockgate.config import Environment, Model
-from lockgate.release import GRADUAL, MODE_PARAMETER, MODES, PARAMETERS
+from lockgate.configuration.project import Environment, Model
+from lockgate.release.parameters import GRADUAL, MODE_PARAMETER, MODES, PARAMETERS
 from lockgate_constructs.model_service import Hook, ModelService
 from stacks.edge import EdgeStack
 

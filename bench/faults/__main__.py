@@ -24,9 +24,9 @@ from bench.faults.check import BREACHES, LOST, breaches
 from bench.faults.runs import Run, run
 from bench.faults.shorter import with_short_canaries
 from bench.faults.world import World
-from local import demo as demonstration
+from demo import main_job as demonstration
 from local.settings import Settings
-from lockgate.config import read_configuration
+from lockgate.configuration.project import read_configuration
 
 ROOT = Path(__file__).resolve().parents[2]
 PORTS = 3  # of an embedded AWS

@@ -9,12 +9,12 @@ from typing import Any
 from bench.faults.runs import Run
 from bench.faults.world import World
 from lockgate import names
-from lockgate.approval import approvers, referred
 from lockgate.aws.deployments import Deployments
 from lockgate.aws.promotions import attempts
-from lockgate.comparison import differences
-from lockgate.ledger import Record, live
-from lockgate.reconcile import version_of
+from lockgate.ledger.approval import approvers, referred
+from lockgate.ledger.records import Record, live
+from lockgate.release.comparison import differences
+from lockgate.release.reconcile import version_of
 
 # What may not happen, as the report names it.
 LOST = "lost"

@@ -9,9 +9,9 @@ from typing import Any
 
 from bench.faults import plan
 from bench.faults.world import Round, World
-from lockgate.approval import decision, newest_request
-from lockgate.ledger import Record, live
-from lockgate.reconcile import version_of
+from lockgate.ledger.approval import decision, newest_request
+from lockgate.ledger.records import Record, live
+from lockgate.release.reconcile import version_of
 
 STALLED = 300.0  # seconds in which nothing at all happens to a version, after which it is lost
 SCHEDULE = 15.0  # seconds between what AWS calls every 5 to 15 minutes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from local.demo import StepError, git
+from demo.main_job import StepError, git
 
 # Lines of environments/*.toml: what is before the number stays.
 BUDGET = r"(?m)^(decisions = )\d+"

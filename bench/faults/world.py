@@ -16,14 +16,15 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local import embedded, processes
+from local import embedded
+from local.host import processes
 from lockgate import names
 from lockgate.aws import promotions
+from lockgate.aws.function_urls import post_as_caller
 from lockgate.aws.ledger import LedgerStore
-from lockgate.aws.signed import post_as_caller
-from lockgate.config import Configuration
+from lockgate.configuration.project import Configuration
 from lockgate.errors import RefusedError
-from lockgate.ledger import Record
+from lockgate.ledger.records import Record
 
 COPIED = ("InferenceSpecification", "ModelMetrics", "CustomerMetadataProperties", "ModelPackageDescription")
 APPROVER = "grace"

@@ -112,10 +112,11 @@ COMMANDS: dict[str, object] = {
         "install": {
             "runtime-versions": {"python": "3.13"},
             "commands": [
-                "pip install --quiet --require-hashes --only-binary :all: --requirement lockgate/aws/attest.lock"
+                "pip install --quiet --require-hashes --only-binary :all: "
+                "--requirement lockgate/aws/attestation_job.lock"
             ],
         },
-        "build": {"commands": ["python3 -m lockgate.aws.attest"]},
+        "build": {"commands": ["python3 -m lockgate.aws.attestation_job"]},
     },
 }
 

@@ -11,7 +11,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
-from lockgate.provenance import DIGEST_VARIABLE
+from lockgate.evidence.provenance import DIGEST_VARIABLE
 from lockgate_constructs.acknowledgement import acknowledge
 from lockgate_constructs.failure_topic import alarm
 from lockgate_constructs.image_repository import PULL_ACTIONS, PUSH_ACTIONS, ImageRepository

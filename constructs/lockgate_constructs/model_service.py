@@ -18,7 +18,7 @@ from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from lockgate import names
-from lockgate.rollout import Rollout
+from lockgate.configuration.rollout import Rollout
 from lockgate_constructs.acknowledgement import acknowledge
 from lockgate_constructs.failure_topic import alarm
 from lockgate_constructs.model_route import ModelRoute

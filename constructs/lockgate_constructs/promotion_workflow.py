@@ -13,7 +13,7 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from lockgate.rollout import LONGEST_DEADLINE_MINUTES
+from lockgate.configuration.rollout import LONGEST_DEADLINE_MINUTES
 from lockgate_constructs.acknowledgement import acknowledge
 from lockgate_constructs.failure_topic import alarm
 from lockgate_constructs.log_group import LogGroup

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 def install(settings: Settings, images: Images | None = None) -> None:
     """Register the service with the emulator. Call it once, before the server starts.
 
-    images: what pulls and starts container images; None means `local.containers`.
+    images: what pulls and starts container images; None means `local.host.containers`.
     """
     # Imported here because ministack reads its configuration from the environment at import.
     from ministack import app
     from ministack.core import iam_actions, router
     from ministack.services import stepfunctions
 
-    from local import containers
+    from local.host import containers
     from local.sagemaker import authorization, cloudformation, host, service
 
     host.configure(settings, images or containers)

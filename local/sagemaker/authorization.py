@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from local.iam_resources import judge_on
+from local.iam.resources import judge_on
 
 # operation -> (resource kind, member that names it by name or ARN)
 _GROUP = ("model-package-group", "ModelPackageGroupName")

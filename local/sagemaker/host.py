@@ -16,7 +16,7 @@ from local.settings import Settings
 
 
 class Images(Protocol):
-    """The part of `local.containers` that jobs use."""
+    """The part of `local.host.containers` that jobs use."""
 
     def pull(self, image_uri: str, settings: Settings) -> Any: ...
 

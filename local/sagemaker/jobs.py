@@ -15,9 +15,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from local import ecr, recorded
-from local import roles as local_roles
-from local.containers import ImageInvalid, ImageNotFound
+from local import recorded
+from local.ecr import repositories
+from local.host.containers import ImageInvalid, ImageNotFound
+from local.iam import roles as local_roles
 from local.sagemaker import host, roles, state
 from local.sagemaker.host import Credentials
 from local.sagemaker.storage import JobFailed, Storage
@@ -201,7 +202,7 @@ def _pull(image_uri: str, credentials: Credentials) -> Any:
     parts = _ECR.match(image_uri)
     if parts is None:
         raise JobFailed(f"ClientError: Invalid image URI {image_uri}. Please provide a valid Amazon ECR image URI.")
-    refused = ecr.refusal_to_pull(credentials.access_key, image_uri)
+    refused = repositories.refusal_to_pull(credentials.access_key, image_uri)
     if refused:
         account, repository = parts.groups()
         raise JobFailed(

@@ -9,7 +9,7 @@ from ministack.core import iam_evaluator
 from ministack.core.iam_actions import identity_denial_message
 from ministack.core.responses import get_account_id, get_region
 
-from local import roles
+from local.iam import roles
 from local.sagemaker.contract import invalid
 from local.sagemaker.host import Credentials
 

@@ -10,7 +10,7 @@ from lockgate import canonical, names
 from lockgate.aws.clients import code
 from lockgate.aws.ledger import TAKEN
 from lockgate.errors import EvidenceError, LedgerError
-from lockgate.ledger import FIRST, Head
+from lockgate.ledger.records import FIRST, Head
 
 SCHEMA = "lockgate.anchor/1"
 

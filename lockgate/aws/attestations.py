@@ -13,7 +13,7 @@ from lockgate import canonical
 from lockgate.aws.clients import code
 from lockgate.aws.images import download, upload_layer
 from lockgate.errors import NotFoundError
-from lockgate.provenance import (
+from lockgate.evidence.provenance import (
     BUNDLE,
     EMPTY,
     EMPTY_CONTENT,

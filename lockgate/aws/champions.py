@@ -7,9 +7,9 @@ from typing import Any
 
 from lockgate import names
 from lockgate.aws.delivery import put_once
-from lockgate.break_glass import judged
-from lockgate.champion import champion_of
-from lockgate.ledger import Record, live
+from lockgate.gate.champion import champion_of
+from lockgate.ledger.break_glass import judged
+from lockgate.ledger.records import Record, live
 
 
 def note_champion(s3: Any, bucket: str, model: str, chain: Sequence[Record], environment: str) -> None:

@@ -14,9 +14,9 @@ from botocore.exceptions import ClientError
 
 from lockgate import canonical, names
 from lockgate.aws.attestations import Attestations
-from lockgate.champion import Champion, read_champion
 from lockgate.errors import LockgateError, NotFoundError
-from lockgate.provenance import DIGEST_VARIABLE
+from lockgate.evidence.provenance import DIGEST_VARIABLE
+from lockgate.gate.champion import Champion, read_champion
 
 POLL_SECONDS = 1.0
 ATTESTED_WITHIN = 1200  # seconds: an event, a queue, a small machine that starts, and a minute of work

@@ -15,9 +15,9 @@ from botocore.exceptions import ClientError
 from lockgate import canonical, names
 from lockgate.aws.clients import code
 from lockgate.aws.evidence import CHUNK, fingerprint, read
-from lockgate.comparison import Reality, not_the_stacks
 from lockgate.errors import BusyError, NotFoundError, RefusedError
-from lockgate.release import MODE_PARAMETER, PARAMETERS, Release, read_parameters
+from lockgate.release.comparison import Reality, not_the_stacks
+from lockgate.release.parameters import MODE_PARAMETER, PARAMETERS, Release, read_parameters
 
 # On a release stack from its first promotion on: whatever changes it, the service is neither deleted nor replaced.
 STACK_POLICY = {

@@ -10,8 +10,8 @@ from lockgate import canonical, names
 from lockgate.aws.attestations import Attestations
 from lockgate.aws.clients import code
 from lockgate.aws.registry import Registry
-from lockgate.config import DIGEST
-from lockgate.verification import Expected, Found, ModelData, Package, lineage_of
+from lockgate.configuration.project import DIGEST
+from lockgate.gate.verification import Expected, Found, ModelData, Package, lineage_of
 
 ABSENT_OBJECT = ("NoSuchKey", "NoSuchVersion", "404")
 ABSENT_IMAGE = ("ImageNotFoundException", "RepositoryNotFoundException")

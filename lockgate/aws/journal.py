@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from lockgate import names
 from lockgate.aws.clients import code
 from lockgate.errors import BusyError, LedgerError
-from lockgate.journal import Fact, Kind, find, read_fact
+from lockgate.ledger.journal import Fact, Kind, find, read_fact
 
 ATTEMPTS = 5
 # Objects are written once, so each is read once a process: (bucket, key, ETag) -> fact.

@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from lockgate import names
 from lockgate.aws.clients import code
 from lockgate.errors import BusyError, LedgerError
-from lockgate.ledger import Entry, Record, find, next_record, read_chain, read_record
+from lockgate.ledger.records import Entry, Record, find, next_record, read_chain, read_record
 
 ATTEMPTS = 12
 TAKEN = ("PreconditionFailed", "ConditionalRequestConflict")

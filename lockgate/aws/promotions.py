@@ -10,8 +10,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from lockgate import canonical, names, reconcile
+from lockgate import canonical, names
 from lockgate.aws.clients import code
+from lockgate.release import reconcile
 
 
 @dataclass(frozen=True)

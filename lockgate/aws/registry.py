@@ -10,8 +10,8 @@ from botocore.exceptions import ClientError
 
 from lockgate import names
 from lockgate.aws.clients import code
-from lockgate.package import Registered
-from lockgate.verification import Evaluation, Package
+from lockgate.evidence.package import Registered
+from lockgate.gate.verification import Evaluation, Package
 
 # DescribeModelPackage answers ValidationException for a package that does not exist.
 ABSENT = ("ValidationException", "ResourceNotFound")

@@ -7,7 +7,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from lockgate.aws.clients import code
-from lockgate.scan import Scan
+from lockgate.gate.scan import Scan
 
 ABSENT = ("ImageNotFoundException", "RepositoryNotFoundException")
 

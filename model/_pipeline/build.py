@@ -260,7 +260,7 @@ def _output(name: str, uri: Join) -> ProcessingOutput:
 
 
 def _register(session: PipelineSession, model_data: Any, evidence: Join, digests: PropertyFile) -> Any:
-    """The package waits for the gate. Its metadata are the fields of lockgate.package.Lineage."""
+    """The package waits for the gate. Its metadata are the fields of lockgate.evidence.package.Lineage."""
 
     def digest(name: str) -> JsonGet:
         return JsonGet(step_name="evaluate", property_file=digests, json_path=name)

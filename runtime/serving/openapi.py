@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from lockgate.config import Feature, Model
+from lockgate.configuration.project import Feature, Model
 
 _TEXT = {"type": "string"}
 _NUMBER = {"type": "number"}

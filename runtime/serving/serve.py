@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from lockgate.config import Model
+from lockgate.configuration.project import Model
 from runtime import commit
 from runtime.job import Job
 from runtime.serving import model_data

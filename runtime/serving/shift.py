@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lockgate.distribution import certain_distance
+from lockgate.evidence.distribution import certain_distance
 from lockgate.names import METRIC_NAMESPACE, PREDICTION_DISTANCE
 from runtime.serving.access import AccessLog
 from runtime.serving.telemetry import Telemetry

@@ -10,7 +10,7 @@ from aws_cdk import aws_events as events
 from aws_cdk import aws_lambda as lambda_
 
 from lockgate import names
-from lockgate.config import Configuration
+from lockgate.configuration.project import Configuration
 from lockgate_constructs.dead_letters import DeadLetters
 from lockgate_constructs.encryption_key import EncryptionKey
 from lockgate_constructs.private_bucket import PrivateBucket

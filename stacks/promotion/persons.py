@@ -8,7 +8,7 @@ from aws_cdk import Duration, Stack
 from aws_cdk import aws_lambda as lambda_
 
 from lockgate import names
-from lockgate.persons import is_permission_set
+from lockgate.configuration.persons import is_permission_set
 from lockgate_constructs.failure_topic import alarm
 from lockgate_constructs.python_function import PythonFunction
 from lockgate_constructs.url_caller_role import UrlCallerPolicy, UrlCallerRole, with_url

@@ -8,7 +8,7 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from lockgate import names
-from lockgate.config import Configuration
+from lockgate.configuration.project import Configuration
 from lockgate_constructs.failure_topic import alarm
 from lockgate_constructs.promotion_workflow import APPROVAL_SECONDS, PromotionWorkflow, Stop
 from lockgate_constructs.python_function import PythonFunction

@@ -198,7 +198,7 @@ def sample_of_faults(
 def _demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     folder = tmp_path_factory.mktemp("demo")
     state, build = folder / "state", folder / "build"
-    command = [sys.executable, "-m", "local.demo", "--port", str(first_free(3)), "--build", str(build)]
+    command = [sys.executable, "-m", "demo", "--port", str(first_free(3)), "--build", str(build)]
     done = subprocess.run(
         command,
         cwd=ROOT,

@@ -25,11 +25,11 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from local import demo as demonstration
+from demo import __main__ as demonstration
 from local import embedded
 from local.settings import HOST, Settings
 from lockgate import names
-from lockgate.config import read_configuration
+from lockgate.configuration.project import read_configuration
 
 if TYPE_CHECKING:
     from tests.conftest import Issuer

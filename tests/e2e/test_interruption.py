@@ -49,7 +49,7 @@ def processes_that_name(path: Path) -> list[str]:
 def test_an_interrupted_demo_leaves_nothing_running(
     tmp_path: Path, environment: dict[str, str], free_ports: Callable[[int], int], how: signal.Signals
 ) -> None:
-    command = [sys.executable, "-m", "local.demo", "--port", str(free_ports(3)), "--build", str(tmp_path / "build")]
+    command = [sys.executable, "-m", "demo", "--port", str(free_ports(3)), "--build", str(tmp_path / "build")]
     demo = subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )

@@ -17,10 +17,10 @@ from botocore.exceptions import ClientError
 
 from local.github import push_to
 from lockgate import names
-from lockgate.aws import github
+from lockgate.aws import github_identity
+from lockgate.aws.function_urls import post_as_caller
 from lockgate.aws.ledger import LedgerStore
-from lockgate.aws.signed import post_as_caller
-from lockgate.config import read_configuration
+from lockgate.configuration.project import read_configuration
 from lockgate.errors import RefusedError
 
 ROOT = Path(__file__).parents[2]
@@ -312,7 +312,7 @@ def test_a_commit_that_reads_the_labels_of_the_holdout_fails_its_run_and_registe
 def delivery_run(demo: Any) -> boto3.Session:
     """A session of the delivery role, as the workflow of a push to the branch gets it."""
     identity = demo.session.github(push_to(TOOLS.github, "0" * 40))
-    return github.session(identity, names.role_arn(TOOLS.account, names.DELIVERY_ROLE), TOOLS.region)
+    return github_identity.session(identity, names.role_arn(TOOLS.account, names.DELIVERY_ROLE), TOOLS.region)
 
 
 def test_nobody_but_the_evaluation_reads_labels_or_writes_evidence_not_even_an_administrator(

@@ -14,7 +14,7 @@ import pyarrow.parquet
 import pytest
 
 from lockgate import names
-from lockgate.config import read_configuration
+from lockgate.configuration.project import read_configuration
 
 ROOT = Path(__file__).parents[2]
 CONFIGURATION = read_configuration(ROOT)

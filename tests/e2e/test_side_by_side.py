@@ -22,8 +22,8 @@ import pytest
 from bench.faults.world import COPIED
 from lockgate import names
 from lockgate.aws.deployments import READY
-from lockgate.config import read_configuration
-from lockgate.release import PARAMETERS
+from lockgate.configuration.project import read_configuration
+from lockgate.release.parameters import PARAMETERS
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Demo

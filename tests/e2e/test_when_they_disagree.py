@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from lockgate import names
-from lockgate.config import read_configuration
-from lockgate.release import PARAMETERS
+from lockgate.configuration.project import read_configuration
+from lockgate.release.parameters import PARAMETERS
 
 MODEL = "employment"
 SECONDS = 300

@@ -22,7 +22,7 @@ import yaml
 
 from local.github import push_to
 from lockgate import names
-from lockgate.config import read_configuration
+from lockgate.configuration.project import read_configuration
 
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = ROOT / ".github" / "workflows"

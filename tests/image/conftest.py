@@ -23,7 +23,8 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from local import proxy, tls
+from local.gateway import proxy
+from local.host import tls
 from local.settings import HOST, Settings
 
 ROOT = Path(__file__).parents[2]

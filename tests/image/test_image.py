@@ -18,10 +18,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from lockgate import canonical
-from lockgate.aws.attest import bill_of_materials
+from lockgate.aws.attestation_job import bill_of_materials
 from lockgate.aws.attestations import Attestations, sign
-from lockgate.config import read_model
-from lockgate.provenance import PROVENANCE, SBOM, Build, bundle, check, predicate_of, statement
+from lockgate.configuration.project import read_model
+from lockgate.evidence.provenance import PROVENANCE, SBOM, Build, bundle, check, predicate_of, statement
 
 if TYPE_CHECKING:
     from tests.image.conftest import Registry, Tools

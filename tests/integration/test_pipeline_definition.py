@@ -17,7 +17,7 @@ import pytest
 from botocore.model import OperationModel, ServiceModel
 from botocore.validate import ParamValidator
 
-from lockgate.package import Lineage
+from lockgate.evidence.package import Lineage
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "model" / "pipeline.json"

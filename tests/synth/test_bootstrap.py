@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from ministack.core.iam_evaluator import EvalContext, evaluate, parse_policy_document
 
-from cli.bootstrap import policies
-from local.stack_roles import CALLS
-from lockgate.config import Configuration, read_configuration
+from local.cloudformation.stack_roles import CALLS
+from lockgate.configuration.project import Configuration, read_configuration
+from lockgate.templates import rights
 
 ACCOUNTS = {
     "tools": "111111111111",
@@ -32,9 +32,7 @@ def configuration(tmp_path_factory: pytest.TempPathFactory, make_project: Callab
 @pytest.fixture(scope="module")
 def documents(synthesized: Any, configuration: Configuration) -> dict[str, dict[str, Any]]:
     """By account's name, its policy documents by their names."""
-    return {
-        name: policies.documents(configuration, synthesized.directory, account) for name, account in ACCOUNTS.items()
-    }
+    return {name: rights.documents(configuration, synthesized.directory, account) for name, account in ACCOUNTS.items()}
 
 
 def statements(documents: dict[str, Any], environment: str, prefix: str) -> list[dict[str, Any]]:
@@ -54,7 +52,7 @@ def allowed(found: list[dict[str, Any]], environment: str, action: str, arn: str
         region=REGION,
         service_context={f"iam:{name.lower()}": value for name, value in keys.items()},
     )
-    return bool(evaluate(context, [parse_policy_document(policies.document(found))]).decision == "Allow")
+    return bool(evaluate(context, [parse_policy_document(rights.document(found))]).decision == "Allow")
 
 
 def listed(value: Any) -> list[Any]:
@@ -201,7 +199,7 @@ def test_environments_of_one_account_share_its_execution_and_have_a_boundary_eac
     together = dataclasses.replace(
         configuration, environments=(dev, dataclasses.replace(staging, account=dev.account), prod)
     )
-    found = policies.documents(together, synthesized.directory, dev.account)
+    found = rights.documents(together, synthesized.directory, dev.account)
     assert {"lockgate-dev-boundary", "lockgate-staging-boundary"} < set(found)
     denied = found["lockgate-dev-boundary"]["Statement"][-1]["Condition"]["StringEquals"]["aws:ResourceAccount"]
     assert denied == [prod.account, "555555555555"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from lockgate.release import PARAMETERS
+from lockgate.release.parameters import PARAMETERS
 
 ENVIRONMENTS = ("dev", "staging", "prod")
 

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from cli import main
-from cli.review.assembly import Assembly, read_assembly
-from cli.review.compare import review
-from cli.review.finding import Risk
+from lockgate.templates.review.assembly import Assembly, read_assembly
+from lockgate.templates.review.compare import review
+from lockgate.templates.review.finding import Risk
 
 PROJECT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).with_name("review.md")
@@ -437,7 +437,7 @@ def test_a_folder_without_an_assembly_is_one_clear_error(
 
 
 def test_what_a_template_says_cannot_leave_its_cell(assembly: Assembly) -> None:
-    from cli.review.render import as_markdown
+    from lockgate.templates.review.render import as_markdown
 
     base, head = changed(assembly, EDGE, lambda template: None)
     name = "A` | <script> @everyone"

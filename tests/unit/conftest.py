@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from lockgate.evidence import Data, Evidence, Metric
+from lockgate.evidence.document import Data, Evidence, Metric
 
 settings.register_profile("lockgate", deadline=None, database=None)  # a busy machine is no finding
 settings.register_profile("few", settings.get_profile("lockgate"), max_examples=20)  # `make mutation`

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from local.alb_targets import Target
+from local.elbv2.targets import Target
 
 GROUP = {"HealthCheckIntervalSeconds": 10, "HealthyThresholdCount": 2, "UnhealthyThresholdCount": 3}
 SILENT = ("Target.FailedHealthChecks", "Health checks failed")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench import decision
-from lockgate.config import read_configuration
+from lockgate.configuration.project import read_configuration
 
 
 def test_the_measured_decision_is_recorded_after_the_others_and_applied_every_rule(

@@ -11,7 +11,7 @@ import pytest
 from bench.faults import check, plan
 from bench.faults.__main__ import report
 from bench.faults.runs import Run
-from lockgate.ledger import Entry, Record
+from lockgate.ledger.records import Entry, Record
 
 PLANNED = [fault for seed in range(1, 201) for fault in plan.faults(seed)]
 

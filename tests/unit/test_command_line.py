@@ -42,7 +42,7 @@ def test_an_error_is_one_line_and_exit_code_1(
     def refuse(arguments: object) -> int:
         raise RefusedError("not today")
 
-    monkeypatch.setattr("cli.status.run", refuse)
+    monkeypatch.setattr("cli.commands.status.run", refuse)
     assert main.main(["status"]) == 1
     assert capsys.readouterr().err == "lockgate: not today\n"
 

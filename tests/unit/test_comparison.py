@@ -6,8 +6,8 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from lockgate.comparison import PINNED, Reality, differences
-from lockgate.release import Release
+from lockgate.release.comparison import PINNED, Reality, differences
+from lockgate.release.parameters import Release
 
 RELEASE = Release(
     version="2",

@@ -9,7 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from lockgate.config import Environment, Feature, model_named, read_configuration, read_environment, read_tools
+from lockgate.configuration.project import (
+    Environment,
+    Feature,
+    model_named,
+    read_configuration,
+    read_environment,
+    read_tools,
+)
 from lockgate.errors import ConfigError
 
 ENVIRONMENTS = Path(__file__).parents[2] / "environments"

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from lockgate.distribution import BOUNDS, certain_distance, distance
+from lockgate.evidence.distribution import BOUNDS, certain_distance, distance
 
 EXPECTED = [400, 300, 200, 100]
 

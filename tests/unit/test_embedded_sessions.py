@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from ministack.services import sts
 
-from local.iam import evict_expired_sessions
+from local.iam.policies import evict_expired_sessions
 
 
 def test_a_session_may_begin_while_expired_ones_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:

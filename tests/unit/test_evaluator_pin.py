@@ -2,14 +2,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from local import images
-from lockgate.config import read_tools
+from local.images import builder
+from lockgate.configuration.project import read_tools
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_the_policy_pins_the_evaluator_of_this_tree() -> None:
     """The digest is the local image builder's; a team that builds with Docker pins what `lockgate evaluator` prints."""
-    built = images.build((ROOT / "runtime" / "Dockerfile").read_text(), ROOT, {"BASE_IMAGE": "any"})
+    built = builder.build((ROOT / "runtime" / "Dockerfile").read_text(), ROOT, {"BASE_IMAGE": "any"})
     pinned = read_tools(ROOT / "environments" / "tools.toml").evaluator_image_digest
     assert pinned == built.digest, f'environments/tools.toml: set image_digest = "{built.digest}" in a reviewed commit'

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lockgate import canonical
 from lockgate.errors import EvidenceError
-from lockgate.evidence import Evidence, Metric, read_evidence
+from lockgate.evidence.document import Evidence, Metric, read_evidence
 
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 metrics = st.builds(Metric, numbers, st.integers(0, 10**9), st.dictionaries(st.sampled_from("abc"), numbers))

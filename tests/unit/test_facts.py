@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from lockgate.evidence import Drift, Evidence, Metric
-from lockgate.facts import Fact, facts_of
-from lockgate.ledger import Entry, Kind, Record, next_record
+from lockgate.evidence.document import Drift, Evidence, Metric
+from lockgate.gate.facts import Fact, facts_of
+from lockgate.ledger.records import Entry, Kind, Record, next_record
 
 NOW = "2026-11-22T12:00:00.000Z"
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockgate.evidence import Data
-from lockgate.holdout import Rows, Usage, holdouts, known_rows, overspends, tells_authors, usage, why_not
-from lockgate.ledger import Entry, Kind, Record, next_record
+from lockgate.evidence.document import Data
+from lockgate.gate.holdout import Rows, Usage, holdouts, known_rows, overspends, tells_authors, usage, why_not
+from lockgate.gate.waiver import numbers, waived
+from lockgate.ledger.records import Entry, Kind, Record, next_record
 from lockgate.statistics.budget import Budget, depth_weight
-from lockgate.waiver import numbers, waived
 
 BUDGET = Budget(0.05, "policy", 3, "every-verdict")
 

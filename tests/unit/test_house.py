@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lockgate.config import read_tools
+from lockgate.configuration.project import read_tools
 
 ROOT = Path(__file__).parents[2]
 OURS = ("app.py", "stacks", "constructs", "lockgate", "lambdas", "runtime", "model")
@@ -26,7 +26,7 @@ def tracked(*patterns: str) -> list[Path]:
 
 
 def test_nothing_but_the_embedded_aws_and_the_command_line_knows_where_it_runs() -> None:
-    allowed = {("lockgate/aws/github.py", "127.0.0.1")}  # a token endpoint on loopback may be plain HTTP
+    allowed = {("lockgate/aws/github_identity.py", "127.0.0.1")}  # a token endpoint on loopback may be plain HTTP
     found = {
         (str(file.relative_to(ROOT)), tell)
         for file in tracked(*OURS)
@@ -54,7 +54,7 @@ def test_what_pyproject_pins_is_in_the_lock_file() -> None:
 
 
 def test_set_up_without_git_is_one_clear_line() -> None:
-    command = [sys.executable, "-I", str(ROOT / "local" / "setup.py")]
+    command = [sys.executable, "-I", str(ROOT / "scripts" / "setup.py")]
     done = subprocess.run(command, env={"PATH": ""}, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (1, "set-up: git is not installed, or not on PATH\n")
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lockgate.data.row_identities import SIZE, alike, identities, read_identities, refuse_shared
 from lockgate.errors import EvidenceError
-from lockgate.identities import SIZE, alike, identities, read_identities, refuse_shared
 
 ROWS = st.dictionaries(st.integers(), st.tuples(st.text(max_size=2), st.none() | st.floats()), max_size=20)
 

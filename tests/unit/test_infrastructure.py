@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from cli.infrastructure import digest_of
-from cli.status import stacks
+from cli.commands.infrastructure import digest_of
+from cli.commands.status import stacks
 from lockgate.errors import NotFoundError
-from lockgate.infrastructure import request_id, standing, unfinished
-from lockgate.ledger import Entry, Kind, Record, next_record
+from lockgate.ledger.infrastructure import request_id, standing, unfinished
+from lockgate.ledger.records import Entry, Kind, Record, next_record
 
 ONE, TWO, COMMIT = "1" * 64, "2" * 64, "c" * 40
 RUN = {"commit": COMMIT, "run": "17.1", "actor_id": "100"}

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from lockgate.errors import LedgerError, RefusedError
-from lockgate.journal import Fact, last, open_attempt, previous, read_fact, refuse_if_rolled_back, to_ledger
-from lockgate.release import Release
+from lockgate.ledger.journal import Fact, last, open_attempt, previous, read_fact, refuse_if_rolled_back, to_ledger
+from lockgate.release.parameters import Release
 
 
 def release(version: int) -> Release:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lockgate import canonical
 from lockgate.errors import LedgerError
-from lockgate.ledger import (
+from lockgate.ledger.records import (
     FIRST,
     Entry,
     Record,

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from lockgate.errors import EvidenceError
-from lockgate.evidence import Champion, Evidence, Group, Metric
-from lockgate.measurement import LARGEST, Measured, _whole, compared, gaps, groups_of, measured, rate
+from lockgate.evidence.document import Champion, Evidence, Group, Metric
+from lockgate.evidence.measurement import LARGEST, Measured, _whole, compared, gaps, groups_of, measured, rate
 from lockgate.statistics import binomial, delong, empirical_bernstein, paired
 from lockgate.statistics import gaps as bounds
 from lockgate.statistics.interval import Interval

@@ -7,7 +7,7 @@ from dataclasses import asdict, fields
 import pytest
 
 from lockgate.errors import EvidenceError
-from lockgate.package import Lineage, read_lineage
+from lockgate.evidence.package import Lineage, read_lineage
 
 NAMES = [field.name for field in fields(Lineage)]
 LINEAGE = {name: f"the {name}" for name in NAMES}

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from lockgate.configuration.persons import Person, author_of, authors_of, caller_of, refuse_own, refuse_unknown
 from lockgate.errors import RefusedError
-from lockgate.ledger import Entry, Record
-from lockgate.persons import Person, author_of, authors_of, caller_of, refuse_own, refuse_unknown
+from lockgate.ledger.records import Entry, Record
 
 ACCOUNT = "123456789012"
 STS = f"arn:aws:sts::{ACCOUNT}:assumed-role"

@@ -10,8 +10,8 @@ import pytest
 from statsmodels.stats.power import normal_sample_size_one_tail
 
 from cli.main import main
-from lockgate.planning import Guess, area_deviation, mean_need, normal_need, plan
-from lockgate.policy import Compare, Gap, Limit, Require, Rule
+from lockgate.policy.planning import Guess, area_deviation, mean_need, normal_need, plan
+from lockgate.policy.rules import Compare, Gap, Limit, Require, Rule
 from lockgate.statistics import binomial, empirical_bernstein, gaps, paired
 from lockgate.statistics.budget import Budget, smallest_level
 

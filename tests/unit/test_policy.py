@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from lockgate.configuration.table import Table
 from lockgate.errors import ConfigError
-from lockgate.policy import Compare, Gap, Limit, Policy, Require, read_policy
-from lockgate.table import Table
+from lockgate.policy.rules import Compare, Gap, Limit, Policy, Require, read_policy
 
 BUDGET: dict[str, Any] = {
     "false_promotion_rate": 0.05,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lockgate.provenance import (
+from lockgate.evidence.provenance import (
     BUNDLE,
     PROVENANCE,
     SBOM,

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from lockgate.ledger import Entry, Record
-from lockgate.package import Registered
-from lockgate.reconcile import Attempt, losses, version_of
+from lockgate.evidence.package import Registered
+from lockgate.ledger.records import Entry, Record
+from lockgate.release.reconcile import Attempt, losses, version_of
 
 WAY = ("dev", "prod")
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lockgate.errors import RefusedError
-from lockgate.release import PARAMETERS, Release, read_parameters, read_release
+from lockgate.release.parameters import PARAMETERS, Release, read_parameters, read_release
 
 RELEASE = {
     **dict.fromkeys(PARAMETERS, "x"),

@@ -9,7 +9,7 @@ import pytest
 
 from lockgate import canonical
 from lockgate.errors import EvidenceError
-from lockgate.replay import Rows, compare, read_rows
+from lockgate.release.replay import Rows, compare, read_rows
 
 ROWS = Rows(({"a": 1}, {"a": 2}, {"a": 3}), (0.1, 0.5, 0.9))
 

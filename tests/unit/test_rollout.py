@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from lockgate.configuration.rollout import read_rollout
+from lockgate.configuration.table import Table
 from lockgate.errors import ConfigError
-from lockgate.rollout import read_rollout
-from lockgate.table import Table
 
 CANARY = {
     "strategy": "canary",

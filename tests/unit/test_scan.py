@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lockgate.policy import SEVERITIES, scan_findings
-from lockgate.scan import Scan
+from lockgate.gate.scan import Scan
+from lockgate.policy.rules import SEVERITIES, scan_findings
 
 PUSHED = "2026-11-22T10:00:00+00:00"
 

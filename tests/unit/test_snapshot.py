@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lockgate import canonical
+from lockgate.data.snapshot import Manifest, Part, read_manifest
 from lockgate.errors import EvidenceError
-from lockgate.snapshot import Manifest, Part, read_manifest
 
 MANIFEST = Manifest(
     model="income",

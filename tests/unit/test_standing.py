@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from lockgate.ledger import Entry, Record, next_record
-from lockgate.standing import (
+from lockgate.ledger.records import Entry, Record, next_record
+from lockgate.ledger.standing import (
     failed_deployments,
     live_facts,
     of_version,

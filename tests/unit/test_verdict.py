@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from lockgate import canonical
 from lockgate.errors import EvidenceError
-from lockgate.evidence import Champion, Data, Evidence, Group, Metric, read_evidence
-from lockgate.facts import Fact
-from lockgate.measurement import Measured
-from lockgate.policy import Compare, Gap, Limit, Policy, Require, Rule
+from lockgate.evidence.document import Champion, Data, Evidence, Group, Metric, read_evidence
+from lockgate.evidence.measurement import Measured
+from lockgate.gate.facts import Fact
+from lockgate.gate.verdict import Circumstances, Outcome, Reason, Verdict, judge, refusal, rows_needed
+from lockgate.policy.rules import Compare, Gap, Limit, Policy, Require, Rule
 from lockgate.statistics.budget import Budget
 from lockgate.statistics.interval import Interval
-from lockgate.verdict import Circumstances, Outcome, Reason, Verdict, judge, refusal, rows_needed
 
 Make = Callable[..., Evidence]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from lockgate.errors import RefusedError
-from lockgate.ledger import Entry, Record, next_record
-from lockgate.waiver import newest, waivable, waived
+from lockgate.gate.waiver import newest, waivable, waived
+from lockgate.ledger.records import Entry, Record, next_record
 
 NOW = "2026-11-22T00:00:00.000Z"
 

@@ -19,7 +19,10 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from local import images, proxy, registry, tls
+from local.gateway import proxy
+from local.host import tls
+from local.images import builder
+from local.images import push as registry
 from local.settings import HOST, Settings
 
 ACCOUNT = "111111111111"
@@ -90,7 +93,7 @@ class Embedded:
         data = (ecr or self.client("ecr")).get_authorization_token()["authorizationData"][0]
         return base64.b64decode(data["authorizationToken"]).decode().partition(":")[2]
 
-    def push(self, build: images.Build, tag: str, token: str) -> str:
+    def push(self, build: builder.Build, tag: str, token: str) -> str:
         """Push an image to the repository `app`; returns its URI with digest."""
         host = f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com"
         to = registry.reference(f"{host}/app:{tag}")
@@ -183,7 +186,7 @@ def make_image(embedded: Embedded, repository: None, tmp_path_factory: pytest.Te
         context = tmp_path_factory.mktemp("context")
         (context / "app.py").write_text(APP)
         (context / "version").write_text(version)
-        return embedded.push(images.build(DOCKERFILE, context), version, token)
+        return embedded.push(builder.build(DOCKERFILE, context), version, token)
 
     return make
 

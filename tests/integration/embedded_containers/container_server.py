@@ -20,11 +20,18 @@ async def serve(settings: Settings) -> None:
     from hypercorn.config import Config
     from ministack import app as gateway
 
-    from local import codebuild_run, ecs_deployments
+    from local.codebuild import build
+    from local.ecs import deployments
 
-    ecs_deployments.HEALTHY_WITHIN = 6.0
-    codebuild_run.MINUTE = 1.0
-    for name in ("ecr", "codebuild", "ecs", "alb", "accounts"):
+    deployments.HEALTHY_WITHIN = 6.0
+    build.MINUTE = 1.0
+    for name in (
+        "ecr.repositories",
+        "codebuild.projects",
+        "ecs.services",
+        "elbv2.load_balancers",
+        "gateway.accounts",
+    ):
         importlib.import_module(f"local.{name}").install(settings)
     config = Config()
     config.bind = [f"{HOST}:{settings.port}"]

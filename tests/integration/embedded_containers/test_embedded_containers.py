@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from local import containers
+from local.host import containers
 from local.settings import Settings
 
 SAY = """\
@@ -117,7 +117,7 @@ def test_a_process_ends_when_the_server_is_killed(image: containers.Image, setti
             "-c",
             "import sys, time, threading\n"
             "from pathlib import Path\n"
-            "from local import containers\n"
+            "from local.host import containers\n"
             "from local.settings import Settings\n"
             "image = containers.Image('', Path(sys.argv[1]), ('sleep', '60'), (), {}, '/app')\n"
             "def start():\n"

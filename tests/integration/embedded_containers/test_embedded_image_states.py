@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from cli import status
-from local import images
+from cli.commands import status
+from local.images import builder
 from lockgate import names
 from lockgate.aws import delivery
 from lockgate.aws.attestations import Attestations, sign
-from lockgate.provenance import PROVENANCE, SBOM, bundle, check, read_bundle, statement
+from lockgate.evidence.provenance import PROVENANCE, SBOM, bundle, check, read_bundle, statement
 
 ACCOUNT = "111111111111"
 HOST = f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com"
@@ -157,11 +157,11 @@ def test_a_registry_that_refuses_the_push_publishes_nothing(embedded: Any, deliv
 def elsewhere(embedded: Any, tmp_path: Any, tag: str) -> str:
     """Push an image under a commit's tag past the build project; returns its digest."""
     (tmp_path / "hello").write_text("not from a build of ours")
-    made = images.build("FROM scratch\nCOPY hello /\n", tmp_path)
-    from local import registry
+    made = builder.build("FROM scratch\nCOPY hello /\n", tmp_path)
+    from local.images import push
 
-    to = registry.reference(f"{HOST}/{REPOSITORY}:{tag}")
-    registry.push(made, to, embedded.settings.endpoint, str(embedded.settings.ca_bundle), embedded.token())
+    to = push.reference(f"{HOST}/{REPOSITORY}:{tag}")
+    push.push(made, to, embedded.settings.endpoint, str(embedded.settings.ca_bundle), embedded.token())
     return made.digest
 
 

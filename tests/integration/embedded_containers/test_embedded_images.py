@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 
-from local import containers, ecr_scans, images, registry
-from local.dockerfile import DockerfileError
+from local.ecr import scans
+from local.host import containers
+from local.images import builder, push
+from local.images.dockerfile import DockerfileError
 
 ROOT = Path(__file__).parents[3]
 RECIPE = """\
@@ -57,36 +59,36 @@ def make_context(folder: Path, umask: int) -> Path:
     return folder
 
 
-def config(build: images.Build) -> dict[str, Any]:
+def config(build: builder.Build) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(build.blobs[json.loads(build.manifest)["config"]["digest"]])
     return found["config"]  # type: ignore[no-any-return]
 
 
 def test_the_same_files_give_the_same_digest_from_another_folder_and_umask(tmp_path: Path) -> None:
-    one = images.build(RECIPE, make_context(tmp_path / "one", 0o022))
+    one = builder.build(RECIPE, make_context(tmp_path / "one", 0o022))
     two = make_context(tmp_path / "elsewhere" / "two", 0o077)
     for file in two.rglob("*"):
         os.utime(file, (0, 1_000_000))
-    assert images.build(RECIPE, two).digest == one.digest
+    assert builder.build(RECIPE, two).digest == one.digest
 
 
 def test_the_digest_is_the_same_on_every_machine(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("content")
-    build = images.build("FROM scratch\nCOPY file /file\n", tmp_path)
+    build = builder.build("FROM scratch\nCOPY file /file\n", tmp_path)
     assert build.digest == "sha256:866b082569eeb8f73bf040869770e04ed27212f8598bd99b2b0b85467f16ecfe"
 
 
 @pytest.mark.parametrize("change", ["content", "executable"])
 def test_a_changed_file_changes_the_digest(tmp_path: Path, change: str) -> None:
     context = make_context(tmp_path / "context", 0o022)
-    before = images.build(RECIPE, context).digest
+    before = builder.build(RECIPE, context).digest
     file = context / "data" / "a.csv"
     file.write_text("other") if change == "content" else file.chmod(0o755)
-    assert images.build(RECIPE, context).digest != before
+    assert builder.build(RECIPE, context).digest != before
 
 
 def test_the_recipe_is_in_the_config(tmp_path: Path) -> None:
-    build = images.build(RECIPE, make_context(tmp_path / "context", 0o022), {"REVISION": "abc"}, {"org.example": "x"})
+    build = builder.build(RECIPE, make_context(tmp_path / "context", 0o022), {"REVISION": "abc"}, {"org.example": "x"})
     found = config(build)
     assert "PYTHONPATH=/app" in found["Env"]
     assert any(entry.startswith("PATH=/opt/venv/bin:/usr/local/sbin") for entry in found["Env"])
@@ -101,7 +103,7 @@ def test_the_recipe_is_in_the_config(tmp_path: Path) -> None:
 
 
 def test_what_only_a_container_runtime_could_do_is_said(tmp_path: Path) -> None:
-    build = images.build(RECIPE, make_context(tmp_path / "context", 0o022))
+    build = builder.build(RECIPE, make_context(tmp_path / "context", 0o022))
     assert build.not_performed == (
         "FROM python:3.13-slim",
         "RUN pip install --no-compile -r requirements.txt",
@@ -121,12 +123,12 @@ def test_what_only_a_container_runtime_could_do_is_said(tmp_path: Path) -> None:
 )
 def test_what_is_not_understood_names_the_line(tmp_path: Path, line: str, complaint: str) -> None:
     with pytest.raises(DockerfileError, match=complaint):
-        images.build(f"FROM scratch\n{line}\n", tmp_path)
+        builder.build(f"FROM scratch\n{line}\n", tmp_path)
 
 
 def test_a_pushed_image_is_pulled_with_its_files(embedded: Any, repository: None, tmp_path: Path) -> None:
     context = make_context(tmp_path / "context", 0o022)
-    uri = embedded.push(images.build(RECIPE, context), "pulled", embedded.token())
+    uri = embedded.push(builder.build(RECIPE, context), "pulled", embedded.token())
     account, digest = uri.split(".")[0], uri.partition("@")[2]
     (details,) = embedded.client("ecr").describe_images(
         registryId=account, repositoryName="app", imageIds=[{"imageTag": "pulled"}]
@@ -136,7 +138,7 @@ def test_a_pushed_image_is_pulled_with_its_files(embedded: Any, repository: None
 
 def test_layers_are_unpacked_below_the_root_only(tmp_path: Path) -> None:
     context = make_context(tmp_path / "context", 0o022)
-    build = images.build(RECIPE, context)
+    build = builder.build(RECIPE, context)
     root = tmp_path / "root"
     for layer in json.loads(build.manifest)["layers"]:
         containers._extract(build.blobs[layer["digest"]], root)
@@ -154,14 +156,14 @@ def test_layers_are_unpacked_below_the_root_only(tmp_path: Path) -> None:
 def test_a_tag_cannot_be_moved(embedded: Any, make_image: Callable[[str], str], tmp_path: Path) -> None:
     make_image("fixed")
     (tmp_path / "file").write_text("other")
-    with pytest.raises(registry.RegistryError, match="TAG_INVALID: tag 'fixed' is immutable"):
-        embedded.push(images.build("FROM scratch\nCOPY file /\n", tmp_path), "fixed", embedded.token())
+    with pytest.raises(push.RegistryError, match="TAG_INVALID: tag 'fixed' is immutable"):
+        embedded.push(builder.build("FROM scratch\nCOPY file /\n", tmp_path), "fixed", embedded.token())
 
 
 def test_a_push_needs_a_token_of_this_registry(embedded: Any, repository: None, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    build = images.build("FROM scratch\nCOPY file /\n", tmp_path)
-    with pytest.raises(registry.RegistryError, match="401 Unauthorized"):
+    build = builder.build("FROM scratch\nCOPY file /\n", tmp_path)
+    with pytest.raises(push.RegistryError, match="401 Unauthorized"):
         embedded.push(build, "unknown", "a token from nowhere")
 
 
@@ -187,8 +189,8 @@ def test_a_push_needs_the_permission(embedded: Any, repository: None, tmp_path: 
         verify=str(embedded.settings.ca_bundle),
     )
     (tmp_path / "file").write_text("x")
-    build = images.build("FROM scratch\nCOPY file /\n", tmp_path)
-    with pytest.raises(registry.RegistryError, match=r"403 DENIED: .*ecr:PutImage on resource: .*repository/app"):
+    build = builder.build("FROM scratch\nCOPY file /\n", tmp_path)
+    with pytest.raises(push.RegistryError, match=r"403 DENIED: .*ecr:PutImage on resource: .*repository/app"):
         embedded.push(build, "reader", embedded.token(ecr))
 
 
@@ -203,20 +205,20 @@ def test_a_push_is_an_event_and_the_scan_says_it_was_not_done(
         "image-digest": digest,
         "action-type": "PUSH",
         "image-tag": "announced",
-        "manifest-media-type": images.MANIFEST,
+        "manifest-media-type": builder.MANIFEST,
     }
     scan = received(lambda event: event["detail-type"] == "ECR Image Scan")["detail"]
     assert scan["finding-severity-counts"] == {}
-    assert ecr_scans.NOTE in embedded.recorded()["ecr"]
+    assert scans.NOTE in embedded.recorded()["ecr"]
 
 
 def test_docker_commands_beyond_those_of_a_build_are_refused(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, str(ROOT / "local" / "bin" / "docker"), "run", "--privileged", "x"],
+        [sys.executable, str(ROOT / "local" / "codebuild" / "bin" / "docker"), "run", "--privileged", "x"],
         capture_output=True,
         text=True,
         env={"HOME": str(tmp_path), "PATH": os.environ["PATH"]},
     )
     assert done.returncode == 64
     assert "run --privileged x is not supported here" in done.stderr
-    assert shutil.which("docker", path=str(ROOT / "local" / "bin"))
+    assert shutil.which("docker", path=str(ROOT / "local" / "codebuild" / "bin"))

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from local.alb_metrics import judged, said, there_first
+from local.cloudwatch.metrics import judged, said, there_first
 
 PULL = ["ecr:GetAuthorizationToken", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "logs:*"]
 

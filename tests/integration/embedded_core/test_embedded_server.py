@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from local import embedded, processes
+from local import embedded
+from local.host import processes
 from local.settings import HOST, Settings
 
 ACCOUNTS = {"tools": "111111111111"}
@@ -115,7 +116,7 @@ def test_a_full_disk_is_refused_before_anything_starts(settings: Settings, monke
 
 
 def test_a_server_that_cannot_start_gives_its_last_words(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("local.tls.make", lambda settings: settings.ca_bundle.parent.mkdir())
+    monkeypatch.setattr("local.host.tls.make", lambda settings: settings.ca_bundle.parent.mkdir())
     with pytest.raises(embedded.EmbeddedError, match=r"(?s)ended with status 1; its last words:.*FileNotFoundError"):
         embedded.start(settings, ACCOUNTS)
     assert not settings.state.exists()

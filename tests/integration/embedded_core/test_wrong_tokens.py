@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError
 import app
 from local import github
 from lockgate import names
-from lockgate.config import read_configuration
+from lockgate.configuration.project import read_configuration
 
 ROOT = Path(__file__).parents[3]
 CONFIGURATION = read_configuration(ROOT)

@@ -18,7 +18,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from local import tls
+from local.host import tls
 from local.settings import HOST, Settings
 
 _HERE = Path(__file__).parent

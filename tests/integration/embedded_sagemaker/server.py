@@ -12,12 +12,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from local.containers import ImageNotFound, stop
+from local.host.containers import ImageNotFound, stop
 from local.settings import HOST, Settings
 
 
 class Folders:
-    """Images without a registry: what `local.containers` does, for scripts in folders."""
+    """Images without a registry: what `local.host.containers` does, for scripts in folders."""
 
     def pull(self, image_uri: str, settings: Settings) -> Path:
         script = settings.images / image_uri.partition("/")[2].partition("@")[0] / "main.py"

@@ -23,7 +23,7 @@ from moto import mock_aws
 from lambdas import shared
 from lockgate.aws import clients
 from lockgate.aws.attestations import Attestations
-from lockgate.provenance import PROVENANCE, SBOM, Attestation, Build, predicate_of, statement
+from lockgate.evidence.provenance import PROVENANCE, SBOM, Attestation, Build, predicate_of, statement
 
 ACCOUNT = "123456789012"
 REGION = "us-east-1"

@@ -11,7 +11,7 @@ from lambdas import anchor, gate, shared
 from lockgate import names
 from lockgate.aws.anchor import Anchor
 from lockgate.errors import LedgerError
-from lockgate.ledger import FIRST, Head
+from lockgate.ledger.records import FIRST, Head
 
 if TYPE_CHECKING:
     from tests.integration.handlers.conftest import World

@@ -12,7 +12,7 @@ import pytest
 
 from lambdas import approval, gate, request_approval, shared
 from lockgate.errors import RefusedError
-from lockgate.ledger import Entry
+from lockgate.ledger.records import Entry
 
 if TYPE_CHECKING:
     from tests.integration.handlers.conftest import ScriptedStepFunctions, World

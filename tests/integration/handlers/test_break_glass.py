@@ -11,7 +11,7 @@ import pytest
 
 from lambdas import acknowledge, break_glass, gate, record, shared
 from lockgate.errors import RefusedError
-from lockgate.standing import broken_glass
+from lockgate.ledger.standing import broken_glass
 
 if TYPE_CHECKING:
     from tests.integration.handlers.conftest import World

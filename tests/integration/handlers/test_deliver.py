@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cli import deliver
+from cli.commands import deliver
 from cli.main import parser
 from lockgate import names
 from lockgate.aws import delivery

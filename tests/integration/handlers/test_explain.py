@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from cli import explain
+from cli.commands import explain
 from lambdas import gate, shared
 from lockgate.aws import promotions
-from lockgate.ledger import Entry
-from lockgate.standing import of_version
-from lockgate.waiver import numbers
+from lockgate.gate.waiver import numbers
+from lockgate.ledger.records import Entry
+from lockgate.ledger.standing import of_version
 
 if TYPE_CHECKING:
     from tests.integration.handlers.conftest import World

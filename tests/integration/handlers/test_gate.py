@@ -14,8 +14,8 @@ from botocore.exceptions import ClientError
 from lambdas import gate, record, shared
 from lockgate.aws.delivery import find_champion
 from lockgate.errors import RefusedError
-from lockgate.ledger import Entry
-from lockgate.scan import PendingError
+from lockgate.gate.scan import PendingError
+from lockgate.ledger.records import Entry
 
 if TYPE_CHECKING:
     from tests.integration.handlers.conftest import World

@@ -10,8 +10,8 @@ import pytest
 
 from lambdas import gate, holdout
 from lockgate import canonical, names
-from lockgate.identities import identities
-from lockgate.snapshot import Manifest, Part
+from lockgate.data.row_identities import identities
+from lockgate.data.snapshot import Manifest, Part
 
 if TYPE_CHECKING:
     from tests.integration.handlers.conftest import World

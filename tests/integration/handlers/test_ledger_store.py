@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from lockgate.aws.ledger import LedgerStore
 from lockgate.errors import BusyError, LedgerError
-from lockgate.ledger import Entry
+from lockgate.ledger.records import Entry
 
 if TYPE_CHECKING:
     from tests.integration.handlers.conftest import World

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lambdas import replay
-from local import tls
+from local.host import tls
 from local.settings import Settings
 
 if TYPE_CHECKING:

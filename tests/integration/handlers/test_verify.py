@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cli import verify
+from cli.commands import verify
 from lambdas import anchor, gate
 from lockgate import canonical, names
 from lockgate.aws.ledger import LedgerStore

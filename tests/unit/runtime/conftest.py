@@ -18,8 +18,8 @@ import pytest
 from hypothesis import settings
 
 from lockgate import canonical
-from lockgate.config import Model, read_model
-from lockgate.snapshot import Manifest, Part
+from lockgate.configuration.project import Model, read_model
+from lockgate.data.snapshot import Manifest, Part
 from runtime.job import Job
 from runtime.predict import predict
 from runtime.prepare import prepare

@@ -9,12 +9,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from lockgate.config import Model
-from lockgate.evidence import Data, Evidence, Group
-from lockgate.fairness import table
-from lockgate.policy import Gap, Policy
+from lockgate.configuration.project import Model
+from lockgate.evidence.document import Data, Evidence, Group
+from lockgate.evidence.fairness import table
+from lockgate.gate.verdict import Circumstances, Outcome, judge
+from lockgate.policy.rules import Gap, Policy
 from lockgate.statistics.budget import Budget
-from lockgate.verdict import Circumstances, Outcome, judge
 from runtime import commit
 from runtime.archive import read_archive
 from runtime.artifact import read_artifact

@@ -18,9 +18,9 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from lockgate import canonical
+from lockgate.data.row_identities import identities
 from lockgate.errors import EvidenceError
-from lockgate.evidence import read_evidence
-from lockgate.identities import identities
+from lockgate.evidence.document import read_evidence
 from runtime.archive import read_archive
 from runtime.contract import first_violation
 from runtime.evaluate import evaluate
@@ -272,7 +272,7 @@ def image_folder(dockerfile: Path, app: Path) -> Path:
 
 def run_in(app: Path, job: Job, *module: str) -> subprocess.CompletedProcess[str]:
     """Run a module with nothing of this repository importable but `app`."""
-    hide = ROOT / "local" / "site"
+    hide = ROOT / "local" / "host" / "site"
     environment = {
         **job.environment,
         "PATH": os.environ["PATH"],

@@ -12,9 +12,9 @@ from sklearn.metrics import accuracy_score, brier_score_loss, roc_auc_score
 from sklearn.metrics import log_loss as reference_log_loss
 
 from lockgate import canonical
-from lockgate.evidence import Evidence, read_evidence
-from lockgate.measurement import compared, gaps, measured
-from lockgate.policy import METRICS
+from lockgate.evidence.document import Evidence, read_evidence
+from lockgate.evidence.measurement import compared, gaps, measured
+from lockgate.policy.rules import METRICS
 from runtime.metrics import accuracy, against, brier, by_group, log_loss, measure, roc_auc
 
 Make = Callable[..., Evidence]

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
-from lockgate.evidence import Group
-from lockgate.measurement import gaps as measured_gaps
+from lockgate.evidence.document import Group
+from lockgate.evidence.measurement import gaps as measured_gaps
 from lockgate.statistics import empirical_bernstein, gaps
 
 ROWS = st.integers(0, 500)

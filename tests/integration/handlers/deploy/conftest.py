@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lambdas import deploy
-from lockgate.release import PARAMETERS
+from lockgate.release.parameters import PARAMETERS
 
 if TYPE_CHECKING:
     from tests.integration.handlers.conftest import World

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from lambdas import deploy, shared
 from lockgate.errors import RefusedError
-from lockgate.release import PARAMETERS
+from lockgate.release.parameters import PARAMETERS
 
 if TYPE_CHECKING:
     from tests.integration.handlers.deploy.conftest import Environment

@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from lockgate.errors import NotFoundError, RefusedError
-from lockgate.release import PARAMETERS
+from lockgate.release.parameters import PARAMETERS
 
 if TYPE_CHECKING:
     from tests.integration.handlers.deploy.conftest import Environment

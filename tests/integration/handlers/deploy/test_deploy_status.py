@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lockgate.findings import Finding
+from lockgate.release.hook_findings import Finding
 
 if TYPE_CHECKING:
     from tests.integration.handlers.deploy.conftest import Environment

@@ -1,0 +1,1 @@
+"""The commands of lockgate, one file a command."""

@@ -1,0 +1,124 @@
+"""Deliver a commit: archive, image, and a training run of each model.
+
+In a GitHub Actions run it takes the delivery role by the run's own identity; elsewhere it uses your credentials.
+Delivering a commit again uses what is there; --again starts a new training run, whatever ran before.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from typing import Any
+
+from cli.context import Context, json_argument, open_context
+from cli.git import archive, commit_of
+from cli.terminal import progress, show_json
+from lockgate import names
+from lockgate.aws import delivery, github_identity
+from lockgate.aws.attestations import Attestations
+from lockgate.errors import NotFoundError
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("revision", nargs="?", default="HEAD", help="what to deliver (HEAD)")
+    attempt = int(os.environ.get("GITHUB_RUN_ATTEMPT", "1"))
+    attempt_help = f"number of the training run for this image and data; a GitHub run gives its own ({attempt})"
+    one = parser.add_mutually_exclusive_group()
+    one.add_argument("--attempt", type=int, default=attempt, help=attempt_help)
+    again_help = "a new training run, also where another with the same image and data failed; its number is the time"
+    one.add_argument("--again", dest="attempt", action="store_const", const=int(time.time()), help=again_help)
+    parser.add_argument("--snapshot", help="train the model of this published snapshot on it (every model, its newest)")
+    json_argument(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    context = open_context()
+    commit = commit_of(context.root, arguments.revision)
+    session = _session(context)
+    sagemaker, s3 = (session.client(service) for service in ("sagemaker", "s3"))
+    snapshots = _snapshots(context, s3, arguments.snapshot)
+    image = deliver_image(
+        context,
+        session,
+        commit,
+        project=names.IMAGE_PROJECT,
+        repository=names.MODELS_REPOSITORY,
+        key=names.source_key(commit),
+    )
+    actor = os.environ.get("GITHUB_ACTOR") or _caller(session)
+    executions = {}
+    for model, snapshot in snapshots.items():
+        champion = delivery.find_champion(s3, context.bucket("data"), model)
+        execution = delivery.start_training(
+            sagemaker, model, image, snapshot, actor, arguments.attempt, champion=champion, data=context.bucket("data")
+        )
+        executions[model] = {"execution": execution, "snapshot": snapshot}
+        against = f"version {champion.version}" if champion else "no champion yet"
+        progress(f"training of {model} started on snapshot {snapshot}, against {against}")
+    facts = {"commit": commit, "image": image.uri, "actor": actor, "models": executions}
+    if arguments.json:
+        show_json(facts)
+    else:
+        print(f"Delivered {commit[:12]}; see how it goes with `lockgate follow {commit[:12]}`.")
+    return 0
+
+
+def deliver_image(
+    context: Context, session: Any, commit: str, *, project: str, repository: str, key: str
+) -> delivery.Image:
+    """The image of a commit in a repository, built from its archive unless it is there."""
+    uri = names.repository_uri(context.tools.account, context.tools.region, repository)
+    ecr = session.client("ecr")
+    image = delivery.find_image(ecr, repository, uri, commit)
+    if image is None:
+        bucket = context.bucket("source")
+        delivery.put_once(session.client("s3"), bucket, key, archive(context.root, commit))
+        begin = time.monotonic()
+        try:
+            delivery.build_image(
+                session.client("codebuild"),
+                project,
+                f"{bucket}/{key}",
+                commit,
+                said=lambda phase: progress(f"  {time.monotonic() - begin:5.1f} s  build: {phase.lower()}"),
+            )
+        except delivery.BuildError:
+            # Another delivery of this commit may have pushed first; its tag cannot be pushed twice.
+            image = delivery.find_image(ecr, repository, uri, commit)
+            if image is None:
+                raise
+        image = image or delivery.find_image(ecr, repository, uri, commit)
+        if image is None:
+            raise delivery.BuildError(f"the build of {commit[:12]} succeeded, yet {repository} has no image of it")
+    progress(f"image {image.uri}")
+    images = Attestations(ecr, context.tools.account, repository)
+    if not images.attested(image.digest):
+        delivery.refuse_foreign(session.client("codebuild"), project, image)
+        delivery.wait_attested(images, image)
+    progress("provenance and bill of materials stand beside it")
+    return image
+
+
+def _snapshots(context: Context, s3: Any, wanted: str | None) -> dict[str, str]:
+    """The models to train, each with its snapshot. Raises NotFoundError for a snapshot that no model has."""
+    models, bucket = context.models(None), context.bucket("data")
+    if wanted is None:
+        return {model: delivery.newest_snapshot(s3, bucket, model) for model in models}
+    found = {model: wanted for model in models if wanted in delivery.snapshots(s3, bucket, model)}
+    if not found:
+        raise NotFoundError(f"--snapshot: found {wanted!r}, expected one that is published, of {', '.join(models)}")
+    return found
+
+
+def _session(context: Context) -> Any:
+    """The delivery role's session in a GitHub run, else the caller's own."""
+    if "ACTIONS_ID_TOKEN_REQUEST_URL" not in os.environ:
+        return context.session
+    role = names.role_arn(context.tools.account, names.DELIVERY_ROLE)
+    progress(f"acting as {role}")
+    return github_identity.session(os.environ, role, context.tools.region)
+
+
+def _caller(session: Any) -> str:
+    return str(session.client("sts").get_caller_identity()["Arn"]).rpartition("/")[2]

@@ -1,0 +1,78 @@
+"""Show how a version treats the groups of each protected attribute, with intervals; small groups are inconclusive."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from typing import Any
+
+from cli.context import Context, json_argument, model_argument, open_context
+from cli.terminal import outcome, paint, show_json, table
+from lockgate.errors import EvidenceError, NotFoundError
+from lockgate.evidence import fairness
+from lockgate.evidence.document import Evidence, read_evidence
+from lockgate.policy.rules import MEASURES
+from lockgate.statistics.interval import Interval
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("version", type=int, help="model package version, as `lockgate status` shows it")
+    parser.add_argument("--measure", choices=MEASURES, default="equal_opportunity", help="what is compared")
+    parser.add_argument("--ceiling", type=float, default=0.1, help="largest gap to the largest group (0.1)")
+    parser.add_argument(
+        "--alpha", type=float, default=0.025, help="how often an end of an interval may be wrong (0.025)"
+    )
+    model_argument(parser)
+    json_argument(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    context = open_context()
+    evidence = _evidence(context, context.model(arguments.model), arguments.version)
+    tables = {
+        attribute: list(fairness.table(groups, arguments.measure, arguments.ceiling, arguments.alpha))
+        for attribute, groups in evidence.groups.items()
+    }
+    if arguments.json:
+        show_json({attribute: [_facts(row) for row in rows] for attribute, rows in tables.items()})
+        return 0
+    for attribute, rows in tables.items():
+        heading = (attribute, "people", *(name.replace("_", " ") for name in fairness.SHOWN), arguments.measure)
+        cells = [(row.group, str(row.rows), *(_cell(*found) for found in row.rates), _said(row)) for row in rows]
+        first, *others = table([heading, *cells]).splitlines()
+        print("\n".join([paint(first, "bold"), *others, ""]))
+    return 0
+
+
+def _evidence(context: Context, model: str, version: int) -> Evidence:
+    """What the newest verdict on the version was based on, verified against its digest there."""
+    bodies: list[Mapping[str, Any]] = [
+        record.entry.body
+        for record in context.ledger.chain(model)
+        if record.entry.kind == "verdict" and record.entry.version == version and record.entry.body["evidence_uri"]
+    ]
+    if not bodies:
+        raise NotFoundError(f"{model} version {version}: no verdict with evidence in the ledger")
+    bucket, _, key = bodies[-1]["evidence_uri"].removeprefix("s3://").partition("/")
+    evidence = read_evidence(
+        context.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read(), bodies[-1]["evidence_sha256"]
+    )
+    if not evidence.groups:
+        raise EvidenceError(f"{model} version {version}: model.toml names no protected attribute")
+    return evidence
+
+
+def _cell(value: float | None, interval: Interval) -> str:
+    return "no row" if value is None else f"{value:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
+
+
+def _said(row: fairness.Row) -> str:
+    return outcome(row.outcome.value) if row.outcome else "largest group"
+
+
+def _facts(row: fairness.Row) -> dict[str, Any]:
+    rates = {
+        name: {"value": value, "low": interval.low, "high": interval.high}
+        for name, (value, interval) in zip(fairness.SHOWN, row.rates, strict=True)
+    }
+    return {"group": row.group, "rows": row.rows, **rates, "outcome": row.outcome.value if row.outcome else None}

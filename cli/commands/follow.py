@@ -1,0 +1,138 @@
+"""Follow a commit until it is live everywhere, refused, failed, or waiting for a person.
+
+Prints each step as it ends: training, verdicts, approvals, deployments.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator
+
+from cli.context import Context, json_argument, model_argument, open_context
+from cli.git import commit_of
+from cli.terminal import outcome, progress, show_json, utc_now
+from lockgate import names
+from lockgate.aws import promotions, training
+from lockgate.aws.delivery import build_of
+from lockgate.errors import LockgateError, NotFoundError
+from lockgate.gate.holdout import tells_authors
+from lockgate.gate.waiver import numbers
+from lockgate.ledger.records import Record
+from lockgate.ledger.standing import of_version, waiting
+
+POLL_SECONDS = 0.5
+DONE, REFUSED, WAITING = 0, 3, 4
+ENDINGS = {DONE: "live", REFUSED: "refused", WAITING: "waiting for approval"}
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("revision", nargs="?", default="HEAD", help="the commit that was delivered (HEAD)")
+    parser.add_argument("--timeout", type=float, default=3600, help="seconds after which to give up (3600)")
+    model_argument(parser)
+    json_argument(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    context = open_context()
+    commit = commit_of(context.root, arguments.revision)
+    model = context.model(arguments.model)
+    deadline = time.monotonic() + arguments.timeout
+    version = _trained(context, model, commit, deadline)
+    ending = _promoted(context, model, version, deadline)
+    facts = {"model": model, "commit": commit, "version": version, "ending": ENDINGS[ending]}
+    if arguments.json:
+        show_json(facts)
+    else:
+        print(f"{model} version {version}: {ENDINGS[ending]}")
+    return ending
+
+
+def _ticks(deadline: float) -> Iterator[None]:
+    while True:
+        yield
+        if time.monotonic() > deadline:
+            raise LockgateError("follow: gave up after --timeout; what was started goes on")
+        time.sleep(POLL_SECONDS)
+
+
+def _trained(context: Context, model: str, commit: str, deadline: float) -> int:
+    """Follow the newest execution of a commit; the version that it registered. Raises LockgateError when it failed."""
+    sagemaker = context.client("sagemaker")
+    shown: set[str] = set()
+    for _ in _ticks(deadline):
+        execution = training.newest_of_commit(training.executions(sagemaker, model), commit)
+        if execution is None:
+            built = build_of(context.client("codebuild"), commit)
+            raise NotFoundError(
+                f"commit {commit[:12]}: no training of {model}; {built or 'was it delivered (`lockgate deliver`)?'}"
+            )
+        steps = training.steps(sagemaker, execution.arn)
+        for step in steps:
+            if step.seconds is not None and step.name not in shown:
+                shown.add(step.name)
+                progress(f"  {step.name:<10} {outcome(step.status)} in {step.seconds:.1f} s")
+        if execution.status == "Succeeded":
+            arns = [step.package_arn for step in steps if step.package_arn]
+            return int(arns[-1].rpartition("/")[2])
+        if execution.status in ("Failed", "Stopped"):
+            reasons = [f"{step.name}: {step.failure}" for step in steps if step.failure]
+            raise LockgateError(f"training of {model}: {execution.status}: {'; '.join(reasons) or execution.failure}")
+    raise AssertionError("unreachable: _ticks ends by raising")
+
+
+def _promoted(context: Context, model: str, version: int, deadline: float) -> int:
+    shown = 0
+    for _ in _ticks(deadline):
+        chain = context.ledger.chain(model)
+        records = of_version(chain, version)
+        for record in records[shown:]:
+            progress(f"  {record.entry.environment:<10} {_line(record)}")
+        shown = len(records)
+        ending = _ending(context, records)
+        if ending is not None:
+            return ending
+        if any(entry["version"] == version for entry in waiting({model: chain}, utc_now())):
+            return WAITING
+        _refuse_broken_promotion(context, model, version, records)
+    raise AssertionError("unreachable: _ticks ends by raising")
+
+
+def _ending(context: Context, records: tuple[Record, ...]) -> int | None:
+    """What the newest record of a version means, where it means an end; a failed deployment may be tried again."""
+    if not records:
+        return None
+    entry = records[-1].entry
+    if entry.kind == "rejection" or (entry.kind == "verdict" and entry.body["outcome"] != "passed"):
+        return REFUSED
+    last = entry.environment == context.tools.promotion[-1]
+    return DONE if entry.kind == "deployment" and entry.body["outcome"] == "succeeded" and last else None
+
+
+def _line(record: Record) -> str:
+    kind, body = record.entry.kind, record.entry.body
+    if kind == "verdict":
+        # An author who learns numbers fits the holdout; the guarantee of the policy counts on one bit at most.
+        passed = body["outcome"] == "passed"
+        said = outcome("passed" if passed else "refused") if tells_authors(body["feedback"], passed) else "decided"
+        return f"{said}; for readers of the ledger: lockgate explain {record.entry.version}"
+    if kind == "deployment":
+        return f"deployment {outcome(body['outcome'])}"
+    if kind == "waiver":
+        return f"{body['rule']} waived by {body['person']}: {body['reason']}"
+    if kind in ("approval", "rejection"):
+        return f"{kind} by {body['person']}: {body.get('reason') or 'no reason given'}"
+    return "waits for an approval"
+
+
+def _refuse_broken_promotion(context: Context, model: str, version: int, records: tuple[Record, ...]) -> None:
+    """Raise LockgateError when the newest attempt to promote failed, with its record's reason if it left one."""
+    machine = names.state_machine_arn(context.tools.account, context.tools.region)
+    last = promotions.last_attempt(context.client("stepfunctions"), machine, model, version, numbers(records, version))
+    # None: the event is still on its way; the reconciler starts what an event lost.
+    if last is None or last.status not in ("FAILED", "TIMED_OUT", "ABORTED"):
+        return
+    entry = records[-1].entry if records else None
+    if entry is not None and entry.kind == "deployment":
+        raise LockgateError(f"deployment to {entry.environment} failed: {entry.body.get('reason')}")
+    raise LockgateError(f"promotion {last.name}: {last.status}: {last.reason}; `lockgate promote` tries again")

@@ -1,0 +1,170 @@
+"""Deploy the stacks of an environment from a workflow run, once those who must have approved exactly these stacks.
+
+What is approved is the digest of what `cdk synth` wrote for the environment: `lockgate infrastructure digest` prints it
+for the commit that you check out, on any machine. By hand, `cdk deploy` does the same without asking anybody.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from cli.context import Context, json_argument, open_context
+from cli.git import commit_of
+from cli.terminal import outcome, progress, show_json
+from lockgate import canonical, names
+from lockgate.aws import github_identity
+from lockgate.aws.function_urls import post_as_caller
+from lockgate.aws.ledger import LedgerStore
+from lockgate.errors import NotFoundError, RefusedError
+from lockgate.ledger.records import live
+
+REJECTED, WAITING = 3, 4
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    what = parser.add_subparsers(dest="what", metavar="WHAT", required=True)
+    deploy = what.add_parser("deploy", help="deploy, or say who must approve (in a workflow run only)")
+    digest = what.add_parser("digest", help="print what an approval names")
+    deployed = what.add_parser("deployed", help="print the commit that was deployed last")
+    for sub in (deploy, digest, deployed):
+        sub.add_argument("environment", help="tools, anchor, or an environment of the promotion")
+    for sub in (deploy, digest):
+        sub.add_argument("--assembly", type=Path, default=Path("cdk.out"), help="what cdk synth wrote (cdk.out)")
+    json_argument(deploy)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    context = open_context()
+    if arguments.environment not in context.configuration.stages:
+        known = ", ".join(context.configuration.stages)
+        raise NotFoundError(f"environment: found {arguments.environment!r}, expected one of {known}")
+    if arguments.what == "digest":
+        print(digest_of(arguments.assembly, arguments.environment))
+        return 0
+    if arguments.what == "deployed":
+        print(_deployed(context, arguments.environment))
+        return 0
+    return _deploy(context, arguments.environment, arguments.assembly, json=arguments.json)
+
+
+def digest_of(assembly: Path, environment: str) -> str:
+    """SHA-256 of the manifest, the templates and every file that an environment's stacks bring along."""
+    folder = assembly / f"assembly-{environment}"
+    if not (folder / "manifest.json").is_file():
+        raise NotFoundError(f"{folder}: found no manifest.json, expected what `make synth` writes")
+    files = {path.relative_to(assembly).as_posix(): _sha256(path) for path in _files(folder)}
+    return canonical.sha256(canonical.to_bytes(files))
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    yield folder / "manifest.json"
+    yield from sorted(folder.glob("*.template.json"))
+    found: set[Path] = set()
+    for listing in sorted(folder.glob("*.assets.json")):
+        yield listing
+        for asset in json.loads(listing.read_text())["files"].values():
+            source = (folder / asset["source"]["path"]).resolve()
+            found |= {source} if source.is_file() else {path for path in source.rglob("*") if path.is_file()}
+    root = folder.parent.resolve()
+    yield from (folder.parent / path.relative_to(root) for path in sorted(found) if path.parent != folder.resolve())
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _deployed(context: Context, environment: str) -> str:
+    """The commit deployed last; what is checked out, and a word about it, when there is none to compare with."""
+    store = LedgerStore(_session(context, names.REVIEW_ROLE).client("s3"), context.bucket("ledger"))
+    found = live(store.chain(names.INFRASTRUCTURE_CHAIN), environment)
+    if found is None:
+        progress(f"no deployment of {environment} is recorded: there is nothing to compare with")
+        return commit_of(context.root, "HEAD")
+    return str(found.entry.body["commit"])
+
+
+def _deploy(context: Context, environment: str, assembly: Path, *, json: bool) -> int:
+    session = _session(context, names.infrastructure_role(environment))
+    run = {
+        "environment": environment,
+        "assembly": digest_of(assembly, environment),
+        "commit": commit_of(context.root, "HEAD"),
+        "run": f"{os.environ['GITHUB_RUN_ID']}.{os.environ['GITHUB_RUN_ATTEMPT']}",
+    }
+    url = session.client("lambda").get_function_url_config(FunctionName=names.INFRASTRUCTURE_FUNCTION)["FunctionUrl"]
+    facts = {**run, **post_as_caller(session, url, "lambda", {"ask": "begin", **run})}
+    code = 0
+    if facts["state"] == "approved":
+        error = _cdk_deploy(session, environment, assembly)
+        ending = {"outcome": "failed" if error else "succeeded", "reason": error}
+        facts |= {**ending, **post_as_caller(session, url, "lambda", {"ask": "end", **run, **ending})}
+        facts["state"] = "failed" if error else "live"
+        code = 1 if error else 0
+    elif facts["state"] != "live":
+        code = WAITING if facts["state"] == "waiting" else REJECTED
+    _tell(facts)
+    if json:
+        show_json(facts)
+    else:
+        print(
+            f"{environment}: {outcome(facts['state'])}: assembly {facts['assembly']} of commit {facts['commit'][:12]}"
+        )
+    return code
+
+
+def _cdk_deploy(session: Any, environment: str, assembly: Path) -> str:
+    """Deploy with the session's rights only; why it failed, or an empty text."""
+    keys = session.get_credentials().get_frozen_credentials()
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("ACTIONS_")}
+    variables |= {
+        "AWS_ACCESS_KEY_ID": keys.access_key,
+        "AWS_SECRET_ACCESS_KEY": keys.secret_key,
+        "AWS_SESSION_TOKEN": keys.token,
+    }
+    variables.pop("AWS_PROFILE", None)
+    command = ["cdk", "deploy", f"{environment}/*", "--app", str(assembly), "--require-approval", "never"]
+    command += ["--concurrency", "4", "--progress", "events", "--ci", "--no-notices"]
+    done = subprocess.run(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    progress(done.stdout.rstrip())
+    if done.returncode == 0:
+        return ""
+    return f"cdk deploy ended with {done.returncode}: " + " / ".join(done.stdout.strip().splitlines()[-5:])
+
+
+def _tell(facts: Mapping[str, Any]) -> None:
+    """What the run's page shows: where the stacks stand, and what to do."""
+    file = os.environ.get("GITHUB_STEP_SUMMARY")
+    if not file:
+        return
+    environment, assembly = facts["environment"], facts["assembly"]
+    lines = [f"## Stacks of {environment}: {facts['state']}", "", f"Commit `{facts['commit']}`, assembly `{assembly}`."]
+    if facts["state"] == "waiting":
+        given = len(facts["approved_by"])
+        lines += [
+            "",
+            f"{given} of {facts['approvals']} approvals. Read the review, check the digest with "
+            f"`make synth && lockgate infrastructure digest {environment}`, then",
+            "",
+            f'    lockgate approve {assembly} --env {environment} --reason "..."',
+            "",
+            "and run this job again.",
+        ]
+    elif facts.get("reason"):
+        lines += ["", *(f"    {line}" for line in str(facts["reason"]).splitlines())]
+    with Path(file).open("a") as summary:
+        summary.write("\n".join(lines) + "\n")
+
+
+def _session(context: Context, role: str) -> Any:
+    """The session of a role that only workflow runs can take."""
+    if "ACTIONS_ID_TOKEN_REQUEST_URL" not in os.environ:
+        raise RefusedError(f"found no workflow run, expected one that may take {role}; by hand, use `cdk deploy`")
+    progress(f"acting as {role}")
+    return github_identity.session(os.environ, names.role_arn(context.tools.account, role), context.tools.region)

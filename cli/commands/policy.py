@@ -1,0 +1,67 @@
+"""Say how many labelled rows a policy needs: `lockgate policy plan`, before a holdout is drawn.
+
+Asks for no AWS. What the policy does not say about the models (how much they differ, how large a gain must be found) is
+guessed here; a decision never assumes it.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+from cli.context import find_root, json_argument
+from cli.terminal import show_json
+from lockgate.configuration.project import read_configuration
+from lockgate.errors import NotFoundError, RefusedError
+from lockgate.policy.planning import Guess, plan
+from lockgate.statistics.budget import smallest_level
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=("plan",), help="what to do")
+    parser.add_argument("--env", help="whose policy to take (the last environment's)")
+    parser.add_argument("--decisions", type=int, help="decisions that the holdout must serve (the policy's)")
+    parser.add_argument("--rate", type=float, help="false-promotion rate (the policy's)")
+    parser.add_argument("--feedback", choices=("none", "first-pass", "every-verdict"), help="feedback (the policy's)")
+    parser.add_argument("--holdout", type=int, default=1, help="the how-manieth holdout it is (1)")
+    parser.add_argument(
+        "--difference", type=float, default=0.01, help="how far on the right side a model that must pass is (0.01)"
+    )
+    parser.add_argument("--disagreement", type=float, default=0.05, help="share of rows on which one is right (0.05)")
+    parser.add_argument("--group-rate", type=float, default=0.5, help="rate of a group, for gaps (0.5)")
+    parser.add_argument("--deviation", type=float, default=0.3, help="standard deviation of a row's loss (0.3)")
+    parser.add_argument("--power", type=float, default=0.8, help="how often it must be found (0.8)")
+    json_argument(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    environments = {found.name: found for found in read_configuration(find_root(Path.cwd())).environments}
+    name = arguments.env or list(environments)[-1]
+    if name not in environments:
+        raise NotFoundError(f"--env: found {name!r}, expected one of {', '.join(environments)}")
+    given = {key: getattr(arguments, key) for key in ("decisions", "rate", "feedback")}
+    asked = {key: value for key, value in given.items() if value is not None}
+    if asked.get("decisions", 1) < 1 or not 0 < asked.get("rate", 0.05) < 0.5:
+        raise RefusedError(f"policy plan: found {asked}, expected at least 1 decision and a rate above 0 and below 0.5")
+    policy = environments[name].policy
+    budget = replace(policy.budget, **asked)
+    guess = Guess(
+        arguments.difference, arguments.disagreement, arguments.group_rate, arguments.deviation, arguments.power
+    )
+    try:
+        alpha = smallest_level(budget, arguments.holdout)
+        planned = [plan(rule, alpha, guess) for rule in policy.rules]
+    except ValueError as error:
+        raise RefusedError(f"policy plan: {error}") from error
+    if arguments.json:
+        rules = [{"rule": each.rule, "of": each.of, **(vars(each.need) if each.need else {})} for each in planned]
+        show_json({"environment": name, **vars(budget), "alpha": alpha, "rules": rules})
+    else:
+        print(f"policy of {name}: rate {budget.rate:g} over a {budget.scope}'s life, feedback {budget.feedback}")
+        print(f"decision {budget.decisions} of {budget.decisions}, at worst, is taken at error {alpha:.3g}")
+        print(f"rows at which a model {guess.difference:g} on the right side passes with probability {guess.power:g}:")
+        for each in planned:
+            said = f"{each.need.rows:,} {each.of}, {each.need.labels:,} labelled" if each.need else each.of
+            print(f"  {each.rule}: {said}")
+    return 0

@@ -1,0 +1,104 @@
+"""Publish a data snapshot: training rows, and holdout rows with their labels kept apart.
+
+Reads the Parquet files that model.toml names under [data]. Features go to the data bucket, the holdout's labels to a
+bucket that no commit's code can read. Publishing the same rows again changes nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+from pathlib import Path
+from typing import Any
+
+from cli.context import Context, json_argument, model_argument, open_context
+from cli.terminal import show_json
+from lockgate import canonical, names
+from lockgate.aws.delivery import put_once
+from lockgate.configuration.project import Model, model_named
+from lockgate.data.row_identities import identities
+from lockgate.data.snapshot import Manifest, Part
+from lockgate.errors import DataContractError
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    model_argument(parser)
+    json_argument(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    context = open_context()
+    published = {}
+    for name in context.models(arguments.model):
+        published[name] = publish(context, model_named(context.configuration.models, name))
+        if not arguments.json:
+            print(f"{name}: snapshot {published[name]}")
+    if arguments.json:
+        show_json({"snapshots": published})
+    return 0
+
+
+def publish(context: Context, model: Model) -> str:
+    """Id of the snapshot of the files that model.toml names; the manifest goes last, so that what it names exists."""
+    names_of_features = [feature.name for feature in model.features]
+    train, train_sha256 = _read(context.root, model.train_data)
+    holdout, holdout_sha256 = _read(context.root, model.holdout_data)
+    files = {
+        "train": _parquet(train, model.train_data, [model.identifier, *names_of_features, model.target]),
+        "features": _parquet(holdout, model.holdout_data, [model.identifier, *names_of_features]),
+        "labels": _parquet(holdout, model.holdout_data, [model.identifier, model.target]),
+    }
+    manifest = Manifest(
+        model=model.name,
+        identifier=model.identifier,
+        target=model.target,
+        features=tuple(names_of_features),
+        protected=model.protected,
+        train=Part(canonical.sha256(files["train"]), train.num_rows),
+        holdout_features=Part(canonical.sha256(files["features"]), holdout.num_rows),
+        holdout_labels=Part(canonical.sha256(files["labels"]), holdout.num_rows),
+        sources={Path(model.train_data).name: train_sha256, Path(model.holdout_data).name: holdout_sha256},
+    )
+    identities_of = {
+        "train": _identities(train, model, names_of_features),
+        "holdout": _identities(holdout, model, names_of_features),
+    }
+    s3, prefix = context.client("s3"), names.snapshot_prefix(model.name, manifest.id)
+    put_once(s3, context.bucket("labels"), names.labels_key(model.name, manifest.id), files["labels"])
+    for part, digests in identities_of.items():
+        put_once(s3, context.bucket("data"), names.identities_key(model.name, manifest.id, part), digests)
+    put_once(s3, context.bucket("data"), f"{prefix}/train/train.parquet", files["train"])
+    put_once(s3, context.bucket("data"), f"{prefix}/holdout/features.parquet", files["features"])
+    put_once(s3, context.bucket("data"), f"{prefix}/manifest.json", manifest.to_bytes())
+    return manifest.id
+
+
+def _identities(table: Any, model: Model, features: list[str]) -> bytes:
+    """Digests of which rows these are, with which `lockgate holdout add` proves that a holdout is fresh."""
+    contents = zip(*(table[name].to_pylist() for name in features), strict=True)
+    return identities(table[model.identifier].to_pylist(), contents)
+
+
+def _read(root: Path, name: str) -> tuple[Any, str]:
+    """A Parquet file of the project and its SHA-256."""
+    import pyarrow.parquet  # heavy, and only this command needs it
+
+    try:
+        data = (root / name).read_bytes()
+    except OSError as error:
+        raise DataContractError(f"{name}: {error.strerror}: expected a Parquet file, named in model.toml") from error
+    try:
+        return pyarrow.parquet.read_table(io.BytesIO(data)), canonical.sha256(data)
+    except pyarrow.ArrowInvalid as error:
+        raise DataContractError(f"{name}: not a Parquet file: {error}") from error
+
+
+def _parquet(table: Any, name: str, columns: list[str]) -> bytes:
+    import pyarrow.parquet
+
+    missing = [column for column in columns if column not in table.column_names]
+    if missing:
+        raise DataContractError(f"{name}: column(s) {', '.join(missing)}: found none, expected by model.toml")
+    sink = io.BytesIO()
+    pyarrow.parquet.write_table(table.select(columns).replace_schema_metadata(None), sink, compression="zstd")
+    return sink.getvalue()

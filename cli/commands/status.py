@@ -1,0 +1,205 @@
+"""Say what is live where, since when, on which commit; what was refused and why; what waits or failed; stacks too.
+
+It looks into each environment, and says where what is served is not what the ledger says.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from cli.context import Context, json_argument, model_argument, open_context
+from cli.terminal import outcome, paint, show_json, table, utc_now
+from lockgate import names
+from lockgate.aws import delivery, training
+from lockgate.aws.attestations import Attestations
+from lockgate.aws.deployments import Deployments
+from lockgate.aws.reader import look_into
+from lockgate.configuration.persons import pushed_by
+from lockgate.errors import NotFoundError
+from lockgate.ledger.infrastructure import unfinished
+from lockgate.ledger.records import live
+from lockgate.ledger.standing import Chains, broken_glass, failed_deployments, live_facts, refused, rollbacks, waiting
+from lockgate.release.comparison import Reality, differences
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    model_argument(parser)
+    json_argument(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    context = open_context()
+    facts = collect(context, context.models(arguments.model))
+    if arguments.json:
+        show_json(facts)
+    else:
+        print("\n".join(_text(facts)))
+    return 0
+
+
+def collect(context: Context, models: tuple[str, ...]) -> dict[str, Any]:
+    """All facts of a status, as --json prints them."""
+    chains = {model: context.ledger.chain(model) for model in models}
+    sagemaker = context.client("sagemaker")
+    runs = [(model, run) for model in models for run in training.executions(sagemaker, model)]
+    return {
+        "environments": {
+            environment: {
+                "models": {
+                    model: {"live": live_facts(chains[model], environment), "differences": said}
+                    for model, said in _differences(context, environment, chains).items()
+                }
+            }
+            for environment in context.tools.promotion
+        },
+        "break_glass": broken_glass(chains),
+        "rollbacks": rollbacks(chains),
+        "refused": refused(chains),
+        "failed_deployments": failed_deployments(chains),
+        "waiting": waiting(chains, utc_now()),
+        "infrastructure": [
+            {**entry, "author": pushed_by(entry["actor_id"], context.tools.persons)}
+            for entry in unfinished(context.ledger.chain(names.INFRASTRUCTURE_CHAIN))
+        ],
+        "training": [
+            {"model": model, "run": run.name, "since": run.started.isoformat()}
+            for model, run in runs
+            if run.status == "Executing"
+        ],
+        **image_facts(context.client("codebuild"), context.client("ecr"), context.tools.account),
+        "failed": [
+            {"model": model, "run": run.name, "execution": run.arn, "reason": _reason(sagemaker, run)}
+            for model, run in runs
+            if run.status in ("Failed", "Stopped")
+        ],
+    }
+
+
+def image_facts(codebuild: Any, ecr: Any, account: str) -> dict[str, Any]:
+    """Builds of images and of their provenance that ended badly, and images that nobody has vouched for."""
+    return {
+        "builds": [
+            entry
+            for project, variable in ((names.IMAGE_PROJECT, "COMMIT"), (names.ATTESTATION_PROJECT, "BUILD"))
+            for entry in delivery.ended_badly(codebuild, project, variable)
+        ],
+        "images": Attestations(ecr, account, names.MODELS_REPOSITORY).missing(),
+    }
+
+
+def _differences(context: Context, name: str, chains: Chains) -> dict[str, list[str]]:
+    """For each model, what an environment serves otherwise than the ledger says, or why it could not be asked."""
+    environment = next(found for found in context.configuration.environments if found.name == name)
+    account, region = environment.account, environment.region
+    said: dict[str, list[str]] = {}
+    for model, chain in chains.items():
+        recorded = live(chain, name)
+        try:
+            client = look_into(context.client("sts"), account=account, region=region, environment=name)
+            said[model] = differences(
+                recorded.entry.body["release"] if recorded else None, _reality(client, name, model)
+            )
+        except (BotoCoreError, ClientError) as error:
+            said[model] = [f"could not be asked: {error}"]
+    return said
+
+
+def _reality(client: Callable[[str], Any], environment: str, model: str) -> Reality | None:
+    """What an environment serves of a model; None where it has no stack for it."""
+    deployments = Deployments(client("cloudformation"), client("ecs"), environment, names.cluster(environment), "")
+    try:
+        return deployments.reality(model)
+    except NotFoundError:
+        return None
+
+
+def _reason(sagemaker: Any, run: training.Execution) -> str:
+    """Why a training run ended early: its failed steps' own words before SageMaker's summary."""
+    reasons = [f"{step.name}: {step.failure}" for step in training.steps(sagemaker, run.arn) if step.failure]
+    return "; ".join(reasons) or run.failure or run.status
+
+
+def stacks(entry: dict[str, Any]) -> list[str]:
+    """What became of the stacks that somebody wants in an environment, and what to do."""
+    environment, assembly = entry["environment"], entry["assembly"]
+    author = entry["author"] or f"GitHub account {entry['actor_id']}, whom [persons] does not name"
+    lines = [
+        f"{outcome(entry['state'])}: stacks of {environment}: assembly {assembly}",
+        f"  of commit {entry['commit']}, pushed by {author}; run {entry['run']}, since {entry['since'][:19]}Z",
+    ]
+    approved = ", ".join(entry["approved_by"]) or "nobody yet"
+    if entry["state"] in ("waiting", "approved"):
+        lines += [f"  approved by {approved}: {len(entry['approved_by'])} of {entry['approvals']}"]
+    if entry["state"] == "waiting":
+        check = f"git checkout {entry['commit'][:12]} && make synth && lockgate infrastructure digest {environment}"
+        lines += [f"  check: {check}", f'  lockgate approve {assembly} --env {environment} --reason "..."']
+    elif entry["state"] == "approved":
+        lines += ["  not deployed yet: run the job of the workflow `infrastructure` again"]
+    else:
+        lines += [f"  {line}" for line in str(entry["reason"]).splitlines()]
+    return lines
+
+
+def images(facts: dict[str, Any]) -> list[str]:
+    """What `image_facts` found, a state each."""
+    lines = []
+    for entry in facts["builds"]:
+        image = entry["project"] == names.IMAGE_PROJECT
+        what = f"image of {entry['of'][:12]}" if image else f"provenance of {entry['of']}"
+        lines += ["", f"{outcome('failed')}: {what}: build {entry['build']} {entry['status']}", f"  {entry['reason']}"]
+    for entry in facts["images"]:
+        what = f"image {entry['tag'][:12]}: nobody has vouched for it, so no gate passes it"
+        lines += ["", f"{outcome('waiting')}: {what}", f"  {entry['digest']}, since {entry['since'][:19]}"]
+    return lines
+
+
+def _text(facts: dict[str, Any]) -> list[str]:
+    rows: list[tuple[str, ...]] = [("ENVIRONMENT", "MODEL", "LIVE", "COMMIT", "SINCE", "VERDICT")]
+    for environment, found in facts["environments"].items():
+        for model, entry in found["models"].items():
+            live = entry["live"]
+            if live is None:
+                rows.append((environment, model, "nothing yet", "", "", ""))
+            else:
+                since = live["since"][:19] + "Z"
+                shown = (f"version {live['version']}", live["commit"][:12], since, live["verdict_id"])
+                rows.append((environment, model, *shown))
+    lines = [paint(line, "bold") if i == 0 else line for i, line in enumerate(table(rows).splitlines())]
+    for environment, found in facts["environments"].items():
+        for model, entry in found["models"].items():
+            if entry["differences"]:
+                lines += ["", f"{outcome('differs')}: {model} in {environment}"]
+                lines += [f"  {sentence}" for sentence in entry["differences"]]
+    for entry in facts["break_glass"]:
+        where = f"{entry['model']} version {entry['version']} in {entry['environment']}"
+        ended = entry["outcome"] or "not ended"
+        lines += ["", f"{outcome('break-glass')}: {where}: {ended}; open until somebody else acknowledges it"]
+        lines += [f"  {entry['time'][:19]}Z by {entry['person']}: {entry['reason']}"]
+        lines += [f"  lockgate acknowledge {entry['record']} --reason ..."]
+    for entry in facts["rollbacks"]:
+        where = f"{entry['model']} in {entry['environment']}, from version {entry['from']} to {entry['to']}"
+        lines += ["", f"{outcome('rolled back')}: {where}"]
+        lines += [f"  {entry['at'][:19]}Z by {entry['person']}: {entry['reason']}"]
+    for entry in facts["refused"]:
+        where = f"{entry['model']} version {entry['version']} at {entry['environment']}"
+        lines += ["", f"{outcome('refused')}: {where}", *(f"  {reason}" for reason in entry["reasons"])]
+    for entry in facts["failed_deployments"]:
+        where = f"{entry['model']} version {entry['version']} at {entry['environment']}"
+        lines += ["", f"{outcome('failed')}: deployment of {where}; `lockgate promote` tries again"]
+        lines += [f"  {entry['reason']}"]
+    for entry in facts["waiting"]:
+        command = f"lockgate approve {entry['version']} --env {entry['environment']} --model {entry['model']}"
+        lines += ["", f"{outcome('waiting')}: {entry['model']} version {entry['version']} for {entry['environment']}"]
+        lines += [f"  since {entry['since'][:19]}Z, until {entry['expires'][:19]}Z: {command}"]
+    for entry in facts["infrastructure"]:
+        lines += ["", *stacks(entry)]
+    for entry in facts["training"]:
+        lines += ["", f"{outcome('training')}: {entry['model']} {entry['run']} since {entry['since'][:19]}"]
+    lines += images(facts)
+    for entry in facts["failed"]:
+        lines += ["", f"{outcome('failed')}: training of {entry['model']}, {entry['run']}", f"  {entry['reason']}"]
+    return lines

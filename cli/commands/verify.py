@@ -1,0 +1,60 @@
+"""Verify the ledger: every chain whole and unchanged, and grown from the head that the anchor account keeps.
+
+The hash chain finds a record that was changed, dropped, reordered or inserted; the head in another account finds
+records cut off at the end, or a chain written anew. Heads come a moment after their records; one that is an hour late
+is an error.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from cli.context import json_argument, open_context
+from cli.terminal import outcome, show_json
+from lockgate import names
+from lockgate.aws.anchor import Anchor
+from lockgate.errors import LedgerError
+from lockgate.ledger.records import Head, Record, head_of, refuse_unless_extends
+
+LATEST = timedelta(hours=1)
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    json_argument(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    context = open_context()
+    store, tools = context.ledger, context.tools
+    anchor = Anchor(context.client("s3"), names.anchor_bucket(tools.anchor_account, tools.region))
+    kept: dict[str, Head] = {}
+    heads: dict[str, Head] = {}
+    for model in sorted({*store.models(), *anchor.models()}):
+        kept[model] = anchor.last(model)  # before the chain, which may grow meanwhile
+        chain = store.chain(model)
+        refuse_unless_extends(model, chain, kept[model])
+        _refuse_late(model, chain, kept[model])
+        heads[model] = head_of(chain)
+    if arguments.json:
+        show_json({name: {m: vars(head) for m, head in found.items()} for name, found in _named(heads, kept)})
+    else:
+        for model, head in heads.items():
+            anchored = f"{kept[model].sequence} anchored in account {tools.anchor_account}"
+            print(f"{model}: {head.sequence} records {outcome('verified')}, {anchored}; head {head.sha256}")
+    return 0
+
+
+def _named(heads: dict[str, Head], kept: dict[str, Head]) -> tuple[tuple[str, dict[str, Head]], ...]:
+    return ("heads", heads), ("anchored", kept)
+
+
+def _refuse_late(model: str, chain: Sequence[Record], kept: Head) -> None:
+    """Raises LedgerError when a record has waited for its anchor for longer than events and schedule explain."""
+    waiting = chain[kept.sequence :]
+    if waiting and datetime.now(UTC) - datetime.fromisoformat(waiting[0].time) > LATEST:
+        raise LedgerError(
+            f"ledger of {model}: record {waiting[0].sequence} of {waiting[0].time} is not anchored, expected within an "
+            f"hour; see the alarm of the function {names.ANCHOR_FUNCTION}"
+        )

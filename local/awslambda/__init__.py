@@ -1,0 +1,1 @@
+"""Lambda: Function URLs, names of errors, updates while calls run."""

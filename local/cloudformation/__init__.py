@@ -1,0 +1,1 @@
+"""CloudFormation: types that the emulator lacks, a stack's own role, drift."""

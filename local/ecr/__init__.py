@@ -1,0 +1,1 @@
+"""ECR: repositories with their own rules, layers, referrers, scans."""

@@ -1,0 +1,1 @@
+"""ECS whose services really run."""

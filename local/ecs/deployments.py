@@ -1,0 +1,393 @@
+"""The ECS service scheduler: keeps the desired count, and carries each deployment to COMPLETED or FAILED.
+
+One thread per service. A deployment starts its tasks beside the old ones, waits until every one is healthy in its
+target group, shifts test and production traffic, bakes, and only then ends the old tasks; at each stage it calls the
+service's lifecycle hooks. A task that keeps ending, a target that is not healthy in time, a hook, an alarm that was not
+in ALARM before, somebody who stops it or a newer deployment ends it: traffic goes back, the old tasks stay.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ministack.core.concurrency import spawn_background
+from ministack.core.responses import get_account_id, get_region, request_scope
+from ministack.services import cloudwatch, ecs
+
+from local.clock import scaled
+from local.ecs import hooks
+from local.ecs import tasks as ecs_tasks
+from local.ecs.hooks import HookError
+from local.ecs.records import Release, Service, deployment_arn, revision_arn
+from local.ecs.traffic import refusal, routes, traffic_steps
+from local.elbv2 import load_balancers, targets
+from local.eventbridge.service_events import emit
+from local.iam.roles import RoleRefusedError
+from local.settings import HOST
+
+_log = logging.getLogger("ecs")
+
+# As on AWS, where CloudFormation gives a service three hours, and nothing else ends a deployment that hangs.
+HEALTHY_WITHIN = scaled(3 * 3600.0)
+# A task without load balancer counts as started when it has run this long.
+_STEADY = 0.5
+_LOOK_AGAIN = 0.1
+_IDLE = 1.0
+_MOST_FAILURES = 3
+_LIVE = ecs._PRE_STOP_STATUSES
+
+
+class DeploymentError(Exception):
+    """A deployment cannot go on; the message is the end of its rolloutStateReason."""
+
+
+_services: dict[str, Service] = {}
+
+
+def reconcile(cluster: str, key: str) -> None:
+    """Called by the emulator after every change of a service: let its scheduler look again."""
+    record = ecs._services.get(key)
+    if record is None or record["status"] != "ACTIVE":
+        return
+    known = _services.get(record["serviceArn"])
+    if known is None or known.record is not record:
+        service = Service(key, record, get_account_id(), get_region())
+        _services[record["serviceArn"]] = service
+        _begin(service, record["deployments"][0])
+        spawn_background(_schedule, service, thread_name=f"ecs-service-{record['serviceName'][:16]}")
+    elif (newest := ecs._primary_deployment(record)) and newest["id"] not in known.releases:
+        _begin(known, newest)
+    _wake()
+
+
+def task_failed(task: Mapping[str, Any]) -> None:
+    """Count the end of a task that nobody asked for against its deployment, and hold its replacement back."""
+    for service in list(_services.values()):
+        release = service.releases.get(task.get("_deployment_id") or "")
+        if release is not None:
+            release.failures += 1
+            release.record["failedTasks"] = release.failures
+            release.last_failure = task["stoppedReason"]
+            release.retry_at = time.monotonic() + min(0.1 * 2**release.failures, 10.0)
+    _wake()
+
+
+def releases_of(service_arn: str) -> list[Release]:
+    """Every deployment of a service, newest first."""
+    service = _services.get(service_arn)
+    return list(reversed(service.releases.values())) if service else []
+
+
+def settled(service_arn: str) -> Release | None:
+    """Wait until the newest deployment of a service has ended, and return it; None if the service is gone."""
+    service = _services[service_arn]
+    with targets.changed:
+        while service.active:
+            newest = releases_of(service_arn)[0]
+            if newest.finished is not None:
+                return newest
+            targets.changed.wait(timeout=_LOOK_AGAIN)
+    return None
+
+
+def _begin(service: Service, record: dict[str, Any]) -> None:
+    service.releases[record["id"]] = Release(record)
+    record["rolloutState"] = "IN_PROGRESS"
+    record["rolloutStateReason"] = f"ECS deployment {record['id']} in progress."
+    _announce(service, record, "INFO", "SERVICE_DEPLOYMENT_IN_PROGRESS")
+
+
+def _wake() -> None:
+    with targets.changed:
+        targets.changed.notify_all()
+
+
+def _schedule(service: Service) -> None:
+    with request_scope(service.account, service.region):
+        while service.active:
+            newest = list(service.releases.values())[-1]
+            if newest.finished is None:
+                _deploy(service, newest)
+                continue
+            if service.live is not None:
+                _tend(service, service.live)
+            with targets.changed:
+                targets.changed.wait(timeout=_IDLE)
+        _end_tasks_except(service, None, "Service deleted")
+
+
+def _deploy(service: Service, release: Release) -> None:
+    configuration = service.record.get("deploymentConfiguration") or {}
+    shifted = False
+    try:
+        release.status = "IN_PROGRESS"
+        release.ignored = frozenset(_in_alarm(service.record))
+        if service.live is not None:
+            _stage(service, release, "RECONCILE_SERVICE")
+        _stage(service, release, "PRE_SCALE_UP")
+        if complaint := refusal(service.record):
+            raise DeploymentError(complaint)
+        release.routes = routes(service.record, first=service.live is None)
+        release.stage = "SCALE_UP"
+        _until(service, release, lambda: _all_healthy(service, release), HEALTHY_WITHIN, "tasks did not become healthy")
+        _stage(service, release, "POST_SCALE_UP")
+        shifted = True
+        for route in release.routes:
+            route.shift_test(100)
+        _stage(service, release, "TEST_TRAFFIC_SHIFT", test=100)
+        _stage(service, release, "POST_TEST_TRAFFIC_SHIFT")
+        for percent, minutes in traffic_steps(configuration, first=service.live is None):
+            _stage(service, release, "PRE_PRODUCTION_TRAFFIC_SHIFT", production=release.production)
+            for route in release.routes:
+                route.shift_production(percent)
+            release.production = percent
+            _stage(service, release, "PRODUCTION_TRAFFIC_SHIFT", production=percent)
+            if percent == 100:
+                _stage(service, release, "POST_PRODUCTION_TRAFFIC_SHIFT")
+            release.stage = "BAKE_TIME"
+            _bake(service, release, scaled(minutes * 60))
+    except (DeploymentError, HookError, RoleRefusedError, KeyError) as error:
+        if shifted and service.live is not None:
+            for route in release.routes:
+                route.shift_test(0)
+                route.shift_production(0)
+        _fail(service, release, str(error))
+    except Exception as error:
+        # The end of a thread: without it a stack would wait for ever for a deployment that nobody carries on.
+        _log.exception("deployment %s", release.id)
+        _fail(service, release, f"{type(error).__name__}: {error}")
+    else:
+        _complete(service, release)
+
+
+def _stage(
+    service: Service, release: Release, stage: str, *, test: int | None = None, production: int | None = None
+) -> None:
+    """Come to a stage and call its hooks; `test` and `production` are the percents that the event tells."""
+    release.stage = stage
+    execution = {
+        "serviceArn": service.record["serviceArn"],
+        "targetServiceRevisionArn": revision_arn(service.record, release),
+        "testTrafficWeights": _weights(service, release, test),
+        "productionTrafficWeights": _weights(service, release, production),
+    }
+
+    def wait(condition: Callable[[], bool], within: float, complaint: str) -> None:
+        _until(service, release, condition, within, complaint)
+
+    hooks.run(service.record, stage, execution, deployment_arn(service.record, release), wait)
+
+
+def _weights(service: Service, release: Release, percent: int | None) -> dict[str, int]:
+    if percent is None:
+        return {}
+    weights = {revision_arn(service.record, release): percent}
+    if service.live is not None:
+        weights[revision_arn(service.record, service.live)] = 100 - percent
+    return weights
+
+
+def stop(service_arn: str, deployment: str, stop_type: str) -> bool:
+    """StopServiceDeployment: end a deployment that runs, back to what served before. False when it does not run."""
+    service = _services.get(service_arn)
+    for release in service.releases.values() if service else ():
+        if service and deployment_arn(service.record, release) == deployment and release.finished is None:
+            release.stopped = f"it was stopped by StopServiceDeployment ({stop_type})"
+            _wake()
+            return True
+    return False
+
+
+def _complete(service: Service, release: Release) -> None:
+    release.stage = "CLEAN_UP"
+    service.live = release
+    record = release.record
+    record["rolloutState"], record["updatedAt"] = "COMPLETED", ecs._iso()
+    record["rolloutStateReason"] = f"ECS deployment {release.id} completed."
+    _end_tasks_except(service, release, "Scaling activity initiated by deployment")
+    service.record["deployments"] = [
+        each for each in service.record["deployments"] if each is record or not service.ended(each["id"])
+    ]
+    service.say(f"(deployment {release.id}) deployment completed.")
+    service.say("has reached a steady state.")
+    _finish(service, release, "SUCCESSFUL", "INFO", "SERVICE_DEPLOYMENT_COMPLETED")
+
+
+def _fail(service: Service, release: Release, reason: str) -> None:
+    """Leave what served before; on AWS too the service then points at its last completed deployment."""
+    record = release.record
+    record["rolloutState"], record["updatedAt"] = "FAILED", ecs._iso()
+    record["rolloutStateReason"] = f"ECS deployment {release.id} failed: {reason}"
+    _end_tasks_except(service, service.live, "Deployment failed")
+    if service.live is not None and ecs._primary_deployment(service.record) is record:
+        record["status"], record["desiredCount"] = "ACTIVE", 0
+        service.live.record["status"] = "PRIMARY"
+        service.record["deployments"].remove(service.live.record)
+        service.record["deployments"].insert(0, service.live.record)
+        service.record["taskDefinition"] = service.live.record["taskDefinition"]
+    service.say(f"(deployment {release.id}) deployment failed: {reason}")
+    if release.stopped:
+        status = "STOPPED" if service.live is None else "ROLLBACK_SUCCESSFUL"
+    else:
+        status = "ROLLBACK_SUCCESSFUL" if service.live is not None else "ROLLBACK_FAILED"
+    _finish(service, release, status, "ERROR", "SERVICE_DEPLOYMENT_FAILED")
+
+
+def _finish(service: Service, release: Release, status: str, event_type: str, event: str) -> None:
+    release.status, release.finished = status, time.time()
+    _announce(service, release.record, event_type, event)
+    _wake()
+
+
+def _announce(service: Service, record: Mapping[str, Any], event_type: str, event: str) -> None:
+    detail = {
+        "eventType": event_type,
+        "eventName": event,
+        "deploymentId": record["id"],
+        "updatedAt": record["updatedAt"],
+        "reason": record["rolloutStateReason"],
+    }
+    emit(
+        "aws.ecs",
+        "ECS Deployment State Change",
+        detail,
+        [service.record["serviceArn"]],
+        service.account,
+        service.region,
+    )
+
+
+def _bake(service: Service, release: Release, seconds: float) -> None:
+    """Keep both task sets for `seconds`; the new one has to stay healthy all the time."""
+    until = time.monotonic() + seconds
+
+    def over() -> bool:
+        if not _all_healthy(service, release) and release.failures:
+            raise DeploymentError(f"a task ended during the bake time: {release.last_failure}")
+        return time.monotonic() >= until
+
+    _until(service, release, over, seconds + HEALTHY_WITHIN, "tasks did not stay healthy")
+
+
+def _until(service: Service, release: Release, reached: Callable[[], bool], within: float, complaint: str) -> None:
+    """Tend both task sets until `reached`. Raises DeploymentError when something speaks against going on."""
+    deadline = time.monotonic() + within
+    while True:
+        if not service.active:
+            raise DeploymentError("the service was deleted.")
+        if ecs._primary_deployment(service.record) is not release.record:
+            raise DeploymentError("a newer deployment took its place.")
+        if release.failures >= _MOST_FAILURES:
+            raise DeploymentError(f"tasks failed to start: {release.last_failure}")
+        if release.stopped:
+            raise DeploymentError(release.stopped)
+        release.triggered = tuple(name for name in _in_alarm(service.record) if name not in release.ignored)
+        if release.triggered:
+            raise DeploymentError(f"alarms in ALARM state: {', '.join(release.triggered)}")
+        for each in (service.live, release):
+            if each is not None:
+                _tend(service, each)
+        if reached():
+            return
+        if time.monotonic() > deadline:
+            raise DeploymentError(f"{complaint} within {within:.0f} s: {_worst(release)}")
+        with targets.changed:
+            targets.changed.wait(timeout=_LOOK_AGAIN)
+
+
+def _tend(service: Service, release: Release) -> None:
+    """Start missing tasks, end surplus ones, register those that run, replace those that turned unhealthy."""
+    tasks = _tasks(service, release)
+    desired = int(service.record["desiredCount"])
+    missing = desired - len(tasks)
+    if missing > 0 and time.monotonic() >= release.retry_at:
+        ecs._run_task(
+            {
+                "cluster": service.cluster,
+                "taskDefinition": release.record["taskDefinition"],
+                "count": missing,
+                "group": f"service:{service.record['serviceName']}",
+                "startedBy": release.id,
+                "launchType": service.record.get("launchType"),
+                "capacityProviderStrategy": service.record.get("capacityProviderStrategy"),
+                "networkConfiguration": service.record.get("networkConfiguration"),
+                "_deploymentId": release.id,
+            }
+        )
+    for task in tasks[desired:] if missing < 0 else ():
+        _stop(service, task, "Scaling activity initiated by service scheduler")
+    for task in tasks:
+        running = ecs_tasks.of(task["taskArn"])
+        if task["lastStatus"] == "RUNNING" and running is not None:
+            _register(release, running)
+            if release is service.live and any(target.state == "unhealthy" for target in running.targets):
+                _stop(service, task, "Task failed ELB health checks")
+                service.say(f"task {task['taskArn'].rsplit('/', 1)[-1]} failed ELB health checks")
+
+
+def _register(release: Release, running: ecs_tasks.Running) -> None:
+    for route in release.routes:
+        port = running.ports.get((route.container, route.port))
+        if port is not None and not any(target.group == route.new for target in running.targets):
+            running.targets.append(load_balancers.register(route.new, HOST, port))
+
+
+def _tasks(service: Service, release: Release) -> list[dict[str, Any]]:
+    """Tasks of a release that have not stopped, oldest first."""
+    return [
+        task
+        for task in ecs._tasks.values()
+        if task.get("_deployment_id") == release.id
+        and task["lastStatus"] in _LIVE
+        and task["clusterArn"] == service.record["clusterArn"]
+    ]
+
+
+def _all_healthy(service: Service, release: Release) -> bool:
+    tasks = _tasks(service, release)
+    return len(tasks) == int(service.record["desiredCount"]) and all(_healthy(task, release) for task in tasks)
+
+
+def _healthy(task: Mapping[str, Any], release: Release) -> bool:
+    running = ecs_tasks.of(task["taskArn"])
+    if task["lastStatus"] != "RUNNING" or running is None:
+        return False
+    if release.routes:
+        return len(running.targets) == len(release.routes) and all(t.state == "healthy" for t in running.targets)
+    return time.monotonic() - running.since >= _STEADY
+
+
+def _worst(release: Release) -> str:
+    """What the targets of a release say, for the reason of its failure."""
+    said = {
+        f"{target.reason} ({target.description})"
+        for route in release.routes
+        for target in targets.of(route.new)
+        if target.state in ("initial", "unhealthy")
+    }
+    return "; ".join(sorted(said)) or release.last_failure or "no task is running"
+
+
+def _end_tasks_except(service: Service, kept: Release | None, reason: str) -> None:
+    for release in service.releases.values():
+        if release is not kept:
+            for task in _tasks(service, release):
+                _stop(service, task, reason)
+
+
+def _stop(service: Service, task: Mapping[str, Any], reason: str) -> None:
+    ecs._stop_task({"cluster": service.cluster, "task": task["taskArn"], "reason": reason})
+
+
+def _in_alarm(record: Mapping[str, Any]) -> Sequence[str]:
+    watched = (record.get("deploymentConfiguration") or {}).get("alarms") or {}
+    if not watched.get("enable"):
+        return []
+    return [
+        name
+        for name in watched.get("alarmNames", [])
+        if (cloudwatch._alarms.get(name) or cloudwatch._composite_alarms.get(name) or {}).get("StateValue") == "ALARM"
+    ]

@@ -1,0 +1,1 @@
+"""Load balancers that really route, and their targets."""

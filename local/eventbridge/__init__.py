@@ -1,0 +1,1 @@
+"""Events that AWS services put on an account's default bus."""

@@ -1,0 +1,1 @@
+"""Everything that stands between a client and the emulated services: the door, the proxy, other accounts."""

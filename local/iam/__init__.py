@@ -1,0 +1,1 @@
+"""IAM and STS: who exists, who may do what, and credentials of roles."""

@@ -1,0 +1,1 @@
+"""Images: a builder that needs no container runtime, the docker command on it, pushing."""

@@ -1,0 +1,1 @@
+"""Step Functions: tasks that act as a role."""

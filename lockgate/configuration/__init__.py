@@ -1,0 +1,1 @@
+"""What a team writes in environments/ and model/, read into types and checked whole."""

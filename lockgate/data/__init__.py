@@ -1,0 +1,1 @@
+"""Data snapshots and which rows they have."""

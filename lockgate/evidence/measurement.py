@@ -1,0 +1,260 @@
+"""From the counts and sums of evidence to a number, its interval and its rows: what a rule decides on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import combinations
+from math import inf, log, sqrt
+from typing import NamedTuple
+
+from lockgate.errors import EvidenceError
+from lockgate.evidence.document import Champion, Evidence, Group, Metric
+from lockgate.policy.rules import RATES
+from lockgate.statistics import binomial, delong, empirical_bernstein, paired
+from lockgate.statistics import gaps as gap_bounds
+from lockgate.statistics.interval import Interval
+
+# The evaluator counts a certain and wrong score as 2**-52, so no row's loss is larger.
+LARGEST = {"log_loss": 52 * log(2), "brier": 1.0}
+_ROUNDING = 1e-9
+
+
+class Measured(NamedTuple):
+    """A number on `rows` rows; each end of its interval is wrong with probability at most `alpha`."""
+
+    value: float
+    interval: Interval
+    rows: int
+    alpha: float
+
+
+class GroupGap(NamedTuple):
+    """How far a rate of two groups is apart: a difference, or the ratio of the lower to the higher."""
+
+    rate: str
+    one: str
+    other: str
+    measured: Measured
+
+
+def groups_of(evidence: Evidence, attribute: str) -> Mapping[str, Group]:
+    """Raises EvidenceError for an attribute that the evidence has no groups of."""
+    if attribute not in evidence.groups:
+        known = ", ".join(sorted(evidence.groups)) or "none"
+        raise EvidenceError(f"{attribute}: no groups of it in the evidence (it has: {known})")
+    return evidence.groups[attribute]
+
+
+def measured(metric: str, evidence: Evidence, alpha: float, group: Group | None = None) -> Measured:
+    """A metric or a rate of the whole holdout, or of a group. Raises EvidenceError where the evidence lacks it."""
+    if metric in RATES:
+        successes, rows = rate(metric, group or _whole(evidence))
+        value = successes / rows if rows else 0.0
+        return Measured(value, binomial.interval(successes, rows, alpha), rows, alpha)
+    found = (group.metrics if group else evidence.metrics).get(metric)
+    if found is None and group is None and metric in evidence.unreadable:
+        raise EvidenceError(f"{metric}: {evidence.unreadable[metric]}")
+    if found is None and group is not None:  # one label only: nothing to rank, no loss to compare
+        return Measured(0.0, Interval(-inf, inf, "exact"), group.rows, alpha)
+    if found is None:
+        known = ", ".join(sorted(evidence.metrics)) or "none"
+        raise EvidenceError(f"{metric}: not in the evidence (it has: {known})")
+    return Measured(_value(metric, found), _interval(metric, found, alpha), found.rows, alpha)
+
+
+def _value(metric: str, found: Metric) -> float:
+    """A number that can be one of this metric: an area of 5 would lie above every floor."""
+    largest = LARGEST.get(metric, 1.0)
+    if not 0.0 <= found.value <= largest * (1 + _ROUNDING):
+        raise EvidenceError(f"{metric}: found {found.value!r}, expected from 0 to {largest:g}")
+    return found.value
+
+
+def _interval(metric: str, found: Metric, alpha: float) -> Interval:
+    if found.rows == 0:
+        return Interval(-inf, inf, "exact")
+    sums = found.statistics
+    if metric == "roc_auc":
+        # A class of one row has no variance, and one of 0 says nothing: both are "0 to 1" to the bound.
+        return delong.interval(found.value, sums.get("variance", 0.0), alpha)
+    if metric == "accuracy":
+        return binomial.interval(_correct(found), found.rows, alpha)
+    total, squares = _sums(metric, sums)
+    interval = _mean(metric, found.rows, total, squares, 0.0, LARGEST[metric], alpha)
+    _refuse_other_mean(metric, found, total)
+    return interval
+
+
+def _correct(accuracy: Metric) -> int:
+    """On how many of its rows a model is right."""
+    correct = _count("accuracy", accuracy.statistics, "correct", accuracy.rows)
+    _refuse_other_mean("accuracy", accuracy, correct)
+    return correct
+
+
+def _refuse_other_mean(metric: str, found: Metric, total: float) -> None:
+    """The value is the mean of the very rows whose sum the bounds are made from."""
+    mean = total / found.rows
+    if abs(found.value - mean) > _ROUNDING * LARGEST.get(metric, 1.0):
+        raise EvidenceError(f"{metric}: found {found.value!r}, expected {mean!r}, the mean of its {found.rows} rows")
+
+
+def _sums(metric: str, sums: Mapping[str, float]) -> tuple[float, float]:
+    return _sum(metric, sums, "sum"), _sum(metric, sums, "sum_of_squares")
+
+
+def _mean(name: str, rows: int, total: float, squares: float, low: float, high: float, alpha: float) -> Interval:
+    """Bounds on a mean from sums that rows between low and high can have: others would read as certainty."""
+    slack = _ROUNDING * rows * max(-low, high)
+    possible = rows * low - slack <= total <= rows * high + slack
+    if not possible or not total * total <= squares * rows * (1 + _ROUNDING) + slack * slack:
+        raise EvidenceError(f"{name}: found sums {total!r} and {squares!r}, which {rows} rows cannot have")
+    return empirical_bernstein.interval(rows, total, squares, low, high, alpha)
+
+
+def compared(metric: str, evidence: Evidence, champion: Champion, alpha: float) -> Measured:
+    """By how much the challenger is better than the champion on the same rows: positive is better, of losses too."""
+    own, before, sums = evidence.metrics.get(metric), champion.metrics.get(metric), champion.paired.get(metric)
+    if own is None or before is None or sums is None:
+        raise EvidenceError(f"{metric}: the evidence does not compare it with the champion's")
+    if own.rows != before.rows:
+        raise EvidenceError(f"{metric}: measured on {own.rows} rows, the champion's on {before.rows}: not the same")
+    if not own.rows:
+        raise EvidenceError(f"{metric}: compared on 0 rows")
+    value, value_before = _value(metric, own), _value(metric, before)
+    if metric == "roc_auc":
+        difference = delong.difference(value, value_before, *_covariance(sums), alpha)
+        return Measured(value - value_before, difference, own.rows, alpha)
+    if metric == "accuracy":
+        wins, losses = _discordant(sums, own, before)
+        return Measured((wins - losses) / own.rows, paired.interval(wins, losses, own.rows, alpha), own.rows, alpha)
+    (total, squares), largest = _sums(metric, sums), LARGEST[metric]
+    loss = _mean(metric, own.rows, total, squares, -largest, largest, alpha)
+    for each in (own, before):
+        _refuse_other_mean(metric, each, _sum(metric, each.statistics, "sum"))
+    if abs(value - value_before - total / own.rows) > 3 * _ROUNDING * largest:
+        raise EvidenceError(
+            f"{metric}: found {value!r} and {value_before!r}, whose rows differ by {total / own.rows!r} in the mean: "
+            "not the same rows"
+        )
+    return Measured(-total / own.rows, Interval(-loss.high, -loss.low, loss.guarantee), own.rows, alpha)
+
+
+def _covariance(sums: Mapping[str, float]) -> tuple[float, float, float]:
+    """Two variances and a covariance that both allow (Cauchy-Schwarz): a larger one would read as certainty."""
+    own, before, both = (
+        _sum("roc_auc", sums, key) for key in ("variance_challenger", "variance_champion", "covariance")
+    )
+    if min(own, before) < 0 or abs(both) > sqrt(own) * sqrt(before) * (1 + _ROUNDING):
+        raise EvidenceError(
+            f"roc_auc: found variances {own!r} and {before!r} with covariance {both!r}, which no rows can have"
+        )
+    return own, before, both
+
+
+def _discordant(sums: Mapping[str, float], own: Metric, before: Metric) -> tuple[int, int]:
+    """On how many rows only the challenger is right, and only the champion: what the rows that each has right allow."""
+    wins, losses = (_count("accuracy", sums, key, own.rows) for key in ("only_challenger", "only_champion"))
+    right, right_before = _correct(own), _correct(before)
+    if right - wins != right_before - losses or right < wins or right + losses > own.rows:
+        raise EvidenceError(
+            f"accuracy: found {wins} and {losses} rows on which only one is right, which models that are right on "
+            f"{right} and {right_before} of {own.rows} rows cannot have"
+        )
+    return wins, losses
+
+
+def gaps(measure: str, bound: str, groups: Mapping[str, Group], alpha: float) -> Iterator[GroupGap]:
+    """Every pair of groups: differences for a ceiling, ratios of the lower to the higher for a floor.
+
+    The end that lets a model pass is wrong with probability at most alpha; the other, which fails it, with at most
+    2 alpha, since either group may be the higher one.
+    """
+    for one, other in combinations(groups, 2):
+        if measure == "calibration":
+            yield GroupGap("calibration", one, other, _calibration(groups[one], groups[other], alpha))
+            continue
+        for name in RATES_OF[measure]:
+            counts = (*rate(name, groups[one]), *rate(name, groups[other]))
+            yield GroupGap(name, one, other, (_difference if bound == "ceiling" else _ratio)(*counts, alpha))
+
+
+# Hardt, Price, Srebro, "Equality of opportunity in supervised learning", NeurIPS 2016, and what it compares with.
+RATES_OF = {
+    "demographic_parity": ("positive_rate",),
+    "equal_opportunity": ("true_positive_rate",),
+    "equalised_odds": ("true_positive_rate", "false_positive_rate"),
+}
+
+
+def rate(name: str, group: Group) -> tuple[int, int]:
+    """A rate as successes of rows."""
+    predicted = group.true_positives + group.false_positives
+    return {
+        "positive_rate": (predicted, group.rows),
+        "true_positive_rate": (group.true_positives, group.true_positives + group.false_negatives),
+        "false_positive_rate": (group.false_positives, group.false_positives + group.true_negatives),
+        "precision": (group.true_positives, predicted),
+    }[name]
+
+
+def _difference(successes: int, rows: int, other_successes: int, other_rows: int, alpha: float) -> Measured:
+    """The absolute difference: whichever group is higher."""
+    if not rows or not other_rows:
+        return Measured(0.0, Interval(0.0, 1.0, "finite-sample"), min(rows, other_rows), alpha)
+    found = gap_bounds.difference(successes, rows, other_successes, other_rows, alpha)
+    low = max(0.0, found.low, -found.high)
+    value = abs(successes / rows - other_successes / other_rows)
+    return Measured(value, Interval(low, max(found.high, -found.low), found.guarantee), rows + other_rows, alpha)
+
+
+def _ratio(successes: int, rows: int, other_successes: int, other_rows: int, alpha: float) -> Measured:
+    """The lower over the higher, whichever that is: each way of dividing bounds it, the smaller one from below."""
+    if not rows or not other_rows:
+        return Measured(0.0, Interval(0.0, 1.0, "finite-sample"), min(rows, other_rows), alpha)
+    one = gap_bounds.ratio(successes, rows, other_successes, other_rows, alpha)
+    two = gap_bounds.ratio(other_successes, other_rows, successes, rows, alpha)
+    rates = sorted((successes / rows, other_successes / other_rows))
+    value = rates[0] / rates[1] if rates[1] else 1.0  # nobody is chosen in either: they are treated alike
+    interval = Interval(min(one.low, two.low), min(1.0, one.high, two.high), one.guarantee)
+    return Measured(value, interval, rows + other_rows, alpha)
+
+
+def _calibration(one: Group, other: Group, alpha: float) -> Measured:
+    """How far the mean of score - label of two groups is apart; each mean's bounds at half of alpha (Bonferroni)."""
+    bounds = [
+        _mean("calibration", group.rows, group.residual, group.residual_squares, -1.0, 1.0, alpha / 2)
+        for group in (one, other)
+    ]
+    means = [group.residual / group.rows if group.rows else 0.0 for group in (one, other)]
+    low, high = bounds[0].low - bounds[1].high, bounds[0].high - bounds[1].low
+    interval = Interval(max(0.0, low, -high), max(high, -low), "finite-sample")
+    return Measured(abs(means[0] - means[1]), interval, one.rows + other.rows, alpha)
+
+
+def _whole(evidence: Evidence) -> Group:
+    """The whole holdout, as the sum of the groups of an attribute: every row is in one."""
+    for groups in evidence.groups.values():
+        parts = list(groups.values())
+        return Group(
+            true_positives=sum(group.true_positives for group in parts),
+            false_positives=sum(group.false_positives for group in parts),
+            false_negatives=sum(group.false_negatives for group in parts),
+            true_negatives=sum(group.true_negatives for group in parts),
+            residual=sum(group.residual for group in parts),
+            residual_squares=sum(group.residual_squares for group in parts),
+        )
+    raise EvidenceError("rates: found no groups in the evidence, expected those of a protected attribute")
+
+
+def _sum(metric: str, sums: Mapping[str, float], key: str) -> float:
+    if key not in sums:
+        raise EvidenceError(f"{metric}: statistics have no {key}, which its interval needs")
+    return sums[key]
+
+
+def _count(metric: str, sums: Mapping[str, float], key: str, most: int) -> int:
+    found = _sum(metric, sums, key)
+    if found != int(found) or not 0 <= found <= most:
+        raise EvidenceError(f"{metric}: {key}: found {found!r}, expected a count of at most {most}")
+    return int(found)

@@ -1,0 +1,1 @@
+"""What a gate decides, from verified evidence by a policy."""

@@ -1,0 +1,55 @@
+"""What is known of the things a policy can require. What nobody measured is absent, and to a rule that is an error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from lockgate.evidence.document import Evidence
+from lockgate.ledger.records import Record
+
+SECONDS_A_DAY = 86_400
+
+
+class Fact(NamedTuple):
+    """A number, None where it cannot be known yet, and what a reader must know of it; "" where it says all itself."""
+
+    value: float | None
+    note: str = ""
+
+
+def facts_of(evidence: Evidence, *, ended: str, now: str, chain: Sequence[Record], version: int) -> Mapping[str, Fact]:
+    """Facts about a version whose package, lineage and evidence were verified.
+
+    ended: when SageMaker says that the evaluation ended, "" where it does not; now: both UTC, ISO 8601.
+    lineage and data_contract count what is missing: nothing, or there would be no evidence to trust.
+    """
+    found = {"lineage": Fact(0.0, "complete"), "data_contract": Fact(0.0, "kept: the step prepare checked every row")}
+    if evidence.drift:
+        found |= {"drift": _largest(evidence, "psi"), "effect_size": _largest(evidence, "effect_size")}
+    if ended:
+        found["evidence_age"] = Fact(_days(ended, now), f"days since the evaluation ended at {ended[:19]}Z")
+    if "serving_difference" in evidence.metrics:
+        metric = evidence.metrics["serving_difference"]
+        note = f"largest difference from scikit-learn of {metric.rows} rows that the serving engine answered"
+        found["parity"] = Fact(metric.value, note)
+    persons = _approvers(chain, version)
+    found["approvals"] = Fact(float(len(persons)), f"by {', '.join(persons)}" if persons else "by nobody so far")
+    return found
+
+
+def _largest(evidence: Evidence, name: str) -> Fact:
+    values = {feature: getattr(drift, name) for feature, drift in evidence.drift.items()}
+    feature = max(sorted(values), key=lambda each: values[each])
+    return Fact(values[feature], f"the largest of {len(values)} features, of {feature}, holdout against training rows")
+
+
+def _days(ended: str, now: str) -> float:
+    return (datetime.fromisoformat(now) - datetime.fromisoformat(ended)).total_seconds() / SECONDS_A_DAY
+
+
+def _approvers(chain: Sequence[Record], version: int) -> list[str]:
+    """The different persons who approved this version anywhere, in the order of the chain."""
+    answers = (record.entry for record in chain if record.entry.kind == "approval" and record.entry.version == version)
+    return list(dict.fromkeys(str(answer.body["person"]) for answer in answers))

@@ -1,0 +1,170 @@
+"""How much of a holdout is used up, read from a ledger's chain: each decision that looked at it spent some.
+
+Every environment's gate looks at the same rows, and authors may learn of each, so the decisions of all environments
+count together. A verdict about evidence that could not be trusted looked at no row and spends nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from lockgate.evidence.document import Data
+from lockgate.ledger.records import Entry, Record
+from lockgate.statistics.budget import Budget, Feedback, decision_level, depth_weight, holdout_rate, used_up
+
+_ROUNDING = 1 + 1e-9
+_TOLD: tuple[Feedback, ...] = ("none", "first-pass", "every-verdict")  # from what authors learn least
+COMMAND = "lockgate holdout add"
+# Below it nothing can be decided, and the bounds need not be right: thousands of decisions, half of which passed.
+SMALLEST_LEVEL = 1e-250
+
+
+class Usage(NamedTuple):
+    """A holdout's number among those of its model, from 1, and the decisions made on it so far, and how many passed.
+
+    own_passes: how many of those were about the version that is asked about now, in the environments before.
+    """
+
+    holdout: int
+    spent: int
+    passes: int
+    own_passes: int = 0
+
+    def level(self, budget: Budget) -> float | None:
+        """The alpha of the next decision; None when the holdout is used up.
+
+        A version's own first pass ends the holdout's life for every other version, not for its own way up: what is
+        asked there was fixed before it passed.
+        """
+        passes = self.passes - self.own_passes if budget.feedback == "first-pass" else self.passes
+        if used_up(budget, self.spent, passes):
+            return None
+        level = decision_level(budget, self.holdout, self.spent, passes)
+        return level if level > SMALLEST_LEVEL else None
+
+
+def usage(chain: Sequence[Record], labels_sha256: str, version: int) -> Usage:
+    """What the chain says about the holdout with these labels to a version that is asked about next.
+
+    A holdout that the chain never saw comes after those it did.
+    """
+    seen, mine = holdouts(chain), _decisions(chain, labels_sha256)
+    passed = [entry for entry in mine if entry.body["outcome"] == "passed"]
+    number = seen.index(labels_sha256) + 1 if labels_sha256 in seen else len(seen) + 1
+    return Usage(number, len(mine), len(passed), sum(entry.version == version for entry in passed))
+
+
+def holdouts(chain: Sequence[Record]) -> list[str]:
+    """Digest of the labels of each holdout that was recorded or decided on, in the order of the chain."""
+    about = (record.entry.body.get("holdout_sha256") for record in chain if record.entry.kind in ("verdict", "holdout"))
+    return list(dict.fromkeys(digest for digest in about if digest))
+
+
+def recorded(chain: Sequence[Record], labels_sha256: str) -> Record | None:
+    """The record with which a holdout was proved to be a fresh one."""
+    about = (record for record in chain if record.entry.kind == "holdout")
+    return next((record for record in about if record.entry.body["holdout_sha256"] == labels_sha256), None)
+
+
+class Rows(NamedTuple):
+    """The rows of one part of a snapshot, "train" or "holdout", and the SHA-256 of their digests where it is known."""
+
+    snapshot: str
+    part: str
+    identities_sha256: str = ""
+
+
+def known_rows(chain: Sequence[Record], labels_sha256: str) -> list[Rows]:
+    """What a holdout with these labels must share no row with: every other holdout, and what any was trained on."""
+    found: dict[Rows, None] = {}
+    for record in chain:
+        data = record.entry.body.get("data") if record.entry.kind == "verdict" else None
+        if record.entry.kind == "holdout":
+            data = {**record.entry.body, "labels_sha256": record.entry.body["holdout_sha256"]}
+        if not data:
+            continue
+        if data["labels_sha256"] != labels_sha256:
+            found[Rows(data["snapshot"], "holdout", data["holdout_identities_sha256"])] = None
+        found[Rows(data["snapshot"], "train", data["train_identities_sha256"])] = None
+    return list(found)
+
+
+def why_not(chain: Sequence[Record], data: Data, budget: Budget, version: int) -> str:
+    """Why the evidence's holdout may not serve this decision, with what to do; "" where it may.
+
+    The first holdout of a model needs no record: the evaluator refuses one that shares rows with training, and there
+    is none before it.
+    """
+    used = usage(chain, data.labels_sha256, version)
+    name = f"holdout {data.labels_sha256[:12]} of {data.holdout_rows} rows"
+    proof = recorded(chain, data.labels_sha256)
+    if proof is None and used.holdout > 1:
+        return (
+            f"{name}: found no record that these rows are fresh, expected one since holdouts were used before "
+            f"({used.holdout - 1}): `{COMMAND} {data.snapshot}` proves and records it; then deliver again"
+        )
+    if proof and proof.entry.body["holdout_identities_sha256"] != data.holdout_identities_sha256:
+        return (
+            f"{name}: found rows {data.holdout_identities_sha256[:12]} by the evaluator, expected "
+            f"{proof.entry.body['holdout_identities_sha256'][:12]}, of which {proof.model}/{proof.sequence} says that "
+            f"they are fresh: publish the snapshot again and record what was published"
+        )
+    changed = overspends(chain, data.labels_sha256, budget)
+    if changed:
+        return f"{name}: {changed}"
+    if used.level(budget) is None:
+        return (
+            f"{name} is used up: the policy lets it serve {budget.decisions} decisions with feedback "
+            f"{budget.feedback}; publish {data.holdout_rows} fresh labelled rows as a new snapshot, record them with "
+            f"`{COMMAND}`, and deliver again"
+        )
+    return ""
+
+
+def overspends(chain: Sequence[Record], labels_sha256: str, budget: Budget) -> str:
+    """Why this budget may not be spent from after what earlier decisions spent under theirs; "" where it may.
+
+    A decision spends its depth's share of the rate that its budget gave its holdout. What was spent here must not be
+    more than this budget would have spent by now, nor, over a policy's life, on any other holdout more than it gives
+    that one: else both together could pass the stated rate. Authors must not have learned more than it counts on.
+    """
+    for number, digest in enumerate(holdouts(chain), start=1):
+        here, entries = digest == labels_sha256, _decisions(chain, digest)
+        if not entries or not (here or budget.scope == "policy"):
+            continue
+        theirs = [Budget(**entry.body["budget"]) for entry in entries]
+        spent = sum(_share(before, number, place) for place, before in enumerate(theirs))
+        may = holdout_rate(budget, number)
+        if here:
+            may = sum(_share(budget, number, place) for place in range(len(theirs)))
+        told = max((before.feedback for before in theirs), key=_TOLD.index)
+        if spent > may * _ROUNDING or (here and _TOLD.index(told) > _TOLD.index(budget.feedback)):
+            return (
+                f"found a budget of {_said(theirs[-1])} in its last decision{'' if here else f' on holdout {number}'}, "
+                f"expected no other one than {_said(budget)} while its rate could be overspent: "
+                f"{len(theirs)} decisions spent {spent:.3g}, where now {may:.3g} is allowed; put the budget back in "
+                "every environment" + (f", or record fresh rows with `{COMMAND}`" if here else "")
+            )
+    return ""
+
+
+def tells_authors(feedback: Feedback, passed: bool) -> bool:
+    """Whether authors may learn how a decision ended: at most the one bit that the budget counts on, and no number."""
+    return feedback == "every-verdict" or (feedback == "first-pass" and passed)
+
+
+def _decisions(chain: Sequence[Record], labels_sha256: str) -> list[Entry]:
+    """Verdicts that looked at the rows of a holdout."""
+    verdicts = [record.entry for record in chain if record.entry.kind == "verdict"]
+    return [entry for entry in verdicts if entry.body.get("holdout_sha256") == labels_sha256]
+
+
+def _share(budget: Budget, holdout: int, place: int) -> float:
+    """What decision number `place` + 1 on a holdout spends, whatever passed; one beyond its last, as the last."""
+    weight = depth_weight(budget.feedback, budget.decisions, min(place, budget.decisions - 1))
+    return holdout_rate(budget, holdout) * weight
+
+
+def _said(budget: Budget) -> str:
+    return f"{budget.rate:g} for {budget.decisions} decisions over a {budget.scope}'s life, feedback {budget.feedback}"

@@ -1,0 +1,110 @@
+"""How many rows each rule of a policy needs, before a holdout is drawn. Planning guesses; a decision never does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil, log, sqrt
+from statistics import NormalDist
+
+from lockgate.evidence.measurement import LARGEST
+from lockgate.policy.rules import RATES, Compare, Gap, Limit, Rule
+from lockgate.statistics.plan import Need, paired_need, rate_need
+
+
+@dataclass(frozen=True)
+class Guess:
+    """What no policy says about models.
+
+    difference: how far a model that must pass is on the right side of a limit; disagreement: share of rows on which
+    challenger and champion are not both right or both wrong; rate: of a group; deviation: of a row's loss, or of the
+    difference of two; power: how often a model like that must pass.
+    """
+
+    difference: float
+    disagreement: float
+    rate: float
+    deviation: float
+    power: float
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What a rule needs, and of which rows; `need` is None where no number of rows matters, `of` then says why."""
+
+    rule: str
+    need: Need | None
+    of: str
+
+
+def plan(rule: Rule, alpha: float, guess: Guess) -> Planned:
+    """Raises ValueError where no number of rows would do."""
+    if isinstance(rule, Limit):
+        rows = _limit(rule, alpha, guess)
+        return Planned(rule.name, Need(rows, rows), f"rows of each {rule.by}" if rule.by else _rows_of(rule.metric))
+    if isinstance(rule, Compare):
+        return Planned(rule.name, _compare(rule, alpha, guess), "rows of the holdout")
+    if isinstance(rule, Gap):
+        rows = max(rule.minimum_rows, _gap(rule, alpha, guess))
+        return Planned(rule.name, Need(rows, rows), f"rows of each {rule.by} that the rate counts")
+    return Planned(rule.name, None, f"{rule.what} is known or not")
+
+
+def _rows_of(metric: str) -> str:
+    counted = {"true_positive_rate": "with label 1", "false_positive_rate": "with label 0", "precision": "predicted 1"}
+    return f"rows {counted[metric]}" if metric in counted else "rows of the holdout"
+
+
+def _limit(rule: Limit, alpha: float, guess: Guess) -> int:
+    if rule.metric in (*RATES, "accuracy"):
+        floor = rule.value if rule.bound == "floor" else 1 - rule.value  # a ceiling of a rate is a floor of the rest
+        return rate_need(alpha, min(1.0, floor + guess.difference), floor, guess.power).rows
+    if rule.metric == "roc_auc":
+        area = min(1 - 1e-9, rule.value + (guess.difference if rule.bound == "floor" else -guess.difference))
+        return normal_need(alpha, area_deviation(area), guess.difference, guess.power)
+    return mean_need(alpha, guess.deviation, guess.difference, LARGEST[rule.metric], guess.power)
+
+
+def _compare(rule: Compare, alpha: float, guess: Guess) -> Need:
+    """A challenger that is better by the rule's gain and the difference beyond it."""
+    if rule.metric == "accuracy":
+        return paired_need(alpha, guess.disagreement, rule.gain + guess.difference, rule.gain, guess.power)
+    if rule.metric == "roc_auc":
+        rows = normal_need(alpha, guess.deviation, guess.difference, guess.power)
+    else:
+        rows = mean_need(alpha, guess.deviation, guess.difference, 2 * LARGEST[rule.metric], guess.power)
+    return Need(rows, rows)
+
+
+def _gap(rule: Gap, alpha: float, guess: Guess) -> int:
+    """For two groups that are treated alike: each one's bound may take half of the room, at half of alpha."""
+    power = sqrt(guess.power)
+    if rule.measure == "calibration":
+        return mean_need(alpha / 2, guess.deviation, rule.value / 2, 2.0, power)
+    both = 2 if rule.measure == "equalised_odds" else 1  # two rates, each at half of alpha
+    share = rule.value / 2 if rule.bound == "ceiling" else guess.rate * (1 - rule.value) / (1 + rule.value)
+    return rate_need(alpha / (2 * both), guess.rate, max(0.0, guess.rate - share), power).rows
+
+
+def normal_need(alpha: float, deviation: float, distance: float, power: float) -> int:
+    """Rows at which a normal bound of a mean with this deviation of a row passes a limit so far away."""
+    if distance <= 0:
+        raise ValueError(f"a difference of {distance} is never found")
+    normal = NormalDist()
+    return max(2, ceil(((normal.inv_cdf(power) - normal.inv_cdf(alpha)) * deviation / distance) ** 2))
+
+
+def area_deviation(area: float) -> float:
+    """Of a row, of ROC AUC, with as many labels 1 as 0: Hanley and McNeil, Radiology 143(1), 1982, equation 1."""
+    q1, q2 = area / (2 - area), 2 * area * area / (1 + area)
+    return sqrt(2 * (q1 + q2 - 2 * area * area))
+
+
+def mean_need(alpha: float, deviation: float, distance: float, width: float, power: float) -> int:
+    """Rows at which the empirical Bernstein bound (lockgate.statistics) of losses in a range so wide does."""
+    if distance <= 0:
+        raise ValueError(f"a difference of {distance} is never found")
+    needed, spare = log(2 / alpha), NormalDist().inv_cdf(power)
+    a = deviation * (sqrt(2 * needed) + spare)  # a / sqrt(n) + b / n = distance
+    b = 7 * width * needed / 3
+    root = (a + sqrt(a * a + 4 * distance * b)) / (2 * distance)
+    return ceil(root * root) + 1

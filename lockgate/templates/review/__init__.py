@@ -1,0 +1,1 @@
+"""What a reviewer must know of an infrastructure change, from two cloud assemblies."""

@@ -1,0 +1,35 @@
+"""Two assemblies become one review."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lockgate.templates.review import access, differ, network, policy, protection, replacement
+from lockgate.templates.review.assembly import Assembly
+from lockgate.templates.review.finding import Finding, Fold, Review, in_order
+
+
+def review(root: Path, base: Assembly, head: Assembly) -> Review:
+    """What a reviewer must know of going from `base` to `head`. Raises LockgateError when the differ is missing."""
+    found: list[Finding] = list(policy.findings(base.environments, head.environments))
+    folded = []
+    for change in differ.compare(root, base.templates, head.templates):
+        new, gone = change.stack not in base.templates, change.stack not in head.templates
+        found += replacement.findings(change, gone)
+        found += policy.releases(change, new=new, gone=gone)
+        if not gone:
+            found += access.findings(change, base.accounts | head.accounts)
+            found += network.findings(change)
+            found += protection.findings(change)
+        if not change.empty:
+            folded.append(_fold(change))
+    return Review(in_order(found), tuple(folded))
+
+
+def _fold(change: differ.StackChange) -> Fold:
+    added = [r for r in change.resources if r.base is None]
+    removed = [r for r in change.resources if r.head is None]
+    changed = [r for r in change.resources if r.base is not None and r.head is not None and r.impact != "NO_CHANGE"]
+    return Fold(
+        change.stack, *(tuple(sorted(f"{r.id} ({r.type})" for r in part)) for part in (added, changed, removed))
+    )

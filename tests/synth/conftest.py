@@ -201,7 +201,7 @@ def project(tmp_path: Path) -> Path:
     return root
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def new_app() -> Callable[[Path, Path], Any]:
     """Makes the app of a project with an output folder."""
     return build

@@ -55,3 +55,4 @@ def test_the_bundle_holds_handlers_rules_and_policies_and_nothing_else(synthesiz
     assert not list(asset.rglob("*.pyc"))
     assert (asset / "lambdas" / "gate.py").is_file()
     assert (asset / "lockgate" / "aws").is_dir()
+    assert not (asset / "lockgate" / "templates").exists(), "a new word in a review would deploy all functions again"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -77,3 +79,86 @@ def test_workflow_actions_are_pinned_to_a_commit_and_no_keys_are_stored(file: Pa
 def test_the_delivery_workflow_runs_on_the_branch_that_the_delivery_role_trusts() -> None:
     branch = read_tools(ROOT / "environments" / "tools.toml").github.branch
     assert f"branches: [{branch}]" in (ROOT / ".github" / "workflows" / "deliver.yml").read_text()
+
+
+# Names under which a module asks what time it is.
+WALL_CLOCKS = {"now", "utcnow", "today", "time", "time_ns", "gmtime", "localtime"}
+DEFERRED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+WIDER = ("class", "module", "package", "session")
+
+
+def moments_that_age(tree: ast.Module) -> Iterator[str]:
+    """Where a module reads a clock before a test begins: when it is imported, or in a fixture that several tests share.
+
+    A deadline of a shared fixture's own waiting is no such moment: it is read from the monotonic clock.
+    """
+    helpers = [node for node in tree.body if isinstance(node, ast.FunctionDef) and any(_reads(node, WALL_CLOCKS))]
+    names = {helper.name for helper in helpers} - {"main"}  # a program begins when it is called
+    yield from _reads(tree, {"monotonic", *WALL_CLOCKS, *names}, deferred=False)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef) and _is_shared_fixture(node):
+            yield from _reads(node, WALL_CLOCKS | names)
+
+
+def _reads(tree: ast.AST, clocks: set[str], *, deferred: bool = True) -> Iterator[str]:
+    """Calls of a clock, with their lines; without `deferred`, none of those that only a call of a function makes."""
+    if isinstance(tree, ast.Call) and _name(tree) in clocks:
+        yield f"{tree.lineno}: {ast.unparse(tree)}"
+    inner: Iterable[ast.AST] = ast.iter_child_nodes(tree)
+    if isinstance(tree, DEFERRED) and not deferred:
+        inner = [*getattr(tree, "decorator_list", []), tree.args]
+    for node in inner:
+        yield from _reads(node, clocks, deferred=deferred)
+
+
+def _name(call: ast.Call) -> str:
+    """The last word of what is called."""
+    return getattr(call.func, "attr", getattr(call.func, "id", ""))
+
+
+def _is_shared_fixture(function: ast.FunctionDef) -> bool:
+    return any(
+        isinstance(decorator, ast.Call)
+        and _name(decorator) == "fixture"
+        and any(ast.unparse(word.value).strip("'") in WIDER for word in decorator.keywords if word.arg == "scope")
+        for decorator in function.decorator_list
+    )
+
+
+def test_no_clock_is_read_before_the_test_that_needs_the_moment() -> None:
+    """An hour may pass between import and test; what was now is then the past."""
+    found = [
+        f"{file.relative_to(ROOT)}:{moment}"
+        for file in tracked("*.py")
+        for moment in moments_that_age(ast.parse(file.read_text()))
+    ]
+    assert found == [], "read the clock inside the test"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "NOW = datetime.now(UTC)",
+        "class Case:\n    begun = time.time()",
+        "def helper(now=shared.now()): ...",
+        "@pytest.mark.parametrize('day', [date.today()])\ndef test_it(day): ...",
+        "@pytest.fixture(scope='session')\ndef begun():\n    return datetime.now(UTC)",
+        "LATER = [now() + timedelta(days=day) for day in range(2)]",
+        "def day(ahead):\n    return datetime.now(UTC) + ahead\nTOMORROW = day(DAY)",
+    ],
+)
+def test_a_moment_that_ages_is_seen(source: str) -> None:
+    assert list(moments_that_age(ast.parse(source)))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def now():\n    return datetime.now(UTC)",
+        "@pytest.fixture\ndef begun():\n    return datetime.now(UTC)",
+        "@pytest.fixture(scope='session')\ndef server():\n    deadline = time.monotonic() + 60",
+        "READ = lambda: time.time()",
+    ],
+)
+def test_a_moment_of_a_test_of_its_own_is_none_that_ages(source: str) -> None:
+    assert not list(moments_that_age(ast.parse(source)))

@@ -29,7 +29,8 @@ from lambdas import gate, shared
 from lockgate import canonical, names
 from lockgate.aws import clients
 from lockgate.aws.ledger import LedgerStore
-from lockgate.configuration.project import Environment, read_configuration
+from lockgate.configuration.environment import Environment
+from lockgate.configuration.project import read_configuration
 from lockgate.evidence.document import Champion, Data, Evidence, Group, Metric
 from lockgate.evidence.provenance import PROVENANCE, SBOM, Attestation, Build, predicate_of, statement
 from lockgate.gate.verification import Evaluation, Expected, Found, ModelData, Package

@@ -37,7 +37,7 @@ from lockgate import names
 from lockgate.aws import clients, evidence
 from lockgate.aws.registry import Registry
 from lockgate.aws.scans import scan_of
-from lockgate.configuration.project import Environment
+from lockgate.configuration.environment import Environment
 from lockgate.evidence.document import Evidence
 from lockgate.gate.facts import facts_of
 from lockgate.gate.holdout import tells_authors, usage, why_not

@@ -15,8 +15,10 @@ from typing import Any, TypeVar, get_type_hints
 
 from lockgate.aws.clients import client
 from lockgate.aws.ledger import LedgerStore
+from lockgate.configuration.environment import Environment, read_environment
+from lockgate.configuration.model import NAME
 from lockgate.configuration.persons import Caller, caller_of
-from lockgate.configuration.project import NAME, Environment, Tools, read_environment, read_tools
+from lockgate.configuration.tools import Tools, read_tools
 from lockgate.errors import ConfigError, RefusedError
 
 ROOT = Path(__file__).resolve().parents[1]

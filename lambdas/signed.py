@@ -10,8 +10,8 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any, TypeVar
 
 from lambdas import shared
+from lockgate.configuration.environment import Environment
 from lockgate.configuration.persons import Caller
-from lockgate.configuration.project import Environment
 from lockgate.errors import RefusedError
 
 Read = TypeVar("Read")

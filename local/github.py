@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from local.settings import HOST, Settings
-from lockgate.configuration.project import GitHub
+from lockgate.configuration.tools import GitHub
 
 ISSUER = "https://token.actions.githubusercontent.com"
 WORKFLOW = ".github/workflows/deliver.yml"

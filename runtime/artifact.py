@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lockgate import canonical
-from lockgate.configuration.project import Model
+from lockgate.configuration.model import Model
 from lockgate.errors import EvidenceError
 from runtime import facts as model_facts
 from runtime.frames import Matrix

@@ -6,7 +6,7 @@ import importlib
 from pathlib import Path
 from types import ModuleType
 
-from lockgate.configuration.project import Model, model_named, read_models
+from lockgate.configuration.model import Model, model_named, read_models
 
 FOLDER = Path(__file__).resolve().parent.parent / "model"
 

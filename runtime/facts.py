@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lockgate import canonical
-from lockgate.configuration.project import Model
+from lockgate.configuration.model import Model
 from lockgate.errors import EvidenceError
 
 SCHEMA = "lockgate.model/2"

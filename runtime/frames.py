@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lockgate.configuration.project import Model
+from lockgate.configuration.model import Model
 from lockgate.errors import DataContractError
 
 Matrix = npt.NDArray[np.object_]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from lockgate import canonical
-from lockgate.configuration.project import Model
+from lockgate.configuration.model import Model
 from lockgate.data.snapshot import Manifest, Part, read_manifest
 from lockgate.errors import DataContractError
 from runtime import commit

@@ -7,7 +7,7 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from lockgate import names
-from lockgate.configuration.project import Tools
+from lockgate.configuration.tools import Tools
 from lockgate_constructs.access_logs import AccessLogs
 from lockgate_constructs.encryption_key import EncryptionKey
 from lockgate_constructs.ledger_bucket import LedgerBucket

@@ -11,7 +11,8 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from lockgate import names
-from lockgate.configuration.project import Configuration, Environment
+from lockgate.configuration.environment import Environment
+from lockgate.configuration.project import Configuration
 from lockgate_constructs.access_logs import AccessLogs
 from lockgate_constructs.acknowledgement import acknowledge
 from lockgate_constructs.dead_letters import DeadLetters

@@ -17,7 +17,8 @@ from aws_cdk import (
 from constructs import Construct
 
 from lockgate import names
-from lockgate.configuration.project import Environment, Model
+from lockgate.configuration.environment import Environment
+from lockgate.configuration.model import Model
 from lockgate.release.parameters import GRADUAL, MODE_PARAMETER, MODES, PARAMETERS
 from lockgate_constructs.model_service import Hook, ModelService
 from stacks.edge import EdgeStack

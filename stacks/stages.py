@@ -9,7 +9,8 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from lockgate import names
-from lockgate.configuration.project import Configuration, Environment
+from lockgate.configuration.environment import Environment
+from lockgate.configuration.project import Configuration
 from stacks.anchor import AnchorStack
 from stacks.artifacts import ArtifactsStack
 from stacks.attestation import AttestationStack

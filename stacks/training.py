@@ -12,7 +12,8 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from lockgate import names
-from lockgate.configuration.project import Configuration, Model
+from lockgate.configuration.model import Model
+from lockgate.configuration.project import Configuration
 from lockgate.errors import ConfigError
 from lockgate_constructs.dead_letters import DeadLetters
 from lockgate_constructs.image_repository import PULL_ACTIONS, ImageRepository

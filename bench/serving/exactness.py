@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.serving.models import ROOT, declare, declared
-from lockgate.configuration.project import Model
+from lockgate.configuration.model import Model
 from runtime import commit
 from runtime.archive import read_archive
 from runtime.artifact import read_artifact, score

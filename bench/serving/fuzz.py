@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from bench.serving.exactness import estimator_of
 from bench.serving.models import CENSUS, ROOT, declared, train
 from bench.serving.servers import Server, running
-from lockgate.configuration.project import Model
+from lockgate.configuration.model import Model
 from runtime.artifact import score
 from runtime.contract import first_violation
 from runtime.frames import matrix_of_instances

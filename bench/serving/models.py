@@ -9,7 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-from lockgate.configuration.project import Model
+from lockgate.configuration.model import Model
 from runtime import commit
 from runtime.job import Job
 

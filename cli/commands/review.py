@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cli.context import find_root, json_argument
 from cli.terminal import show_json
-from lockgate.configuration.project import REVIEW_THRESHOLDS, read_tools
+from lockgate.configuration.tools import REVIEW_THRESHOLDS, read_tools
 from lockgate.templates.review import render
 from lockgate.templates.review.assembly import read_assembly
 from lockgate.templates.review.compare import review

@@ -17,7 +17,7 @@ from cli.context import json_argument, model_argument, open_context
 from cli.terminal import progress, show_json
 from lockgate import names
 from lockgate.aws.function_urls import post_as_caller
-from lockgate.configuration.project import Environment
+from lockgate.configuration.environment import Environment
 from lockgate.errors import LockgateError
 
 POLL_SECONDS = 1.0

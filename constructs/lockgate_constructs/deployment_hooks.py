@@ -12,7 +12,7 @@ from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from lockgate import names
-from lockgate.configuration.project import Environment
+from lockgate.configuration.environment import Environment
 from lockgate_constructs.model_load_balancer import ModelLoadBalancer
 from lockgate_constructs.permission import allow
 from lockgate_constructs.private_bucket import PrivateBucket

@@ -8,7 +8,7 @@ from aws_cdk import Duration
 from aws_cdk import aws_elasticloadbalancingv2 as elb
 from constructs import Construct
 
-from lockgate.configuration.project import Jwt
+from lockgate.configuration.environment import Jwt
 from lockgate_constructs.model_load_balancer import ModelLoadBalancer
 from lockgate_constructs.serving_network import TASK_PORT, ServingNetwork
 

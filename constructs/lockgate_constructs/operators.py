@@ -9,7 +9,7 @@ from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from lockgate import names
-from lockgate.configuration.project import Environment
+from lockgate.configuration.environment import Environment
 from lockgate_constructs.python_function import PythonFunction
 from lockgate_constructs.url_caller_role import UrlCallerRole, with_url
 

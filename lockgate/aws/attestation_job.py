@@ -26,7 +26,7 @@ from typing import Any
 from lockgate import canonical, names
 from lockgate.aws import clients, delivery
 from lockgate.aws.attestations import Attestations, sign
-from lockgate.configuration.project import read_tools
+from lockgate.configuration.tools import read_tools
 from lockgate.errors import LockgateError
 from lockgate.evidence.provenance import (
     PROVENANCE,

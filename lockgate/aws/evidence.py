@@ -10,7 +10,7 @@ from lockgate import canonical, names
 from lockgate.aws.attestations import Attestations
 from lockgate.aws.clients import code
 from lockgate.aws.registry import Registry
-from lockgate.configuration.project import DIGEST
+from lockgate.configuration.forms import DIGEST
 from lockgate.gate.verification import Expected, Found, ModelData, Package, lineage_of
 
 ABSENT_OBJECT = ("NoSuchKey", "NoSuchVersion", "404")

@@ -13,7 +13,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OrdinalEncoder
 
-from lockgate.configuration.project import Model
+from lockgate.configuration.model import Model
 
 # A forged TreePredictor could crash the process that predicts; the archive's digest is verified before it is loaded.
 TRUSTED = ("sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",)

@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from lockgate.configuration.project import Model
+from lockgate.configuration.model import Model
 from runtime.contract import shown
 from runtime.serving import inference
 from runtime.serving.access import AccessLog

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lockgate.configuration.project import Model
+from lockgate.configuration.model import Model
 from runtime.serving.program import COLUMN, MOST_COLUMNS, NODE, SET_BYTES, TREE, Program
 
 Floats = npt.NDArray[np.float64]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lockgate.configuration.project import Model
+from lockgate.configuration.model import Model
 from runtime.artifact import score
 from runtime.serving.convert import Categories, Column, NotConvertible, Number, columns_of
 

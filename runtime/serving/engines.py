@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from lockgate.configuration.project import Model
+from lockgate.configuration.model import Model
 from runtime.artifact import Estimator, score
 from runtime.facts import ENCODED, SCIKIT_LEARN, WALKER, WALKER_FILE
 from runtime.frames import Matrix

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from lockgate.configuration.project import Model
+from lockgate.configuration.model import Model
 from runtime.contract import Violation, shown
 from runtime.serving.rows import Batch, Decoder, Refused, document_of, refused
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 
 from lockgate import canonical
-from lockgate.configuration.project import Model
+from lockgate.configuration.model import Model
 from lockgate.errors import EvidenceError, RefusedError
 from runtime import commit
 from runtime.archive import read_archive

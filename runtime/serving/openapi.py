@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from lockgate.configuration.project import Feature, Model
+from lockgate.configuration.model import Feature, Model
 
 _TEXT = {"type": "string"}
 _NUMBER = {"type": "number"}

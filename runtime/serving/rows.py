@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import msgspec
 
 from lockgate import canonical
-from lockgate.configuration.project import Feature, Model
+from lockgate.configuration.model import Feature, Model
 from lockgate.errors import EvidenceError
 from runtime.contract import Violation, first_violation, shown
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from lockgate.configuration.project import Model
+from lockgate.configuration.model import Model
 from runtime import commit
 from runtime.job import Job
 from runtime.serving import model_data

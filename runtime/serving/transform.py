@@ -6,7 +6,7 @@ request; else one a request.
 
 from __future__ import annotations
 
-from lockgate.configuration.project import Feature, Model
+from lockgate.configuration.model import Feature, Model
 from runtime.serving.rows import MAXIMUM_ROWS
 
 CONCURRENT = 4

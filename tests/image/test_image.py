@@ -20,7 +20,7 @@ import pytest
 from lockgate import canonical
 from lockgate.aws.attestation_job import bill_of_materials
 from lockgate.aws.attestations import Attestations, sign
-from lockgate.configuration.project import read_model
+from lockgate.configuration.model import read_model
 from lockgate.evidence.provenance import PROVENANCE, SBOM, Build, bundle, check, predicate_of, statement
 
 if TYPE_CHECKING:

@@ -9,14 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from lockgate.configuration.project import (
-    Environment,
-    Feature,
-    model_named,
-    read_configuration,
-    read_environment,
-    read_tools,
-)
+from lockgate.configuration.environment import Environment, read_environment
+from lockgate.configuration.model import Feature, model_named
+from lockgate.configuration.project import read_configuration
+from lockgate.configuration.tools import read_tools
 from lockgate.errors import ConfigError
 
 ENVIRONMENTS = Path(__file__).parents[2] / "environments"

@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from local.images import builder
-from lockgate.configuration.project import read_tools
+from lockgate.configuration.tools import read_tools
 
 ROOT = Path(__file__).parents[2]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lockgate.configuration.project import read_tools
+from lockgate.configuration.tools import read_tools
 
 ROOT = Path(__file__).parents[2]
 OURS = ("app.py", "stacks", "constructs", "lockgate", "lambdas", "runtime", "model")

@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from lockgate.configuration.project import Model, read_model
+from lockgate.configuration.model import Model, read_model
 from runtime import commit
 from runtime.artifact import score
 from runtime.contract import refuse_broken_columns, refuse_broken_target

@@ -21,7 +21,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from lockgate.configuration.project import Model, read_model
+from lockgate.configuration.model import Model, read_model
 from runtime import commit
 from runtime.archive import read_archive
 from runtime.artifact import read_artifact, score

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import settings
 
 from lockgate import canonical
-from lockgate.configuration.project import Model, read_model
+from lockgate.configuration.model import Model, read_model
 from lockgate.data.snapshot import Manifest, Part
 from runtime.job import Job
 from runtime.predict import predict

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from lockgate.configuration.project import Model
+from lockgate.configuration.model import Model
 from lockgate.evidence.document import Data, Evidence, Group
 from lockgate.evidence.fairness import table
 from lockgate.gate.verdict import Circumstances, Outcome, judge

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockgate.configuration.project import Feature, Model
+from lockgate.configuration.model import Feature, Model
 from lockgate.errors import DataContractError
 from runtime.contract import Violation, accepts, first_violation, refuse_broken_columns, shown
 

@@ -21,7 +21,7 @@ import pytest
 from moto import mock_aws
 
 from lockgate import canonical
-from lockgate.configuration.project import Feature, Model
+from lockgate.configuration.model import Feature, Model
 from lockgate.errors import ConfigError, EvidenceError, RefusedError
 from runtime.archive import read_archive
 from runtime.job import Job

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from lockgate.configuration.project import Feature, Model
+from lockgate.configuration.model import Feature, Model
 from runtime.serving import access, capture, server
 from runtime.serving.access import AccessLog
 from runtime.serving.application import Application, Release

@@ -12,7 +12,7 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
 
-from lockgate.configuration.project import Feature, Model
+from lockgate.configuration.model import Feature, Model
 from runtime.artifact import score
 from runtime.serving.encoded import EncodedEngine
 from runtime.serving.engines import choose, codes_of

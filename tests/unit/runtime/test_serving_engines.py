@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
-from lockgate.configuration.project import Feature, Model
+from lockgate.configuration.model import Feature, Model
 from lockgate.errors import EvidenceError
 from runtime.artifact import score
 from runtime.serving import walker

@@ -24,7 +24,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, OrdinalEncoder, StandardScaler, TargetEncoder
 from threadpoolctl import threadpool_limits
 
-from lockgate.configuration.project import Feature, Model
+from lockgate.configuration.model import Feature, Model
 from runtime.artifact import score
 from runtime.serving.encoded import EncodedEngine
 from runtime.serving.engines import EstimatorEngine, choose, codes_of, walker_candidate

@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from lockgate.configuration.project import Feature, Model
+from lockgate.configuration.model import Feature, Model
 from runtime.serving.application import Application, Release
 from runtime.serving.http import Connection, Site
 

@@ -1,0 +1,136 @@
+"""What a model declares: model/<name>/model.toml, with its data contract."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lockgate import names
+from lockgate.configuration.table import Table
+from lockgate.errors import ConfigError
+
+NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One column of the data contract. `values` for a category, `minimum` and `maximum` for an integer or number."""
+
+    name: str
+    type: str
+    values: tuple[str, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    null_share: float = 0.0
+
+
+@dataclass(frozen=True)
+class Model:
+    """What model.toml declares: the data contract, the label, and what training may vary."""
+
+    name: str
+    description: str
+    identifier: str
+    target: str
+    protected: tuple[str, ...]
+    features: tuple[Feature, ...]
+    parameters: Mapping[str, int | float | str | bool]
+    train_data: str
+    holdout_data: str
+
+
+def read_models(folder: Path) -> tuple[Model, ...]:
+    """Every folder model/<name>/ is a model; one without model.toml or train.py is a mistake, not a skip."""
+    if not folder.is_dir():
+        raise ConfigError(folder.name, "folder", "nothing", "a folder with one folder a model")
+    folders = sorted(path for path in folder.iterdir() if path.is_dir() and path.name[0] not in "._")
+    models = tuple(read_model(path) for path in folders)
+    if not models:
+        raise ConfigError("model", "folder", "no model", "at least one folder model/<name>/ with a model.toml")
+    return models
+
+
+def read_model(folder: Path) -> Model:
+    where = f"model/{folder.name}"
+    if not (folder / "train.py").is_file():
+        raise ConfigError(where, "train.py", "no such file", "a module train.py with a function train")
+    _refuse_without_train(folder / "train.py", f"{where}/train.py")
+    table = Table.read(folder / "model.toml", f"{where}/model.toml")
+    data = table.table("data")
+    features = tuple(_read_feature(entry) for entry in table.tables("feature"))
+    parameters = table.values("parameters")
+    model = Model(
+        name=_name_of(folder.name, where),
+        description=table.text("description"),
+        identifier=table.text("identifier"),
+        target=table.text("target"),
+        protected=table.texts("protected"),
+        features=features,
+        parameters=parameters,
+        train_data=data.text("train"),
+        holdout_data=data.text("holdout"),
+    )
+    data.finish()
+    table.finish()
+    _refuse_contradictions(model, table.file)
+    return model
+
+
+def _refuse_without_train(file: Path, where: str) -> None:
+    try:
+        module = ast.parse(file.read_text(encoding="utf-8"))
+    except (SyntaxError, UnicodeDecodeError) as error:
+        raise ConfigError(where, "file", str(error), "Python in UTF-8") from error
+    if not any(isinstance(found, ast.FunctionDef) and found.name == "train" for found in module.body):
+        raise ConfigError(where, "train", "no such function", "a function train(rows, target, model)")
+
+
+def _read_feature(table: Table) -> Feature:
+    kind = table.choice("type", ("category", "integer", "number"))
+    feature = Feature(
+        name=table.text("name"),
+        type=kind,
+        values=table.names("values") if kind == "category" else (),
+        minimum=None if kind == "category" else table.number("minimum"),
+        maximum=None if kind == "category" else table.number("maximum"),
+        null_share=table.number("null_share", 0.0),
+    )
+    table.finish()
+    if feature.minimum is not None and feature.maximum is not None and feature.minimum > feature.maximum:
+        raise ConfigError(table.file, table.key("minimum"), feature.minimum, f"at most {feature.maximum}")
+    if not 0 <= feature.null_share <= 1:
+        raise ConfigError(table.file, table.key("null_share"), feature.null_share, "a share from 0 to 1")
+    return feature
+
+
+def _refuse_contradictions(model: Model, file: str) -> None:
+    names = [feature.name for feature in model.features]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice or not names:
+        raise ConfigError(file, "feature", twice or "none", "at least one feature, each name once")
+    for key, column in (("target", model.target), ("identifier", model.identifier)):
+        if column in names:
+            raise ConfigError(file, key, column, "a column that is not a feature")
+    if model.target == model.identifier:
+        raise ConfigError(file, "target", model.target, "another column than the identifier")
+    unknown = sorted(set(model.protected) - set(names))
+    if unknown:
+        raise ConfigError(file, "protected", unknown, f"names of declared features: {names}")
+
+
+def _name_of(name: str, file: str) -> str:
+    if name == names.INFRASTRUCTURE_CHAIN:
+        raise ConfigError(file, "name", name, "another name: the ledger's chain of infrastructure has this one")
+    if not NAME.fullmatch(name):
+        raise ConfigError(file, "name", name, "lower-case letters, digits and dashes, 31 at most, a letter first")
+    return name
+
+
+def model_named(models: Sequence[Model], name: str) -> Model:
+    for model in models:
+        if model.name == name:
+            return model
+    raise ConfigError("model", "name", name, f"one of {[model.name for model in models]}")

@@ -28,7 +28,7 @@ class Reality:
 def not_the_stacks(definition: str | None, running: str | None) -> str:
     """What is said where ECS was changed past CloudFormation."""
     if running is None:
-        return f"the stack made {definition}, and its service was deleted: docs/release.md, When they disagree"
+        return f"the stack made {definition}, and its service was deleted: docs/runbook.md, When they disagree"
     return f"the stack made {definition}, the service runs {running}: `lockgate restore` puts it back"
 
 
@@ -64,5 +64,5 @@ def differences(recorded: Mapping[str, Any] | None, found: Reality | None) -> li
     if found.release and found.running != found.definition:
         said.append(not_the_stacks(found.definition, found.running))
     if found.status.endswith("_FAILED"):
-        said.append(f"the stack is {found.status}: it needs a person: docs/release.md, When they disagree")
+        said.append(f"the stack is {found.status}: it needs a person: docs/runbook.md, When they disagree")
     return said

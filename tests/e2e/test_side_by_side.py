@@ -331,7 +331,7 @@ def test_a_promotion_that_cannot_be_taken_back_either_is_continued_once_and_left
     live, differences = standing(demo)
     assert live["version"] == before
     assert differences == [
-        "the stack is UPDATE_ROLLBACK_FAILED: it needs a person: docs/release.md, When they disagree"
+        "the stack is UPDATE_ROLLBACK_FAILED: it needs a person: docs/runbook.md, When they disagree"
     ]
     iam.delete_role_policy(RoleName=role, PolicyName="stuck")
     arn = names.role_arn(stack(demo)["StackId"].split(":")[4], role)

@@ -139,12 +139,12 @@ def test_a_service_that_was_deleted_is_said_ends_in_a_stuck_stack_and_is_made_an
     assert said == []
     made = service(demo, dev)["taskDefinition"]
     demo.client("ecs", dev).delete_service(cluster=names.cluster(dev), service=MODEL, force=True)
-    nothing = f"the stack made {made}, and its service was deleted: docs/release.md, When they disagree"
+    nothing = f"the stack made {made}, and its service was deleted: docs/runbook.md, When they disagree"
     assert live(demo, dev) == (version, [nothing])
     done = demo.lockgate("restore", dev, "--reason", "it was deleted", profile=f"{dev}-operator")
     assert (done.returncode, "UPDATE_ROLLBACK_FAILED" in done.stderr) == (1, True), done.stderr
     assert "Service was not ACTIVE" in done.stderr
-    stuck = "the stack is UPDATE_ROLLBACK_FAILED: it needs a person: docs/release.md, When they disagree"
+    stuck = "the stack is UPDATE_ROLLBACK_FAILED: it needs a person: docs/runbook.md, When they disagree"
     assert live(demo, dev) == (version, [nothing, stuck])
     cloudformation, name = demo.client("cloudformation", dev), names.release_stack(dev, MODEL)
     cloudformation.delete_stack(StackName=name)

@@ -127,6 +127,7 @@ _ADMINISTRATOR = "it needs an account of AWS, or the state of one that a test ma
 # How a command begins: why no test runs it as it stands. Its words are checked all the same: test_commands.py.
 SHOWN_ONLY = {
     "make demo": "tests/e2e/conftest.py runs the same module for all tests of its folder",
+    "make check": "`make test` begins with it",
     "make test": "it would run itself",
     "make down": "tests/e2e/conftest.py ends each embedded AWS in the same way",
     "make synth": "tests/synth synthesizes every stage, and the demo does it with the CDK's command line",
@@ -144,6 +145,7 @@ SHOWN_ONLY = {
     "lockgate snapshot": _OTHER_WORDS,
     "lockgate waive": _OTHER_WORDS,
     "cdk deploy": "the demo runs it for each stage, and tests of their own run it again",
+    "lockgate evaluator": "the demo builds the evaluator with it, and a test of its pin compares the digest",
     "lockgate bootstrap": _ADMINISTRATOR,
     "lockgate doctor": _ADMINISTRATOR,
     "aws ": "AWS's command line is not among what set-up installs; its operations are checked",

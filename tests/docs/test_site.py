@@ -96,3 +96,13 @@ def test_decisions_are_numbered_without_gaps_and_each_title_begins_with_its_numb
     files = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
     assert [int(file.name[:4]) for file in files] == list(range(1, len(files) + 1))
     assert [file.name for file in files if not file.read_text().startswith(f"# {int(file.name[:4])}. ")] == []
+
+
+def test_the_changelog_is_in_groups_and_each_version_names_its_commit() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text()
+    groups = {heading.split(":")[0] for heading in re.findall(r"^### (.*)$", text, re.M)}
+    assert groups <= {"Added", "Changed", "Mended", "To do when upgrading"}
+    versions = dict(re.findall(r"^## (\S+)\n\n(.*)$", text, re.M))
+    assert list(versions)[0] == "Unreleased"
+    wrong = [name for name, line in versions.items() if not re.fullmatch(r"Commit `[0-9a-f]{40}`\.", line)]
+    assert wrong == ["Unreleased"]

@@ -103,6 +103,6 @@ def test_the_changelog_is_in_groups_and_each_version_names_its_commit() -> None:
     groups = {heading.split(":")[0] for heading in re.findall(r"^### (.*)$", text, re.M)}
     assert groups <= {"Added", "Changed", "Mended", "To do when upgrading"}
     versions = dict(re.findall(r"^## (\S+)\n\n(.*)$", text, re.M))
-    assert list(versions)[0] == "Unreleased"
+    assert next(iter(versions)) == "Unreleased"
     wrong = [name for name, line in versions.items() if not re.fullmatch(r"Commit `[0-9a-f]{40}`\.", line)]
     assert wrong == ["Unreleased"]

@@ -20,6 +20,7 @@ from lockgate.configuration.model import NAME
 from lockgate.configuration.persons import Caller, caller_of
 from lockgate.configuration.tools import Tools, read_tools
 from lockgate.errors import ConfigError, RefusedError
+from lockgate.release.parameters import read_version
 
 ROOT = Path(__file__).resolve().parents[1]
 Settings = TypeVar("Settings")
@@ -67,10 +68,7 @@ def model(event: dict[str, Any]) -> str:
 
 def model_and_version(event: dict[str, Any]) -> tuple[str, int]:
     """The model's name and the package version of an event. Raises RefusedError."""
-    name, version = model(event), str(event.get("version", ""))
-    if not version.isascii() or not version.isdigit() or version.startswith("0"):
-        raise RefusedError(f"version: found {version!r}, expected a package version such as 7")
-    return name, int(version)
+    return model(event), read_version(event.get("version", ""))
 
 
 def caller(event: dict[str, Any], roles: Callable[[Environment], Sequence[str]]) -> Caller:

@@ -74,6 +74,14 @@ def read_release(data: object) -> Release:
     return Release(**data)
 
 
+def read_version(data: object) -> int:
+    """The version of a model package, as an event carries it. Raises RefusedError."""
+    version = str(data)
+    if not version.isascii() or not version.isdigit() or version.startswith("0"):
+        raise RefusedError(f"version: found {version!r}, expected a package version such as 7")
+    return int(version)
+
+
 def refuse_if_superseded(live: Release | None, version: str) -> None:
     """A promotion never goes back: raises RefusedError when a newer version is live. Going back is a rollback."""
     if live is not None and int(live.version) > int(version):

@@ -21,9 +21,9 @@ import pytest
 
 from bench.faults.world import COPIED
 from lockgate import names
-from lockgate.aws.deployments import READY
 from lockgate.configuration.project import read_configuration
 from lockgate.release.parameters import PARAMETERS
+from lockgate.release.stack import READY
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Demo

@@ -46,7 +46,8 @@ def test_a_function_is_given_exactly_the_variables_that_its_handler_reads(synthe
 
 def test_every_handler_is_deployed() -> None:
     folder = Path(__file__).parents[2] / "lambdas"
-    assert {file.stem for file in folder.glob("*.py")} - {"__init__", "shared", "signed"} == set(HANDLERS)
+    modules = [*folder.glob("*.py"), *(file.parent for file in folder.glob("*/__init__.py"))]
+    assert {module.stem for module in modules} - {"__init__", "shared", "signed"} == set(HANDLERS)
 
 
 def test_the_bundle_holds_handlers_rules_and_policies_and_nothing_else(synthesized: Any) -> None:

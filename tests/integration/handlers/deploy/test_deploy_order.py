@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lambdas import deploy
+from lambdas.deploy import promotion
 from lockgate.errors import BusyError, RefusedError
 
 if TYPE_CHECKING:
@@ -85,14 +85,14 @@ def test_a_failure_that_a_promotion_follows_at_once_is_none_of_its_successes(pro
 
 def while_it_copies(happens: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> None:
     """Let something happen during the copies of the next start, once."""
-    copy_replay = deploy.copy_replay
+    copy_replay = promotion.copy_replay
 
     def slowly(*arguments: Any) -> None:
-        monkeypatch.setattr(deploy, "copy_replay", copy_replay)
+        monkeypatch.setattr(promotion, "copy_replay", copy_replay)
         happens()
         copy_replay(*arguments)
 
-    monkeypatch.setattr(deploy, "copy_replay", slowly)
+    monkeypatch.setattr(promotion, "copy_replay", slowly)
 
 
 def test_a_promotion_that_another_overtook_while_it_copied_sees_it(

@@ -1,0 +1,77 @@
+"""Changes what an environment serves; invoked by the promotion workflow, through the environment's promote role, and by
+the environment's rollback function.
+
+Event of a promotion: {"action": "start" | "status" | "stop", "model", "release": {version, commit, package_arn, image,
+model_sha256, replay_sha256, policy_sha256, verdict_id}, "source": {bucket, key, version_id, replay: {bucket, key}},
+"token"}.
+Event of an operator: {"action": "rollback" | "restore", "model", "person", "user_arn", "reason", "token"}, then
+{"action": "status", "model", "token"}. These need nothing but this account: the release comes from the journal.
+Event of the environment's own schedule: {"action": "look", "model"}: an end that nobody waited for any more is
+remembered, as status would have, and what is past its deadline is stopped; answers {"status": … or
+"NOTHING"}.
+token: one an attempt, letters, digits and dashes, a letter first, 128 at most (CloudFormation takes the same token
+again for the same request and does nothing).
+start answers {"status": "IN_PROGRESS", "deadline_minutes" (of what runs; then its caller asks for stop)};
+rollback and restore {"status": "IN_PROGRESS", "from" (version or null), "to"}, or {"refused": why}, since a person's
+vain request is no failure of the function;
+status {"status": "IN_PROGRESS" | "SUCCEEDED" | "FAILED", "reason", "release" (all fields, as the stack pins it, or
+null), "url", "place" (number of this end in the journal, or null)}. url: where the model's /ping and /invocations are.
+A success stays one, whatever is live since; start remembers that of the update before, if nobody has asked for it yet.
+stop, and look past the deadline that was configured when the attempt began, take its own update, if it still runs, back
+to the release that served before; the end says that it was the deadline. A failure's reason begins with what lifecycle
+hooks found and with the alarms that went off.
+start raises BusyError (retry later: another update runs), NotFoundError (no release stack), RefusedError (never
+retry; also a release that was rolled back from, or superseded by a newer one that is live, and while an alarm of the
+service is in ALARM, which ECS would ignore for the whole deployment).
+
+Environment:
+    ENVIRONMENT         name of the environment
+    RELEASES_BUCKET     its bucket of released model data (versioned) and of its journal
+    RELEASES_REPOSITORY its repository of released images
+    CLUSTER             name of its ECS cluster
+    SERVICE_URL         https://<[service] host, or the name of the load balancer>
+    RELEASE_ROLE_ARN    names.release_cloudformation_role, which CloudFormation assumes
+Calls:
+    cloudformation:CancelUpdateStack, cloudformation:ContinueUpdateRollback, cloudformation:DescribeStackEvents,
+    cloudformation:DescribeStacks, cloudformation:ListStackResources, cloudformation:SetStackPolicy,
+    cloudformation:UpdateStack
+                              on stack/lockgate-<environment>-release-*/*
+    iam:PassRole              on RELEASE_ROLE_ARN to cloudformation.amazonaws.com
+    s3:ListBucket             on RELEASES_BUCKET; s3:GetObject, s3:PutObject (If-None-Match: *) on RELEASES_BUCKET/*
+    s3:GetObjectVersion       on the tools models bucket's objects (its bucket policy must allow this role too)
+    s3:GetObject              on the replay.json of the tools evidence bucket (likewise)
+    kms:Decrypt               on the key of the tools models and evidence buckets
+    kms:Decrypt, kms:GenerateDataKey   on the key of RELEASES_BUCKET
+    ecr:BatchGetImage, ecr:GetDownloadUrlForLayer   on the tools models repository (its policy must allow this role too)
+    ecr:BatchCheckLayerAvailability, ecr:BatchGetImage, ecr:CompleteLayerUpload, ecr:InitiateLayerUpload, ecr:PutImage,
+    ecr:UploadLayerPart       on RELEASES_REPOSITORY
+    cloudwatch:DescribeAlarmHistory, cloudwatch:DescribeAlarms   on alarm:lockgate-<environment>-release-*
+    ecs:DescribeServices, ecs:ListServiceDeployments   on service/<cluster>/*
+    ecs:StopServiceDeployment on service-deployment/<cluster>/*
+Needs temporary disk for the model data: lockgate.aws.copies.LARGEST, which is what a function has by default.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lambdas import shared
+from lambdas.deploy.operation import operate
+from lambdas.deploy.place import Place, Settings
+from lambdas.deploy.progress import look, status, stop
+from lambdas.deploy.promotion import start
+from lockgate.errors import RefusedError
+
+ACTIONS = {"start": start, "status": status, "rollback": operate, "restore": operate, "look": look, "stop": stop}
+
+__all__ = ["Settings", "handler"]
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    settings, model = shared.settings(Settings), shared.model(event)
+    action = ACTIONS.get(event.get("action", ""))
+    if action is None:
+        raise RefusedError(f"action: found {event.get('action')!r}, expected one of {', '.join(ACTIONS)}")
+    answer = action(Place(settings, model), event)
+    shared.log("deploy", action=event["action"], environment=settings.environment, model=model, answer=answer)
+    return answer

@@ -9,13 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import boto3
-
 from cli.terminal import progress
 from local import embedded
 from local.settings import default_state
 from lockgate import names
 from lockgate.aws.ledger import LedgerStore
+from lockgate.aws.sessions import open_session
 from lockgate.configuration.project import Configuration, read_configuration
 from lockgate.errors import ConfigError, NotFoundError
 
@@ -40,7 +39,7 @@ class Context:
 
     @cached_property
     def session(self) -> Any:
-        return boto3.Session(region_name=self.tools.region)
+        return open_session(self.tools.region)
 
     def client(self, service: str) -> Any:
         return self.session.client(service)

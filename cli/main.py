@@ -7,9 +7,8 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from cli.terminal import error_line
+from lockgate.aws.failures import FAILURES, told
 from lockgate.errors import LockgateError
 
 # In the order of the help page: the embedded AWS, what an operator does, what a reader asks.
@@ -77,12 +76,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(arguments.run(arguments))
     except LockgateError as error:
         return error_line(str(error))
-    except ClientError as error:
-        said = error.response["Error"]
-        hint = "; deploy the tools first: cdk deploy 'tools/*'" if said.get("Code") == "NoSuchBucket" else ""
-        return error_line(f"AWS refused {error.operation_name}: {said.get('Message', error)}{hint}")
-    except BotoCoreError as error:
-        return error_line(f"AWS could not be asked: {error}")
+    except FAILURES as error:
+        return error_line(told(error))
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output went away, as `head` does
         return 1

@@ -20,11 +20,11 @@ from datetime import timedelta
 from typing import Any
 
 from lambdas import shared
-from lockgate import canonical, names
+from lockgate import canonical
 from lockgate.aws import clients
 from lockgate.aws.attestation_job import PRODUCTS
 from lockgate.aws.attestations import Attestations
-from lockgate.aws.delivery import pushed_by, recent_builds
+from lockgate.aws.delivery import build_with, pushed_by, recent_builds, start_attestation
 
 EVENT = "CodeBuild Build State Change"
 LOOK_BACK = timedelta(days=1)
@@ -49,11 +49,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, list[str]]:
             continue
         # The same event again starts nothing more; the next look of the reconciler does.
         token = canonical.sha256(f"{build['id']} {event.get('id', '')}".encode())
-        codebuild.start_build(
-            projectName=names.ATTESTATION_PROJECT,
-            environmentVariablesOverride=[{"name": "BUILD", "value": build["id"], "type": "PLAINTEXT"}],
-            idempotencyToken=token,
-        )
+        start_attestation(codebuild, build["id"], token)
         answer["started"].append(build["id"])
     shared.log("attest", source=event.get("detail-type"), **answer)
     return answer
@@ -61,9 +57,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, list[str]]:
 
 def _builds(codebuild: Any, event: dict[str, Any]) -> list[dict[str, Any]]:
     if event.get("detail-type") == EVENT:
-        build = str(event["detail"]["build-id"]).rpartition("/")[2]  # the event has the ARN
-        found: list[dict[str, Any]] = codebuild.batch_get_builds(ids=[build])["builds"]
-        return found
+        return build_with(codebuild, str(event["detail"]["build-id"]).rpartition("/")[2])  # the event has the ARN
     since = shared.now() - LOOK_BACK
     builds = [build for project in PRODUCTS for build in recent_builds(codebuild, project)]
     return [build for build in builds if build["startTime"] > since]

@@ -22,12 +22,12 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from lambdas import shared, signed
 from lambdas.signed import AnswerRefusedError, refuse_with
-from lockgate import canonical, names
+from lockgate import names
 from lockgate.aws import clients
+from lockgate.aws.notices import publish
+from lockgate.aws.promotions import BreakGlass, start
 from lockgate.aws.registry import Registry
 from lockgate.configuration.persons import Caller
 from lockgate.errors import RefusedError
@@ -65,7 +65,15 @@ def _take(body: dict[str, Any], caller: Caller) -> dict[str, Any]:
         raise AnswerRefusedError(409, f"token: found the one of {reference(record)}, expected a new one")
     _say(settings, record)
     execution = names.break_glass_execution(model, version, record.sequence)
-    _start(settings, record, execution)
+    start(
+        clients.client("stepfunctions"),
+        settings.state_machine_arn,
+        execution,
+        model,
+        version,
+        package,
+        break_glass=BreakGlass(environment, reference(record)),
+    )
     return {
         "message": f"recorded as {reference(record)}, open until somebody else runs `lockgate acknowledge`",
         "record": reference(record),
@@ -97,21 +105,4 @@ def _say(settings: Settings, record: Record) -> None:
         f"open in `lockgate status` until somebody else runs `lockgate acknowledge {reference(record)}`."
     )
     subject = f"Break-glass: {record.model} {entry.version} in {entry.environment}"
-    clients.client("sns").publish(TopicArn=settings.topic_arn, Subject=subject[:100], Message=text)
-
-
-def _start(settings: Settings, record: Record, execution: str) -> None:
-    event = {
-        "model": record.model,
-        "version": str(record.entry.version),
-        "package_arn": record.entry.body["package_arn"],
-        "environment": record.entry.environment,
-        "break_glass": reference(record),
-    }
-    try:
-        clients.client("stepfunctions").start_execution(
-            stateMachineArn=settings.state_machine_arn, name=execution, input=canonical.to_bytes(event).decode()
-        )
-    except ClientError as error:
-        if clients.code(error) != "ExecutionAlreadyExists":
-            raise
+    publish(clients.client("sns"), settings.topic_arn, subject, text)

@@ -15,7 +15,6 @@ Calls:
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +22,7 @@ from typing import Any
 from lambdas import shared
 from lockgate import names
 from lockgate.aws import clients
+from lockgate.aws.functions import invoke
 from lockgate.errors import RefusedError
 
 FIELDS = {"action", "model", "reason", "token"}
@@ -70,11 +70,8 @@ def _read(event: dict[str, Any]) -> dict[str, str]:
 
 
 def _deploy(function: str, asked: dict[str, str]) -> dict[str, Any]:
-    """What the deploy function says. Raises RefusedError for what it refuses, RuntimeError for what it failed at."""
-    answer = clients.client("lambda").invoke(FunctionName=function, Payload=json.dumps(asked).encode())
-    said: dict[str, Any] = json.load(answer["Payload"])
-    if "FunctionError" in answer:
-        raise RuntimeError(f"{function}: {said}")
+    """What the deploy function says. Raises RefusedError for what it refuses, FunctionError for what it failed at."""
+    said = invoke(clients.client("lambda"), function, asked)
     if "refused" in said:
         raise RefusedError(said["refused"])
     return said

@@ -31,6 +31,8 @@ LEDGER_WRITER_ROLES = (
 )
 
 METRIC_NAMESPACE = "Lockgate"
+STUCK = "Stuck"  # versions that the reconciler could not resume
+SCAN_UNFINISHED = "ScanUnfinished"  # decisions without the scan of the image that they ask for
 PREDICTION_DISTANCE = "PredictionDistance"  # dimensions Environment, Model, Release, TaskDefinition
 
 MODELS_REPOSITORY = "lockgate-models"
@@ -198,6 +200,10 @@ def role_arn(account: str, role: str) -> str:
     return f"arn:aws:iam::{account}:role/{role}"
 
 
+def policy_arn(account: str, policy: str) -> str:
+    return f"arn:aws:iam::{account}:policy/{policy}"
+
+
 def function_arn(account: str, region: str, function: str) -> str:
     return f"arn:aws:lambda:{region}:{account}:function:{function}"
 
@@ -242,6 +248,11 @@ def labels_key(model: str, snapshot: str) -> str:
 
 def ledger_key(model: str, sequence: int) -> str:
     return f"{model}/{sequence:010d}.json"
+
+
+def replay_uri(evidence_uri: str) -> str:
+    """The rows that the evaluator recorded, beside the evidence (s3://) that has their digest."""
+    return f"{evidence_uri.rpartition('/')[0]}/replay.json"
 
 
 def released_model_key(model: str, sha256: str) -> str:

@@ -20,7 +20,7 @@ from local import embedded
 from local.host import processes
 from lockgate import names
 from lockgate.aws import promotions
-from lockgate.aws.function_urls import post_as_caller
+from lockgate.aws.function_urls import FunctionUrl
 from lockgate.aws.ledger import LedgerStore
 from lockgate.configuration.project import Configuration
 from lockgate.errors import RefusedError
@@ -100,9 +100,8 @@ class World:
         body = {"model": self.model, "version": str(version), "environment": environment}
         approver = boto3.Session(profile_name=APPROVER, region_name=self.tools.region)
         try:
-            url = approver.client("lambda").get_function_url_config(FunctionName=names.APPROVAL_FUNCTION)
             decision = {"decision": "approve", "reason": "a run with faults"}
-            post_as_caller(approver, url["FunctionUrl"], "lambda", {**body, **decision})
+            FunctionUrl(approver, names.APPROVAL_FUNCTION).post({**body, **decision})
         except (RefusedError, OSError, ClientError, BotoCoreError):
             return False
         return True

@@ -13,7 +13,7 @@ from typing import Any
 from cli.context import Context, json_argument, model_argument, open_context
 from cli.terminal import show_json
 from lockgate import names
-from lockgate.aws.function_urls import post_as_caller
+from lockgate.aws.function_urls import FunctionUrl
 
 OWN = ("tools", "anchor")  # stacks that no release goes to
 ASSEMBLY = re.compile(r"[0-9a-f]{64}")
@@ -62,8 +62,7 @@ def _version_or_assembly(text: str) -> int | str:
 
 def say(context: Context, function: str, body: Mapping[str, Any], *, json: bool) -> int:
     """Tell a function, signed as the caller, and print its answer."""
-    url = context.client("lambda").get_function_url_config(FunctionName=function)["FunctionUrl"]
-    answer = post_as_caller(context.session, url, "lambda", body)
+    answer = FunctionUrl(context.session, function).post(body)
     if json:
         show_json(answer)
     else:

@@ -8,21 +8,19 @@ makes can do more than. Run it again when a change needs more: a deployment that
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from cli.context import json_argument, open_context
 from cli.terminal import progress, show_json
+from lockgate import names
+from lockgate.aws.managed_policies import put_policy
+from lockgate.aws.sessions import caller_of
 from lockgate.errors import LockgateError, NotFoundError
 from lockgate.templates import rights
-
-KEPT_VERSIONS = 5  # of a managed policy, by AWS's quota
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         show_json(documents)
         return 0
-    caller = str(context.client("sts").get_caller_identity()["Account"])
+    caller, _ = caller_of(context.session)
     if caller != account:
         raise LockgateError(f"{arguments.environment}: found credentials of {caller}, expected those of {account}")
     iam = context.client("iam")
@@ -60,23 +58,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _put(iam: Any, account: str, name: str, document: dict[str, Any]) -> str:
-    """ARN of the managed policy of this name, with this document as its default version."""
-    arn = f"arn:aws:iam::{account}:policy/{name}"
-    text = json.dumps(document, separators=(",", ":"))
-    try:
-        iam.create_policy(PolicyName=name, PolicyDocument=text, Description="Made by lockgate bootstrap.")
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "EntityAlreadyExists":
-            raise
-        default = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
-        if iam.get_policy_version(PolicyArn=arn, VersionId=default)["PolicyVersion"]["Document"] == document:
-            return arn
-        versions = iam.list_policy_versions(PolicyArn=arn)["Versions"]
-        spare = sorted((v for v in versions if not v["IsDefaultVersion"]), key=lambda v: v["CreateDate"])
-        if len(versions) >= KEPT_VERSIONS:
-            iam.delete_policy_version(PolicyArn=arn, VersionId=spare[0]["VersionId"])
-        iam.create_policy_version(PolicyArn=arn, PolicyDocument=text, SetAsDefault=True)
-    progress(f"policy {arn}")
+    """ARN of the managed policy of this name, once it says this."""
+    arn = names.policy_arn(account, name)
+    if put_policy(iam, account, name, document):
+        progress(f"policy {arn}")
     return arn
 
 

@@ -17,6 +17,7 @@ from cli.terminal import progress, show_json
 from lockgate import names
 from lockgate.aws import delivery, github_identity
 from lockgate.aws.attestations import Attestations
+from lockgate.aws.sessions import caller_of
 from lockgate.errors import NotFoundError
 
 
@@ -46,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
         repository=names.MODELS_REPOSITORY,
         key=names.source_key(commit),
     )
-    actor = os.environ.get("GITHUB_ACTOR") or _caller(session)
+    actor = os.environ.get("GITHUB_ACTOR") or _name_of_caller(session)
     executions = {}
     for model, snapshot in snapshots.items():
         champion = delivery.find_champion(s3, context.bucket("data"), model)
@@ -120,5 +121,6 @@ def _session(context: Context) -> Any:
     return github_identity.session(os.environ, role, context.tools.region)
 
 
-def _caller(session: Any) -> str:
-    return str(session.client("sts").get_caller_identity()["Arn"]).rpartition("/")[2]
+def _name_of_caller(session: Any) -> str:
+    _, arn = caller_of(session)
+    return arn.rpartition("/")[2]

@@ -8,6 +8,7 @@ from typing import Any
 
 from cli.context import Context, json_argument, model_argument, open_context
 from cli.terminal import outcome, paint, show_json, table
+from lockgate.aws.evidence import kept
 from lockgate.errors import EvidenceError, NotFoundError
 from lockgate.evidence import fairness
 from lockgate.evidence.document import Evidence, read_evidence
@@ -53,10 +54,7 @@ def _evidence(context: Context, model: str, version: int) -> Evidence:
     ]
     if not bodies:
         raise NotFoundError(f"{model} version {version}: no verdict with evidence in the ledger")
-    bucket, _, key = bodies[-1]["evidence_uri"].removeprefix("s3://").partition("/")
-    evidence = read_evidence(
-        context.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read(), bodies[-1]["evidence_sha256"]
-    )
+    evidence = read_evidence(kept(context.client("s3"), bodies[-1]["evidence_uri"]), bodies[-1]["evidence_sha256"])
     if not evidence.groups:
         raise EvidenceError(f"{model} version {version}: model.toml names no protected attribute")
     return evidence

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 
 from cli.context import json_argument, model_argument, open_context
 from cli.terminal import outcome, show_json
 from lockgate import names
-from lockgate.errors import LockgateError
+from lockgate.aws.functions import invoke
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,18 +21,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     context = open_context()
     model, tools = context.model(arguments.model), context.tools
-    group = names.package_group(model)
     event = {
         "model": model,
         "version": str(arguments.version),
-        "package_arn": f"arn:aws:sagemaker:{tools.region}:{tools.account}:model-package/{group}/{arguments.version}",
+        "package_arn": names.package_arn(tools.account, tools.region, model, arguments.version),
         "environment": context.environment(arguments.env),
         "dry_run": True,
     }
-    answer = context.client("lambda").invoke(FunctionName=names.GATE_FUNCTION, Payload=json.dumps(event).encode())
-    body = json.load(answer["Payload"])
-    if "FunctionError" in answer:
-        raise LockgateError(f"gate: {body.get('errorMessage', body)}")
+    body = invoke(context.client("lambda"), names.GATE_FUNCTION, event)
     if arguments.json:
         show_json(body)
     else:

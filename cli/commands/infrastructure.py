@@ -20,8 +20,9 @@ from cli.git import commit_of
 from cli.terminal import outcome, progress, show_json
 from lockgate import canonical, names
 from lockgate.aws import github_identity
-from lockgate.aws.function_urls import post_as_caller
+from lockgate.aws.function_urls import FunctionUrl
 from lockgate.aws.ledger import LedgerStore
+from lockgate.aws.sessions import variables_of
 from lockgate.errors import NotFoundError, RefusedError
 from lockgate.ledger.records import live
 
@@ -98,13 +99,13 @@ def _deploy(context: Context, environment: str, assembly: Path, *, json: bool) -
         "commit": commit_of(context.root, "HEAD"),
         "run": f"{os.environ['GITHUB_RUN_ID']}.{os.environ['GITHUB_RUN_ATTEMPT']}",
     }
-    url = session.client("lambda").get_function_url_config(FunctionName=names.INFRASTRUCTURE_FUNCTION)["FunctionUrl"]
-    facts = {**run, **post_as_caller(session, url, "lambda", {"ask": "begin", **run})}
+    door = FunctionUrl(session, names.INFRASTRUCTURE_FUNCTION)
+    facts = {**run, **door.post({"ask": "begin", **run})}
     code = 0
     if facts["state"] == "approved":
         error = _cdk_deploy(session, environment, assembly)
         ending = {"outcome": "failed" if error else "succeeded", "reason": error}
-        facts |= {**ending, **post_as_caller(session, url, "lambda", {"ask": "end", **run, **ending})}
+        facts |= {**ending, **door.post({"ask": "end", **run, **ending})}
         facts["state"] = "failed" if error else "live"
         code = 1 if error else 0
     elif facts["state"] != "live":
@@ -121,13 +122,8 @@ def _deploy(context: Context, environment: str, assembly: Path, *, json: bool) -
 
 def _cdk_deploy(session: Any, environment: str, assembly: Path) -> str:
     """Deploy with the session's rights only; why it failed, or an empty text."""
-    keys = session.get_credentials().get_frozen_credentials()
     variables = {name: value for name, value in os.environ.items() if not name.startswith("ACTIONS_")}
-    variables |= {
-        "AWS_ACCESS_KEY_ID": keys.access_key,
-        "AWS_SECRET_ACCESS_KEY": keys.secret_key,
-        "AWS_SESSION_TOKEN": keys.token,
-    }
+    variables |= variables_of(session)
     variables.pop("AWS_PROFILE", None)
     command = ["cdk", "deploy", f"{environment}/*", "--app", str(assembly), "--require-approval", "never"]
     command += ["--concurrency", "4", "--progress", "events", "--ci", "--no-notices"]

@@ -6,15 +6,13 @@ The gates already passed are not asked again: their verdicts are in the ledger. 
 from __future__ import annotations
 
 import argparse
-import json
-
-from botocore.exceptions import ClientError
 
 from cli.context import json_argument, model_argument, open_context
 from cli.terminal import show_json
 from lockgate import names
 from lockgate.aws import promotions
-from lockgate.errors import RefusedError
+from lockgate.aws.registry import Registry
+from lockgate.errors import NotFoundError, RefusedError
 from lockgate.gate.waiver import numbers
 
 
@@ -34,17 +32,12 @@ def run(arguments: argparse.Namespace) -> int:
     )
     if last is not None and last.status == "RUNNING":
         raise RefusedError(f"{model} version {version}: {last.name} is under way; see `lockgate status`")
-    package = context.client("sagemaker").describe_model_package(
-        ModelPackageName=names.package_arn(context.tools.account, context.tools.region, model, version)
-    )["ModelPackageArn"]
+    package = names.package_arn(context.tools.account, context.tools.region, model, version)
+    if Registry(context.client("sagemaker")).describe(package) is None:
+        raise NotFoundError(f"{package}: found no such package, expected one in the registry; see `lockgate status`")
     name = names.promotion_execution(model, version, last.attempt + 1 if last else 1)
-    event = {"model": model, "version": str(version), "package_arn": package}
-    try:
-        stepfunctions.start_execution(stateMachineArn=machine, name=name, input=json.dumps(event))
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "ExecutionAlreadyExists":
-            raise
-        raise RefusedError(f"{model} version {version}: somebody started {name} at the same time") from error
+    if not promotions.start(stepfunctions, machine, name, model, version, package):
+        raise RefusedError(f"{model} version {version}: somebody started {name} at the same time")
     if arguments.json:
         show_json({"model": model, "version": version, "execution": name})
     else:

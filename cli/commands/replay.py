@@ -15,7 +15,8 @@ from typing import Any
 
 from cli.context import Context, json_argument, model_argument, open_context
 from cli.terminal import outcome, show_json
-from lockgate import canonical
+from lockgate import canonical, names
+from lockgate.aws.evidence import kept
 from lockgate.errors import EvidenceError, LockgateError, NotFoundError
 from lockgate.ledger.break_glass import judged
 from lockgate.ledger.records import live
@@ -62,11 +63,10 @@ def run(arguments: argparse.Namespace) -> int:
 def _recorded(context: Context, verdict: Any) -> dict[str, Any]:
     """The rows and predictions that evaluation kept, verified against the evidence that the verdict names."""
     s3 = context.client("s3")
-    bucket, _, key = verdict["evidence_uri"].removeprefix("s3://").partition("/")
-    evidence = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+    evidence = kept(s3, verdict["evidence_uri"])
     if canonical.sha256(evidence) != verdict["evidence_sha256"]:
         raise EvidenceError(f"{verdict['evidence_uri']}: is not what the verdict was based on: it was altered")
-    replay = s3.get_object(Bucket=bucket, Key=f"{key.rpartition('/')[0]}/replay.json")["Body"].read()
+    replay = kept(s3, names.replay_uri(verdict["evidence_uri"]))
     if canonical.sha256(replay) != canonical.from_bytes(evidence, "evidence")["replay_sha256"]:
         raise EvidenceError(f"{verdict['evidence_uri']}: the recorded rows beside it were altered")
     return canonical.from_bytes(replay, "recorded rows")

@@ -9,15 +9,12 @@ from __future__ import annotations
 import argparse
 import time
 import uuid
-from typing import Any
-
-import boto3
 
 from cli.context import json_argument, model_argument, open_context
 from cli.terminal import progress, show_json
 from lockgate import names
-from lockgate.aws.function_urls import post_as_caller
-from lockgate.configuration.environment import Environment
+from lockgate.aws.function_urls import FunctionUrl
+from lockgate.aws.sessions import open_session
 from lockgate.errors import LockgateError
 
 POLL_SECONDS = 1.0
@@ -39,14 +36,15 @@ def operate(arguments: argparse.Namespace, action: str) -> int:
     context = open_context()
     name, model = context.environment(arguments.environment), context.model(arguments.model)
     environment = next(found for found in context.configuration.environments if found.name == name)
-    door, token = _Door(environment), f"{action}-{uuid.uuid4().hex}"
+    door = FunctionUrl(open_session(environment.region), names.rollback_function(name))
+    token = f"{action}-{uuid.uuid4().hex}"
     begin = time.monotonic()
-    asked = door.ask({"action": action, "model": model, "reason": arguments.reason, "token": token})
+    asked = door.post({"action": action, "model": model, "reason": arguments.reason, "token": token})
     progress(f"{name}: {model} goes from version {asked['from'] or 'none'} to version {asked['to']}")
     answer, said = {"status": "IN_PROGRESS"}, ""
     while answer["status"] == "IN_PROGRESS":
         time.sleep(POLL_SECONDS)
-        answer = door.ask({"action": "status", "model": model, "token": token})
+        answer = door.post({"action": "status", "model": model, "token": token})
         if answer["reason"] != said:
             said = str(answer["reason"])
             progress(f"  {time.monotonic() - begin:5.1f} s  {said}")
@@ -59,16 +57,3 @@ def operate(arguments: argparse.Namespace, action: str) -> int:
     else:
         print(f"{name} serves {model} version {asked['to']}, all traffic, after {seconds} s")
     return 0
-
-
-class _Door:
-    """The Function URL of an environment's rollback function, called as whoever runs the command."""
-
-    def __init__(self, environment: Environment) -> None:
-        self._session = boto3.Session(region_name=environment.region)
-        function = names.rollback_function(environment.name)
-        found = self._session.client("lambda").get_function_url_config(FunctionName=function)
-        self._url = found["FunctionUrl"]
-
-    def ask(self, body: dict[str, str]) -> dict[str, Any]:
-        return post_as_caller(self._session, self._url, "lambda", body)

@@ -9,14 +9,13 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from cli.context import Context, json_argument, model_argument, open_context
 from cli.terminal import outcome, paint, show_json, table, utc_now
 from lockgate import names
 from lockgate.aws import delivery, training
 from lockgate.aws.attestations import Attestations
 from lockgate.aws.deployments import Deployments
+from lockgate.aws.failures import FAILURES
 from lockgate.aws.reader import look_into
 from lockgate.configuration.persons import pushed_by
 from lockgate.errors import NotFoundError
@@ -103,7 +102,7 @@ def _differences(context: Context, name: str, chains: Chains) -> dict[str, list[
             said[model] = differences(
                 recorded.entry.body["release"] if recorded else None, _reality(client, name, model)
             )
-        except (BotoCoreError, ClientError) as error:
+        except FAILURES as error:
             said[model] = [f"could not be asked: {error}"]
     return said
 

@@ -80,6 +80,21 @@ def build_image(
         raise BuildError(f"build {build['id']}: {build['buildStatus']}: {_why(build)}")
 
 
+def start_attestation(codebuild: Any, build_id: str, token: str) -> None:
+    """Have the image vouched for that a build of ours pushed; the same token again starts nothing more."""
+    codebuild.start_build(
+        projectName=names.ATTESTATION_PROJECT,
+        environmentVariablesOverride=[{"name": "BUILD", "value": build_id, "type": "PLAINTEXT"}],
+        idempotencyToken=token,
+    )
+
+
+def build_with(codebuild: Any, build_id: str) -> list[dict[str, Any]]:
+    """The build with this id, as CodeBuild describes it; none where it knows of none."""
+    found: list[dict[str, Any]] = codebuild.batch_get_builds(ids=[build_id])["builds"]
+    return found
+
+
 def recent_builds(codebuild: Any, project: str) -> list[dict[str, Any]]:
     """The newest builds of a project, newest first, a hundred at most."""
     ids = codebuild.list_builds_for_project(projectName=project, sortOrder="DESCENDING").get("ids", [])[:100]

@@ -11,6 +11,7 @@ from lockgate.aws.attestations import Attestations
 from lockgate.aws.clients import code
 from lockgate.aws.registry import Registry
 from lockgate.configuration.forms import DIGEST
+from lockgate.errors import EvidenceError
 from lockgate.gate.verification import Expected, Found, ModelData, Package, lineage_of
 
 ABSENT_OBJECT = ("NoSuchKey", "NoSuchVersion", "404")
@@ -54,6 +55,15 @@ def read(s3: Any, bucket: str, uri: str) -> bytes | None:
         if code(error) in ABSENT_OBJECT:
             return None
         raise
+
+
+def kept(s3: Any, uri: str) -> bytes:
+    """A small object that the ledger names (s3://). Raises EvidenceError when it is gone."""
+    bucket = uri.removeprefix("s3://").partition("/")[0]
+    found = read(s3, bucket, uri)
+    if found is None:
+        raise EvidenceError(f"{uri}: found nothing there, expected what the ledger names")
+    return found
 
 
 def model_data(s3: Any, bucket: str, uri: str) -> ModelData | None:

@@ -11,6 +11,7 @@ import boto3
 from botocore import UNSIGNED
 from botocore.config import Config
 
+from lockgate.aws.sessions import session_with
 from lockgate.errors import RefusedError
 
 AUDIENCE = "sts.amazonaws.com"
@@ -39,9 +40,4 @@ def session(environment: Mapping[str, str], role_arn: str, region: str) -> Any:
         WebIdentityToken=token,
         DurationSeconds=3600,
     )["Credentials"]
-    return boto3.Session(
-        aws_access_key_id=credentials["AccessKeyId"],
-        aws_secret_access_key=credentials["SecretAccessKey"],
-        aws_session_token=credentials["SessionToken"],
-        region_name=region,
-    )
+    return session_with(credentials, region)

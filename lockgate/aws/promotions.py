@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
 from lockgate import canonical, names
 from lockgate.aws.clients import code
 from lockgate.release import reconcile
+
+WAITS_NO_MORE = ("TaskTimedOut", "TaskDoesNotExist", "InvalidToken")
+
+
+class BreakGlass(NamedTuple):
+    """The one environment that a promotion past its gate goes to, and the record that says who wants it and why."""
+
+    environment: str
+    break_glass: str
 
 
 @dataclass(frozen=True)
@@ -25,15 +35,40 @@ class Attempt:
     reason: str
 
 
-def start(stepfunctions: Any, state_machine_arn: str, name: str, model: str, version: int, package_arn: str) -> bool:
-    """Start the workflow for a version; False when this execution was started before: its name is the lock."""
+def start(
+    stepfunctions: Any,
+    state_machine_arn: str,
+    name: str,
+    model: str,
+    version: int,
+    package_arn: str,
+    *,
+    break_glass: BreakGlass | None = None,
+) -> bool:
+    """Start the workflow for a version; False when this execution was started before: its name is the lock.
+
+    name: names.promotion_execution and its like. break_glass: where a person puts the version into one environment
+    past its gate; nothing but the function of that door gives it.
+    """
     event = {"model": model, "version": str(version), "package_arn": package_arn}
+    event |= break_glass._asdict() if break_glass else {}
     try:
         stepfunctions.start_execution(
             stateMachineArn=state_machine_arn, name=name, input=canonical.to_bytes(event).decode()
         )
     except ClientError as error:
         if code(error) != "ExecutionAlreadyExists":
+            raise
+        return False
+    return True
+
+
+def wake(stepfunctions: Any, task_token: str, decision: str) -> bool:
+    """Hand a decision to the workflow that waits for it; False when it waits no more: it went on, or ended."""
+    try:
+        stepfunctions.send_task_success(taskToken=task_token, output=json.dumps({"decision": decision}))
+    except ClientError as error:
+        if code(error) not in WAITS_NO_MORE:
             raise
         return False
     return True

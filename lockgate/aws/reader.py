@@ -6,21 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from lockgate import names
+from lockgate.aws.sessions import session_with
 
 
 def look_into(sts: Any, *, account: str, region: str, environment: str) -> Callable[[str], Any]:
     """Makes clients of the environment's reader role. Raises ClientError when the role cannot be assumed."""
-    import boto3
-
     answer = sts.assume_role(
         RoleArn=names.role_arn(account, names.reader_role(environment)), RoleSessionName="lockgate-tools"
     )
-    found = answer["Credentials"]
-    session = boto3.Session(
-        aws_access_key_id=found["AccessKeyId"],
-        aws_secret_access_key=found["SecretAccessKey"],
-        aws_session_token=found["SessionToken"],
-        region_name=region,
-    )
-    client: Callable[[str], Any] = session.client
+    client: Callable[[str], Any] = session_with(answer["Credentials"], region).client
     return client

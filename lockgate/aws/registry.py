@@ -71,6 +71,12 @@ class Registry:
             ModelPackageArn=package.arn, ModelApprovalStatus=status, ApprovalDescription=why[:1024]
         )
 
+    def reopen(self, arn: str, why: str) -> None:
+        """Let a package wait again, whatever was said of it before: somebody decides anew."""
+        self._sagemaker.update_model_package(
+            ModelPackageArn=arn, ModelApprovalStatus="PendingManualApproval", ApprovalDescription=why[:1024]
+        )
+
     def evaluation(self, execution: str) -> Evaluation | None:
         """The job of the step `evaluate` of a pipeline execution (ARN); None when there is none."""
         try:

@@ -193,7 +193,7 @@ def execution_statements(
             {
                 "Effect": "Allow",
                 "Action": [f"iam:{verb}" for verb in verbs],
-                "Resource": [f"arn:aws:iam::{account}:policy/{name}" for name in sorted(named)],
+                "Resource": [names.policy_arn(account, name) for name in sorted(named)],
             }
         )
     return [*found, *_iam(types, account, boundaries, sorted(_services(resources)))]
@@ -234,7 +234,7 @@ def _services(resources: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 def _iam(types: set[str], account: str, boundaries: Sequence[str], services: Sequence[str]) -> list[Statement]:
     roles = f"arn:aws:iam::{account}:role/lockgate-*"
-    bound = [f"arn:aws:iam::{account}:policy/{name}" for name in boundaries]
+    bound = [names.policy_arn(account, name) for name in boundaries]
     found: list[Statement] = [
         {
             "Effect": "Allow",

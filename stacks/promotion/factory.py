@@ -18,7 +18,6 @@ from lockgate_constructs.python_function import PythonFunction
 from lockgate_constructs.watched_rule import WatchedRule
 from stacks.artifacts import ArtifactsStack
 
-METRICS = "Lockgate"  # the namespace in which lambdas/gate.py and lambdas/reconcile.py count
 COUNTED = "SageMaker counts the versions in a model's own group."
 KEYS = "Objects are named when they are written: a record, an execution."
 
@@ -100,7 +99,7 @@ class FunctionFactory:
             "cloudwatch:PutMetricData",
             on=["*"],
             because="A metric has no resource to name; its namespace is fixed.",
-            conditions={"StringEquals": {"cloudwatch:namespace": METRICS}},
+            conditions={"StringEquals": {"cloudwatch:namespace": names.METRIC_NAMESPACE}},
         )
 
     def dead_letters(self, construct_id: str) -> DeadLetters:

@@ -13,12 +13,10 @@ from lockgate_constructs.failure_topic import alarm
 from lockgate_constructs.promotion_workflow import APPROVAL_SECONDS, PromotionWorkflow, Stop
 from lockgate_constructs.python_function import PythonFunction
 from stacks.artifacts import ArtifactsStack
-from stacks.promotion.factory import COUNTED, METRICS, FunctionFactory
+from stacks.promotion.factory import COUNTED, FunctionFactory
 from stacks.promotion.ledger import anchor_heads, collect_what_environments_remember
 from stacks.promotion.persons import hear_persons
 from stacks.promotion.starts import resume_lost, start_registered
-
-SCAN_METRIC = "ScanUnfinished"  # as lambdas/gate.py counts
 
 
 class PromotionStack(Stack):
@@ -121,7 +119,10 @@ def _gate(factory: FunctionFactory) -> PythonFunction:
         factory.stack,
         "ScanUnfinished",
         metric=cloudwatch.Metric(
-            namespace=METRICS, metric_name=SCAN_METRIC, statistic="Sum", period=Duration.minutes(1)
+            namespace=names.METRIC_NAMESPACE,
+            metric_name=names.SCAN_UNFINISHED,
+            statistic="Sum",
+            period=Duration.minutes(1),
         ),
         description="An image's scan did not end within half an hour, or cannot: its verdict is inconclusive.",
         topic=artifacts.failures,

@@ -9,10 +9,9 @@ from aws_cdk import aws_events as events
 from lockgate import names
 from lockgate_constructs.failure_topic import alarm
 from lockgate_constructs.watched_rule import WatchedRule
-from stacks.promotion.factory import COUNTED, METRICS, FunctionFactory
+from stacks.promotion.factory import COUNTED, FunctionFactory
 
 RECONCILE_MINUTES = 15
-STUCK_METRIC = "Stuck"  # as lambdas/reconcile.py counts
 
 
 def start_registered(factory: FunctionFactory) -> None:
@@ -69,7 +68,10 @@ def resume_lost(factory: FunctionFactory) -> None:
         factory.stack,
         "StuckAlarm",
         metric=cloudwatch.Metric(
-            namespace=METRICS, metric_name=STUCK_METRIC, statistic="Maximum", period=Duration.minutes(RECONCILE_MINUTES)
+            namespace=names.METRIC_NAMESPACE,
+            metric_name=names.STUCK,
+            statistic="Maximum",
+            period=Duration.minutes(RECONCILE_MINUTES),
         ),
         description="A version was lost on its way, also when it was resumed: `lockgate promote` tries again.",
         topic=artifacts.failures,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lambdas import rollback
+from lockgate.aws.functions import FunctionError
 
 if TYPE_CHECKING:
     from tests.integration.handlers.conftest import World
@@ -111,5 +112,5 @@ def test_what_the_deploy_function_refuses_is_said_to_the_operator(deploy: Any) -
 
 def test_a_deploy_function_that_broke_is_a_failure_and_no_answer(deploy: Any) -> None:
     deploy.failed, deploy.said = True, {"errorType": "KeyError", "errorMessage": "'x'"}
-    with pytest.raises(RuntimeError, match="lockgate-prod-deploy"):
+    with pytest.raises(FunctionError, match=r"^lockgate-prod-deploy: 'x'$"):
         ask()

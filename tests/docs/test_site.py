@@ -102,3 +102,15 @@ def test_the_changelog_is_in_groups_and_each_version_names_its_commit() -> None:
     assert next(iter(versions)) == "Unreleased"
     wrong = [name for name, line in versions.items() if not re.fullmatch(r"Commit `[0-9a-f]{40}`\.", line)]
     assert wrong == ["Unreleased"]
+
+
+def test_lines_of_text_are_no_longer_than_those_of_code() -> None:
+    """Tables and blocks are as long as they must be."""
+    wrong = []
+    for page in pages():
+        inside = False
+        for number, line in enumerate(page.read_text().splitlines(), 1):
+            inside ^= line.lstrip().startswith("```")
+            if len(line) > 120 and not inside and not line.lstrip().startswith("|"):
+                wrong.append(f"{page.relative_to(ROOT)}:{number}")
+    assert wrong == []

@@ -17,7 +17,6 @@ COMMANDS = (
     "down",
     "doctor",
     "bootstrap",
-    "evaluator",
     "snapshot",
     "deliver",
     "follow",
@@ -26,16 +25,11 @@ COMMANDS = (
     "reject",
     "infrastructure",
     "waive",
-    "holdout",
     "break-glass",
-    "acknowledge",
     "rollback",
-    "restore",
     "status",
     "explain",
-    "fairness",
     "replay",
-    "gate",
     "policy",
     "verify",
     "review",
@@ -46,7 +40,8 @@ exit codes:
   0  done (follow: live in every environment)
   1  an error, said in one line on standard error
   2  wrong usage
-  3  refused: a gate or a person said no (follow, gate, infrastructure), or predictions differ (replay)
+  3  refused: a gate or a person said no (follow, explain --dry-run, infrastructure), predictions differ (replay),
+     or the evaluator is not the pinned one (bootstrap --evaluator)
   4  waiting for a person's approval (follow, infrastructure)
   5  a risk at or above the threshold (review)
   130  interrupted

@@ -231,7 +231,7 @@ def first_release(demo: Demo) -> int:
     with demo.step(f"cdk deploy: {', '.join(demo.accounts)}"):
         deploy(demo)
     with demo.step("build the evaluator that the policy pins; publish the data snapshot"):
-        demo.lockgate("evaluator", show=True)
+        demo.lockgate("bootstrap", "tools", "--evaluator", show=True)
         demo.lockgate("snapshot")
     with demo.step("a first commit: deliver it, and let the system do the rest"):
         git(demo.root, "clone", "--quiet", str(demo.root), str(demo.clone))

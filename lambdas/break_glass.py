@@ -75,7 +75,7 @@ def _take(body: dict[str, Any], caller: Caller) -> dict[str, Any]:
         break_glass=BreakGlass(environment, reference(record)),
     )
     return {
-        "message": f"recorded as {reference(record)}, open until somebody else runs `lockgate acknowledge`",
+        "message": f"recorded as {reference(record)}, open until somebody else runs `lockgate approve` on it",
         "record": reference(record),
         "execution": execution,
     }
@@ -102,7 +102,7 @@ def _say(settings: Settings, record: Record) -> None:
     text = (
         f"{entry.body['person']} puts version {entry.version} of {record.model} into {entry.environment} past its gate "
         f"and approvals: {entry.body['reason']}\n\nRecord {reference(record)}, by {entry.body['user_arn']}. It stays "
-        f"open in `lockgate status` until somebody else runs `lockgate acknowledge {reference(record)}`."
+        f"open in `lockgate status` until somebody else runs `lockgate approve {reference(record)}`."
     )
     subject = f"Break-glass: {record.model} {entry.version} in {entry.environment}"
     publish(clients.client("sns"), settings.topic_arn, subject, text)

@@ -101,7 +101,7 @@ def _write(folder: Path, evidence: bytes, replay: bytes, digests: bytes) -> None
 
 
 def _identities(rows: pa.Table, manifest: Manifest) -> bytes:
-    """Digests of which rows these are; what `lockgate holdout add` proved about them is compared with it."""
+    """Digests of which rows these are; what was proved when the holdout was recorded is compared with it."""
     contents = zip(*(rows[name].to_pylist() for name in manifest.features), strict=True)
     return identities(rows[manifest.identifier].to_pylist(), contents)
 

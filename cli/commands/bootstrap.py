@@ -3,6 +3,10 @@
 Makes two kinds of managed policies from the synthesized templates, then runs `cdk bootstrap` with them: what
 CloudFormation may do when it deploys (far less than an administrator), and the boundary that none of the roles it
 makes can do more than. Run it again when a change needs more: a deployment that may not do something says so.
+
+With --evaluator: build the evaluator's image from what is checked out, and compare it with the one that the policy
+pins. It judges every commit, so no delivery builds it. When the digests differ, change [evaluator] image_digest in
+environments/tools.toml in a reviewed commit, and deploy.
 """
 
 from __future__ import annotations
@@ -14,19 +18,23 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from cli.context import json_argument, open_context
+from cli.commands.deliver import deliver_image
+from cli.context import Context, json_argument, open_context
+from cli.git import commit_of
 from cli.terminal import progress, show_json
 from lockgate import names
 from lockgate.aws.managed_policies import put_policy
 from lockgate.aws.sessions import caller_of
-from lockgate.errors import LockgateError, NotFoundError
+from lockgate.errors import LockgateError, NotFoundError, RefusedError
 from lockgate.templates import rights
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("environment", help="tools, anchor, or an environment of the promotion")
     parser.add_argument("--assembly", type=Path, default=Path("cdk.out"), help="what cdk synth wrote (cdk.out)")
-    parser.add_argument("--dry-run", action="store_true", help="only print the policies")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--dry-run", action="store_true", help="only print the policies")
+    what.add_argument("--evaluator", action="store_true", help="build the evaluator's image instead (of tools only)")
     json_argument(parser)
 
 
@@ -36,6 +44,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.environment not in accounts:
         found = f"environment: found {arguments.environment!r}, expected one of {', '.join(accounts)}"
         raise NotFoundError(found)
+    if arguments.evaluator:
+        return _evaluator(context, arguments.environment, json=arguments.json)
     account, region = accounts[arguments.environment], context.tools.region
     documents = rights.documents(context.configuration, arguments.assembly.resolve(), account)
     if arguments.dry_run:
@@ -55,6 +65,29 @@ def run(arguments: argparse.Namespace) -> int:
             f"{arguments.environment}: account {account} is prepared, with {len(execution)} policies for CloudFormation"
         )
     return 0
+
+
+def _evaluator(context: Context, environment: str, *, json: bool) -> int:
+    """Build the evaluator's image and compare it with the pinned one; 3 where they differ."""
+    if environment != "tools":
+        raise RefusedError(f"bootstrap --evaluator: found {environment!r}, expected tools, which has the evaluator")
+    commit = commit_of(context.root, "HEAD")
+    image = deliver_image(
+        context,
+        context.session,
+        commit,
+        project=names.EVALUATOR_PROJECT,
+        repository=names.EVALUATOR_REPOSITORY,
+        key=names.evaluator_source_key(commit),
+    )
+    pinned = context.tools.evaluator_image_digest
+    if json:
+        show_json({"commit": commit, "image_digest": image.digest, "pinned": pinned})
+    elif image.digest == pinned:
+        print(f"The evaluator of {commit[:12]} is the one that the policy pins: {pinned}")
+    else:
+        print(f"The evaluator of {commit[:12]} is {image.digest}\nenvironments/tools.toml pins   {pinned}")
+    return 0 if image.digest == pinned else 3
 
 
 def _put(iam: Any, account: str, name: str, document: dict[str, Any]) -> str:

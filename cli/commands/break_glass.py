@@ -2,7 +2,7 @@
 
 For an emergency. The version's package, evidence, image and model data are still verified, and the deployment goes its
 usual way, which takes it back when it fails. Sign as a person in a role that the environment names for it, such as
-lockgate-break-glass. Then somebody else runs `lockgate acknowledge`.
+lockgate-break-glass. Then somebody else runs `lockgate approve` on its record.
 """
 
 from __future__ import annotations

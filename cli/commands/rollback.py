@@ -2,6 +2,9 @@
 
 Sign as the environment's operator: a session of the role lockgate-<environment>-operator that bears your own name. The
 version that is rolled back from stays away until it has a new verdict.
+
+With --restore: put back the release that the environment served last, when its stack was lost and made anew. It
+refuses where the stack pins a release: that was changed, not lost.
 """
 
 from __future__ import annotations
@@ -23,16 +26,14 @@ POLL_SECONDS = 1.0
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("environment", help="the environment")
     parser.add_argument("--reason", required=True, help="why, for the record")
+    parser.add_argument("--restore", action="store_true", help="put back what it served last, after its stack was lost")
     model_argument(parser)
     json_argument(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    return operate(arguments, "rollback")
-
-
-def operate(arguments: argparse.Namespace, action: str) -> int:
     """Ask the environment's operators' door for an action, and follow it to its end. Raises when it failed."""
+    action = "restore" if arguments.restore else "rollback"
     context = open_context()
     name, model = context.environment(arguments.environment), context.model(arguments.model)
     environment = next(found for found in context.configuration.environments if found.name == name)

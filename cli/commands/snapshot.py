@@ -2,6 +2,10 @@
 
 Reads the Parquet files that model.toml names under [data]. Features go to the data bucket, the holdout's labels to a
 bucket that no commit's code can read. Publishing the same rows again changes nothing.
+
+With --record-holdout: record the holdout of a published snapshot as fresh, under your name, with the proof that it
+shares no row with training or earlier holdouts. From then on the gate decides on these rows, with a budget of their
+own. A model's first holdout needs no record.
 """
 
 from __future__ import annotations
@@ -11,6 +15,7 @@ import io
 from pathlib import Path
 from typing import Any
 
+from cli.commands.approve import say
 from cli.context import Context, json_argument, model_argument, open_context
 from cli.terminal import show_json
 from lockgate import canonical, names
@@ -22,12 +27,18 @@ from lockgate.errors import DataContractError
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--record-holdout", metavar="SNAPSHOT", help="publish nothing, record the holdout of this snapshot as fresh"
+    )
     model_argument(parser)
     json_argument(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     context = open_context()
+    if arguments.record_holdout is not None:
+        body = {"model": context.model(arguments.model), "snapshot": arguments.record_holdout}
+        return say(context, names.HOLDOUT_FUNCTION, body, json=arguments.json)
     published = {}
     for name in context.models(arguments.model):
         published[name] = publish(context, model_named(context.configuration.models, name))
@@ -74,7 +85,7 @@ def publish(context: Context, model: Model) -> str:
 
 
 def _identities(table: Any, model: Model, features: list[str]) -> bytes:
-    """Digests of which rows these are, with which `lockgate holdout add` proves that a holdout is fresh."""
+    """Digests of which rows these are, with which --record-holdout proves that a holdout is fresh."""
     contents = zip(*(table[name].to_pylist() for name in features), strict=True)
     return identities(table[model.identifier].to_pylist(), contents)
 

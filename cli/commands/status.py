@@ -178,7 +178,7 @@ def _text(facts: dict[str, Any]) -> list[str]:
         ended = entry["outcome"] or "not ended"
         lines += ["", f"{outcome('break-glass')}: {where}: {ended}; open until somebody else acknowledges it"]
         lines += [f"  {entry['time'][:19]}Z by {entry['person']}: {entry['reason']}"]
-        lines += [f"  lockgate acknowledge {entry['record']} --reason ..."]
+        lines += [f"  lockgate approve {entry['record']} --reason ..."]
     for entry in facts["rollbacks"]:
         where = f"{entry['model']} in {entry['environment']}, from version {entry['from']} to {entry['to']}"
         lines += ["", f"{outcome('rolled back')}: {where}"]

@@ -15,7 +15,7 @@ from lockgate.statistics.budget import Budget, Feedback, decision_level, depth_w
 
 _ROUNDING = 1 + 1e-9
 _TOLD: tuple[Feedback, ...] = ("none", "first-pass", "every-verdict")  # from what authors learn least
-COMMAND = "lockgate holdout add"
+COMMAND = "lockgate snapshot --record-holdout"
 # Below it nothing can be decided, and the bounds need not be right: thousands of decisions, half of which passed.
 SMALLEST_LEVEL = 1e-250
 

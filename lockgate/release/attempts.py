@@ -117,7 +117,7 @@ def destination(action: Action, journal: Sequence[Fact], stack: Stack) -> Releas
             raise RefusedError(f"restore: {stack.name} pins version {stack.release.version}: it was changed, not lost")
         return wanted
     if stack.release is None:
-        raise RefusedError(f"rollback: {stack.name} pins no release: use `lockgate restore` if it was lost")
+        raise RefusedError(f"rollback: {stack.name} pins no release: use `lockgate rollback --restore` if it was lost")
     return previous(journal, stack.release)
 
 

@@ -29,7 +29,7 @@ def not_the_stacks(definition: str | None, running: str | None) -> str:
     """What is said where ECS was changed past CloudFormation."""
     if running is None:
         return f"the stack made {definition}, and its service was deleted: docs/runbook.md, When they disagree"
-    return f"the stack made {definition}, the service runs {running}: `lockgate restore` puts it back"
+    return f"the stack made {definition}, the service runs {running}: `lockgate rollback --restore` puts it back"
 
 
 def differences(recorded: Mapping[str, Any] | None, found: Reality | None) -> list[str]:
@@ -40,14 +40,17 @@ def differences(recorded: Mapping[str, Any] | None, found: Reality | None) -> li
     """
     if found is None:
         live = f"the ledger says version {recorded['version']}, and " if recorded else ""
-        return [f"{live}there is no release stack: `cdk deploy`" + (", then `lockgate restore`" if recorded else "")]
+        return [
+            f"{live}there is no release stack: `cdk deploy`"
+            + (", then `lockgate rollback --restore`" if recorded else "")
+        ]
     if found.status.endswith("_IN_PROGRESS"):
         return []
     said: list[str] = []
     if recorded and found.release is None:
         said.append(
             f"the ledger says version {recorded['version']}, the stack pins no release: it was lost: "
-            "`lockgate restore` puts it back"
+            "`lockgate rollback --restore` puts it back"
         )
     elif found.release and not recorded:
         said.append(f"the stack pins version {found.release.version}, the ledger knows of no deployment")

@@ -22,7 +22,7 @@ PARAMETERS = {
 }
 
 # Not of the release but of the way there: steps and bake time as the environment says, or all at once for a rollback.
-# The third is a second name of at once: a change where nothing else changes (`lockgate restore`).
+# The third is a second name of at once: a change where nothing else changes (`lockgate rollback --restore`).
 MODE_PARAMETER = "ReleaseMode"
 MODES = GRADUAL, AT_ONCE, AT_ONCE_AGAIN = "gradual", "at-once", "at-once-again"
 

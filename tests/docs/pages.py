@@ -115,7 +115,7 @@ def commands() -> list[Command]:
 
 
 # They ask and change nothing, so that they run on the demo that other tests look at: tests/e2e/test_pages.py.
-READERS = ("status", "explain", "fairness", "verify", "replay", "gate", "policy")
+READERS = ("status", "explain", "verify", "replay", "policy")
 
 
 def runs_on_the_demo(command: Command) -> bool:
@@ -132,20 +132,16 @@ SHOWN_ONLY = {
     "make down": "tests/e2e/conftest.py ends each embedded AWS in the same way",
     "make synth": "tests/synth synthesizes every stage, and the demo does it with the CDK's command line",
     "git checkout": "it would change the checkout that the tests run in",
-    "lockgate acknowledge": "tests/integration/handlers/test_break_glass.py asks the function that it asks",
     "lockgate approve": _OTHER_WORDS,
     "lockgate break-glass": _OTHER_WORDS,
     "lockgate deliver": _OTHER_WORDS,
     "lockgate infrastructure": _OTHER_WORDS,
-    "lockgate holdout": _OTHER_WORDS,
     "lockgate promote": _OTHER_WORDS,
     "lockgate reject": _OTHER_WORDS,
-    "lockgate restore": _OTHER_WORDS,
     "lockgate rollback": _OTHER_WORDS,
     "lockgate snapshot": _OTHER_WORDS,
     "lockgate waive": _OTHER_WORDS,
     "cdk deploy": "the demo runs it for each stage, and tests of their own run it again",
-    "lockgate evaluator": "the demo builds the evaluator with it, and a test of its pin compares the digest",
     "lockgate bootstrap": _ADMINISTRATOR,
     "lockgate doctor": _ADMINISTRATOR,
     "aws ": "AWS's command line is not among what set-up installs; its operations are checked",

@@ -342,10 +342,10 @@ def test_a_holdout_is_recorded_as_fresh_only_by_a_known_person_and_only_if_no_ro
     pyarrow.parquet.write_table(numbered_anew, file)
     fresh = demo.facts("snapshot", cwd=demo.clone)["snapshots"][MODEL]
     git(demo, "checkout", "--quiet", "HEAD", "--", str(file))
-    assert demo.lockgate("holdout", "add", fresh).returncode == 1, "ada is in no approver's role"
-    refused = demo.lockgate("holdout", "add", used, profile="grace")
+    assert demo.lockgate("snapshot", "--record-holdout", fresh).returncode == 1, "ada is in no approver's role"
+    refused = demo.lockgate("snapshot", "--record-holdout", used, profile="grace")
     assert (refused.returncode, "found 30000 of 30000 rows that holdout of snapshot" in refused.stderr) == (1, True)
-    done = demo.lockgate("holdout", "add", fresh, profile="grace")
+    done = demo.lockgate("snapshot", "--record-holdout", fresh, profile="grace")
     assert done.returncode == 0, done.stderr
     assert "69126 rows, none of which is in" in done.stdout
     assert "69126 rows alike" in done.stdout, "which says that these are the same people numbered anew"
@@ -376,7 +376,7 @@ def test_data_outside_the_contract_fails_the_prepare_step_and_registers_nothing(
 
 def test_the_gate_says_what_it_would_say_now_and_spends_nothing(demo: Any, ledger: LedgerStore) -> None:
     before = ledger.chain(MODEL)
-    done = demo.lockgate("gate", "2", "--env", ENVIRONMENTS[-1], "--dry-run", "--json")
+    done = demo.lockgate("explain", "2", "--dry-run", ENVIRONMENTS[-1], "--json")
     assert done.returncode == 3, done.stderr
     body = json.loads(done.stdout)
     assert (body["outcome"], body["champion"]["version"]) == ("failed", 1)
@@ -392,7 +392,7 @@ def test_the_second_commit_was_compared_with_the_first_on_the_same_rows(demo: An
 
 
 def test_groups_of_a_few_people_are_inconclusive_in_the_fairness_table(demo: Any) -> None:
-    by_race = {row["group"]: row for row in demo.facts("fairness", "1")["RAC1P"]}
+    by_race = {row["group"]: row for row in demo.facts("explain", "1", "--fairness")["RAC1P"]}
     assert {value: by_race[value]["rows"] for value in ("4", "7", "5")} == {"4": 4, "7": 32, "5": 56}
     assert {by_race[value]["outcome"] for value in ("4", "7", "5")} == {"inconclusive"}
 

@@ -174,7 +174,7 @@ def test_a_release_stack_that_was_lost_is_said_and_restored(
     assert done.returncode == 0, done.stderr
     (said,) = live(demo)["differences"]
     assert said.startswith("the ledger says version 1, the stack pins no release: it was lost")
-    facts = demo.facts("restore", PROD, "--reason", "the stack was deleted", profile=OPERATOR)
+    facts = demo.facts("rollback", PROD, "--restore", "--reason", "the stack was deleted", profile=OPERATOR)
     assert (facts["from"], facts["to"]) == (None, "1")
     assert live(demo)["differences"] == []
     assert demo.facts("replay", PROD)["equal"] == 100

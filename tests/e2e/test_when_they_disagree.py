@@ -31,8 +31,8 @@ def live(demo: Any, dev: str) -> tuple[int, list[str]]:
     return found["live"]["version"], found["differences"]
 
 
-def operate(demo: Any, dev: str, action: str) -> Any:
-    return demo.facts(action, dev, "--reason", "they disagree", profile=f"{dev}-operator")
+def operate(demo: Any, dev: str, *option: str) -> Any:
+    return demo.facts("rollback", dev, *option, "--reason", "they disagree", profile=f"{dev}-operator")
 
 
 def stack(demo: Any, dev: str) -> dict[str, Any]:
@@ -74,11 +74,11 @@ def test_ecs_that_was_changed_behind_cloudformation_is_said_and_restored(demo: A
         time.sleep(0.1)
     assert live(demo, dev) == (
         version,
-        [f"the stack made {stacks}, the service runs {somebodys}: `lockgate restore` puts it back"],
+        [f"the stack made {stacks}, the service runs {somebodys}: `lockgate rollback --restore` puts it back"],
     )
     drifted = demo.run("cdk", "drift", "--app", str(demo.build / "cdk.out"), f"{dev}/*", "--no-notices", profile=dev)
     assert somebodys in drifted.stdout + drifted.stderr
-    operate(demo, dev, "restore")
+    operate(demo, dev, "--restore")
     assert service(demo, dev)["taskDefinition"] == stacks
     assert live(demo, dev) == (version, [])
 
@@ -94,7 +94,7 @@ def test_a_release_that_somebody_pinned_past_the_ledger_is_said_and_rolled_back(
     )
     assert settled(demo, dev) == "UPDATE_COMPLETE"
     assert live(demo, dev) == (version, [f"the ledger says version {version}, the stack pins version 99"])
-    back = operate(demo, dev, "rollback")
+    back = operate(demo, dev)
     assert (back["from"], back["to"]) == ("99", str(version))
     assert live(demo, dev) == (version, [])
 
@@ -141,7 +141,7 @@ def test_a_service_that_was_deleted_is_said_ends_in_a_stuck_stack_and_is_made_an
     demo.client("ecs", dev).delete_service(cluster=names.cluster(dev), service=MODEL, force=True)
     nothing = f"the stack made {made}, and its service was deleted: docs/runbook.md, When they disagree"
     assert live(demo, dev) == (version, [nothing])
-    done = demo.lockgate("restore", dev, "--reason", "it was deleted", profile=f"{dev}-operator")
+    done = demo.lockgate("rollback", dev, "--restore", "--reason", "it was deleted", profile=f"{dev}-operator")
     assert (done.returncode, "UPDATE_ROLLBACK_FAILED" in done.stderr) == (1, True), done.stderr
     assert "Service was not ACTIVE" in done.stderr
     stuck = "the stack is UPDATE_ROLLBACK_FAILED: it needs a person: docs/runbook.md, When they disagree"
@@ -149,11 +149,12 @@ def test_a_service_that_was_deleted_is_said_ends_in_a_stuck_stack_and_is_made_an
     cloudformation, name = demo.client("cloudformation", dev), names.release_stack(dev, MODEL)
     cloudformation.delete_stack(StackName=name)
     cloudformation.get_waiter("stack_delete_complete").wait(StackName=name, WaiterConfig={"Delay": 1})
-    gone = f"the ledger says version {version}, and there is no release stack: `cdk deploy`, then `lockgate restore`"
+    gone = f"the ledger says version {version}, and there is no release stack: `cdk deploy`, then "
+    gone += "`lockgate rollback --restore`"
     assert live(demo, dev) == (version, [gone])
     deploy = ("cdk", "deploy", "--app", str(demo.build / "cdk.out"), f"{dev}/*", "--require-approval", "never")
     done = demo.run(*deploy, "--no-notices", profile=dev)
     assert done.returncode == 0, done.stderr
-    operate(demo, dev, "restore")
+    operate(demo, dev, "--restore")
     assert live(demo, dev) == (version, [])
     assert demo.facts("replay", dev)["equal"] == 100

@@ -34,13 +34,13 @@ def test_an_environment_before_its_first_release_is_no_difference() -> None:
 
 def test_a_lost_release_is_said() -> None:
     assert differences(asdict(RELEASE), EMPTY) == [
-        "the ledger says version 2, the stack pins no release: it was lost: `lockgate restore` puts it back"
+        "the ledger says version 2, the stack pins no release: it was lost: `lockgate rollback --restore` puts it back"
     ]
 
 
 def test_a_lost_stack_is_said_with_what_brings_it_back() -> None:
     assert differences(asdict(RELEASE), None) == [
-        "the ledger says version 2, and there is no release stack: `cdk deploy`, then `lockgate restore`"
+        "the ledger says version 2, and there is no release stack: `cdk deploy`, then `lockgate rollback --restore`"
     ]
 
 
@@ -74,7 +74,7 @@ def test_every_pinned_field_that_differs_is_named(field: str) -> None:
 
 def test_a_service_that_was_changed_past_its_stack_is_said() -> None:
     assert differences(asdict(RELEASE), replace(FOUND, running="task:9")) == [
-        "the stack made task:2, the service runs task:9: `lockgate restore` puts it back"
+        "the stack made task:2, the service runs task:9: `lockgate rollback --restore` puts it back"
     ]
 
 

@@ -83,7 +83,7 @@ def test_the_first_holdout_needs_no_proof_and_every_other_one_does() -> None:
     assert why_not(chain(decision("a")), data("a"), BUDGET, 2) == ""
     missing = why_not(chain(decision("a")), data("b"), BUDGET, 2)
     assert missing.startswith("holdout b of 1000 rows: found no record that these rows are fresh")
-    assert "(1): `lockgate holdout add snapshot`" in missing
+    assert "(1): `lockgate snapshot --record-holdout snapshot`" in missing
     assert why_not(chain(decision("a"), proof("b")), data("b"), BUDGET, 2) == ""
 
 
@@ -96,7 +96,10 @@ def test_a_proof_is_about_the_rows_that_the_evaluator_saw() -> None:
 def test_a_used_up_holdout_names_the_command_and_the_number_of_fresh_rows() -> None:
     said = why_not(chain(*[decision("a")] * 3), data("a"), BUDGET, 2)
     assert "is used up: the policy lets it serve 3 decisions with feedback every-verdict" in said
-    assert "publish 1000 fresh labelled rows as a new snapshot, record them with `lockgate holdout add`" in said
+    assert (
+        "publish 1000 fresh labelled rows as a new snapshot, record them with `lockgate snapshot --record-holdout`"
+        in said
+    )
 
 
 def test_messages_name_digests_by_their_first_digits() -> None:

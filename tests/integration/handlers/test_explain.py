@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from cli.commands import explain
+from cli.commands.explain import records
 from lambdas import gate, shared
 from lockgate.aws import promotions
 from lockgate.gate.waiver import numbers
@@ -27,7 +27,7 @@ def say(kind: Any, body: dict[str, Any]) -> None:
 
 def text(version: int = 1) -> str:
     chain = shared.ledger("test-ledger").chain("income")
-    return "\n".join(explain._text("income", version, of_version(chain, version), chain))
+    return "\n".join(records._text("income", version, of_version(chain, version), chain))
 
 
 def test_a_verdict_is_explained_with_lineage_champion_waivers_approvals_and_how_to_evaluate_again(world: World) -> None:

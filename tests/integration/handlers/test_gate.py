@@ -469,7 +469,7 @@ def test_fresh_rows_that_nobody_recorded_decide_nothing_and_spend_nothing(world:
     gate.handler(world.gate_event(1), None)
     on_fresh_rows(world, 2)
     assert gate.handler(world.gate_event(2), None)["outcome"] == "inconclusive"
-    assert f"`lockgate holdout add {'5' * 16}` proves and records it" in reasons(world)["holdout"]
+    assert f"`lockgate snapshot --record-holdout {'5' * 16}` proves and records it" in reasons(world)["holdout"]
     assert world.records()[-1]["body"]["holdout_sha256"] is None
 
 

@@ -69,7 +69,7 @@ def test_an_updated_stack_is_no_success_while_its_service_runs_other_tasks(prod:
     answer = prod.status("income-1-prod-again", release=release)
     assert (answer["status"], answer["reason"]) == (
         "FAILED",
-        "the stack made task:1, the service runs somebodys:7: `lockgate restore` puts it back",
+        "the stack made task:1, the service runs somebodys:7: `lockgate rollback --restore` puts it back",
     )
 
 

@@ -1,4 +1,4 @@
-"""Show how a version treats the groups of each protected attribute, with intervals; small groups are inconclusive."""
+"""The view of `lockgate explain --fairness`: how a version treats the groups of each protected attribute."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
-from cli.context import Context, json_argument, model_argument, open_context
+from cli.context import Context
 from cli.terminal import outcome, paint, show_json, table
 from lockgate.aws.evidence import kept
 from lockgate.errors import EvidenceError, NotFoundError
@@ -15,30 +15,33 @@ from lockgate.evidence.document import Evidence, read_evidence
 from lockgate.policy.rules import MEASURES
 from lockgate.statistics.interval import Interval
 
+DEFAULTS: dict[str, Any] = {"measure": "equal_opportunity", "ceiling": 0.1, "alpha": 0.025}
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("version", type=int, help="model package version, as `lockgate status` shows it")
-    parser.add_argument("--measure", choices=MEASURES, default="equal_opportunity", help="what is compared")
-    parser.add_argument("--ceiling", type=float, default=0.1, help="largest gap to the largest group (0.1)")
+
+def arguments(parser: argparse._ArgumentGroup) -> None:
+    """The options of this view. One that is not given is not in the namespace, so that `given` sees which are."""
+    absent = argparse.SUPPRESS
+    parser.add_argument("--measure", choices=MEASURES, default=absent, help="what is compared (equal_opportunity)")
+    parser.add_argument("--ceiling", type=float, default=absent, help="largest gap to the largest group (0.1)")
     parser.add_argument(
-        "--alpha", type=float, default=0.025, help="how often an end of an interval may be wrong (0.025)"
+        "--alpha", type=float, default=absent, help="how often an end of an interval may be wrong (0.025)"
     )
-    model_argument(parser)
-    json_argument(parser)
 
 
-def run(arguments: argparse.Namespace) -> int:
-    context = open_context()
-    evidence = _evidence(context, context.model(arguments.model), arguments.version)
-    tables = {
-        attribute: list(fairness.table(groups, arguments.measure, arguments.ceiling, arguments.alpha))
-        for attribute, groups in evidence.groups.items()
-    }
+def given(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The options of this view that the caller gave."""
+    return {name: getattr(arguments, name) for name in DEFAULTS if name in arguments}
+
+
+def run(context: Context, model: str, arguments: argparse.Namespace) -> int:
+    evidence = _evidence(context, model, arguments.version)
+    wanted = {**DEFAULTS, **given(arguments)}
+    tables = {attribute: list(fairness.table(groups, **wanted)) for attribute, groups in evidence.groups.items()}
     if arguments.json:
         show_json({attribute: [_facts(row) for row in rows] for attribute, rows in tables.items()})
         return 0
     for attribute, rows in tables.items():
-        heading = (attribute, "people", *(name.replace("_", " ") for name in fairness.SHOWN), arguments.measure)
+        heading = (attribute, "people", *(name.replace("_", " ") for name in fairness.SHOWN), wanted["measure"])
         cells = [(row.group, str(row.rows), *(_cell(*found) for found in row.rates), _said(row)) for row in rows]
         first, *others = table([heading, *cells]).splitlines()
         print("\n".join([paint(first, "bold"), *others, ""]))

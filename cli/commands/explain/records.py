@@ -1,4 +1,4 @@
-"""Explain a version: every verdict with its numbers, where it came from, who approved it, where it went."""
+"""The view of `lockgate explain` on a version's records: verdicts, where it came from, who approved, where it went."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cli.context import json_argument, model_argument, open_context
+from cli.context import Context
 from cli.terminal import outcome, paint, show_json, table
 from lockgate.errors import NotFoundError
 from lockgate.ledger.approval import reference
@@ -30,16 +30,7 @@ ORIGIN = ("builder", "build", "source", "source_sha256", "base_image", "sbom_sha
 DATA = ("train_sha256", "features_sha256", "labels_sha256", "train_rows", "holdout_rows")
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("version", type=int, help="model package version, as `lockgate status` shows it")
-    parser.add_argument("--env", help="only this environment")
-    model_argument(parser)
-    json_argument(parser)
-
-
-def run(arguments: argparse.Namespace) -> int:
-    context = open_context()
-    model = context.model(arguments.model)
+def run(context: Context, model: str, arguments: argparse.Namespace) -> int:
     chain = context.ledger.chain(model)
     records = of_version(chain, arguments.version)
     if arguments.env:

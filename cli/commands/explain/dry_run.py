@@ -1,0 +1,29 @@
+"""The view of `lockgate explain --dry-run ENV`: what the gate of an environment would say about a version now."""
+
+from __future__ import annotations
+
+from cli.context import Context
+from cli.terminal import outcome, show_json
+from lockgate import names
+from lockgate.aws.functions import invoke
+
+
+def run(context: Context, model: str, version: int, environment: str, *, json_wanted: bool) -> int:
+    """Nothing is recorded, and nothing of the holdout is spent."""
+    tools = context.tools
+    event = {
+        "model": model,
+        "version": str(version),
+        "package_arn": names.package_arn(tools.account, tools.region, model, version),
+        "environment": context.environment(environment),
+        "dry_run": True,
+    }
+    body = invoke(context.client("lambda"), names.GATE_FUNCTION, event)
+    if json_wanted:
+        show_json(body)
+    else:
+        print(f"{model} version {version} for {environment} would be {outcome(body['outcome'])}")
+        for reason in body["reasons"]:
+            dry = " (dry run)" if reason.get("dry_run") else ""
+            print(f"  {reason['rule']}{dry}: {outcome(reason['outcome'])}: {reason['message']}")
+    return 0 if body["outcome"] == "passed" else 3

@@ -26,10 +26,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from local.host import processes
+from local.seams import wrap
 from local.settings import Settings
 
 LATE_SECONDS = 3.0
@@ -128,10 +130,8 @@ _faults: Faults | None = None
 def install(settings: Settings) -> None:
     """Let events be lost, doubled and late."""
     global _faults
-    from ministack.services import eventbridge
-
     _faults = Faults(settings)
-    eventbridge._dispatch_to_lambda = _with_faults(eventbridge._dispatch_to_lambda, _faults)
+    wrap("services.eventbridge._dispatch_to_lambda", partial(_with_faults, faults=_faults))
 
 
 def closed(account: str) -> bool:

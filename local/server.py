@@ -12,18 +12,19 @@ import json
 import logging
 import os
 import signal
+import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from local import clients, faults, github, recorded
+from local import clients, faults, github, recorded, seams
 from local.clock import SCALE
 from local.gateway import door, proxy
 from local.host import processes
 from local.iam import users
 from local.settings import HOST, Settings
 
-# What the gateway is extended with; order matters only where one builds on another's patch.
+# What the gateway is extended with. Where order matters, local/seams.toml says so, and a wrong one does not start.
 EXTENSIONS: tuple[str, ...] = (
     "local.gateway.door",
     "local.faults",
@@ -88,6 +89,7 @@ async def run(settings: Settings, accounts: Mapping[str, str]) -> None:
     from hypercorn.config import Config
     from ministack import app as gateway
 
+    seams.check()
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
@@ -160,6 +162,8 @@ def main() -> None:
     try:
         # Not asyncio.run: it would wait for the emulator's worker threads, and some of them wait for ever.
         asyncio.new_event_loop().run_until_complete(run(settings, dict(given.account)))
+    except seams.MovedError as error:
+        sys.exit(str(error))
     finally:
         processes.end(processes.descendants(os.getpid()), within=1.0)
     logging.shutdown()

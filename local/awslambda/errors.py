@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from local.seams import wrap
 from local.settings import Settings
 
 RAISED = "raised-by-the-handler"
@@ -23,13 +24,8 @@ _SAYS = (
 
 def install(settings: Settings) -> None:
     """Patch the worker's script and what is made of its answer. `settings` is not needed; see local.server."""
-    from ministack.core import lambda_runtime
-    from ministack.services import lambda_svc
-
-    if lambda_runtime._PYTHON_WORKER_SCRIPT.count(_SAID) != 1:
-        raise RuntimeError("the emulator's worker script has changed: see local/awslambda/errors.py")
-    lambda_runtime._PYTHON_WORKER_SCRIPT = lambda_runtime._PYTHON_WORKER_SCRIPT.replace(_SAID, _SAYS)
-    lambda_svc._execute_function_warm = _named(lambda_svc._execute_function_warm)
+    wrap("core.lambda_runtime._PYTHON_WORKER_SCRIPT", lambda script: script.replace(_SAID, _SAYS))
+    wrap("services.lambda_svc._execute_function_warm", _named)
 
 
 def _named(original: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:

@@ -6,6 +6,7 @@ import contextvars
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from local.seams import wrap
 from local.settings import Settings
 
 _caller: contextvars.ContextVar[dict[str, Any] | None] = contextvars.ContextVar("function_url_caller", default=None)
@@ -13,10 +14,8 @@ _caller: contextvars.ContextVar[dict[str, Any] | None] = contextvars.ContextVar(
 
 def install(settings: Settings) -> None:
     """Patch the Function URL path. `settings` is not needed; every extension has this signature."""
-    from ministack.services import lambda_svc
-
-    lambda_svc._build_function_url_event = _with_authorizer(lambda_svc._build_function_url_event)
-    lambda_svc.handle_function_url_request = _with_caller(lambda_svc.handle_function_url_request)
+    wrap("services.lambda_svc._build_function_url_event", _with_authorizer)
+    wrap("services.lambda_svc.handle_function_url_request", _with_caller)
 
 
 def _with_caller(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:

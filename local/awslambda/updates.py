@@ -9,6 +9,7 @@ import contextvars
 from collections.abc import Callable
 from typing import Any
 
+from local.seams import wrap
 from local.settings import Settings
 
 _updating: contextvars.ContextVar[bool] = contextvars.ContextVar("function_is_updated", default=False)
@@ -16,12 +17,10 @@ _updating: contextvars.ContextVar[bool] = contextvars.ContextVar("function_is_up
 
 def install(settings: Settings) -> None:
     """Patch updates and workers. `settings` is not needed; every extension has this signature."""
-    from ministack.services import lambda_svc
-
-    for name in ("_update_code", "_update_config"):
-        setattr(lambda_svc, name, _as_an_update(getattr(lambda_svc, name)))
-    lambda_svc.invalidate_worker = _sparing_the_busy(lambda_svc.invalidate_worker)
-    lambda_svc.release_worker = _ending_the_retired(lambda_svc.release_worker)
+    wrap("services.lambda_svc._update_code", _as_an_update)
+    wrap("services.lambda_svc._update_config", _as_an_update)
+    wrap("services.lambda_svc.invalidate_worker", _sparing_the_busy)
+    wrap("services.lambda_svc.release_worker", _ending_the_retired)
 
 
 def _as_an_update(original: Callable[..., Any]) -> Callable[..., Any]:

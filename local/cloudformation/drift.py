@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from local.seams import rebind
 from local.settings import Settings
 
 Properties = dict[str, Any]
@@ -15,10 +16,8 @@ Properties = dict[str, Any]
 
 def install(settings: Settings) -> None:
     """Register the readers. `settings` is not needed; every extension has this signature."""
-    from ministack.services.cloudformation import drift
-
     for kind, (find, read) in _READERS.items():
-        drift._DRIFT_READERS[kind] = (_reader(find), frozenset(read))
+        rebind(f"services.cloudformation.drift._DRIFT_READERS[{kind}]", (_reader(find), frozenset(read)))
 
 
 def _reader(find: Callable[[str], Mapping[str, Any] | None]) -> Callable[[str, Properties], Any]:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from local import recorded
 from local.cloudformation.types import provisioner_name
 from local.iam import roles
+from local.seams import handler_of, wrap
 from local.settings import Settings
 
 Properties = dict[str, Any]
@@ -113,12 +115,9 @@ def remember(account: str, stack: str, role: str) -> None:
 
 def install(settings: Settings) -> None:
     """Wrap the types' handlers, the last of all extensions. `settings` is not needed; all have this signature."""
-    from ministack.services.cloudformation import provisioners
-
-    handlers = provisioners._RESOURCE_HANDLERS
     for kind, call in CALLS.items():
-        handlers[kind] = _asked(dict(handlers[kind]), kind, call)
-    handlers["AWS::IAM::Role"] = _with_boundary(handlers["AWS::IAM::Role"])
+        wrap(handler_of(kind), partial(_asked, kind=kind, call=call))
+    wrap(handler_of("AWS::IAM::Role"), _with_boundary)
     recorded.note(
         "cloudformation",
         "a stack's role is asked for one call a resource made or changed, of "

@@ -8,10 +8,12 @@ EventBridge of each status that it comes to.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from local import recorded
 from local.eventbridge.service_events import emit
+from local.seams import handler_of, rebind, wrap
 from local.settings import Settings
 
 Properties = dict[str, Any]
@@ -32,23 +34,22 @@ _CHANGEABLE = (
 
 def install(settings: Settings) -> None:
     """Register the types. `settings` is not needed; every extension has this signature."""
-    from ministack.services.cloudformation import changesets, provisioners, stacks
-    from ministack.services.cloudformation import handlers as calls
-
-    for module in (calls, changesets, stacks):
-        module._add_event = _announced(module._add_event)
+    for module in ("handlers", "changesets", "stacks"):
+        wrap(f"services.cloudformation.{module}._add_event", _announced)
     for call in ("CreateChangeSet", "ExecuteChangeSet", "UpdateStack"):
-        calls._ACTION_HANDLERS[call] = _one_at_a_time(calls._ACTION_HANDLERS[call], call)
-    handlers = provisioners._RESOURCE_HANDLERS
-    handlers["AWS::IAM::OIDCProvider"] = _kept_in_place(_create_oidc_provider, _delete_oidc_provider)
-    handlers["AWS::EC2::SecurityGroupIngress"] = _rule("IpPermissions")
-    handlers["AWS::EC2::SecurityGroupEgress"] = _rule("IpPermissionsEgress")
-    handlers["AWS::CloudWatch::CompositeAlarm"] = _kept_in_place(_put_composite_alarm, _delete_composite_alarm)
-    handlers["AWS::EC2::FlowLog"] = _kept_in_place(_create_flow_log, _delete_flow_log)
-    handlers["AWS::ApplicationAutoScaling::ScalableTarget"] = _recorded_scaling("target", _scalable_target_id)
-    handlers["AWS::ApplicationAutoScaling::ScalingPolicy"] = _recorded_scaling("policy", _scaling_policy_id)
-    _add_vpc_attributes(handlers["AWS::EC2::VPC"])
-    _accept_metric_math(provisioners)
+        wrap(f"services.cloudformation.handlers._ACTION_HANDLERS[{call}]", partial(_one_at_a_time, call=call))
+    for kind, handler in {
+        "AWS::IAM::OIDCProvider": _kept_in_place(_create_oidc_provider, _delete_oidc_provider),
+        "AWS::EC2::SecurityGroupIngress": _rule("IpPermissions"),
+        "AWS::EC2::SecurityGroupEgress": _rule("IpPermissionsEgress"),
+        "AWS::CloudWatch::CompositeAlarm": _kept_in_place(_put_composite_alarm, _delete_composite_alarm),
+        "AWS::EC2::FlowLog": _kept_in_place(_create_flow_log, _delete_flow_log),
+        "AWS::ApplicationAutoScaling::ScalableTarget": _recorded_scaling("target", _scalable_target_id),
+        "AWS::ApplicationAutoScaling::ScalingPolicy": _recorded_scaling("policy", _scaling_policy_id),
+    }.items():
+        rebind(handler_of(kind), handler)
+    wrap(handler_of("AWS::EC2::VPC"), _with_address_blocks)
+    wrap("services.cloudformation.provisioners._cw_metric_alarm_record", _with_metric_math)
 
 
 def _announced(original: Callable[..., None]) -> Callable[..., None]:
@@ -234,7 +235,7 @@ def _scaling_policy_id(props: Properties) -> str:
     )
 
 
-def _add_vpc_attributes(handler: Handler) -> None:
+def _with_address_blocks(handler: Handler) -> Handler:
     """Let Fn::GetAtt read the address blocks of a VPC."""
     create, update = handler["create"], handler["update"]
 
@@ -244,23 +245,24 @@ def _add_vpc_attributes(handler: Handler) -> None:
         blocks = {"CidrBlock": props["CidrBlock"], "CidrBlockAssociations": [association], "Ipv6CidrBlocks": []}
         return vpc, {**attributes, **blocks}
 
-    handler["create"] = lambda logical_id, props, stack: with_blocks(create(logical_id, props, stack), props)
-    handler["update"] = lambda made, old, new, *rest: with_blocks(update(made, old, new, *rest), new)
+    return {
+        **handler,
+        "create": lambda logical_id, props, stack: with_blocks(create(logical_id, props, stack), props),
+        "update": lambda made, old, new, *rest: with_blocks(update(made, old, new, *rest), new),
+    }
 
 
-def _accept_metric_math(provisioners: Any) -> None:
+def _with_metric_math(original: Callable[[str, Properties], dict[str, Any]]) -> Callable[..., dict[str, Any]]:
     """Keep an alarm on an expression, which the emulator refuses; nothing evaluates it."""
-    original = provisioners._cw_metric_alarm_record
 
     def record(name: str, props: Properties) -> dict[str, Any]:
         if not props.get("Metrics"):
-            kept: dict[str, Any] = original(name, props)
-            return kept
+            return original(name, props)
         recorded.note("cloudwatch", "alarms on metric expressions are kept and never change their state")
         single = {key: value for key, value in props.items() if key != "Metrics"}
-        alarm: dict[str, Any] = original(name, {**single, "MetricName": "expression", "Namespace": "expression"})
+        alarm = original(name, {**single, "MetricName": "expression", "Namespace": "expression"})
         for key in ("MetricName", "Namespace", "Statistic", "ExtendedStatistic", "Period", "Dimensions", "Unit"):
             del alarm[key]
         return {**alarm, "Metrics": props["Metrics"]}
 
-    provisioners._cw_metric_alarm_record = record
+    return record

@@ -18,6 +18,7 @@ from ministack.services.cloudformation import provisioners
 from local.codebuild.build import Run
 from local.eventbridge.service_events import emit
 from local.iam.resources import judge_on
+from local.seams import handler_of, rebind, wrap
 from local.settings import Settings
 
 _OVERRIDES = {
@@ -49,12 +50,11 @@ def install(settings: Settings) -> None:
         _caller.set(extract_access_key_id(headers, query))
         return await _handle_request(method, path, headers, body, query)
 
-    codebuild.handle_request = handle
-    codebuild._start_build = lambda request: _start(request, settings)
-    codebuild._stop_build = _stop
-    handlers = provisioners._RESOURCE_HANDLERS["AWS::CodeBuild::Project"]
-    handlers["create"] = _create_from_template
-    handlers["update"] = _update_from_template
+    rebind("services.codebuild.handle_request", handle)
+    rebind("services.codebuild._start_build", lambda request: _start(request, settings))
+    rebind("services.codebuild._stop_build", _stop)
+    own = {"create": _create_from_template, "update": _update_from_template}
+    wrap(handler_of("AWS::CodeBuild::Project"), lambda handler: {**handler, **own})
     judge_on("codebuild", _project_of)
 
 

@@ -7,9 +7,10 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ministack.core import iam_actions
 from ministack.core.responses import json_response
 from ministack.services import ecr
+
+from local.seams import wrap
 
 INDEX = "application/vnd.oci.image.index.v1+json"
 _PATH = re.compile(r"/v2/(.+)/referrers/(sha256:[0-9a-f]{64})")
@@ -17,23 +18,21 @@ _PATH = re.compile(r"/v2/(.+)/referrers/(sha256:[0-9a-f]{64})")
 
 def install() -> None:
     """Listing referrers asks for the permission to read images; AWS has no action of its own name."""
-    original: Callable[..., Any] = iam_actions.extract_iam_action
-
-    def extract_iam_action(*args: Any, **kwargs: Any) -> Any:
-        action = original(*args, **kwargs)
-        return "ecr:BatchGetImage" if action == "ecr:ListImageReferrers" else action
-
-    iam_actions.extract_iam_action = extract_iam_action
-    _lead_here()
+    wrap("core.iam_actions.extract_iam_action", _as_reading_images)
+    wrap("app._is_ecr_registry_path", _or_of_referrers)
 
 
-def _lead_here() -> None:
+def _as_reading_images(original: Callable[..., Any]) -> Callable[..., Any]:
+    def action(*args: Any, **kwargs: Any) -> Any:
+        named = original(*args, **kwargs)
+        return "ecr:BatchGetImage" if named == "ecr:ListImageReferrers" else named
+
+    return action
+
+
+def _or_of_referrers(original: Callable[[str], bool]) -> Callable[[str], bool]:
     """The emulator's gateway does not know paths of referrers as the registry's, and takes them for a bucket's."""
-    from ministack import app
-
-    known: Callable[[str], bool] = app._is_ecr_registry_path
-
-    app._is_ecr_registry_path = lambda path: parsed(path) is not None or known(path)
+    return lambda path: parsed(path) is not None or original(path)
 
 
 def parsed(path: str) -> tuple[str, str, str] | None:

@@ -23,6 +23,7 @@ from local.ecr import layers as ecr_layers
 from local.ecr import referrers, scans
 from local.eventbridge.service_events import emit
 from local.iam import roles
+from local.seams import rebind
 from local.settings import Settings
 
 # What each registry request needs, by kind of path and method; docker logout and ping need no action.
@@ -53,8 +54,8 @@ def install(settings: Settings) -> None:
     """Extend the emulator's ECR in place."""
     referrers.install()
     scans.install(settings)
-    ecr.handle_request = _request
-    ecr.handle_registry_request = _registry_request
+    rebind("services.ecr.handle_request", _request)
+    rebind("services.ecr.handle_registry_request", _registry_request)
 
 
 def refusal_to_pull(access_key: str, image_uri: str) -> str | None:

@@ -21,6 +21,7 @@ from local import recorded
 from local.clock import scaled
 from local.cloudwatch import metrics
 from local.elbv2 import jwt_validation, targets
+from local.seams import rebind
 from local.settings import Settings
 
 _parse_actions = alb._parse_actions
@@ -55,9 +56,9 @@ def install(settings: Settings) -> None:
             lb, method, path, headers, body, query, listener_port(lb, given, headers, gateway_port), **kwargs
         )
 
-    alb.dispatch_request = dispatch
-    alb.find_lb_for_host = _load_balancer_of
-    alb._parse_actions = _actions_with_forward
+    rebind("services.alb.dispatch_request", dispatch)
+    rebind("services.alb.find_lb_for_host", _load_balancer_of)
+    rebind("services.alb._parse_actions", _actions_with_forward)
 
     async def execute(
         actions: list[dict[str, Any]], method: str, path: str, headers: Any, *args: Any, **kw: Any
@@ -70,15 +71,15 @@ def install(settings: Settings) -> None:
         rest = [each for each in ordered if each["Type"] != "jwt-validation"]
         return await _execute(rest, method, path, headers, *args, **kw)
 
-    alb._action_xml = _xml_with_forward
-    alb._execute_actions = execute
-    alb._forward_to_tg = _forward
-    alb._ACTION_MAP["RegisterTargets"] = _register
-    alb._ACTION_MAP["DeregisterTargets"] = _deregister
-    alb._ACTION_MAP["DescribeTargetHealth"] = _describe_health
-    provisioners._elbv2_listener_actions = _actions_of_template
-    # AWS::ElasticLoadBalancingV2::TargetGroup's TargetGroupFullName, as metrics name it.
-    alb._target_group_full_name_from_arn = lambda arn: arn.rpartition(":")[2]
+    rebind("services.alb._action_xml", _xml_with_forward)
+    rebind("services.alb._execute_actions", execute)
+    rebind("services.alb._forward_to_tg", _forward)
+    rebind("services.alb._ACTION_MAP[RegisterTargets]", _register)
+    rebind("services.alb._ACTION_MAP[DeregisterTargets]", _deregister)
+    rebind("services.alb._ACTION_MAP[DescribeTargetHealth]", _describe_health)
+    rebind("services.cloudformation.provisioners._elbv2_listener_actions", _actions_of_template)
+    # TargetGroupFullName of AWS::ElasticLoadBalancingV2::TargetGroup, as metrics name it.
+    rebind("services.alb._target_group_full_name_from_arn", lambda arn: arn.rpartition(":")[2])
     metrics.install(settings)
 
 

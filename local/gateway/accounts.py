@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
 from local import recorded
 from local.iam import roles
+from local.seams import wrap
 from local.settings import Settings
 
 _ACCOUNT_OF_FUNCTION = re.compile(r"/functions/arn:aws:lambda:([a-z0-9-]+):(\d{12}):")
@@ -24,16 +26,13 @@ Handler = Callable[..., Awaitable[Any]]
 
 
 def install(settings: Settings) -> None:
-    """Patch the policy lookup and the three services; `local.ecr.repositories` has replaced its own by then."""
-    from ministack import app
-    from ministack.core import iam_actions, iam_evaluator
-    from ministack.services import s3
-
-    s3._foreign_bucket_allows = _asked_about_the_caller(s3._foreign_bucket_allows)
-    iam_actions.extract_resource_arn = _of_the_named_registry(iam_actions.extract_resource_arn)
-    iam_evaluator._resource_policy = _in_the_owners_account(iam_evaluator._resource_policy)
+    """Patch the policy lookup and the three services."""
+    wrap("services.s3._foreign_bucket_allows", _asked_about_the_caller)
+    wrap("core.iam_actions.extract_resource_arn", _of_the_named_registry)
+    wrap("core.iam_evaluator._resource_policy", _in_the_owners_account)
     for service in ("lambda", "kms", "ecr"):
-        app.SERVICE_HANDLERS[service] = _answered_by_the_owner(service, app.SERVICE_HANDLERS[service], settings)
+        answered = partial(_answered_by_the_owner, service=service, settings=settings)
+        wrap(f"app.SERVICE_HANDLERS[{service}]", answered)
     recorded.note("kms", "S3, SQS and SNS do not ask for the caller's permission on the key that encrypts")
 
 
@@ -103,7 +102,7 @@ def owner_named(service: str, path: str, body: bytes) -> tuple[str, str] | None:
     return (found[2], found[1]) if found else None
 
 
-def _answered_by_the_owner(service: str, original: Handler, settings: Settings) -> Handler:
+def _answered_by_the_owner(original: Handler, *, service: str, settings: Settings) -> Handler:
     from ministack.core.responses import get_account_id, request_scope
 
     async def handle(method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, Any]) -> Any:

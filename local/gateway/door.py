@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from local.seams import wrap
 from local.settings import Settings
 
 # Anybody could reset the emulator or change its settings through these.
@@ -17,10 +18,8 @@ _CONTROL = ("/_ministack/reset", "/_ministack/config", "/_localstack/")
 
 def install(settings: Settings) -> None:
     """Patch the evaluator's entry points. `settings` is not needed; every extension has this signature."""
-    from ministack.core import iam_evaluator
-
-    iam_evaluator.enforce = _guarded(iam_evaluator.enforce)
-    iam_evaluator.check_credentials = _known(iam_evaluator.check_credentials)
+    wrap("core.iam_evaluator.enforce", _guarded)
+    wrap("core.iam_evaluator.check_credentials", _known)
 
 
 def _guarded(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -20,6 +20,7 @@ from urllib.parse import parse_qs
 
 from local.cloudformation import stack_roles
 from local.iam import roles
+from local.seams import rebind, wrap
 from local.settings import Settings
 
 _VARIABLE = re.compile(r"\$\{([^}$]+)\}")
@@ -30,18 +31,14 @@ _STACK_KEYS = {"RoleARN": "RoleArn", "TemplateURL": "TemplateUrl", "ChangeSetNam
 
 def install(settings: Settings) -> None:
     """Patch the evaluator. `settings` is not needed; every extension has this signature."""
-    from ministack import app
-    from ministack.core import iam_actions, iam_evaluator
-    from ministack.services import lambda_svc, sts
-
-    sts._evict_expired_sessions = evict_expired_sessions
-    iam_evaluator._resolve_condition_key = _with_role_arn(iam_evaluator._resolve_condition_key)
-    iam_evaluator._conditions_met = _with_variables_in_conditions(iam_evaluator._conditions_met)
-    iam_evaluator._first_match = _with_variables_in_resources(iam_evaluator._first_match)
-    iam_actions._s3_object_context = _with_preconditions(iam_actions._s3_object_context)
-    iam_actions.request_tag_context = _with_service_keys(iam_actions.request_tag_context)
-    lambda_svc.function_policy_for_arn = _in_its_own_account(lambda_svc.function_policy_for_arn)
-    app.SERVICE_HANDLERS["cloudformation"] = _with_passed_role(app.SERVICE_HANDLERS["cloudformation"])
+    rebind("services.sts._evict_expired_sessions", evict_expired_sessions)
+    wrap("core.iam_evaluator._resolve_condition_key", _with_role_arn)
+    wrap("core.iam_evaluator._conditions_met", _with_variables_in_conditions)
+    wrap("core.iam_evaluator._first_match", _with_variables_in_resources)
+    wrap("core.iam_actions._s3_object_context", _with_preconditions)
+    wrap("core.iam_actions.request_tag_context", _with_service_keys)
+    wrap("services.lambda_svc.function_policy_for_arn", _in_its_own_account)
+    wrap("app.SERVICE_HANDLERS[cloudformation]", _with_passed_role)
 
 
 def evict_expired_sessions() -> None:

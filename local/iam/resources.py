@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
+
+from local.seams import wrap
 
 # (headers, body, region, account) of a request: the ARN that it is about, or "" to leave it to the emulator.
 Resource = Callable[[Mapping[str, str], bytes, str, str], str]
@@ -11,9 +14,10 @@ Resource = Callable[[Mapping[str, str], bytes, str, str], str]
 
 def judge_on(service: str, resource: Resource) -> None:
     """Let requests to a service be judged on what `resource` says of them."""
-    from ministack.core import iam_actions
+    wrap("core.iam_actions.extract_resource_arn", partial(_judged_on, service=service, resource=resource))
 
-    others = iam_actions.extract_resource_arn
+
+def _judged_on(others: Callable[..., Any], *, service: str, resource: Resource) -> Callable[..., str]:
 
     def arn(
         asked: str,
@@ -28,4 +32,4 @@ def judge_on(service: str, resource: Resource) -> None:
         named = resource(headers, body, region, account) if asked == service else ""
         return named or str(others(asked, method, path, headers, body, query, region, account))
 
-    iam_actions.extract_resource_arn = arn
+    return arn

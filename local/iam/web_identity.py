@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from local import github
+from local.seams import rebind
 from local.settings import Settings
 
 # Claims that AWS offers as condition keys for this issuer; others cannot be trusted on.
@@ -18,9 +19,7 @@ _CLAIMS = frozenset({*_PROVIDER_CLAIMS, "repository_id", "workflow", "aud", "sub
 
 def install(settings: Settings) -> None:
     """Replace the emulator's check. `settings` is not needed; every extension has this signature."""
-    from ministack.services import sts
-
-    sts._web_identity_trust_denied = _denied
+    rebind("services.sts._web_identity_trust_denied", _denied)
 
 
 def _denied(role_arn: str, params: dict[str, Any], use_json: bool) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from local.seams import rebind
 from local.settings import Settings
 
 if TYPE_CHECKING:
@@ -17,25 +18,23 @@ def install(settings: Settings, images: Images | None = None) -> None:
     images: what pulls and starts container images; None means `local.host.containers`.
     """
     # Imported here because ministack reads its configuration from the environment at import.
-    from ministack import app
-    from ministack.core import iam_actions, router
-    from ministack.services import stepfunctions
-
     from local.host import containers
     from local.sagemaker import authorization, cloudformation, host, service
 
     host.configure(settings, images or containers)
-    app.SERVICE_REGISTRY["sagemaker"] = {"module": "sagemaker"}
-    app.SERVICE_HANDLERS["sagemaker"] = service.handle_request
-    app._loaded_modules["sagemaker"] = sys.modules[service.__name__]
-    app._state_map["sagemaker"] = "sagemaker"
-    router.SERVICE_PATTERNS["sagemaker"] = {
+    rebind("app.SERVICE_REGISTRY[sagemaker]", {"module": "sagemaker"})
+    rebind("app.SERVICE_HANDLERS[sagemaker]", service.handle_request)
+    rebind("app._loaded_modules[sagemaker]", sys.modules[service.__name__])
+    rebind("app._state_map[sagemaker]", "sagemaker")
+    patterns = {
         "target_prefixes": ["SageMaker."],
         "host_patterns": [r"api\.sagemaker\."],
         "credential_scope": "sagemaker",
     }
-    iam_actions.SERVICE_TO_IAM_NAMESPACE["sagemaker"] = "sagemaker"
+    rebind("core.router.SERVICE_PATTERNS[sagemaker]", patterns)
+    rebind("core.iam_actions.SERVICE_TO_IAM_NAMESPACE[sagemaker]", "sagemaker")
     authorization.install()
-    stepfunctions._AWS_SDK_SERVICE_MAP["sagemaker"] = {"target_prefix": "SageMaker", "protocol": "json"}
-    stepfunctions._AWS_SDK_ERROR_PREFIX["sagemaker"] = "SageMaker"
+    sdk = {"target_prefix": "SageMaker", "protocol": "json"}
+    rebind("services.stepfunctions._AWS_SDK_SERVICE_MAP[sagemaker]", sdk)
+    rebind("services.stepfunctions._AWS_SDK_ERROR_PREFIX[sagemaker]", "SageMaker")
     cloudformation.install()

@@ -10,25 +10,28 @@ from ministack.services.cloudformation import provisioners
 
 from local.sagemaker import contract, pipelines, registry, state
 from local.sagemaker.contract import invalid
+from local.seams import handler_of, rebind
 
 _GROUP_NAME_LIMIT, _PIPELINE_NAME_LIMIT = 63, 256
 Created = tuple[str, dict[str, Any]]  # physical id, attributes
 
 
 def install() -> None:
-    handlers = provisioners._RESOURCE_HANDLERS
-    handlers["AWS::SageMaker::ModelPackageGroup"] = {
-        "create": _create_group,
-        "update": _update_group,
-        "delete": _delete_group,
+    handlers = {
+        "AWS::SageMaker::ModelPackageGroup": {
+            "create": _create_group,
+            "update": _update_group,
+            "delete": _delete_group,
+        },
+        "AWS::SageMaker::Pipeline": {
+            "create": _create_pipeline,
+            "update": _update_pipeline,
+            "delete": _delete_pipeline,
+        },
     }
-    handlers["AWS::SageMaker::Pipeline"] = {
-        "create": _create_pipeline,
-        "update": _update_pipeline,
-        "delete": _delete_pipeline,
-    }
-    for kind in ("AWS::SageMaker::ModelPackageGroup", "AWS::SageMaker::Pipeline"):
-        provisioners._STACK_TAG_PROPERTY[kind] = ("Tags", "list")
+    for kind, handler in handlers.items():
+        rebind(handler_of(kind), handler)
+        rebind(f"services.cloudformation.provisioners._STACK_TAG_PROPERTY[{kind}]", ("Tags", "list"))
 
 
 def _create_group(logical_id: str, properties: Mapping[str, Any], stack: str) -> Created:

@@ -11,6 +11,7 @@ Calls:
     codebuild:BatchGetBuilds, codebuild:ListBuildsForProject   on project/lockgate-image, project/lockgate-evaluator
     codebuild:StartBuild   on project/lockgate-attestation
     ecr:BatchGetImage      on repository/lockgate-models, repository/lockgate-evaluator (listing referrers asks for it)
+    kms:Decrypt, kms:GenerateDataKey   on the key of its queue of dead letters (Lambda sends there with the role)
 """
 
 from __future__ import annotations

@@ -11,6 +11,8 @@ Calls:
     s3:ListBucket on the ledger bucket; s3:GetObject, s3:PutObject (If-None-Match: *) on <ledger>/*
     s3:PutObject (If-None-Match: *) on <data>/champions/*
     kms:Decrypt, kms:GenerateDataKey on the keys of both
+Calls as the reader role of each environment:
+    s3:ListBucket on its releases bucket; s3:GetObject on <model>/journal/* there; kms:Decrypt on its key
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ Environment:
 Calls:
     sagemaker:DescribeModelPackage   on arn:aws:sagemaker:<region>:<account>:model-package/lockgate-<model>/*
     states:StartExecution            on STATE_MACHINE_ARN
+    kms:Decrypt, kms:GenerateDataKey   on the key of its queue of dead letters (Lambda sends there with the role)
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ Calls:
     sagemaker:ListModelPackages, cloudwatch:PutMetricData   on * (no resource; the metric's namespace is fixed)
     states:ListExecutions, states:StartExecution            on STATE_MACHINE_ARN
     s3:ListBucket on the ledger bucket; s3:GetObject on <ledger>/*; kms:Decrypt on its key
+    kms:Decrypt, kms:GenerateDataKey   on the key of its queue of dead letters (Lambda sends there with the role)
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ _BREAK_GLASS = f"$exists({_INPUT}.break_glass)"
 
 
 @dataclass(frozen=True)
-class Stop:
+class Destination:
     """An environment on the way: what deploys there, and the role to call it with."""
 
     environment: str
@@ -83,7 +83,7 @@ class PromotionWorkflow(Construct):
         *,
         state_machine_name: str,
         role_name: str,
-        stops: Sequence[Stop],
+        destinations: Sequence[Destination],
         gate_arn: str,
         request_approval_arn: str,
         record_arn: str,
@@ -99,7 +99,7 @@ class PromotionWorkflow(Construct):
             assumed_by=iam.ServicePrincipal("states.amazonaws.com"),
         )
         allow(role, ["lambda:InvokeFunction"], [gate_arn, request_approval_arn, record_arn])
-        allow(role, ["sts:AssumeRole"], [stop.promote_role_arn for stop in stops])
+        allow(role, ["sts:AssumeRole"], [destination.promote_role_arn for destination in destinations])
         self.state_machine = sfn.StateMachine(
             self,
             "StateMachine",
@@ -108,7 +108,10 @@ class PromotionWorkflow(Construct):
             definition_body=sfn.DefinitionBody.from_string(
                 Stack.of(self).to_json_string(
                     definition(
-                        stops, gate_arn=gate_arn, request_approval_arn=request_approval_arn, record_arn=record_arn
+                        destinations,
+                        gate_arn=gate_arn,
+                        request_approval_arn=request_approval_arn,
+                        record_arn=record_arn,
                     )
                 )
             ),
@@ -137,15 +140,17 @@ class PromotionWorkflow(Construct):
             )
 
 
-def definition(stops: Sequence[Stop], *, gate_arn: str, request_approval_arn: str, record_arn: str) -> State:
+def definition(
+    destinations: Sequence[Destination], *, gate_arn: str, request_approval_arn: str, record_arn: str
+) -> State:
     """The workflow in Amazon States Language (JSONata)."""
     states: dict[str, State] = {}
-    for i, stop in enumerate(stops):
-        following = f"Beyond {stop.environment}" if i + 1 < len(stops) else "Released"
-        states |= _stop(stop, following, gate_arn, request_approval_arn, record_arn)
-        if i + 1 < len(stops):
+    for i, destination in enumerate(destinations):
+        following = f"Beyond {destination.environment}" if i + 1 < len(destinations) else "Released"
+        states |= _states_of(destination, following, gate_arn, request_approval_arn, record_arn)
+        if i + 1 < len(destinations):
             released = {"Condition": f"{{% {_BREAK_GLASS} %}}", "Next": "Released"}
-            after = f"Gate {stops[i + 1].environment}"
+            after = f"Gate {destinations[i + 1].environment}"
             states[following] = {"Type": "Choice", "Choices": [released], "Default": after}
     return {
         "Comment": "Carry a model version from environment to environment.",
@@ -157,12 +162,12 @@ def definition(stops: Sequence[Stop], *, gate_arn: str, request_approval_arn: st
                 "Type": "Choice",
                 "Choices": [
                     {
-                        "Condition": f"{{% {_BREAK_GLASS} and {_INPUT}.environment = '{stop.environment}' %}}",
-                        "Next": f"Gate {stop.environment}",
+                        "Condition": f"{{% {_BREAK_GLASS} and {_INPUT}.environment = '{destination.environment}' %}}",
+                        "Next": f"Gate {destination.environment}",
                     }
-                    for stop in stops
+                    for destination in destinations
                 ],
-                "Default": f"Gate {stops[0].environment}",
+                "Default": f"Gate {destinations[0].environment}",
             },
             **states,
             "Released": {"Type": "Succeed"},
@@ -181,8 +186,10 @@ def definition(stops: Sequence[Stop], *, gate_arn: str, request_approval_arn: st
     }
 
 
-def _stop(stop: Stop, following: str, gate_arn: str, request_approval_arn: str, record_arn: str) -> dict[str, State]:
-    environment = stop.environment
+def _states_of(
+    destination: Destination, following: str, gate_arn: str, request_approval_arn: str, record_arn: str
+) -> dict[str, State]:
+    environment = destination.environment
     version = {"model": _input("model"), "version": _input("version")}
 
     def deploy(action: str) -> dict[str, Any]:
@@ -194,8 +201,8 @@ def _stop(stop: Stop, following: str, gate_arn: str, request_approval_arn: str, 
             "token": f"{{% $states.context.Execution.Name & '-{environment}' %}}",
         }
         return {
-            **_call(stop.deploy_function_arn, payload),
-            "Credentials": {"RoleArn": stop.promote_role_arn},
+            **_call(destination.deploy_function_arn, payload),
+            "Credentials": {"RoleArn": destination.promote_role_arn},
             "Catch": [
                 {
                     "ErrorEquals": ["States.ALL"],

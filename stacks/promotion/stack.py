@@ -10,7 +10,7 @@ from constructs import Construct
 from lockgate import names
 from lockgate.configuration.project import Configuration
 from lockgate_constructs.failure_topic import alarm
-from lockgate_constructs.promotion_workflow import APPROVAL_SECONDS, PromotionWorkflow, Stop
+from lockgate_constructs.promotion_workflow import APPROVAL_SECONDS, Destination, PromotionWorkflow
 from lockgate_constructs.python_function import PythonFunction
 from stacks.artifacts import ArtifactsStack
 from stacks.promotion.factory import COUNTED, FunctionFactory
@@ -51,8 +51,8 @@ class PromotionStack(Stack):
             "Workflow",
             state_machine_name=names.PROMOTION_STATE_MACHINE,
             role_name=names.PROMOTION_ROLE,
-            stops=[
-                Stop(
+            destinations=[
+                Destination(
                     environment.name,
                     names.function_arn(
                         environment.account, environment.region, names.deploy_function(environment.name)

@@ -11,12 +11,12 @@ from lockgate_constructs.promotion_workflow import (
     POLLS_AFTER_DEADLINE,
     POLLS_TO_DEADLINE,
     RETRY,
-    Stop,
+    Destination,
     definition,
 )
 
-STOPS = [Stop(name, f"deploy-{name}", f"promote-{name}") for name in ("dev", "prod")]
-WORKFLOW = definition(STOPS, gate_arn="gate", request_approval_arn="ask", record_arn="record")
+DESTINATIONS = [Destination(name, f"deploy-{name}", f"promote-{name}") for name in ("dev", "prod")]
+WORKFLOW = definition(DESTINATIONS, gate_arn="gate", request_approval_arn="ask", record_arn="record")
 STATES: dict[str, Any] = WORKFLOW["States"]
 
 

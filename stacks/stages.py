@@ -11,6 +11,7 @@ from constructs import Construct
 from lockgate import names
 from lockgate.configuration.environment import Environment
 from lockgate.configuration.project import Configuration
+from lockgate_constructs.inline_policies import inline_policies
 from stacks.anchor import AnchorStack
 from stacks.artifacts import ArtifactsStack
 from stacks.attestation import AttestationStack
@@ -33,6 +34,7 @@ def compose(app: Construct, configuration: Configuration, root: Path) -> None:
     _anchor(app, configuration)
     for environment in configuration.environments:
         _environment(app, configuration, environment, root)
+    inline_policies(app)
 
 
 def bundle(root: Path) -> lambda_.Code:

@@ -302,8 +302,10 @@ def boundary_statements(
 def _actions(template: Template) -> Iterator[str]:
     """Actions that identities' policies in a template allow."""
     for resource in template.get("Resources", {}).values():
-        if resource["Type"] == "AWS::IAM::Policy":
-            for statement in resource["Properties"]["PolicyDocument"]["Statement"]:
+        if resource["Type"] != "AWS::IAM::Role":
+            continue
+        for policy in resource["Properties"].get("Policies", []):
+            for statement in policy["PolicyDocument"]["Statement"]:
                 if statement["Effect"] == "Allow":
                     yield from [statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"]
 

@@ -151,6 +151,16 @@ class Synthesized:
             if resource["Type"].startswith(kind)
         ]
 
+    def statements(self, stack: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+        """Every statement of a role's or a managed policy, with its `stack/logical id`."""
+        for name, resource in self.resources("AWS::IAM::", stack):
+            properties = resource["Properties"]
+            documents = [properties.get("PolicyDocument")]
+            documents += [policy["PolicyDocument"] for policy in properties.get("Policies", [])]
+            for document in filter(None, documents):
+                for statement in document["Statement"]:
+                    yield name, statement
+
     def only(self, kind: str, stack: str = "", **properties: object) -> dict[str, Any]:
         """Properties of the one resource of a type that has these property values."""
         found = [

@@ -9,11 +9,10 @@ from typing import Any
 
 def statements(synthesized: Any, action: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Every statement of a role's policy that allows an action, with the policy's name."""
-    for name, policy in synthesized.resources("AWS::IAM::Policy"):
-        for statement in policy["Properties"]["PolicyDocument"]["Statement"]:
-            actions = statement["Action"]
-            if statement["Effect"] == "Allow" and action in ([actions] if isinstance(actions, str) else actions):
-                yield name, statement
+    for name, statement in synthesized.statements():
+        actions = statement["Action"]
+        if statement["Effect"] == "Allow" and action in ([actions] if isinstance(actions, str) else actions):
+            yield name, statement
 
 
 def test_only_the_attestation_signs_by_its_policy_and_by_the_keys_own(synthesized: Any) -> None:

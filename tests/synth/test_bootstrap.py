@@ -149,14 +149,13 @@ def test_the_boundary_leaves_every_role_what_its_policy_gives(
     synthesized: Any, documents: dict[str, Any], environment: str
 ) -> None:
     boundary = statements(documents, environment, f"lockgate-{environment}-boundary")
-    for name, policy in synthesized.resources("AWS::IAM::Policy", f"lockgate-{environment}-"):
-        for statement in policy["Properties"]["PolicyDocument"]["Statement"]:
-            if statement["Effect"] != "Allow":
-                continue
-            for action in listed(statement["Action"]):
-                for resource in listed(statement["Resource"]):
-                    arn = resource if isinstance(resource, str) else f"arn:aws:iam:::role/lockgate-{environment}-role"
-                    assert allowed(boundary, environment, action, arn), (name, action, arn)
+    for name, statement in synthesized.statements(f"lockgate-{environment}-"):
+        if statement["Effect"] != "Allow":
+            continue
+        for action in listed(statement["Action"]):
+            for resource in listed(statement["Resource"]):
+                arn = resource if isinstance(resource, str) else f"arn:aws:iam:::role/lockgate-{environment}-role"
+                assert allowed(boundary, environment, action, arn), (name, action, arn)
 
 
 @pytest.mark.parametrize("environment", ACCOUNTS)

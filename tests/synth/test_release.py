@@ -179,12 +179,11 @@ def test_ecs_calls_the_hooks_with_a_role_that_may_do_nothing_else(synthesized: A
         }.values()
         (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
         assert trust["Principal"] == {"Service": "ecs.amazonaws.com"}
-        (policy,) = [
-            resource["Properties"]["PolicyDocument"]["Statement"]
-            for name, resource in synthesized.resources("AWS::IAM::Policy", edge)
+        (statement,) = (
+            statement
+            for name, statement in synthesized.statements(edge)
             if name.rpartition("/")[2].startswith("HooksRole")
-        ]
-        (statement,) = policy
+        )
         assert statement["Action"] == "lambda:InvokeFunction"
         assert len(statement["Resource"]) == 2
 

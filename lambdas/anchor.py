@@ -9,7 +9,7 @@ Environment:
 Calls:
     s3:ListBucket on both buckets; s3:GetObject on <ledger>/*
     s3:GetObject, s3:PutObject (If-None-Match: *) on <anchor>/*
-    kms:Decrypt on the keys of both, kms:GenerateDataKey on the anchor's
+    kms:Decrypt on the keys of both (of the anchor: what heads were encrypted with before)
 """
 
 from __future__ import annotations

@@ -9,7 +9,6 @@ from constructs import Construct
 from lockgate import names
 from lockgate.configuration.tools import Tools
 from lockgate_constructs.access_logs import AccessLogs
-from lockgate_constructs.encryption_key import EncryptionKey
 from lockgate_constructs.ledger_bucket import LedgerBucket
 
 
@@ -19,12 +18,11 @@ class AnchorStack(Stack):
     def __init__(self, scope: Construct, construct_id: str, *, tools: Tools, stack_name: str) -> None:
         super().__init__(scope, construct_id, stack_name=stack_name, description="Lockgate: heads of the ledger")
         writer = names.role_arn(tools.account, names.ANCHOR_ROLE)
-        key = EncryptionKey(self, "Key", description="Lockgate: heads of the ledger")
         bucket = LedgerBucket(
             self,
             "Anchor",
             bucket_name=names.anchor_bucket(tools.anchor_account, tools.region),
-            key=key,
+            key=None,  # heads are digests, no secret; and nobody can make them unreadable by removing a key
             access_logs=AccessLogs(self, "Logs"),
             locked=Duration.days(tools.ledger_retention_days),
             lock_mode=tools.ledger_lock_mode,
@@ -46,15 +44,6 @@ class AnchorStack(Stack):
                 principals=[account],
                 actions=["s3:PutObject"],
                 resources=[bucket.arn_for_objects("*")],
-                conditions={"ArnEquals": {"aws:PrincipalArn": writer}},
-            )
-        )
-        key.add_to_resource_policy(iam.PolicyStatement(principals=[account], actions=["kms:Decrypt"], resources=["*"]))
-        key.add_to_resource_policy(
-            iam.PolicyStatement(
-                principals=[account],
-                actions=["kms:GenerateDataKey"],
-                resources=["*"],
                 conditions={"ArnEquals": {"aws:PrincipalArn": writer}},
             )
         )

@@ -8,6 +8,7 @@ from constructs import Construct
 from lockgate import names
 from lockgate.configuration.project import Configuration
 from lockgate_constructs.access_logs import AccessLogs
+from lockgate_constructs.dead_letters import DeadLetters
 from lockgate_constructs.encryption_key import EncryptionKey
 from lockgate_constructs.failure_topic import SERVICES, FailureTopic
 from lockgate_constructs.image_repository import ImageRepository
@@ -17,21 +18,26 @@ from lockgate_constructs.signing_key import SigningKey
 
 
 class ArtifactsStack(Stack):
-    """Four keys, because four groups of readers must not read each other's: artifacts, labels, ledger, operations."""
+    """One key for what jobs read and write, another for what is decided and said, of which no job may use anything.
+
+    Labels have the key of the artifacts: its policy lets the evaluation alone decrypt them.
+    """
 
     def __init__(self, scope: Construct, construct_id: str, *, configuration: Configuration, stack_name: str) -> None:
         super().__init__(
             scope, construct_id, stack_name=stack_name, description="Lockgate: artifacts, labels and the ledger"
         )
         self._tools = configuration.tools
-        self.operations_key = EncryptionKey(
-            self, "OperationsKey", description="Lockgate: logs, alarms and dead letters", services=SERVICES
+        # What was recorded stays readable only while this key keeps its id, and with it this construct's.
+        self.records_key = EncryptionKey(
+            self, "LedgerKey", description="Lockgate: the ledger, logs, alarms and dead letters", services=SERVICES
         )
-        self.operations_key.allow_log_groups()
-        self.failures = FailureTopic(self, "Failures", key=self.operations_key)
-        self.artifacts_key = EncryptionKey(self, "ArtifactsKey", description="Lockgate: sources, data, models, images")
-        self.labels_key = EncryptionKey(self, "LabelsKey", description="Lockgate: labels of holdouts")
-        self.ledger_key = EncryptionKey(self, "LedgerKey", description="Lockgate: the ledger")
+        self.records_key.allow_log_groups()
+        self.failures = FailureTopic(self, "Failures", key=self.records_key)
+        self.dead_letters = DeadLetters(self, "DeadLetters", key=self.records_key, failures=self.failures)
+        self.artifacts_key = EncryptionKey(
+            self, "ArtifactsKey", description="Lockgate: sources, data, labels, models, images"
+        )
         self.signing_key = SigningKey(
             self,
             "SigningKey",
@@ -51,7 +57,7 @@ class ArtifactsStack(Stack):
             self,
             "Ledger",
             bucket_name=self._name("ledger"),
-            key=self.ledger_key,
+            key=self.records_key,
             access_logs=self.access_logs,
             locked=Duration.days(self._tools.ledger_retention_days),
             lock_mode=self._tools.ledger_lock_mode,
@@ -70,7 +76,10 @@ class ArtifactsStack(Stack):
 
     def _labels(self) -> PrivateBucket:
         """Only the evaluation reads labels, not even an administrator does; none of our own roles publishes them."""
-        bucket = self._bucket("Labels", self.labels_key)
+        bucket = self._bucket("Labels", self.artifacts_key)
+        self.artifacts_key.deny_reading(
+            "OnlyEvaluationReadsLabels", bucket.known_arn, unless=self._role(names.EVALUATION_ROLE)
+        )
         bucket.deny_unless_role(
             "OnlyEvaluationReads", ["s3:GetObject", "s3:GetObjectVersion"], [self._role(names.EVALUATION_ROLE)]
         )

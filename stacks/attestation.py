@@ -10,7 +10,6 @@ from constructs import Construct
 
 from lockgate import names
 from lockgate.configuration.project import Configuration
-from lockgate_constructs.dead_letters import DeadLetters
 from lockgate_constructs.image_attestation import ImageAttestation
 from lockgate_constructs.python_function import PythonFunction
 from lockgate_constructs.watched_rule import WatchedRule
@@ -57,10 +56,10 @@ class AttestationStack(Stack):
             repositories=repositories,
             signing_key=artifacts.signing_key,
             key=artifacts.artifacts_key,
-            logs_key=artifacts.operations_key,
+            logs_key=artifacts.records_key,
             failures=artifacts.failures,
         )
-        dead_letters = DeadLetters(self, "DeadLetters", key=artifacts.operations_key, failures=artifacts.failures)
+        dead_letters = artifacts.dead_letters
         starter = PythonFunction(
             self,
             "Starter",
@@ -68,7 +67,7 @@ class AttestationStack(Stack):
             handler="lambdas.attest.handler",
             description="Has each image vouched for that a build has pushed.",
             environment={"ACCOUNT": tools.account},
-            key=artifacts.operations_key,
+            key=artifacts.records_key,
             failures=artifacts.failures,
             timeout=Duration.minutes(1),
             dead_letters=dead_letters,

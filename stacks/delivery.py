@@ -85,7 +85,7 @@ class DeliveryStack(Stack):
             sources=sources,
             repository=repository,
             key=self._artifacts.artifacts_key,
-            logs_key=self._artifacts.operations_key,
+            logs_key=self._artifacts.records_key,
             failures=self._artifacts.failures,
         )
 
@@ -136,7 +136,7 @@ class DeliveryStack(Stack):
             role, ["s3:GetObject"], [ledger.objects(f"{prefix}*")], because="Records are named when they are written."
         )
         allow(role, ["s3:ListBucket"], [ledger.known_arn], conditions={"StringEquals": {"s3:prefix": prefix}})
-        allow(role, ["kms:Decrypt"], [self._artifacts.ledger_key.key_arn])
+        allow(role, ["kms:Decrypt"], [self._artifacts.records_key.key_arn])
 
     def _allow_infrastructure(self, environment: str, account: str) -> None:
         """Takes the roles that `cdk bootstrap` made there, for jobs that name the GitHub environment of this name."""

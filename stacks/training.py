@@ -15,7 +15,6 @@ from lockgate import names
 from lockgate.configuration.model import Model
 from lockgate.configuration.project import Configuration
 from lockgate.errors import ConfigError
-from lockgate_constructs.dead_letters import DeadLetters
 from lockgate_constructs.image_repository import PULL_ACTIONS, ImageRepository
 from lockgate_constructs.model_pipeline import ModelPipeline
 from lockgate_constructs.permission import allow, pass_role
@@ -102,7 +101,18 @@ class TrainingStack(Stack):
         buckets = (artifacts.data, artifacts.labels, artifacts.models, artifacts.evidence)
         allow(role, ["s3:ListBucket"], [bucket.known_arn for bucket in buckets])
         allow(role, ["kms:Decrypt", "kms:GenerateDataKey"], [artifacts.artifacts_key.key_arn])
-        allow(role, ["kms:Decrypt"], [artifacts.labels_key.key_arn])
+        allow(
+            role,
+            ["kms:Decrypt"],
+            [self.format_arn(service="kms", resource="key", resource_name="*")],
+            because="Labels published before they had the artifacts' key have one whose id is not known here.",
+            conditions={
+                "StringEquals": {"kms:ViaService": f"s3.{self.region}.amazonaws.com"},
+                "StringLike": {
+                    "kms:EncryptionContext:aws:s3:arn": [artifacts.labels.known_arn, artifacts.labels.objects("*")]
+                },
+            },
+        )
         return role
 
     def _pipeline_role(self) -> iam.Role:
@@ -172,13 +182,11 @@ class TrainingStack(Stack):
         return role
 
     def _announce_failures(self) -> None:
-        failures, key = self._artifacts.failures, self._artifacts.operations_key
-        dead_letters = DeadLetters(self, "DeadLetters", key=key, failures=failures)
         WatchedRule(
             self,
             "ExecutionFailed",
             description="An execution of a model's pipeline failed: nothing was registered.",
-            dead_letters=dead_letters,
+            dead_letters=self._artifacts.dead_letters,
             pattern=events.EventPattern(
                 source=["aws.sagemaker"],
                 detail_type=["SageMaker Model Building Pipeline Execution Status Change"],
@@ -189,7 +197,7 @@ class TrainingStack(Stack):
                     ],
                 },
             ),
-        ).tells(failures)
+        ).tells(self._artifacts.failures)
 
     def _sagemaker(self, resource: str, name: str) -> str:
         return self.format_arn(service="sagemaker", resource=resource, resource_name=name)

@@ -1,4 +1,4 @@
-"""A key that one kind of data is encrypted with."""
+"""A key that what serves one purpose is encrypted with."""
 
 from __future__ import annotations
 
@@ -48,6 +48,25 @@ class EncryptionKey(kms.Key):
                 actions=[*SERVICE_ACTIONS, "kms:Encrypt", "kms:ReEncrypt*", "kms:DescribeKey"],
                 resources=["*"],
                 conditions={"ArnLike": {"kms:EncryptionContext:aws:logs:arn": groups}},
+            )
+        )
+
+    def deny_reading(self, sid: str, bucket_arn: str, *, unless: str) -> None:
+        """Refuse to decrypt objects of a bucket for everybody but one role, which need not exist yet.
+
+        S3 tells the key which object, or with a bucket key which bucket, it decrypts for.
+        """
+        self.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid=sid,
+                effect=iam.Effect.DENY,
+                principals=[iam.AnyPrincipal()],
+                actions=list(READ_ACTIONS),
+                resources=["*"],
+                conditions={
+                    "StringLike": {"kms:EncryptionContext:aws:s3:arn": [bucket_arn, f"{bucket_arn}/*"]},
+                    "ArnNotEquals": {"aws:PrincipalArn": unless},
+                },
             )
         )
 

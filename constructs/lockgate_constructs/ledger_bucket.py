@@ -35,7 +35,7 @@ class LedgerBucket(PrivateBucket):
         construct_id: str,
         *,
         bucket_name: str,
-        key: kms.IKey,
+        key: kms.IKey | None,
         access_logs: s3.IBucket,
         locked: Duration,
         lock_mode: str,

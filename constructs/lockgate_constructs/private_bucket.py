@@ -13,8 +13,9 @@ from constructs import Construct
 
 
 class PrivateBucket(s3.Bucket):
-    """Encrypted with `key`, versioned, TLS only, no public access, access logged; kept when its stack goes.
+    """Encrypted, versioned, TLS only, no public access, access logged; kept when its stack goes.
 
+    key: None where the content is no secret: S3's own.
     object_lock: how long and in which mode each object version is locked. Default: not at all.
     """
 
@@ -24,7 +25,7 @@ class PrivateBucket(s3.Bucket):
         construct_id: str,
         *,
         bucket_name: str,
-        key: kms.IKey,
+        key: kms.IKey | None,
         access_logs: s3.IBucket,
         object_lock: s3.ObjectLockRetention | None = None,
     ) -> None:
@@ -32,9 +33,9 @@ class PrivateBucket(s3.Bucket):
             scope,
             construct_id,
             bucket_name=bucket_name,
-            encryption=s3.BucketEncryption.KMS,
+            encryption=s3.BucketEncryption.KMS if key else s3.BucketEncryption.S3_MANAGED,
             encryption_key=key,
-            bucket_key_enabled=True,
+            bucket_key_enabled=True if key else None,
             versioned=True,
             enforce_ssl=True,
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from aws_cdk import Duration
+from aws_cdk import Duration, Stack
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -66,7 +66,12 @@ class PythonFunction(Construct):
         )
         logs.grant_write(self.role)
         if dead_letters:
-            allow(self.role, ["kms:Decrypt", "kms:GenerateDataKey"], [key.key_arn])  # Lambda sends with the role
+            allow(
+                self.role,  # Lambda sends with the role
+                ["kms:Decrypt", "kms:GenerateDataKey"],
+                [key.key_arn],
+                conditions={"StringEquals": {"kms:ViaService": f"sqs.{Stack.of(self).region}.amazonaws.com"}},
+            )
         if network:
             allow(
                 self.role,

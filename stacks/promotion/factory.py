@@ -59,7 +59,7 @@ class FunctionFactory:
         ledger: what it does with the ledger, whose name it is then told as LEDGER_BUCKET. One that appends has the role
         name that the ledger's bucket policy knows, which is lockgate-<file> by default.
         """
-        chain, key = self.artifacts.ledger, self.artifacts.ledger_key
+        chain, key = self.artifacts.ledger, self.artifacts.records_key
         if ledger == "appends":
             role_name = role_name or f"lockgate-{file.replace('_', '-')}"
         made = PythonFunction(
@@ -69,7 +69,7 @@ class FunctionFactory:
             handler=f"lambdas.{file}.handler",
             description=description,
             environment={**({"LEDGER_BUCKET": chain.bucket_name} if ledger else {}), **environment},
-            key=self.artifacts.operations_key,
+            key=self.artifacts.records_key,
             failures=self.artifacts.failures,
             timeout=Duration.minutes(minutes),
             function_name=function_name,
@@ -100,12 +100,6 @@ class FunctionFactory:
             on=["*"],
             because="A metric has no resource to name; its namespace is fixed.",
             conditions={"StringEquals": {"cloudwatch:namespace": names.METRIC_NAMESPACE}},
-        )
-
-    def dead_letters(self, construct_id: str) -> DeadLetters:
-        """Where the events of a function wait that it could not handle."""
-        return DeadLetters(
-            self.stack, construct_id, key=self.artifacts.operations_key, failures=self.artifacts.failures
         )
 
     def regularly(

@@ -14,7 +14,7 @@ COLLECT_MINUTES = 5
 def collect_what_environments_remember(factory: FunctionFactory) -> None:
     """What operators did in environments comes into the ledger even if nobody could say so at the time."""
     artifacts = factory.artifacts
-    dead_letters = factory.dead_letters("CollectDeadLetters")
+    dead_letters = factory.artifacts.dead_letters
     collector = factory.function(
         "Collect",
         "collect",
@@ -44,7 +44,7 @@ def collect_what_environments_remember(factory: FunctionFactory) -> None:
 def anchor_heads(factory: FunctionFactory) -> None:
     """The head of every chain goes to another account as soon as a record is there, and regularly in any case."""
     tools = factory.configuration.tools
-    dead_letters = factory.dead_letters("AnchorDeadLetters")
+    dead_letters = factory.artifacts.dead_letters
     bucket = names.anchor_bucket(tools.anchor_account, tools.region)
     keeper = factory.function(
         "Anchor",
@@ -61,10 +61,9 @@ def anchor_heads(factory: FunctionFactory) -> None:
     keeper.allow("s3:ListBucket", on=[anchor_arn])
     keeper.allow(
         "kms:Decrypt",
-        "kms:GenerateDataKey",
         on=[f"arn:{factory.stack.partition}:kms:{tools.region}:{tools.anchor_account}:key/*"],
         conditions={"StringEquals": {"kms:ViaService": f"s3.{tools.region}.amazonaws.com"}},
-        because="The anchor account makes its key's id; its policy names this role.",
+        because="Heads of before they were encrypted by S3 have a key whose id the anchor account made.",
     )
     WatchedRule(
         factory.stack,

@@ -48,7 +48,7 @@ def hear_persons(factory: FunctionFactory) -> None:
 
 def _approval(factory: FunctionFactory) -> PythonFunction:
     """What a person decides wakes the workflow; the schedule wakes those that the function died before waking."""
-    dead_letters = factory.dead_letters("ApprovalDeadLetters")
+    dead_letters = factory.artifacts.dead_letters
     approval = factory.function(
         "Approval",
         "approval",
@@ -116,7 +116,7 @@ def _break_glass(factory: FunctionFactory) -> PythonFunction:
     glass.allow("sagemaker:DescribeModelPackage", on=factory.packages, because=COUNTED)
     glass.allow("states:StartExecution", on=[factory.machine_arn])
     glass.allow("sns:Publish", on=[artifacts.failures.topic_arn])
-    glass.allow("kms:Decrypt", "kms:GenerateDataKey", on=[artifacts.operations_key.key_arn])  # of the topic
+    glass.allow("kms:Decrypt", "kms:GenerateDataKey", on=[artifacts.records_key.key_arn])  # of the topic
     alarm(
         factory.stack,
         "GlassBroken",

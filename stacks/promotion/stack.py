@@ -64,7 +64,7 @@ class PromotionStack(Stack):
             gate_arn=gate.function.function_arn,
             request_approval_arn=request_approval.function.function_arn,
             record_arn=record.function.function_arn,
-            key=artifacts.operations_key,
+            key=artifacts.records_key,
             failures=artifacts.failures,
         )
         start_registered(factory)

@@ -15,7 +15,7 @@ RECONCILE_MINUTES = 15
 
 
 def start_registered(factory: FunctionFactory) -> None:
-    dead_letters = factory.dead_letters("DeadLetters")
+    dead_letters = factory.artifacts.dead_letters
     intake = factory.function(
         "Intake",
         "intake",
@@ -44,7 +44,7 @@ def start_registered(factory: FunctionFactory) -> None:
 def resume_lost(factory: FunctionFactory) -> None:
     """What an event lost is found and resumed once; what stays stuck calls a person."""
     artifacts = factory.artifacts
-    dead_letters = factory.dead_letters("ReconcileDeadLetters")
+    dead_letters = factory.artifacts.dead_letters
     reconcile = factory.function(
         "Reconcile",
         "reconcile",

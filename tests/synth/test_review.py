@@ -68,13 +68,19 @@ def add(kind: str, **properties: Any) -> Callable[[Template], None]:
 
 
 def statement(kind: str, change: Callable[[list[dict[str, Any]]], None], has: str = "") -> Callable[[Template], None]:
-    """Change the statements of a policy."""
+    """Change the statements of a resource's policy; of a role's own rights, not of who may take it."""
 
     def act(template: Template) -> None:
         properties = one(template, kind, has)[1]["Properties"]
-        change((properties.get("PolicyDocument") or properties["AssumeRolePolicyDocument"])["Statement"])
+        owned = properties.get("Policies", [properties])[0]
+        change(owned["PolicyDocument"]["Statement"])
 
     return act
+
+
+def trust(change: Callable[[list[dict[str, Any]]], None], has: str) -> Callable[[Template], None]:
+    """Change the statements that say who may take a role."""
+    return lambda template: change(one(template, ROLE, has)[1]["Properties"]["AssumeRolePolicyDocument"]["Statement"])
 
 
 def allow(action: str, resource: str, **more: Any) -> Callable[[list[dict[str, Any]]], None]:
@@ -93,7 +99,7 @@ def unkept(template: Template) -> None:
     one(template, "AWS::S3::Bucket", '"DeletionPolicy": "Retain"')[1]["DeletionPolicy"] = "Delete"
 
 
-BUCKET, ROLE, POLICY = "AWS::S3::Bucket", "AWS::IAM::Role", "AWS::IAM::Policy"
+BUCKET, ROLE = "AWS::S3::Bucket", "AWS::IAM::Role"
 ALARM, BALANCER = "AWS::CloudWatch::Alarm", "AWS::ElasticLoadBalancingV2::LoadBalancer"
 LOCKED = '"ObjectLockEnabled": true'
 INGRESS = {"GroupId": "sg-1", "IpProtocol": "tcp", "FromPort": 22, "ToPort": 22}
@@ -114,42 +120,42 @@ PLANTED: dict[str, tuple[str, Callable[[Template], None], str, Risk, str]] = {
     "a role replaced": (DELIVERY, put(ROLE, "RoleName", "x", "lockgate-delivery"), "replacement", Risk.MEDIUM, "Name"),
     "a new action": (
         DELIVERY,
-        statement(POLICY, allow("s3:DeleteObject", "arn:aws:s3:::b/*"), "GitHub"),
+        statement(ROLE, allow("s3:DeleteObject", "arn:aws:s3:::b/*"), "GitHub"),
         "access",
         Risk.MEDIUM,
         "may now s3:DeleteObject on arn:aws:s3:::b/*",
     ),
     "everything allowed": (
         DELIVERY,
-        statement(POLICY, allow("*", "*"), "GitHub"),
+        statement(ROLE, allow("*", "*"), "GitHub"),
         "access",
         Risk.HIGH,
         "may now anything on every resource",
     ),
     "a role to pass": (
         PROMOTION,
-        statement(POLICY, allow("iam:PassRole", "arn:aws:iam::111111111111:role/x")),
+        statement(ROLE, allow("iam:PassRole", "arn:aws:iam::111111111111:role/x")),
         "access",
         Risk.HIGH,
         "iam:PassRole",
     ),
     "a token to send": (
         PROMOTION,
-        statement(POLICY, allow("states:SendTaskSuccess", "arn:aws:states:::x")),
+        statement(ROLE, allow("states:SendTaskSuccess", "arn:aws:states:::x")),
         "access",
         Risk.HIGH,
         "states:SendTaskSuccess",
     ),
     "a resource widened": (
         DELIVERY,
-        statement(POLICY, lambda listed: listed[0].update(Resource="*"), "GitHub"),
+        statement(ROLE, lambda listed: listed[0].update(Resource="*"), "GitHub"),
         "access",
         Risk.HIGH,
         "on every resource",
     ),
     "trust without a condition": (
         DELIVERY,
-        statement(ROLE, without_condition, "lockgate-delivery"),
+        trust(without_condition, "lockgate-delivery"),
         "access",
         Risk.HIGH,
         "without the condition it had",
@@ -317,9 +323,9 @@ HARMLESS: dict[str, tuple[str, Callable[[Template], None]]] = {
     "another order": (PROMOTION, reordered),
     "new code": (PROMOTION, put("AWS::Lambda::Function", "Code.S3Key", "0" * 64 + ".zip")),
     "more memory": (PROMOTION, put("AWS::Lambda::Function", "MemorySize", 512)),
-    "a statement split": (DELIVERY, statement(POLICY, split, "GitHub")),
-    "a right narrowed by a condition": (DELIVERY, statement(POLICY, narrowed, "GitHub")),
-    "a right removed": (DELIVERY, statement(POLICY, lambda listed: listed.pop(0) and None, "GitHub")),
+    "a statement split": (DELIVERY, statement(ROLE, split, "GitHub")),
+    "a right narrowed by a condition": (DELIVERY, statement(ROLE, narrowed, "GitHub")),
+    "a right removed": (DELIVERY, statement(ROLE, lambda listed: listed.pop(0) and None, "GitHub")),
     "logs kept longer": (EDGE, put("AWS::Logs::LogGroup", "RetentionInDays", 3653)),
     "one more alarm": (EDGE, add(ALARM, MetricName="m", Namespace="n", Threshold=1)),
     "one more tag": (ARTIFACTS, put(BUCKET, "Tags", [{"Key": "team", "Value": "models"}])),

@@ -58,12 +58,13 @@ def test_every_bucket_is_encrypted_versioned_private_and_kept(synthesized: Any) 
         assert bucket["DeletionPolicy"] == "Retain", name
 
 
-def test_every_bucket_but_the_logs_has_a_key_of_ours_and_access_logs(synthesized: Any) -> None:
+def test_every_bucket_but_the_logs_and_the_anchor_has_a_key_of_ours_and_access_logs(synthesized: Any) -> None:
     for name, bucket in synthesized.resources("AWS::S3::Bucket"):
         if bucket["Type"] != "AWS::S3::Bucket" or "Logs" in name:
             continue
         (rule,) = bucket["Properties"]["BucketEncryption"]["ServerSideEncryptionConfiguration"]
-        assert rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "aws:kms", name
+        algorithm = rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"]
+        assert algorithm == ("AES256" if name.startswith("lockgate-anchor/") else "aws:kms"), name
         assert bucket["Properties"]["LoggingConfiguration"], name
 
 
@@ -188,12 +189,40 @@ def test_no_role_of_ours_publishes_labels(synthesized: Any) -> None:
     }
 
 
-def test_labels_have_a_key_of_their_own(synthesized: Any) -> None:
-    def key(purpose: str) -> Any:
-        (rule,) = bucket_of(synthesized, purpose)[0]["BucketEncryption"]["ServerSideEncryptionConfiguration"]
-        return rule["ServerSideEncryptionByDefault"]["KMSMasterKeyID"]
+def key_of(synthesized: Any, purpose: str) -> str:
+    """The logical id of the key that a bucket of tools is encrypted with."""
+    (rule,) = bucket_of(synthesized, purpose)[0]["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    return str(rule["ServerSideEncryptionByDefault"]["KMSMasterKeyID"]["Fn::GetAtt"][0])
 
-    assert all(key("labels") != key(other) for other in ("data", "models", "evidence", "ledger", "source"))
+
+def test_the_key_of_labels_decrypts_them_for_the_evaluation_only(synthesized: Any) -> None:
+    (key,) = (
+        key["Properties"]["KeyPolicy"]["Statement"]
+        for name, key in synthesized.resources("AWS::KMS::Key", "lockgate-tools-artifacts")
+        if name.endswith(key_of(synthesized, "labels"))
+    )
+    (denied,) = (s for s in key if s["Effect"] == "Deny")
+    assert (denied["Sid"], denied["Action"], denied["Principal"]) == (
+        "OnlyEvaluationReadsLabels",
+        "kms:Decrypt",
+        {"AWS": "*"},
+    )
+    labels = f"arn:aws:s3:::{names.bucket('labels', TOOLS, 'us-east-1')}"
+    assert denied["Condition"] == {
+        "StringLike": {"kms:EncryptionContext:aws:s3:arn": [labels, f"{labels}/*"]},
+        "ArnNotEquals": {"aws:PrincipalArn": names.role_arn(TOOLS, names.EVALUATION_ROLE)},
+    }
+
+
+def test_no_job_may_use_the_key_of_the_ledger(synthesized: Any) -> None:
+    ledger = key_of(synthesized, "ledger")
+    assert {key_of(synthesized, each) for each in ("source", "data", "labels", "models", "evidence")}.isdisjoint(
+        {ledger}
+    )
+    for stack in ("training", "delivery", "attestation"):
+        for name, statement in synthesized.statements(f"lockgate-tools-{stack}"):
+            if ledger in json.dumps(statement["Resource"]):
+                assert "GitHubReview" in name or "kms:ViaService" in json.dumps(statement), name
 
 
 def test_only_the_evaluation_writes_evidence(synthesized: Any) -> None:

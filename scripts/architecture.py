@@ -104,7 +104,7 @@ def _woken(
         if resource["Type"] == "AWS::Lambda::Function"
     }
     for other in everything:
-        for resource in other["Resources"].values():
+        for name, resource in other["Resources"].items():
             kind, properties = resource["Type"], resource.get("Properties", {})
             text = json.dumps(properties).replace("\\", "")
             if not (names.search(text) if other is template else names.search(text) and called):
@@ -119,9 +119,10 @@ def _woken(
                 yield re.sub(r"rate\((.*)\)", r"every \1", properties["ScheduleExpression"])
             elif kind == "AWS::Events::Rule":
                 yield "event: " + properties["EventPattern"]["detail-type"][0]
-            elif kind == "AWS::IAM::Policy" and '"lambda:InvokeFunction"' in text and "ViaFunctionUrl" not in text:
-                roles = [json.dumps({"Fn::GetAtt": [role["Ref"], "Arn"]}) for role in properties["Roles"]]
-                yield from (f"the function {handlers[role]}" for role in roles if role in handlers)
+            elif kind == "AWS::IAM::Role" and '"lambda:InvokeFunction"' in text and "ViaFunctionUrl" not in text:
+                role = json.dumps({"Fn::GetAtt": [name, "Arn"]})
+                if role in handlers:
+                    yield f"the function {handlers[role]}"
 
 
 def tables(stacks: list[Stack]) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """What scores are worth against labels, with the sums each number comes from, so that a gate can recompute it.
 
-Arrays of one dimension and equal length: labels 0 or 1 (both occur), scores from 0 to 1.
+Arrays of one dimension and equal length, one row at least: labels 0 or 1, scores from 0 to 1.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ THRESHOLD = 0.5  # a score at the threshold predicts 1
 
 
 def measure(labels: Labels, scores: Scores) -> dict[str, Metric]:
+    """Every metric that these rows have: with one label only there is nothing to rank, so no ROC AUC."""
+    ranked = {"roc_auc": roc_auc(labels, scores)} if 0 < int(labels.sum()) < len(labels) else {}
     return {
-        "roc_auc": roc_auc(labels, scores),
+        **ranked,
         "accuracy": accuracy(labels, scores),
         "log_loss": log_loss(labels, scores),
         "brier": brier(labels, scores),
@@ -35,7 +37,7 @@ def histogram(scores: Scores) -> list[int]:
 
 
 def by_group(labels: Labels, scores: Scores, values: npt.NDArray[np.object_]) -> dict[str, Group]:
-    """For each value of an attribute (texts), what its rows say; metrics only where both labels occur."""
+    """For each value of an attribute (texts), what its rows say."""
     return {str(value): _group(labels[values == value], scores[values == value]) for value in np.unique(values)}
 
 
@@ -113,7 +115,7 @@ def _group(labels: Labels, scores: Scores) -> Group:
         true_negatives=int((~predicted & ~actual).sum()),
         residual=float(residual.sum()),
         residual_squares=float((residual**2).sum()),
-        metrics=measure(labels, scores) if 0 < actual.sum() < len(labels) else {},
+        metrics=measure(labels, scores),
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from lockgate.configuration.attributes import refuse_unknown_groups
 from lockgate.configuration.environment import Environment, read_environment
 from lockgate.configuration.model import Model, read_models
 from lockgate.configuration.tools import Tools, read_tools
@@ -49,4 +50,7 @@ def read_configuration(root: Path) -> Configuration:
             expected = f"at least {environment.approvals + 1}: an author and {environment.approvals} who approve"
             found_persons = [person.name for person in tools.persons]
             raise ConfigError("environments/tools.toml", "persons", found_persons, expected)
-    return Configuration(tools, environments, read_models(root / "model"))
+    models = read_models(root / "model")
+    for environment in environments:
+        refuse_unknown_groups(environment.policy, f"environments/{environment.name}.toml", models)
+    return Configuration(tools, environments, models)

@@ -39,7 +39,8 @@ class Metric:
 class Group:
     """The holdout rows with one value of a protected attribute, at the threshold that serving uses.
 
-    Counts of label and prediction (true means equal); `metrics` as for the whole holdout, where both labels occur.
+    Counts of label and prediction (true means equal); `metrics` as for the whole holdout, but for those that its rows
+    do not have: no roc_auc where one label occurs only.
     residual, residual_squares: sums over the rows of score - label, from -1 to 1 each, and of its square.
     """
 

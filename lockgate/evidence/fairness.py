@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from lockgate.evidence.document import Group
-from lockgate.evidence.measurement import gaps, rate
+from lockgate.evidence.measurement import Unmeasured, gaps, rate
 from lockgate.gate.verdict import Outcome, decided
 from lockgate.statistics import binomial
 from lockgate.statistics.interval import Interval
@@ -38,7 +38,10 @@ def table(groups: Mapping[str, Group], measure: str, ceiling: float, alpha: floa
             rates.append((successes / rows if rows else None, binomial.interval(successes, rows, alpha)))
         pair = {value: groups[value], largest: groups[largest]}
         outcomes = [
-            decided("ceiling", ceiling, gap.measured, "interval") for gap in gaps(measure, "ceiling", pair, alpha)
+            Outcome.INCONCLUSIVE
+            if isinstance(gap.measured, Unmeasured)
+            else decided("ceiling", ceiling, gap.measured, "interval")
+            for gap in gaps(measure, "ceiling", pair, alpha)
         ]
         worst = max(outcomes, key=lambda outcome: outcome.badness, default=None)
         yield Row(value, groups[value].rows, tuple(rates), worst)

@@ -1,21 +1,23 @@
-"""From the counts and sums of evidence to a number, its interval and its rows: what a rule decides on."""
+"""From the counts and sums of evidence to a number, its interval and its rows: what a rule decides on.
+
+What was not measured is `Unmeasured`, with why: no number stands in for it, so no rule can take one for a measurement.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import combinations
-from math import inf, log, sqrt
+from math import sqrt
 from typing import NamedTuple
 
 from lockgate.errors import EvidenceError
 from lockgate.evidence.document import Champion, Evidence, Group, Metric
-from lockgate.policy.rules import RATES
+from lockgate.evidence.scales import METRICS, RATES
 from lockgate.statistics import binomial, delong, empirical_bernstein, paired
 from lockgate.statistics import gaps as gap_bounds
 from lockgate.statistics.interval import Interval
 
-# The evaluator counts a certain and wrong score as 2**-52, so no row's loss is larger.
-LARGEST = {"log_loss": 52 * log(2), "brier": 1.0}
+LARGEST = {name: METRICS[name].highest for name in ("log_loss", "brier")}  # of one row: a mean loss is their mean
 _ROUNDING = 1e-9
 
 
@@ -28,13 +30,20 @@ class Measured(NamedTuple):
     alpha: float
 
 
+class Unmeasured(NamedTuple):
+    """Why a number does not exist for `rows` rows: none of them counts for it, or its evaluator left it out."""
+
+    why: str
+    rows: int
+
+
 class GroupGap(NamedTuple):
     """How far a rate of two groups is apart: a difference, or the ratio of the lower to the higher."""
 
     rate: str
     one: str
     other: str
-    measured: Measured
+    measured: Measured | Unmeasured
 
 
 def groups_of(evidence: Evidence, attribute: str) -> Mapping[str, Group]:
@@ -45,34 +54,55 @@ def groups_of(evidence: Evidence, attribute: str) -> Mapping[str, Group]:
     return evidence.groups[attribute]
 
 
-def measured(metric: str, evidence: Evidence, alpha: float, group: Group | None = None) -> Measured:
-    """A metric or a rate of the whole holdout, or of a group. Raises EvidenceError where the evidence lacks it."""
+def measured(metric: str, evidence: Evidence, alpha: float, group: Group | None = None) -> Measured | Unmeasured:
+    """A metric or a rate of the whole holdout, or of a group.
+
+    Raises EvidenceError where the evidence lacks what every holdout has: a metric of all rows, or rows at all.
+    """
     if metric in RATES:
-        successes, rows = rate(metric, group or _whole(evidence))
-        value = successes / rows if rows else 0.0
-        return Measured(value, binomial.interval(successes, rows, alpha), rows, alpha)
+        counted = group or _whole(evidence)
+        successes, rows = rate(metric, counted)
+        if not rows:
+            return _uncounted(metric, counted)
+        return Measured(successes / rows, binomial.interval(successes, rows, alpha), rows, alpha)
     found = (group.metrics if group else evidence.metrics).get(metric)
     if found is None and group is None and metric in evidence.unreadable:
         raise EvidenceError(f"{metric}: {evidence.unreadable[metric]}")
-    if found is None and group is not None:  # one label only: nothing to rank, no loss to compare
-        return Measured(0.0, Interval(-inf, inf, "exact"), group.rows, alpha)
+    if found is None and group is not None:
+        labels = {group.true_positives + group.false_negatives, group.false_positives + group.true_negatives}
+        if metric == "roc_auc" and 0 in labels:
+            return Unmeasured(f"its {group.rows} rows have one label only, so there is nothing to rank", group.rows)
+        return Unmeasured("its evaluator did not measure it for this group; deliver the commit again", group.rows)
     if found is None:
         known = ", ".join(sorted(evidence.metrics)) or "none"
         raise EvidenceError(f"{metric}: not in the evidence (it has: {known})")
+    if not found.rows:
+        raise EvidenceError(f"{metric}: measured on 0 rows")
     return Measured(_value(metric, found), _interval(metric, found, alpha), found.rows, alpha)
+
+
+# Which rows a rate is a share of, in words.
+COUNTED = {
+    "positive_rate": "a row",
+    "true_positive_rate": "a row with label 1",
+    "false_positive_rate": "a row with label 0",
+    "precision": "a row predicted as 1",
+}
+
+
+def _uncounted(name: str, group: Group) -> Unmeasured:
+    return Unmeasured(f"found none of {group.rows} rows that counts, expected {COUNTED[name]}", group.rows)
 
 
 def _value(metric: str, found: Metric) -> float:
     """A number that can be one of this metric: an area of 5 would lie above every floor."""
-    largest = LARGEST.get(metric, 1.0)
-    if not 0.0 <= found.value <= largest * (1 + _ROUNDING):
-        raise EvidenceError(f"{metric}: found {found.value!r}, expected from 0 to {largest:g}")
+    lowest, highest, _ = METRICS[metric]
+    if not lowest <= found.value <= highest * (1 + _ROUNDING):
+        raise EvidenceError(f"{metric}: found {found.value!r}, expected from {lowest:g} to {highest:g}")
     return found.value
 
 
 def _interval(metric: str, found: Metric, alpha: float) -> Interval:
-    if found.rows == 0:
-        return Interval(-inf, inf, "exact")
     sums = found.statistics
     if metric == "roc_auc":
         # A class of one row has no variance, and one of 0 says nothing: both are "0 to 1" to the bound.
@@ -175,8 +205,7 @@ def gaps(measure: str, bound: str, groups: Mapping[str, Group], alpha: float) ->
             yield GroupGap("calibration", one, other, _calibration(groups[one], groups[other], alpha))
             continue
         for name in RATES_OF[measure]:
-            counts = (*rate(name, groups[one]), *rate(name, groups[other]))
-            yield GroupGap(name, one, other, (_difference if bound == "ceiling" else _ratio)(*counts, alpha))
+            yield GroupGap(name, one, other, _apart(name, bound, one, groups[one], other, groups[other], alpha))
 
 
 # Hardt, Price, Srebro, "Equality of opportunity in supervised learning", NeurIPS 2016, and what it compares with.
@@ -198,10 +227,19 @@ def rate(name: str, group: Group) -> tuple[int, int]:
     }[name]
 
 
+def _apart(
+    name: str, bound: str, one: str, group: Group, other: str, other_group: Group, alpha: float
+) -> Measured | Unmeasured:
+    for value, each in ((one, group), (other, other_group)):
+        if not rate(name, each)[1]:
+            missing = _uncounted(name, each)
+            return Unmeasured(f"{value}: {missing.why}", missing.rows)
+    counts = (*rate(name, group), *rate(name, other_group))
+    return (_difference if bound == "ceiling" else _ratio)(*counts, alpha)
+
+
 def _difference(successes: int, rows: int, other_successes: int, other_rows: int, alpha: float) -> Measured:
     """The absolute difference: whichever group is higher."""
-    if not rows or not other_rows:
-        return Measured(0.0, Interval(0.0, 1.0, "finite-sample"), min(rows, other_rows), alpha)
     found = gap_bounds.difference(successes, rows, other_successes, other_rows, alpha)
     low = max(0.0, found.low, -found.high)
     value = abs(successes / rows - other_successes / other_rows)
@@ -210,8 +248,6 @@ def _difference(successes: int, rows: int, other_successes: int, other_rows: int
 
 def _ratio(successes: int, rows: int, other_successes: int, other_rows: int, alpha: float) -> Measured:
     """The lower over the higher, whichever that is: each way of dividing bounds it, the smaller one from below."""
-    if not rows or not other_rows:
-        return Measured(0.0, Interval(0.0, 1.0, "finite-sample"), min(rows, other_rows), alpha)
     one = gap_bounds.ratio(successes, rows, other_successes, other_rows, alpha)
     two = gap_bounds.ratio(other_successes, other_rows, successes, rows, alpha)
     rates = sorted((successes / rows, other_successes / other_rows))
@@ -220,13 +256,15 @@ def _ratio(successes: int, rows: int, other_successes: int, other_rows: int, alp
     return Measured(value, interval, rows + other_rows, alpha)
 
 
-def _calibration(one: Group, other: Group, alpha: float) -> Measured:
+def _calibration(one: Group, other: Group, alpha: float) -> Measured | Unmeasured:
     """How far the mean of score - label of two groups is apart; each mean's bounds at half of alpha (Bonferroni)."""
+    if not one.rows or not other.rows:
+        return Unmeasured("found a group without rows, expected one at least in each", min(one.rows, other.rows))
     bounds = [
         _mean("calibration", group.rows, group.residual, group.residual_squares, -1.0, 1.0, alpha / 2)
         for group in (one, other)
     ]
-    means = [group.residual / group.rows if group.rows else 0.0 for group in (one, other)]
+    means = [group.residual / group.rows for group in (one, other)]
     low, high = bounds[0].low - bounds[1].high, bounds[0].high - bounds[1].low
     interval = Interval(max(0.0, low, -high), max(high, -low), "finite-sample")
     return Measured(abs(means[0] - means[1]), interval, one.rows + other.rows, alpha)

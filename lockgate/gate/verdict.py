@@ -14,8 +14,8 @@ from math import isinf
 from typing import Any
 
 from lockgate.errors import EvidenceError
-from lockgate.evidence.document import Evidence
-from lockgate.evidence.measurement import Measured, compared, gaps, groups_of, measured
+from lockgate.evidence.document import Evidence, Group
+from lockgate.evidence.measurement import Measured, Unmeasured, compared, gaps, groups_of, measured
 from lockgate.gate.facts import Fact
 from lockgate.policy.rules import Compare, Gap, Limit, Policy, Require, Rule
 
@@ -116,19 +116,48 @@ def _limit(rule: Limit, evidence: Evidence, alpha: float) -> Reason:
     groups = groups_of(evidence, rule.by)
     if rule.group and rule.group not in groups:
         raise EvidenceError(f"{rule.by} {rule.group}: found no row of this group, expected one of {', '.join(groups)}")
-    chosen = [rule.group] if rule.group else list(groups)
-    return _worst(
-        rule.name,
-        [
-            _against(rule.name, rule, measured(rule.metric, evidence, alpha, groups[value]), f" for {rule.by} {value}")
-            for value in chosen
-        ],
+    chosen = {rule.group: groups[rule.group]} if rule.group else groups
+    large, reasons = _large_enough(rule, rule.metric, chosen)
+    reasons += [
+        _against(rule.name, rule, measured(rule.metric, evidence, alpha, group), f" for {rule.by} {value}")
+        for value, group in large.items()
+    ]
+    if not reasons:
+        message = f"{rule.metric} by {rule.by}: found no group that the policy does not leave out, expected one"
+        reasons = [Reason(rule.name, Outcome.INCONCLUSIVE, message)]
+    return _with_left_out(_worst(rule.name, reasons), rule)
+
+
+def _large_enough(rule: Limit | Gap, what: str, groups: Mapping[str, Group]) -> tuple[dict[str, Group], list[Reason]]:
+    """The groups that a rule looks at, and what it says of those with fewer rows than the policy asks for."""
+    kept = {value: group for value, group in groups.items() if value not in rule.leave_out}
+    large = {value: group for value, group in kept.items() if group.rows >= rule.minimum_rows}
+    small = {value: group for value, group in kept.items() if value not in large}
+    if not small:
+        return large, []
+    found = ", ".join(f"{value} ({group.rows} rows)" for value, group in small.items())
+    more = ", ".join(f"{rule.minimum_rows - group.rows} of {value}" for value, group in small.items())
+    message = (
+        f"{what} by {rule.by}: fewer than {rule.minimum_rows} rows in {found}; "
+        f"to be judged it takes more labelled rows: {more}"
     )
+    return large, [Reason(rule.name, Outcome.INCONCLUSIVE, message)]
 
 
-def _against(name: str, rule: Limit, found: Measured, where: str) -> Reason:
-    if found.rows == 0:
-        return Reason(name, Outcome.ERROR, f"{rule.metric}{where}: measured on 0 rows")
+def _with_left_out(reason: Reason, rule: Limit | Gap) -> Reason:
+    """Every verdict names the groups that a reviewer excused."""
+    if not rule.leave_out:
+        return reason
+    return replace(reason, message=f"{reason.message}; left out by the policy: {', '.join(rule.leave_out)}")
+
+
+def _unmeasured(name: str, what: str, found: Unmeasured) -> Reason:
+    return Reason(name, Outcome.INCONCLUSIVE, f"{what}: not measured: {found.why}")
+
+
+def _against(name: str, rule: Limit, found: Measured | Unmeasured, where: str) -> Reason:
+    if isinstance(found, Unmeasured):
+        return _unmeasured(name, f"{rule.metric}{where}", found)
     outcome = decided(rule.bound, rule.value, found, rule.decide)
     holds = _holds(rule.bound, rule.value, found.value)
     shown = _shown(found.value, rule.value)
@@ -162,36 +191,27 @@ def _compare(rule: Compare, evidence: Evidence, circumstances: Circumstances) ->
 
 
 def _gap(rule: Gap, evidence: Evidence, alpha: float) -> Reason:
-    groups = groups_of(evidence, rule.by)
-    kept = {value: group for value, group in groups.items() if value not in rule.leave_out}
-    small = [f"{value} ({group.rows} rows)" for value, group in kept.items() if group.rows < rule.minimum_rows]
-    large = {value: group for value, group in kept.items() if group.rows >= rule.minimum_rows}
-    left = f"; left out by the policy: {', '.join(rule.leave_out)}" if rule.leave_out else ""
-    found: list[Reason] = []
-    if small:
-        more = [f"{rule.minimum_rows - group.rows} of {v}" for v, group in kept.items() if v not in large]
-        message = (
-            f"{rule.measure} by {rule.by}: fewer than {rule.minimum_rows} rows in {', '.join(small)}; "
-            f"to be judged it takes more labelled rows: {', '.join(more)}"
-        )
-        found.append(Reason(rule.name, Outcome.INCONCLUSIVE, message))
+    large, found = _large_enough(rule, rule.measure, groups_of(evidence, rule.by))
     if len(large) < 2:
         message = (
             f"{rule.measure} by {rule.by}: found {len(large)} groups of at least {rule.minimum_rows} rows, expected 2"
         )
         found.append(Reason(rule.name, Outcome.INCONCLUSIVE, message))
     for gap in gaps(rule.measure, rule.bound, large, alpha):
+        between = f"between {rule.by} {gap.one} and {gap.other}"
+        if isinstance(gap.measured, Unmeasured):
+            found.append(_unmeasured(rule.name, f"{gap.rate} {between}", gap.measured))
+            continue
         outcome = decided(rule.bound, rule.value, gap.measured, "interval")
         sign = SIGNS[rule.bound, _holds(rule.bound, rule.value, gap.measured.value)]
         shown = _shown(gap.measured.value, rule.value)
         kind = "difference" if rule.bound == "ceiling" else "ratio"
         message = (
-            f"{gap.rate} {kind} {shown} between {rule.by} {gap.one} and {gap.other} on {gap.measured.rows} rows "
+            f"{gap.rate} {kind} {shown} {between} on {gap.measured.rows} rows "
             f"{sign} {rule.bound} {rule.value:g}; {_basis(gap.measured, 'interval')}"
         )
         found.append(Reason(rule.name, outcome, message + _needed(outcome, rule.value, gap.measured)))
-    worst = _worst(rule.name, found)
-    return replace(worst, message=worst.message + left)
+    return _with_left_out(_worst(rule.name, found), rule)
 
 
 def _require(rule: Require, facts: Mapping[str, Fact]) -> Reason:
@@ -249,7 +269,7 @@ def _needed(outcome: Outcome, limit: float, found: Measured) -> str:
     """How many rows more would decide, if they were like these; margins shrink with the root of the rows."""
     if outcome is not Outcome.INCONCLUSIVE:
         return ""
-    if found.rows == 0 or isinf(found.interval.high) or isinf(found.interval.low):
+    if isinf(found.interval.high) or isinf(found.interval.low):
         return "; these rows cannot say how many more would decide"
     more = rows_needed(limit, found)
     return (

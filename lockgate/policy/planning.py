@@ -7,7 +7,8 @@ from math import ceil, log, sqrt
 from statistics import NormalDist
 
 from lockgate.evidence.measurement import LARGEST
-from lockgate.policy.rules import RATES, Compare, Gap, Limit, Rule
+from lockgate.evidence.scales import RATES
+from lockgate.policy.rules import Compare, Gap, Limit, Rule
 from lockgate.statistics.plan import Need, paired_need, rate_need
 
 

@@ -8,22 +8,30 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from math import inf, isfinite
 from typing import Any, Literal
 
 from lockgate import canonical
 from lockgate.configuration.table import Table
 from lockgate.errors import ConfigError
+from lockgate.evidence.scales import METRICS, RATES, Scale
 from lockgate.statistics.budget import Budget
 
 Bound = Literal["floor", "ceiling"]
 Decide = Literal["interval", "estimate"]
 
-METRICS = ("roc_auc", "accuracy", "log_loss", "brier")
-RATES = ("positive_rate", "true_positive_rate", "false_positive_rate", "precision")
 MEASURES = ("demographic_parity", "equal_opportunity", "equalised_odds", "calibration")
-# Of what can be required, these have a floor or a ceiling of the rule's own; of the others nothing may be missing.
-MEASURED = ("drift", "effect_size", "evidence_age", "scan_findings", "parity", "approvals")
 SCAN = "scan_findings"
+# Of what can be required, these have a bound of the rule's own; of the others nothing may be missing.
+MEASURED = {
+    "drift": Scale(0.0, inf, "lower"),
+    "effect_size": Scale(0.0, inf, "lower"),
+    "evidence_age": Scale(0.0, inf, "lower"),
+    SCAN: Scale(0.0, inf, "lower"),
+    "parity": Scale(0.0, 1.0, "lower"),
+    "approvals": Scale(0.0, inf, "higher"),
+}
+MOST_ROWS = 1_000_000_000
 # From the worst on; a rule names the least that it counts.
 SEVERITIES = ("critical", "high", "medium", "low", "informational", "undefined")
 REQUIREMENTS = ("lineage", "data_contract", *MEASURED)
@@ -34,6 +42,7 @@ class Limit:
     """A metric must not be below a floor, or not above a ceiling; the bound itself is allowed.
 
     by: a protected attribute, each of whose groups must keep the limit; with `group`, only the group of that value.
+    minimum_rows, leave_out: as in Gap, of a rule with `by`.
     """
 
     name: str
@@ -44,6 +53,8 @@ class Limit:
     group: str = ""
     decide: Decide = "interval"
     dry_run: bool = False
+    minimum_rows: int = 1
+    leave_out: tuple[str, ...] = ()
     kind: Literal["limit"] = "limit"
 
 
@@ -116,12 +127,19 @@ class Policy:
         return canonical.sha256(canonical.to_bytes(self.as_dict()))
 
     def as_dict(self) -> dict[str, Any]:
-        rules = [{**asdict(rule), **_leave_out(rule)} for rule in self.rules]
-        return {"rules": rules, "budget": asdict(self.budget)}
+        return {"rules": [_rule_as_dict(rule) for rule in self.rules], "budget": asdict(self.budget)}
 
 
-def _leave_out(rule: Rule) -> dict[str, Any]:
-    return {"leave_out": list(rule.leave_out)} if isinstance(rule, Gap) else {}
+def _rule_as_dict(rule: Rule) -> dict[str, Any]:
+    """A rule as 0.1 wrote it, whose digest is in ledgers; what 0.1 did not know is left out where it asks nothing."""
+    document = asdict(rule)
+    if isinstance(rule, Limit):
+        for key, nothing in (("minimum_rows", 1), ("leave_out", ())):
+            if document[key] == nothing:
+                del document[key]
+    if "leave_out" in document:
+        document["leave_out"] = list(document["leave_out"])
+    return document
 
 
 def read_policy(table: Table) -> Policy:
@@ -160,37 +178,49 @@ def _read_rule(table: Table) -> Rule:
 
 
 def _limit(table: Table) -> Limit:
-    bound, value = _bound(table)
+    scales = METRICS | RATES
+    metric = table.choice("metric", tuple(scales))
+    bound, value = _bound(table, metric, scales[metric])
     by, group = (table.optional_text("by") or ""), (table.optional_text("group") or "")
     if group and not by:
         raise ConfigError(table.file, table.key("group"), group, "the attribute it is a value of, as `by`")
+    minimum_rows, leave_out = table.integer("minimum_rows", 1, MOST_ROWS, 1), table.optional_names("leave_out", ())
+    for key, asked in (("minimum_rows", minimum_rows > 1), ("leave_out", bool(leave_out))):
+        if asked and (not by or (group and key == "leave_out")):
+            expected = "a rule over the groups of an attribute: `by` and no `group`"
+            raise ConfigError(table.file, table.key(key), table.data[key], expected)
     return Limit(
         name=table.text("name"),
-        metric=table.choice("metric", (*METRICS, *RATES)),
+        metric=metric,
         bound=bound,
         value=value,
         by=by,
         group=group,
         decide=_decide(table),
         dry_run=table.flag("dry_run"),
+        minimum_rows=minimum_rows,
+        leave_out=leave_out,
     )
 
 
 def _compare(table: Table) -> Compare:
+    metric, gain = table.choice("metric", tuple(METRICS)), table.number("gain")
+    widest = METRICS[metric].highest - METRICS[metric].lowest
+    if not -widest <= gain <= widest:
+        expected = f"from -{widest:.6g} to {widest:.6g}: {metric} lies from {METRICS[metric].lowest:g} to {widest:.6g}"
+        raise ConfigError(table.file, table.key("gain"), gain, expected)
     return Compare(
         name=table.text("name"),
-        metric=table.choice("metric", METRICS),
-        gain=table.number("gain"),
+        metric=metric,
+        gain=gain,
         decide=_decide(table),
         dry_run=table.flag("dry_run"),
     )
 
 
 def _gap(table: Table) -> Gap:
-    bound, value = _bound(table)
     measure = table.choice("measure", MEASURES)
-    if not 0 <= value <= 1:
-        raise ConfigError(table.file, table.key(bound), value, "from 0 to 1")
+    bound, value = _bound(table, measure, Scale(0.0, 1.0, "neither"))
     if bound == "floor" and measure == "calibration":
         raise ConfigError(table.file, table.key("floor"), value, "a ceiling: calibration has no ratio")
     return Gap(
@@ -199,7 +229,7 @@ def _gap(table: Table) -> Gap:
         by=table.text("by"),
         bound=bound,
         value=value,
-        minimum_rows=table.integer("minimum_rows", 1, 1_000_000_000),
+        minimum_rows=table.integer("minimum_rows", 1, MOST_ROWS),
         leave_out=table.texts("leave_out") if "leave_out" in table.data else (),
         dry_run=table.flag("dry_run"),
     )
@@ -207,7 +237,7 @@ def _gap(table: Table) -> Gap:
 
 def _require(table: Table) -> Require:
     what = table.choice("what", REQUIREMENTS)
-    bound, value = _bound(table) if what in MEASURED else ("ceiling", 0.0)
+    bound, value = _bound(table, what, MEASURED[what]) if what in MEASURED else ("ceiling", 0.0)
     if what == SCAN:
         what = scan_findings(table.choice("severity", SEVERITIES))
     return Require(table.text("name"), what, bound, value, table.flag("dry_run"))
@@ -222,10 +252,19 @@ def _decide(table: Table) -> Decide:
     return table.choice("decide", ("interval", "estimate")) if "decide" in table.data else "interval"  # type: ignore[return-value]
 
 
-def _bound(table: Table) -> tuple[Bound, float]:
-    floor, ceiling = table.optional_number("floor"), table.optional_number("ceiling")
-    if floor is not None and ceiling is None:
-        return "floor", floor
-    if ceiling is not None and floor is None:
-        return "ceiling", ceiling
-    raise ConfigError(table.file, table.path, dict(table.data), "either floor or ceiling")
+def _bound(table: Table, what: str, scale: Scale) -> tuple[Bound, float]:
+    """The rule's bound, in the direction in which the number is better and within what it can be."""
+    bounds: tuple[Bound, ...] = ("floor", "ceiling")
+    given = [(each, number) for each in bounds if (number := table.optional_number(each)) is not None]
+    if len(given) != 1:
+        raise ConfigError(table.file, table.path, dict(table.data), "either floor or ceiling")
+    bound, value = given[0]
+    if {"higher": "floor", "lower": "ceiling"}.get(scale.better, bound) != bound:
+        right = "floor" if bound == "ceiling" else "ceiling"
+        expected = f"a {right}: {scale.better} is better, so a {bound} of {what} would let the worst model pass"
+        raise ConfigError(table.file, table.key(bound), value, expected)
+    if not scale.lowest <= value <= scale.highest:
+        most = f"to {scale.highest:.6g}" if isfinite(scale.highest) else "on"
+        expected = f"from {scale.lowest:g} {most}: {what} is never anything else"
+        raise ConfigError(table.file, table.key(bound), value, expected)
+    return bound, value

@@ -357,3 +357,39 @@ def test_an_environment_may_ask_callers_for_a_token(root: Path, change: Callable
         ConfigError, match=r"service.jwt.jwks_endpoint: found 'http://idp.*expected the URL of the issuer"
     ):
         read_configuration(root)
+
+
+RULE = """
+[[rule]]
+name = "by group"
+kind = "limit"
+metric = "accuracy"
+floor = 0.1
+"""
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ('by = "SEXX"', "rule 'by group'.by: found 'SEXX', expected an attribute that every model protects"),
+        ('by = "AGEP"', "rule 'by group'.by: found 'AGEP', expected an attribute that every model protects"),
+        ('by = "SEX"\nleave_out = ["3"]', "rule 'by group'.leave_out: found '3', expected a value that SEX can have"),
+        (
+            'by = "SEX"\ngroup = "3"',
+            "rule 'by group'.group: found '3', expected a value that SEX can have by model/inc",
+        ),
+    ],
+)
+def test_an_attribute_or_group_that_no_row_can_have_is_refused_at_synth(root: Path, keys: str, message: str) -> None:
+    file = root / "environments" / "dev.toml"
+    file.write_text(file.read_text() + RULE + keys + "\n")
+    with pytest.raises(ConfigError) as caught:
+        read_configuration(root)
+    assert str(caught.value).startswith("environments/dev.toml: ")
+    assert message in str(caught.value)
+
+
+def test_groups_that_rows_can_have_are_taken(root: Path) -> None:
+    file = root / "environments" / "dev.toml"
+    file.write_text(file.read_text() + RULE + 'by = "SEX"\nleave_out = ["2", "null"]\n')
+    assert read_configuration(root).environments[0].policy.rules[-1].name == "by group"

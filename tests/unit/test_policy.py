@@ -43,6 +43,14 @@ def test_a_rule_is_read_with_its_bound() -> None:
         ({"dry_run": "yes"}, "rule[0].dry_run: found 'yes', expected true or false"),
         ({"decide": "guess"}, "rule[0].decide: found 'guess', expected one of interval, estimate"),
         ({"group": "1"}, "rule[0].group: found '1', expected the attribute it is a value of"),
+        ({"floor": 80}, "rule[0].floor: found 80.0, expected from 0 to 1: roc_auc is never anything else"),
+        ({"floor": -1}, "rule[0].floor: found -1.0, expected from 0 to 1: roc_auc is never anything else"),
+        ({"metric": "log_loss"}, "rule[0].floor: found 0.8, expected a ceiling: lower is better, so a floor of log"),
+        ({"metric": "false_positive_rate"}, "rule[0].floor: found 0.8, expected a ceiling: lower is better"),
+        ({"floor": None, "ceiling": 0.8}, "rule[0].ceiling: found 0.8, expected a floor: higher is better"),
+        ({"minimum_rows": 100}, "rule[0].minimum_rows: found 100, expected a rule over the groups of an attribute"),
+        ({"leave_out": ["4"]}, "rule[0].leave_out: found ['4'], expected a rule over the groups of an attribute"),
+        ({"by": "S", "group": "1", "leave_out": ["4"]}, "rule[0].leave_out: found ['4'], expected a rule over the"),
     ],
 )
 def test_a_mistake_in_a_rule_is_named(change: dict[str, Any], message: str) -> None:
@@ -64,13 +72,21 @@ def test_an_environment_without_rules_is_refused() -> None:
 
 def test_two_rules_of_one_name_are_refused() -> None:
     with pytest.raises(ConfigError, match="each name once"):
-        read(RULE, {**RULE, "metric": "log_loss"})
+        read(RULE, {**RULE, "metric": "accuracy"})
 
 
 def test_the_digest_changes_with_every_part_of_a_rule() -> None:
-    changes: list[dict[str, Any]] = [{}, {"name": "other"}, {"metric": "log_loss"}, {"floor": 0.81}]
+    changes: list[dict[str, Any]] = [{}, {"name": "other"}, {"metric": "accuracy"}, {"floor": 0.81}]
     assert len({read({**RULE, **change}).sha256 for change in changes}) == 4
     assert read(RULE).sha256 == read(dict(reversed(RULE.items()))).sha256
+
+
+def test_what_a_limit_newly_asks_is_in_its_digest_and_what_it_does_not_ask_leaves_the_digest_of_before() -> None:
+    by_group = {**RULE, "by": "SEX"}
+    before = "15d9100569739243fda2d0e0ab1fc54c3abaf773656b39d61e621604968e6b99"  # as 0.1 wrote it
+    assert read(by_group).sha256 == before
+    digests = {before, read({**by_group, "minimum_rows": 9}).sha256, read({**by_group, "leave_out": ["4"]}).sha256}
+    assert len(digests) == 3
 
 
 GAP: dict[str, Any] = {
@@ -99,12 +115,22 @@ def test_every_kind_of_rule_is_read() -> None:
 @pytest.mark.parametrize(
     ("rule", "message"),
     [
-        ({**GAP, "ceiling": 1.5}, "rule[0].ceiling: found 1.5, expected from 0 to 1"),
+        (
+            {**GAP, "ceiling": 1.5},
+            "rule[0].ceiling: found 1.5, expected from 0 to 1: equalised_odds is never anything else",
+        ),
         ({**GAP, "measure": "calibration", "ceiling": None, "floor": 0.8}, "a ceiling: calibration has no ratio"),
         ({**GAP, "minimum_rows": 0}, "rule[0].minimum_rows: found 0, expected an integer from 1"),
         ({**GAP, "measure": "fairness"}, "rule[0].measure: found 'fairness', expected one of demographic_parity"),
         ({"kind": "require", "name": "r", "what": "luck"}, "rule[0].what: found 'luck', expected one of lineage"),
         ({"kind": "require", "name": "r", "what": "drift"}, "expected either floor or ceiling"),
+        ({"kind": "require", "name": "r", "what": "drift", "floor": 0.1}, "expected a ceiling: lower is better"),
+        ({"kind": "require", "name": "r", "what": "approvals", "ceiling": 1}, "expected a floor: higher is better"),
+        ({"kind": "require", "name": "r", "what": "drift", "ceiling": -1}, "found -1.0, expected from 0 on"),
+        (
+            {"kind": "compare", "name": "c", "metric": "accuracy", "gain": 5},
+            "rule[0].gain: found 5.0, expected from -1 to 1: accuracy lies from 0 to 1",
+        ),
         (
             {"kind": "require", "name": "r", "what": "lineage", "floor": 1},
             "rule[0].floor: found 1, expected no such key",

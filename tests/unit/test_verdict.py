@@ -18,7 +18,7 @@ from lockgate.evidence.document import Champion, Data, Evidence, Group, Metric, 
 from lockgate.evidence.measurement import Measured
 from lockgate.gate.facts import Fact
 from lockgate.gate.verdict import Circumstances, Outcome, Reason, Verdict, judge, refusal, rows_needed
-from lockgate.policy.rules import Compare, Gap, Limit, Policy, Require, Rule
+from lockgate.policy.rules import Compare, Decide, Gap, Limit, Policy, Require, Rule
 from lockgate.statistics.budget import Budget
 from lockgate.statistics.interval import Interval
 
@@ -249,7 +249,43 @@ def test_a_group_with_one_label_only_cannot_be_ranked(make_evidence: Make) -> No
     evidence = make_evidence(groups={"SEX": {"1": group(9, 0, 1, 0)}})
     verdict = judged(limit("roc_auc", by="SEX"), evidence)
     assert verdict.outcome is Outcome.INCONCLUSIVE
-    assert "these rows cannot say how many more" in verdict.reasons[0].message
+    assert verdict.reasons[0].message == (
+        "roc_auc for SEX 1: not measured: its 10 rows have one label only, so there is nothing to rank"
+    )
+
+
+@pytest.mark.parametrize("decide", ["interval", "estimate"])
+def test_a_group_with_one_label_whose_rows_are_all_wrong_keeps_no_ceiling(make_evidence: Make, decide: Decide) -> None:
+    """0.1 measured no loss of such a group and took 0.0 for it, which kept every ceiling."""
+    rule = limit("log_loss", "ceiling", 0.7, by="SEX", decide=decide)
+    wrong = group(0, 0, 10, 0, log_loss=Metric(30.0, 10, {"sum": 300.0, "sum_of_squares": 9e3}))
+    assert judged(rule, make_evidence(groups={"SEX": {"1": wrong}})).outcome is not Outcome.PASSED
+    assert judged(rule, make_evidence(groups={"SEX": {"1": group(0, 0, 10, 0)}})).outcome is Outcome.INCONCLUSIVE
+
+
+def test_a_rate_of_a_group_without_such_rows_can_be_waived(make_evidence: Make) -> None:
+    evidence = make_evidence(groups={"SEX": {"1": group(0, 5, 0, 95)}})
+    rule = limit("true_positive_rate", value=0.5, by="SEX")
+    (reason,) = judged(rule, evidence).reasons
+    assert reason.outcome is Outcome.INCONCLUSIVE
+    assert reason.message == (
+        "true_positive_rate for SEX 1: not measured: found none of 100 rows that counts, expected a row with label 1"
+    )
+    assert judged(rule, evidence, waived={"rule": "olga"}).outcome is Outcome.PASSED
+
+
+def test_a_limit_by_group_says_what_a_small_group_means(make_evidence: Make) -> None:
+    small = {**EVEN, "3": group(0, 1, 0, 1)}
+    rule = Limit("reach", "true_positive_rate", "floor", 0.5, "SEX", minimum_rows=100)
+    (reason,) = judged(policy(rule), make_evidence(groups={"SEX": small})).reasons
+    assert reason.outcome is Outcome.INCONCLUSIVE
+    assert "fewer than 100 rows in 3 (2 rows); to be judged it takes more labelled rows: 98 of 3" in reason.message
+    left_out = replace(rule, leave_out=("3",))
+    (reason,) = judged(policy(left_out), make_evidence(groups={"SEX": small})).reasons
+    assert (reason.outcome, reason.message.endswith("; left out by the policy: 3")) == (Outcome.PASSED, True)
+    nobody = replace(rule, leave_out=("1", "2", "3"))
+    (reason,) = judged(policy(nobody), make_evidence(groups={"SEX": small})).reasons
+    assert reason.outcome is Outcome.INCONCLUSIVE
 
 
 GAP = Gap("fair", "equal_opportunity", "SEX", "ceiling", 0.1, 100)
@@ -565,8 +601,11 @@ def test_a_number_is_shown_so_that_its_side_of_the_limit_is_seen(
     assert message.startswith(f"roc_auc {shown} on 1000 rows ")
 
 
-def test_a_group_without_a_row_that_the_rate_counts_cannot_say_how_many_would_decide(make_evidence: Make) -> None:
+def test_a_gap_to_a_group_without_a_row_that_the_rate_counts_is_not_measured(make_evidence: Make) -> None:
     nobody = {**EVEN, "2": group(0, 500, 0, 5000)}
     (reason,) = judged(policy(GAP), make_evidence(groups={"SEX": nobody})).reasons
     assert reason.outcome is Outcome.INCONCLUSIVE
-    assert reason.message.endswith("; these rows cannot say how many more would decide")
+    assert reason.message == (
+        "true_positive_rate between SEX 1 and 2: not measured: 2: found none of 5500 rows that counts, "
+        "expected a row with label 1"
+    )

@@ -14,7 +14,7 @@ from sklearn.metrics import log_loss as reference_log_loss
 from lockgate import canonical
 from lockgate.evidence.document import Evidence, read_evidence
 from lockgate.evidence.measurement import compared, gaps, measured
-from lockgate.policy.rules import METRICS
+from lockgate.evidence.scales import METRICS
 from runtime.metrics import accuracy, against, brier, by_group, log_loss, measure, roc_auc
 
 Make = Callable[..., Evidence]
@@ -159,3 +159,12 @@ def test_a_model_compared_with_itself_has_no_variance_of_the_difference() -> Non
     sums = against(labels, scores, scores, "0" * 64).paired["roc_auc"]
     difference = sums["variance_challenger"] + sums["variance_champion"] - 2 * sums["covariance"]
     assert difference == pytest.approx(0, abs=1e-15)
+
+
+def test_a_group_with_one_label_has_every_metric_but_the_one_that_ranks() -> None:
+    values = np.array(["a", "a", "b", "b"], dtype=object)
+    groups = by_group(np.array([1, 1, 1, 0]), np.array([0.1, 0.9, 0.9, 0.1]), values)
+    assert set(groups["b"].metrics) == {"roc_auc", "accuracy", "log_loss", "brier"}
+    assert set(groups["a"].metrics) == {"accuracy", "log_loss", "brier"}
+    assert groups["a"].metrics["accuracy"].value == 0.5
+    assert groups["a"].metrics["brier"].value == pytest.approx((0.9**2 + 0.1**2) / 2)

@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from lockgate import names
-from lockgate.configuration.forms import ACCOUNT, REGION
+from lockgate.configuration.forms import ACCOUNT, DASHED, DASHED_EXPECTED, REGION, REGION_EXPECTED
 from lockgate.configuration.rollout import Rollout, read_rollout
 from lockgate.configuration.table import Table
 from lockgate.errors import ConfigError
 from lockgate.policy.rules import Policy, read_policy
 
-ENVIRONMENT_NAME = re.compile(r"[a-z][a-z0-9-]{0,15}")
+LONGEST_NAME = 16
+ENVIRONMENT_NAME = re.compile(DASHED.format(most=LONGEST_NAME))
+OWN_STAGES = ("tools", "anchor")  # stages of the app that no release goes to
 CERTIFICATE = re.compile(r"arn:aws:acm:[a-z0-9-]+:[0-9]{12}:certificate/[0-9a-f-]{36}")
 # Memory that Fargate offers with each CPU size, in MiB.
 FARGATE_MEMORY: dict[int, Sequence[int]] = {
@@ -83,7 +85,7 @@ def read_environment(file: Path) -> Environment:
     environment = Environment(
         name=_environment_name(file.stem, f"environments/{file.name}"),
         account=table.text("account", ACCOUNT, "12 digits"),
-        region=table.text("region", REGION, "an AWS region such as us-east-1"),
+        region=table.text("region", REGION, REGION_EXPECTED),
         certificate_arn=service.text("certificate_arn", CERTIFICATE, "the ARN of an ACM certificate"),
         vpc_cidr=_network(service),
         cpu=service.choice("cpu", (256, 512, 1024, 2048, 4096)),
@@ -181,5 +183,7 @@ def _network(table: Table) -> str:
 
 def _environment_name(name: str, file: str) -> str:
     if not ENVIRONMENT_NAME.fullmatch(name):
-        raise ConfigError(file, "name", name, "lower-case letters, digits and dashes, 16 at most, a letter first")
+        raise ConfigError(file, "name", name, DASHED_EXPECTED.format(most=LONGEST_NAME))
+    if name in OWN_STAGES:
+        raise ConfigError(file, "name", name, "another name: the app has a stage of this name that no release goes to")
     return name

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lockgate import names
+from lockgate.configuration.forms import DASHED, DASHED_EXPECTED
 from lockgate.configuration.table import Table
 from lockgate.errors import ConfigError
 
-NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
+LONGEST_NAME = 31
+NAME = re.compile(DASHED.format(most=LONGEST_NAME))
 
 
 @dataclass(frozen=True)
@@ -43,10 +45,17 @@ class Model:
 
 
 def read_models(folder: Path) -> tuple[Model, ...]:
-    """Every folder model/<name>/ is a model; one without model.toml or train.py is a mistake, not a skip."""
+    """Every folder model/<name>/ is a model; one without model.toml or train.py is a mistake, not a skip.
+
+    A folder that holds nothing but compiled Python is what git leaves of a model that was removed: none is there.
+    """
     if not folder.is_dir():
         raise ConfigError(folder.name, "folder", "nothing", "a folder with one folder a model")
-    folders = sorted(path for path in folder.iterdir() if path.is_dir() and path.name[0] not in "._")
+    folders = sorted(
+        path
+        for path in folder.iterdir()
+        if path.is_dir() and path.name[0] not in "._" and any(each.name != "__pycache__" for each in path.iterdir())
+    )
     models = tuple(read_model(path) for path in folders)
     if not models:
         raise ConfigError("model", "folder", "no model", "at least one folder model/<name>/ with a model.toml")
@@ -125,7 +134,7 @@ def _name_of(name: str, file: str) -> str:
     if name == names.INFRASTRUCTURE_CHAIN:
         raise ConfigError(file, "name", name, "another name: the ledger's chain of infrastructure has this one")
     if not NAME.fullmatch(name):
-        raise ConfigError(file, "name", name, "lower-case letters, digits and dashes, 31 at most, a letter first")
+        raise ConfigError(file, "name", name, DASHED_EXPECTED.format(most=LONGEST_NAME))
     return name
 
 

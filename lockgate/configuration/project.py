@@ -5,6 +5,7 @@ Every mistake is a ConfigError with file, key, what was found and what was expec
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +44,7 @@ def read_configuration(root: Path) -> Configuration:
         if environment.region != tools.region:  # Step Functions does not call a function of another region
             expected = f"the region of environments/tools.toml, {tools.region}"
             raise ConfigError(f"environments/{environment.name}.toml", "region", environment.region, expected)
+        _refuse_certificate_of_another_place(environment)
         if environment.policy.budget != environments[0].policy.budget:  # all of them decide on the same holdout
             expected = f"the budget of environments/{environments[0].name}.toml, {environments[0].policy.budget}"
             raise ConfigError(f"environments/{environment.name}.toml", "budget", environment.policy.budget, expected)
@@ -50,7 +52,26 @@ def read_configuration(root: Path) -> Configuration:
             expected = f"at least {environment.approvals + 1}: an author and {environment.approvals} who approve"
             found_persons = [person.name for person in tools.persons]
             raise ConfigError("environments/tools.toml", "persons", found_persons, expected)
+    _refuse_workflows_of_another_branch(root / ".github" / "workflows", tools.github.branch)
     models = read_models(root / "model")
     for environment in environments:
         refuse_unknown_groups(environment.policy, f"environments/{environment.name}.toml", models)
     return Configuration(tools, environments, models)
+
+
+def _refuse_certificate_of_another_place(environment: Environment) -> None:
+    """A load balancer takes certificates of its own account and region only; CloudFormation would say so at the end."""
+    _, _, _, region, account, _ = environment.certificate_arn.split(":")
+    if (region, account) != (environment.region, environment.account):
+        expected = f"a certificate of account {environment.account} in {environment.region}"
+        file = f"environments/{environment.name}.toml"
+        raise ConfigError(file, "service.certificate_arn", environment.certificate_arn, expected)
+
+
+def _refuse_workflows_of_another_branch(folder: Path, branch: str) -> None:
+    """What is pushed to another branch than the roles trust would be refused by AWS, in words of its own."""
+    for file in sorted(folder.glob("*.yml")):
+        for named in re.findall(r"^    branches: \[(.*)\]$", file.read_text(encoding="utf-8"), re.MULTILINE):
+            if named.strip(" '\"") != branch:
+                expected = f"[{branch}], the branch that environments/tools.toml names and whose runs AWS trusts"
+                raise ConfigError(f".github/workflows/{file.name}", "branches", f"[{named}]", expected)

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from lockgate.configuration.forms import ACCOUNT, DIGEST, REGION
+from lockgate.configuration.forms import ACCOUNT, DIGEST, REGION, REGION_EXPECTED
 from lockgate.configuration.persons import Person
 from lockgate.configuration.table import Table
 from lockgate.errors import ConfigError
@@ -85,7 +85,7 @@ def read_tools(file: Path) -> Tools:
     persons = _persons(table.table("persons"))
     tools = Tools(
         account=table.text("account", ACCOUNT, "12 digits"),
-        region=table.text("region", REGION, "an AWS region such as us-east-1"),
+        region=table.text("region", REGION, REGION_EXPECTED),
         promotion=table.names("promotion"),
         github=GitHub(
             owner=github.text("owner"),

@@ -28,7 +28,7 @@ MEASURED = {
     "effect_size": Scale(0.0, inf, "lower"),
     "evidence_age": Scale(0.0, inf, "lower"),
     SCAN: Scale(0.0, inf, "lower"),
-    "parity": Scale(0.0, 1.0, "lower"),
+    "parity": Scale(0.0, inf, "lower"),
     "approvals": Scale(0.0, inf, "higher"),
 }
 MOST_ROWS = 1_000_000_000

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lockgate.configuration.environment import Environment, read_environment
-from lockgate.configuration.model import Feature, model_named
+from lockgate.configuration.model import Feature, model_named, read_models
 from lockgate.configuration.project import read_configuration
 from lockgate.configuration.tools import read_tools
 from lockgate.errors import ConfigError
@@ -393,3 +393,56 @@ def test_groups_that_rows_can_have_are_taken(root: Path) -> None:
     file = root / "environments" / "dev.toml"
     file.write_text(file.read_text() + RULE + 'by = "SEX"\nleave_out = ["2", "null"]\n')
     assert read_configuration(root).environments[0].policy.rules[-1].name == "by group"
+
+
+@pytest.mark.parametrize("name", ["prod-", "eu--1", "anchor", "Prod", "a" * 17])
+def test_an_environment_whose_name_aws_or_the_app_would_refuse_is_refused_at_synth(root: Path, name: str) -> None:
+    folder = root / "environments"
+    (folder / f"{name}.toml").write_text((folder / "dev.toml").read_text())
+    with pytest.raises(ConfigError, match=f"environments/{name}.toml: name: found '{name}', expected"):
+        read_environment(folder / f"{name}.toml")
+
+
+@pytest.mark.parametrize("name", ["m-", "a--b", "a" * 32])
+def test_a_model_whose_name_aws_would_refuse_is_refused_at_synth(root: Path, name: str) -> None:
+    (root / "model" / "income").rename(root / "model" / name)
+    with pytest.raises(ConfigError, match="single dashes between them, 31 at most"):
+        read_models(root / "model")
+
+
+def test_what_git_leaves_of_a_removed_model_is_no_model(root: Path) -> None:
+    (root / "model" / "gone" / "__pycache__").mkdir(parents=True)
+    assert [model.name for model in read_models(root / "model")] == ["income"]
+
+
+@pytest.mark.parametrize(
+    "certificate",
+    [
+        "arn:aws:acm:eu-west-1:222222222222:certificate/00000000-0000-4000-8000-000000000000",
+        "arn:aws:acm:us-east-1:999999999999:certificate/00000000-0000-4000-8000-000000000000",
+    ],
+)
+def test_a_certificate_of_another_region_or_account_is_refused(root: Path, certificate: str) -> None:
+    file = root / "environments" / "dev.toml"
+    own = "arn:aws:acm:us-east-1:222222222222:certificate/00000000-0000-4000-8000-000000000000"
+    file.write_text(file.read_text().replace(own, certificate))
+    with pytest.raises(ConfigError, match="expected a certificate of account 222222222222 in us-east-1"):
+        read_configuration(root)
+
+
+@pytest.mark.parametrize("region", ["us-gov-west-1", "cn-north-1", "us-iso-east-1", "us-isob-east-1"])
+def test_a_region_of_another_partition_is_refused_by_name(root: Path, region: str) -> None:
+    file = root / "environments" / "dev.toml"
+    file.write_text(file.read_text().replace('region = "us-east-1"', f'region = "{region}"'))
+    with pytest.raises(ConfigError, match=f"region: found '{region}', expected an AWS region of the partition aws"):
+        read_environment(file)
+
+
+def test_a_workflow_of_another_branch_than_aws_trusts_is_refused(root: Path) -> None:
+    workflows = root / ".github" / "workflows"
+    workflows.mkdir(parents=True)
+    (workflows / "deliver.yml").write_text("on:\n  push:\n    branches: [main]\n")
+    read_configuration(root)
+    (workflows / "deliver.yml").write_text("on:\n  push:\n    branches: [trunk]\n")
+    with pytest.raises(ConfigError, match=r"deliver.yml: branches: found '\[trunk\]', expected \[main\]"):
+        read_configuration(root)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import re
+import shutil
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from cli.main import parser
+from lockgate.configuration.environment import read_environment
 from tests.docs.pages import (
     HISTORY,
     PLACEHOLDERS,
@@ -61,6 +63,17 @@ def test_every_block_says_what_language_it_is_in() -> None:
         if kind == "code_block" or (kind == "fence" and info not in LANGUAGES and not info.startswith("{"))
     ]
     assert wrong == [], f"mark each block with one of {sorted(LANGUAGES)}, indented ones too"
+
+
+def test_every_table_of_an_environment_that_a_page_shows_is_read_as_its_file_is(tmp_path: Path) -> None:
+    shown = [
+        content for page in pages() for kind, content, info, _ in pieces(page) if kind == "fence" and info == "toml"
+    ]
+    assert shown
+    for content in shown:
+        shutil.copytree(ROOT / "environments", tmp_path, dirs_exist_ok=True)
+        (tmp_path / "shown.toml").write_text(f'extends = "prod"\n{content}')
+        read_environment(tmp_path / "shown.toml")
 
 
 def test_every_program_of_a_block_is_one_that_a_test_knows() -> None:

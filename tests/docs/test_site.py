@@ -55,7 +55,7 @@ def test_no_page_of_the_site_loads_anything_from_elsewhere(site: Path) -> None:
 
 def test_a_link_to_a_page_a_heading_or_a_picture_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     docs = tmp_path / "docs"
-    docs.mkdir()
+    shutil.copytree(ROOT / "docs" / "_static", docs / "_static")
     shutil.copy(ROOT / "docs" / "conf.py", docs)
     (docs / "release.md").write_text("# A release\n")
     links = "[a page](nowhere.md), [a heading](release.md#nothing-says-this), ![a picture](lost.svg)"

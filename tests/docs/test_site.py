@@ -113,4 +113,4 @@ def test_lines_of_text_are_no_longer_than_those_of_code() -> None:
             inside ^= line.lstrip().startswith("```")
             if len(line) > 120 and not inside and not line.lstrip().startswith("|"):
                 wrong.append(f"{page.relative_to(ROOT)}:{number}")
-    assert wrong == []
+    assert wrong == [], "break these lines at 120 columns"

@@ -54,10 +54,11 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Found:
-    """What the account has. None: no such thing. providers: ARN -> audiences, of GitHub's issuer only.
+    """What the account has; None where it has no such thing.
 
-    provider_is_ours: the one that is there was made by Lockgate's own delivery stack. linked_services: those that have
-    their role.
+    providers: ARN -> audiences, of GitHub's issuer only.
+    provider_is_ours: whether Lockgate's own delivery stack made the one that is there.
+    linked_services: those that have their role.
     """
 
     account: str

@@ -2,9 +2,10 @@
 
     python3 -m lockgate.aws.attestation_job
 
-Whoever starts it names a build; everything that is signed comes from CodeBuild's own record of that build, from the
-registry and from the source bucket. A build that is not one of ours, an image that is not the one it pushed, an archive
-that is not of the commit: nothing is signed. An image that is vouched for already is left alone.
+Whoever starts it names a build and nothing else. Everything that it signs comes from CodeBuild's own record of that
+build, from the registry and from the source bucket. It signs nothing when the build is not one of ours, when the image
+is not the one that the build pushed, or when the archive is not of the commit. It leaves an image alone that is
+vouched for already.
 
 Environment: BUILD (its id), SIGNING_KEY (ARN), SOURCE_BUCKET.
 """

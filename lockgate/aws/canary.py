@@ -36,7 +36,7 @@ def minutes_since(
 ) -> list[Minute]:
     """Requests and errors of the canary (first group) and the other, in each whole minute since, but the newest two.
 
-    balancer: app/<name>/<id>. A minute that began before `since` is left out: in it the traffic was shared otherwise.
+    balancer: app/<name>/<id>. A minute that began before `since` is left out, since it shared the traffic otherwise.
     """
     wanted = [(metric, group) for group in groups for metric in (REQUESTS, ERRORS)]
     queries = [

@@ -24,8 +24,8 @@ def find_all(
 ) -> Found:
     """Fetch what the package's lineage points to, from our own buckets and pipeline only; what is absent stays None.
 
-    The model data is streamed: memory stays at one chunk whatever its size. AWS failures other than "no such thing"
-    are raised, so that they are retried and never become a verdict.
+    The model data is streamed, so that memory stays at one chunk whatever its size. It raises AWS failures other than
+    "no such thing", so that they are retried and never become a verdict.
     """
     lineage = lineage_of(package) if package else None
     if package is None or lineage is None:

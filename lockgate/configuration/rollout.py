@@ -20,12 +20,15 @@ class Rollout:
     """Never a rolling deployment: it has no test traffic, on which recorded rows are replayed.
 
     strategy: "blue-green" (all traffic at once), "canary" (`percent` first, then all) or "linear" (`percent` by
-    `percent`); step_minutes: at each step short of all traffic, while a sequential test compares the error rates of
-    both releases; bake_minutes: with all traffic, while the tasks of both run; deadline_minutes: after which a
-    deployment that hangs is stopped and taken back; replay_difference: the largest from evaluation's predictions that
-    is allowed; false_alarm_rate: of the sequential test in one deployment, however often it looks.
-    errors_per_minute, latency_p99_ms, unhealthy_minutes: from when on an alarm of either target group stops a
-    deployment, and says so at any other time.
+        `percent`).
+    step_minutes: how long each step short of all traffic lasts. A sequential test then compares the error rates of
+        both releases.
+    bake_minutes: how long all traffic goes to the new tasks while the old ones still run.
+    deadline_minutes: after these a deployment that hangs is stopped and taken back.
+    replay_difference: how far a prediction may be from evaluation's.
+    false_alarm_rate: of the sequential test in one deployment, however often it looks.
+    errors_per_minute, latency_p99_ms, unhealthy_minutes: from here on an alarm of either target group stops a
+        deployment. At any other time it only says so.
     """
 
     strategy: str

@@ -13,7 +13,9 @@ from lockgate.errors import EvidenceError
 class Lineage:
     """Written by the pipeline's register step, so by the stack's definition and not by the commit's code.
 
-    image: URI with digest; execution: ARN of the pipeline execution; evidence_uri: s3:// of evidence.json.
+    image: URI with digest.
+    execution: ARN of the pipeline execution.
+    evidence_uri: s3:// of evidence.json.
     """
 
     commit: str

@@ -23,7 +23,8 @@ from lockgate.gate.verdict import Outcome, Reason
 class Package:
     """A model package as the registry describes it.
 
-    status: Completed when it can be used; approval: PendingManualApproval, Approved or Rejected.
+    status: Completed when it can be used.
+    approval: PendingManualApproval, Approved or Rejected.
     """
 
     arn: str
@@ -39,8 +40,8 @@ class Package:
 class Evaluation(NamedTuple):
     """The job that the evaluate step of a pipeline execution ran; outputs are the s3:// folders it wrote.
 
-    champion_image: with which the champion's predictions were made; "" when no step says so. ended: UTC, ISO 8601, or
-    "" when SageMaker does not say.
+    champion_image: with which the champion's predictions were made; "" when no step says so.
+    ended: UTC, ISO 8601; "" when SageMaker does not say.
     """
 
     status: str
@@ -96,8 +97,9 @@ class Expected:
 class Found:
     """What the accounts hold; None is "no such thing". image_digest: what ECR has under the commit's tag.
 
-    started_by: ARN of who started the execution of the pipeline; "" when nobody says. attestations: what is kept beside
-    the package's image; scan: of that image, where the policy asks for it.
+    started_by: ARN of who started the execution of the pipeline; "" when nobody says.
+    attestations: what is kept beside the package's image.
+    scan: of that image, where the policy asks for it.
     """
 
     package: Package | None = None

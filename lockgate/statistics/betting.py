@@ -19,7 +19,7 @@ _LOG_WEIGHT = -log(len(_SHARES))
 def e_value(wins: int, losses: int, ties: int, mean: float) -> float:
     """Evidence against "the mean of differences in {-1, 0, +1} is at most `mean`"; -1 <= mean < 1.
 
-    Has expectation at most 1 where that holds. 1 without rows; infinite where the hypothesis is impossible.
+    It has expectation at most 1 where that holds. It is 1 without rows, and infinite where the hypothesis is impossible.
     """
     return _exp(_log_e_value(losses, ties, wins, (mean + 1) / 2))
 
@@ -27,7 +27,7 @@ def e_value(wins: int, losses: int, ties: int, mean: float) -> float:
 def lower_bound(wins: int, losses: int, ties: int, alpha: float) -> float:
     """The largest mean of differences in {-1, 0, +1} that is refuted at alpha; -1 when none is.
 
-    Above the true mean with probability at most alpha, over all rows looked at together.
+    It is above the true mean with probability at most alpha, over all rows looked at together.
     """
     return 2 * _invert(losses, ties, wins, alpha) - 1
 

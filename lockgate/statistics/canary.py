@@ -46,7 +46,7 @@ class Minute:
 def e_value(minutes: Iterable[Minute]) -> float:
     """Evidence against "the canary fails no more often than the other"; 1 without traffic on both, infinity at most.
 
-    Has expectation at most 1 where that holds, whenever it is looked at.
+    It has expectation at most 1 where that holds, whenever somebody looks at it.
     """
     totals = [0.0] * len(ODDS)
     for minute in minutes:

@@ -27,8 +27,8 @@ class Need:
 def paired_need(alpha: float, disagreement: float, difference: float, margin: float, power: float) -> Need:
     """Rows at which a challenger that is `difference` better passes "better than `margin`" with probability `power`.
 
-    disagreement: share of rows on which exactly one of both is right, at least `difference`; planning guesses it, the
-    decision does not assume it. Raises ValueError where no number of rows would do.
+    disagreement: share of rows on which exactly one of both is right, at least `difference`. Planning guesses it, and
+    the decision does not assume it. Raises ValueError where no number of rows would do.
     """
     if not (abs(difference) <= disagreement <= 1 and disagreement > 0 and difference > margin):
         raise ValueError(f"difference {difference} with disagreement {disagreement} never exceeds {margin} for certain")

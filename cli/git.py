@@ -22,8 +22,3 @@ def git(root: Path, *arguments: str) -> bytes:
 def commit_of(root: Path, revision: str) -> str:
     """The full hash of a revision."""
     return git(root, "rev-parse", "--verify", f"{revision}^{{commit}}").decode().strip()
-
-
-def archive(root: Path, commit: str) -> bytes:
-    """The commit's files as a zip; the same commit gives the same bytes with the same git."""
-    return git(root, "archive", "--format=zip", commit)

@@ -11,13 +11,15 @@ import os
 import time
 from typing import Any
 
+from cli.archive import archive
 from cli.context import Context, json_argument, open_context
-from cli.git import archive, commit_of
+from cli.git import commit_of
 from cli.terminal import progress, show_json
 from lockgate import names
 from lockgate.aws import delivery, github_identity
 from lockgate.aws.attestations import Attestations
 from lockgate.aws.sessions import caller_of
+from lockgate.aws.write_once import put_once
 from lockgate.errors import NotFoundError
 
 
@@ -74,7 +76,7 @@ def deliver_image(
     image = delivery.find_image(ecr, repository, uri, commit)
     if image is None:
         bucket = context.bucket("source")
-        delivery.put_once(session.client("s3"), bucket, key, archive(context.root, commit))
+        put_once(session.client("s3"), bucket, key, archive(context.root, commit))
         begin = time.monotonic()
         try:
             delivery.build_image(

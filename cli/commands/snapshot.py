@@ -19,7 +19,7 @@ from cli.commands.approve import say
 from cli.context import Context, json_argument, model_argument, open_context
 from cli.terminal import show_json
 from lockgate import canonical, names
-from lockgate.aws.delivery import put_once
+from lockgate.aws.write_once import put_once
 from lockgate.configuration.model import Model, model_named
 from lockgate.data.row_identities import identities
 from lockgate.data.snapshot import Manifest, Part

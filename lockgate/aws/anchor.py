@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from lockgate import canonical, names
-from lockgate.aws.clients import code
-from lockgate.aws.ledger import TAKEN
+from lockgate.aws.write_once import put_once
 from lockgate.errors import EvidenceError, LedgerError
 from lockgate.ledger.records import FIRST, Head
 
@@ -26,17 +23,14 @@ class Anchor:
         """Write a head where it is not kept yet. Raises LedgerError when another is kept under its number."""
         data = canonical.to_bytes({"schema": SCHEMA, "model": model, **vars(head)})
         key = names.ledger_key(model, head.sequence)
-        try:
-            self._s3.put_object(Bucket=self._bucket, Key=key, Body=data, IfNoneMatch="*", ChecksumAlgorithm="SHA256")
-        except ClientError as error:
-            if code(error) not in TAKEN:
-                raise
-            kept = self._read(key)
-            if kept != head:
-                raise LedgerError(
-                    f"ledger of {model}: record {head.sequence} has {head.sha256[:12]}, the anchor kept "
-                    f"{kept.sha256[:12]}: records were written anew"
-                ) from error
+        if put_once(self._s3, self._bucket, key, data):
+            return
+        kept = self._read(key)
+        if kept != head:
+            raise LedgerError(
+                f"ledger of {model}: record {head.sequence} has {head.sha256[:12]}, the anchor kept "
+                f"{kept.sha256[:12]}: records were written anew"
+            )
 
     def models(self) -> tuple[str, ...]:
         pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Delimiter="/")

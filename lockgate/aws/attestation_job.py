@@ -125,7 +125,7 @@ def _origin(build: dict[str, Any], commit: str, bucket: str, key: str, region: s
 
 
 def archive_commit(archive: bytes) -> str:
-    """The commit that `git archive` wrote into a zip; "" where it wrote none. Raises ProvenanceError for no zip."""
+    """The commit that a delivery wrote into its archive; "" where none is. Raises ProvenanceError for no zip."""
     try:
         with zipfile.ZipFile(BytesIO(archive)) as opened:
             return opened.comment.decode(errors="replace")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lockgate import names
-from lockgate.aws.delivery import put_once
+from lockgate.aws.write_once import put_once
 from lockgate.gate.champion import champion_of
 from lockgate.ledger.break_glass import judged
 from lockgate.ledger.records import Record, live

@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 from lockgate import canonical, names
 from lockgate.aws.clients import code
 from lockgate.aws.evidence import CHUNK, fingerprint, read
+from lockgate.aws.write_once import put_once
 from lockgate.errors import RefusedError
 
 LARGEST = 500 * 1024**2  # what fits on the temporary disk of the deploy function
@@ -72,11 +73,7 @@ def _written(chunks: Any, file: Any) -> Any:
 
 def _put(s3: Any, bucket: str, key: str, body: Any, sha256: str) -> None:
     checksum = base64.b64encode(bytes.fromhex(sha256)).decode()
-    try:
-        s3.put_object(Bucket=bucket, Key=key, Body=body, IfNoneMatch="*", ChecksumSHA256=checksum)
-    except ClientError as error:
-        if code(error) not in ("PreconditionFailed", "ConditionalRequestConflict"):
-            raise
+    put_once(s3, bucket, key, body, ChecksumSHA256=checksum)
 
 
 def _refuse_other(found: str, expected: str, where: str, what: str = "model data") -> None:

@@ -10,8 +10,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from lockgate import canonical, names
 from lockgate.aws.attestations import Attestations
 from lockgate.errors import LockgateError, NotFoundError
@@ -36,17 +34,6 @@ class Image:
     @property
     def digest(self) -> str:
         return self.uri.rpartition("@")[2]
-
-
-def put_once(s3: Any, bucket: str, key: str, data: bytes) -> bool:
-    """Put an object where none is yet; False when there is one already."""
-    try:
-        s3.put_object(Bucket=bucket, Key=key, Body=data, IfNoneMatch="*", ChecksumAlgorithm="SHA256")
-    except ClientError as error:
-        if error.response["Error"]["Code"] == "PreconditionFailed":
-            return False
-        raise
-    return True
 
 
 def find_image(ecr: Any, repository: str, repository_uri: str, commit: str) -> Image | None:

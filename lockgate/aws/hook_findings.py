@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from lockgate import names
-from lockgate.aws.delivery import put_once
+from lockgate.aws.write_once import put_once
 from lockgate.errors import RefusedError
 from lockgate.release.hook_findings import Finding, read_finding
 

@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from lockgate import names
-from lockgate.aws.clients import code
+from lockgate.aws.write_once import put_once
 from lockgate.errors import BusyError, LedgerError
 from lockgate.ledger.journal import Fact, Kind, find, read_fact
 
@@ -52,19 +50,8 @@ class Journal:
             if present:
                 return present
             entry = Fact(len(entries) + 1, time, kind, token, body)
-            try:
-                self._s3.put_object(
-                    Bucket=self._bucket,
-                    Key=names.journal_key(self._model, entry.sequence),
-                    Body=entry.to_bytes(),
-                    IfNoneMatch="*",
-                    ContentType="application/json",
-                    ChecksumAlgorithm="SHA256",
-                )
-            except ClientError as error:
-                if code(error) not in ("PreconditionFailed", "ConditionalRequestConflict"):
-                    raise
-            else:
+            key = names.journal_key(self._model, entry.sequence)
+            if put_once(self._s3, self._bucket, key, entry.to_bytes(), ContentType="application/json"):
                 return entry
         raise BusyError(f"journal of {self._model}: other writers won {ATTEMPTS} times in a row")
 

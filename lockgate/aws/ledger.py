@@ -11,15 +11,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from lockgate import names
-from lockgate.aws.clients import code
+from lockgate.aws.write_once import put_once
 from lockgate.errors import BusyError, LedgerError
 from lockgate.ledger.records import Entry, Record, find, next_record, read_chain, read_record
 
 ATTEMPTS = 12
-TAKEN = ("PreconditionFailed", "ConditionalRequestConflict")
 
 
 class LedgerStore:
@@ -77,21 +74,10 @@ class LedgerStore:
             if present:
                 return present
             data = next_record(model, chain, decide(chain), time).to_bytes()
-            try:
-                self._s3.put_object(
-                    Bucket=self._bucket,
-                    Key=names.ledger_key(model, len(chain) + 1),
-                    Body=data,
-                    IfNoneMatch="*",
-                    ContentType="application/json",
-                    ChecksumAlgorithm="SHA256",
-                )
-            except ClientError as error:
-                if code(error) not in TAKEN:
-                    raise
-                clock.sleep(secrets.randbelow(20 * 2 ** min(attempt, 5)) / 1000)
-            else:
+            key = names.ledger_key(model, len(chain) + 1)
+            if put_once(self._s3, self._bucket, key, data, ContentType="application/json"):
                 return read_record(data)
+            clock.sleep(secrets.randbelow(20 * 2 ** min(attempt, 5)) / 1000)
         raise BusyError(f"ledger of {model}: other writers won {ATTEMPTS} times in a row")
 
     def _bytes(self, stored: tuple[str, str]) -> bytes:

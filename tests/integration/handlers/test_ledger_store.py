@@ -11,6 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from lockgate.aws.ledger import LedgerStore
+from lockgate.aws.write_once import put_once
 from lockgate.errors import BusyError, LedgerError
 from lockgate.ledger.records import Entry
 
@@ -133,15 +134,34 @@ class Contested:
         raise ClientError({"Error": {"Code": self._code, "Message": ""}}, "PutObject")
 
 
-@pytest.mark.parametrize("code", ["PreconditionFailed", "ConditionalRequestConflict"])
+@pytest.mark.parametrize(("code", "attempts"), [("PreconditionFailed", 12), ("ConditionalRequestConflict", 6)])
 def test_a_writer_that_always_loses_gives_up_and_says_so(
-    world: World, monkeypatch: pytest.MonkeyPatch, code: str
+    world: World, monkeypatch: pytest.MonkeyPatch, code: str, attempts: int
 ) -> None:
-    monkeypatch.setattr("lockgate.aws.ledger.clock.sleep", lambda _: None)
+    monkeypatch.setattr("time.sleep", lambda _: None)
     s3 = Contested(world.s3, code)
-    with pytest.raises(BusyError, match="12 times in a row"):
+    with pytest.raises(BusyError, match=f"{attempts} times in a row"):
         LedgerStore(s3, "test-ledger").append("income", entry("e"), TIME)
-    assert s3.attempts == 12
+    assert s3.attempts == attempts
+
+
+def test_a_request_on_the_same_key_that_came_to_nothing_keeps_no_object_from_being_written(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    s3 = Contested(world.s3, "ConditionalRequestConflict")
+    real = s3.put_object
+    monkeypatch.setattr(s3, "put_object", lambda **given: (real if s3.attempts < 2 else world.s3.put_object)(**given))
+    assert put_once(s3, "test-ledger", "a/key", b"once") is True
+    assert put_once(world.s3, "test-ledger", "a/key", b"twice") is False
+    assert world.s3.get_object(Bucket="test-ledger", Key="a/key")["Body"].read() == b"once"
+
+
+def test_what_is_written_once_is_written_in_one_place() -> None:
+    root = Path(__file__).parents[3]
+    folders = ("lockgate", "lambdas", "cli", "runtime")
+    files = [file for folder in folders for file in (root / folder).rglob("*.py") if "IfNoneMatch=" in file.read_text()]
+    assert [file.relative_to(root).as_posix() for file in files] == ["lockgate/aws/write_once.py"]
 
 
 def test_another_refusal_of_s3_is_raised_at_once(world: World) -> None:

@@ -19,7 +19,7 @@ _LOG_WEIGHT = -log(len(_SHARES))
 def e_value(wins: int, losses: int, ties: int, mean: float) -> float:
     """Evidence against "the mean of differences in {-1, 0, +1} is at most `mean`"; -1 <= mean < 1.
 
-    It has expectation at most 1 where that holds. It is 1 without rows, and infinite where the hypothesis is impossible.
+    It has expectation at most 1 where that holds. It is 1 without rows, and infinite where the hypothesis cannot hold.
     """
     return _exp(_log_e_value(losses, ties, wins, (mean + 1) / 2))
 

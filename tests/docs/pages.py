@@ -16,7 +16,7 @@ from pathlib import Path
 from markdown_it import MarkdownIt
 
 ROOT = Path(__file__).parents[2]
-PROGRAMS = ("aws", "base64", "cdk", "cosign", "git", "lockgate", "make", "openssl", "pip", "pytest", "python")
+PROGRAMS = ("aws", "base64", "cdk", "cosign", "curl", "git", "lockgate", "make", "openssl", "pip", "pytest", "python")
 PLACEHOLDERS = {
     "ACCOUNT": "tools",
     "BASE": "cdk.out",
@@ -145,6 +145,7 @@ SHOWN_ONLY = {
     "lockgate bootstrap": _ADMINISTRATOR,
     "lockgate doctor": _ADMINISTRATOR,
     "aws ": "AWS's command line is not among what set-up installs; its operations are checked",
+    "curl ": "it asks an address of your own; the row that it sends is checked, and tests/e2e ask the load balancers",
     "base64 ": "it is a step of a command whose first step asks AWS",
     "openssl ": "it is a step of a command whose first step asks AWS",
     "cosign ": "tests/image runs Debian's cosign, which set-up does not install, where it may",

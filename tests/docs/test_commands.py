@@ -18,6 +18,8 @@ import pytest
 
 from cli.main import parser
 from lockgate.configuration.environment import read_environment
+from lockgate.configuration.model import read_model
+from runtime.serving.rows import Decoder
 from tests.docs.pages import (
     HISTORY,
     PLACEHOLDERS,
@@ -32,7 +34,7 @@ from tests.docs.pages import (
 )
 
 ALL = commands()
-LANGUAGES = {"sh", "toml", "text"}
+LANGUAGES = {"sh", "toml", "json", "text"}
 
 
 def of(*programs: str) -> list[Command]:
@@ -74,6 +76,15 @@ def test_every_table_of_an_environment_that_a_page_shows_is_read_as_its_file_is(
         shutil.copytree(ROOT / "environments", tmp_path, dirs_exist_ok=True)
         (tmp_path / "shown.toml").write_text(f'extends = "prod"\n{content}')
         read_environment(tmp_path / "shown.toml")
+
+
+def test_a_row_that_a_page_shows_is_one_that_the_examples_model_takes() -> None:
+    decoder = Decoder(read_model(ROOT / "model" / "employment"))
+    shown = [
+        content for page in pages() for kind, content, info, _ in pieces(page) if kind == "fence" and info == "json"
+    ]
+    assert shown
+    assert all(decoder.json(content.encode()) for content in shown)
 
 
 def test_every_program_of_a_block_is_one_that_a_test_knows() -> None:

@@ -9,9 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from cli.embedded_aws import running
 from cli.terminal import progress
-from local import embedded
-from local.settings import default_state
 from lockgate import names
 from lockgate.aws.ledger import LedgerStore
 from lockgate.aws.sessions import open_session
@@ -32,7 +31,7 @@ class Context:
     def _join_embedded_aws() -> None:
         """Use the embedded AWS where it runs, unless the caller chose credentials of his own."""
         chosen = {"AWS_ACCESS_KEY_ID", "AWS_CONFIG_FILE", "AWS_WEB_IDENTITY_TOKEN_FILE"} & set(os.environ)
-        session = None if chosen else embedded.attach(default_state())
+        session = None if chosen else running()
         if session is not None and os.environ.get("AWS_PROFILE", "ada") in session.profiles:
             os.environ.update({**session.environment(), **{k: v for k, v in os.environ.items() if k == "AWS_PROFILE"}})
             progress(f"lockgate: on the embedded AWS at {session.settings.endpoint}")

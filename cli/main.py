@@ -3,78 +3,138 @@
 from __future__ import annotations
 
 import argparse
+import ast
+import io
+import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
 
 from cli.terminal import error_line
-from lockgate.aws.failures import FAILURES, told
 from lockgate.errors import LockgateError
 
-# In the order of the help page: the embedded AWS, what an operator does, what a reader asks.
-COMMANDS = (
-    "up",
-    "down",
-    "doctor",
-    "bootstrap",
-    "snapshot",
-    "deliver",
-    "follow",
-    "promote",
-    "approve",
-    "reject",
-    "infrastructure",
-    "waive",
-    "break-glass",
-    "rollback",
-    "status",
-    "explain",
-    "replay",
-    "policy",
-    "verify",
-    "review",
+
+class Group(NamedTuple):
+    """What a person does, the commands for it, and an example."""
+
+    title: str
+    commands: tuple[str, ...]
+    example: str
+
+
+GROUPS = (
+    Group("set up", ("up", "down", "bootstrap", "doctor", "snapshot"), "lockgate doctor prod"),
+    Group("deliver", ("deliver", "follow"), "lockgate deliver HEAD"),
+    Group("decide", ("approve", "reject", "waive"), 'lockgate approve 3 --env prod --reason "tried in staging"'),
+    Group(
+        "release",
+        ("promote", "rollback", "break-glass", "infrastructure"),
+        'lockgate rollback prod --reason "answers too slowly"',
+    ),
+    Group("look", ("status", "explain", "replay"), "lockgate explain 3 --env prod"),
+    Group("govern", ("policy", "review", "verify"), "lockgate verify"),
 )
+COMMANDS = tuple(command for group in GROUPS for command in group.commands)
 
 EXIT_CODES = """\
 exit codes:
   0  done (follow: live in every environment)
-  1  an error, said in one line on standard error
+  1  an error, said on standard error
   2  wrong usage
-  3  refused: a gate or a person said no (follow, explain --dry-run, infrastructure), predictions differ (replay),
-     or the evaluator is not the pinned one (bootstrap --evaluator)
+  3  refused: a gate or a person said no (follow, explain --dry-run, infrastructure),
+     predictions differ (replay), or the evaluator is not the pinned one (bootstrap)
   4  waiting for a person's approval (follow, infrastructure)
   5  a risk at or above the threshold (review)
   130  interrupted
 """
 
 
-def parser() -> argparse.ArgumentParser:
+class _Pages(argparse.HelpFormatter):
+    """Help whose paragraphs stay paragraphs; what is indented, such as an example, stays as it is."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        paragraphs = text.strip("\n").split("\n\n")
+        return "\n\n".join(p if "\n  " in p else textwrap.fill(" ".join(p.split()), width) for p in paragraphs)
+
+
+def parser(chosen: str | None = None) -> argparse.ArgumentParser:
+    """The command line's parser, with the arguments of the chosen command only, or of all of them.
+
+    A module is imported only where its arguments are wanted, since most import the SDK of AWS.
+    """
+    overview = "" if chosen in COMMANDS else f"{_overview()}\n\n"
     top = argparse.ArgumentParser(
         prog="lockgate",
+        usage="lockgate [-h] COMMAND ...",
         description="CI/CD for machine learning on AWS: from commit to production, with reasons.",
-        epilog=EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=f"{overview}`lockgate COMMAND --help` says more about a command.\n\n{EXIT_CODES}",
+        formatter_class=_Pages,
     )
-    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    commands = top.add_subparsers(
+        dest="command", metavar="COMMAND", required=True, prog="lockgate", help=argparse.SUPPRESS
+    )
     for name in COMMANDS:
-        module = import_module(f"cli.commands.{name.replace('-', '_')}")
-        summary = (module.__doc__ or "").splitlines()[0]
-        sub = commands.add_parser(name, help=summary.rstrip("."), description=module.__doc__)
+        if chosen not in (None, name):
+            commands.add_parser(name)
+            continue
+        module = import_module(_module(name))
+        example = f"example:\n  {module.EXAMPLE}"
+        sub = commands.add_parser(name, description=module.__doc__, epilog=example, formatter_class=_Pages)
         module.arguments(sub)
         sub.set_defaults(run=module.run)
     return top
 
 
+def _module(command: str) -> str:
+    return f"cli.commands.{command.replace('-', '_')}"
+
+
+def _overview() -> str:
+    """The commands by what a person does, each with the first line of its module."""
+    width, indent = shutil.get_terminal_size().columns - 2, 18
+    parts = []
+    for group in GROUPS:
+        lines = [f"{group.title}:"]
+        for name in group.commands:
+            lead = f"  {name:<{indent - 2}}"
+            lines += textwrap.wrap(
+                _summary(name), width, initial_indent=lead, subsequent_indent=" " * indent, break_on_hyphens=False
+            )
+        parts.append("\n".join([*lines, f"  example: {group.example}"]))
+    return "\n\n".join(parts)
+
+
+def _summary(command: str) -> str:
+    """The first line of a command's module, read and not imported."""
+    spec = find_spec(_module(command))
+    assert spec is not None and spec.origin is not None, command  # noqa: S101 - COMMANDS names modules
+    said = ast.get_docstring(ast.parse(Path(spec.origin).read_text(encoding="utf-8"))) or ""
+    return said.splitlines()[0].rstrip(".")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    arguments = parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal without Unicode gets escapes, and no traceback
+    arguments = parser(next((word for word in words if not word.startswith("-")), "")).parse_args(words)
     try:
         return int(arguments.run(arguments))
     except LockgateError as error:
         return error_line(str(error))
-    except FAILURES as error:
-        return error_line(told(error))
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output went away, as `head` does
         return 1
     except KeyboardInterrupt:
         return 130
+    except Exception as error:
+        from lockgate.aws.failures import FAILURES, NO_CREDENTIALS, told
+
+        if not isinstance(error, FAILURES):
+            raise
+        here = "; on this machine, `make demo` starts an embedded AWS" if isinstance(error, NO_CREDENTIALS) else ""
+        return error_line(told(error) + here)

@@ -1,28 +1,138 @@
-"""How things are shown: colour only on a terminal, errors in one line, facts as JSON when asked."""
+"""How things are shown, by rich: colour and progress on a terminal only, tables that fit it, facts as JSON when asked.
+
+Everything goes out through `show`, `progress`, `error_line` and `show_json`. The first three make harmless what
+somebody else wrote; JSON escapes it by itself. rich's own markup is never read.
+rich is imported late: what prints JSON, or nothing, does not pay for it.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
+import unicodedata
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, Literal
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal, TextIO, TypeAlias
 
-Colour = Literal["green", "red", "yellow", "bold", "dim"]
-_CODES: dict[Colour, str] = {"green": "32", "red": "31", "yellow": "33", "bold": "1", "dim": "2"}
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+Shown: TypeAlias = "str | Text"  # a line, with or without styles
+Style = Literal["green", "red", "yellow", "bold", "dim"]
+_GOOD = frozenset({"passed", "live", "Succeeded", "succeeded", "verified"})
+_BAD = frozenset({"failed", "error", "refused", "Failed", "rejected"})
+_UNLIMITED = 100_000  # columns of what is no terminal: a file or a pipe, whose reader wants whole lines
+_JOINERS = frozenset("\u200c\u200d")  # words of Persian and Hindi, and emoji, need them
 
 
-def paint(text: str, colour: Colour) -> str:
-    """Text in a colour when standard output is a terminal that wants it (https://no-color.org)."""
-    if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
-        return text
-    return f"\033[{_CODES[colour]}m{text}\033[0m"
+class _Harmless(dict[int, int]):
+    """Code points as they are shown; one for one, so that places in a text stay what they are."""
+
+    def __missing__(self, code: int) -> int:
+        category = unicodedata.category(chr(code))
+        shown = code
+        if code < 0x20:
+            shown = 0x2400 + code  # the picture of the control character
+        elif code == 0x7F:
+            shown = 0x2421
+        elif category in ("Cc", "Cf", "Cs", "Zl", "Zp") and chr(code) not in _JOINERS:
+            shown = 0xFFFD  # C1 controls, marks that turn the direction of a text, halves of a pair
+        self[code] = shown
+        return shown
 
 
-def outcome(text: str) -> str:
+_HARMLESS = _Harmless()
+
+
+def harmless(text: str) -> str:
+    """A text that somebody else wrote as a terminal may get it: without line ends, escapes, and other controls."""
+    return text.translate(_HARMLESS)
+
+
+def styled(text: str, style: Style) -> Text:
+    from rich.text import Text
+
+    return Text(harmless(text), style=style)
+
+
+def outcome(text: str) -> Text:
     """An outcome of a gate, a step or a deployment in its colour."""
-    good, bad = {"passed", "live", "Succeeded", "succeeded"}, {"failed", "error", "refused", "Failed", "rejected"}
-    return paint(text, "green" if text in good else "red" if text in bad else "yellow")
+    return styled(text, "green" if text in _GOOD else "red" if text in _BAD else "yellow")
+
+
+def line(*parts: Shown) -> Text:
+    """One line from parts, of which some have a style."""
+    from rich.text import Text
+
+    made = Text.assemble(*(harmless(part) if isinstance(part, str) else part for part in parts))
+    made.plain = harmless(made.plain)
+    return made
+
+
+def whole(text: str) -> Text:
+    """A line that is copied from the screen, such as a command: it is not broken between words."""
+    shown = line(text)
+    shown.no_wrap = True
+    return shown
+
+
+def table(rows: Sequence[Sequence[Shown]], heading: Sequence[str] = ()) -> list[Text]:
+    """Lines of columns that fit the terminal; a cell that is too long continues below itself."""
+    from rich.table import Table
+    from rich.text import Text
+
+    columns = len(heading or rows[0]) if heading or rows else 0
+    grid = Table.grid(*([""] * columns), padding=(0, 2, 0, 0))
+    if heading:
+        grid.add_row(*(styled(title, "bold") for title in heading))
+    for row in rows:
+        grid.add_row(*(line(cell) for cell in row))
+    console = _console(sys.stdout)
+    made = console.render_lines(grid, console.options.update(width=_width(console)), pad=False)
+    lines = [Text.assemble(*((segment.text, segment.style or "") for segment in segments)) for segments in made]
+    for each in lines:
+        each.rstrip()
+    return lines
+
+
+def show(*lines: Shown) -> None:
+    """Lines on standard output."""
+    for each in lines:
+        _print(each, sys.stdout)
+
+
+def show_json(facts: Any) -> None:
+    # json escapes every control character but one, and what is not ASCII.
+    sys.stdout.write(json.dumps(facts, indent=2).replace("\x7f", "\\u007f") + "\n")
+
+
+def progress(text: Shown) -> None:
+    """One line about work that goes on; on standard error, so that --json stays clean."""
+    _print(text, sys.stderr)
+
+
+def error_line(text: str) -> int:
+    """An error on standard error. Where it has several lines, those after the first are indented."""
+    first, *others = text.splitlines() or [""]
+    _print(f"lockgate: {first}", sys.stderr)
+    for each in others:
+        _print(f"  {each}", sys.stderr)
+    return 1
+
+
+@contextmanager
+def working(text: str) -> Iterator[None]:
+    """Say on a terminal that work goes on for as long as it does; `progress` writes above it."""
+    console = _console(sys.stderr)
+    if not console.is_terminal:
+        yield
+        return
+    with console.status(line(text)):
+        yield
 
 
 def utc_now() -> str:
@@ -30,25 +140,41 @@ def utc_now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def show_json(facts: Any) -> None:
-    print(json.dumps(facts, indent=2))
+@cache
+def _console(stream: TextIO) -> Console:
+    from rich.console import Console
 
-
-def progress(text: str) -> None:
-    """One line about work that goes on; on standard error, so that --json stays clean."""
-    print(text, file=sys.stderr, flush=True)
-
-
-def error_line(text: str) -> int:
-    print(f"lockgate: {text}", file=sys.stderr)
-    return 1
-
-
-def table(rows: list[tuple[str, ...]]) -> str:
-    """Columns aligned by their widest cell; the last one is left as it is."""
-    if not rows:
-        return ""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    return Console(
+        file=stream,
+        force_terminal=stream.isatty(),
+        markup=False,
+        emoji=False,
+        highlight=False,
+        legacy_windows=False,
     )
+
+
+def _width(console: Console) -> int:
+    return console.width if console.is_terminal or "COLUMNS" in os.environ else _UNLIMITED
+
+
+def _print(text: Shown, stream: TextIO) -> None:
+    console, shown = _console(stream), line(text)
+    shown.no_wrap = None if isinstance(text, str) else text.no_wrap
+    for part in _fitted(shown, console):
+        console.print(part, soft_wrap=True)
+    stream.flush()
+
+
+def _fitted(text: Text, console: Console) -> list[Text]:
+    """A line broken between words for the terminal; what continues is indented by two more."""
+    from rich.text import Text
+
+    width, indent = _width(console), len(text.plain) - len(text.plain.lstrip(" "))
+    if text.no_wrap or text.cell_len <= width or " " not in text.plain.strip():
+        return [text]
+    first, *others = text[indent:].wrap(console, max(width - indent - 2, 20))
+    parts = [Text(" " * indent) + first, *(Text(" " * (indent + 2)) + other for other in others)]
+    for part in parts:
+        part.rstrip()
+    return parts

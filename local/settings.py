@@ -102,5 +102,7 @@ class Settings:
 
 
 def default_state() -> Path:
-    """Folder of the instance that `make demo` and `lockgate up` use."""
-    return Path(os.environ.get("LOCKGATE_LOCAL_STATE", Path(__file__).parent.parent / ".lockgate"))
+    """Folder of the instance that `make demo` and `lockgate up` use: in the checkout, or where a wheel's runs."""
+    checkout = Path(__file__).parent.parent
+    root = checkout if (checkout / "environments").is_dir() else Path.cwd()
+    return Path(os.environ.get("LOCKGATE_LOCAL_STATE", root / ".lockgate"))

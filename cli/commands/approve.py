@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from cli.context import Context, json_argument, model_argument, open_context
-from cli.terminal import show_json
+from cli.terminal import show, show_json
 from lockgate import names
 from lockgate.aws.function_urls import FunctionUrl
 from lockgate.errors import RefusedError
@@ -28,6 +28,9 @@ class BreakGlass(NamedTuple):
 
     model: str
     sequence: int
+
+
+EXAMPLE = 'lockgate approve 3 --env prod --reason "tried in staging"'
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -105,5 +108,5 @@ def say(context: Context, function: str, body: Mapping[str, Any], *, json: bool)
     if json:
         show_json(answer)
     else:
-        print(answer["message"])
+        show(answer["message"])
     return 0

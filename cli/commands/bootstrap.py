@@ -21,12 +21,14 @@ from typing import Any
 from cli.commands.deliver import deliver_image
 from cli.context import Context, json_argument, open_context
 from cli.git import commit_of
-from cli.terminal import progress, show_json
+from cli.terminal import progress, show, show_json
 from lockgate import names
 from lockgate.aws.managed_policies import put_policy
 from lockgate.aws.sessions import caller_of
 from lockgate.errors import LockgateError, NotFoundError, RefusedError
 from lockgate.templates import rights
+
+EXAMPLE = "lockgate bootstrap prod --dry-run"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         show_json({"account": account, "policies": sorted(arns.values())})
     else:
-        print(
+        show(
             f"{arguments.environment}: account {account} is prepared, with {len(execution)} policies for CloudFormation"
         )
     return 0
@@ -84,9 +86,9 @@ def _evaluator(context: Context, environment: str, *, json: bool) -> int:
     if json:
         show_json({"commit": commit, "image_digest": image.digest, "pinned": pinned})
     elif image.digest == pinned:
-        print(f"The evaluator of {commit[:12]} is the one that the policy pins: {pinned}")
+        show(f"The evaluator of {commit[:12]} is the one that the policy pins: {pinned}")
     else:
-        print(f"The evaluator of {commit[:12]} is {image.digest}\nenvironments/tools.toml pins   {pinned}")
+        show(f"The evaluator of {commit[:12]} is {image.digest}", f"environments/tools.toml pins   {pinned}")
     return 0 if image.digest == pinned else 3
 
 

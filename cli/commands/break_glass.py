@@ -14,6 +14,8 @@ from cli.commands.approve import say
 from cli.context import json_argument, model_argument, open_context
 from lockgate import names
 
+EXAMPLE = 'lockgate break-glass 3 --env prod --reason "the fix for the outage"'
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("version", type=int, help="model package version, as the registry has it")

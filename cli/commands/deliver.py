@@ -14,28 +14,30 @@ from typing import Any
 from cli.archive import archive
 from cli.context import Context, json_argument, open_context
 from cli.git import commit_of
-from cli.terminal import progress, show_json
+from cli.terminal import progress, show, show_json, working
 from lockgate import names
 from lockgate.aws import delivery, github_identity
 from lockgate.aws.attestations import Attestations
 from lockgate.aws.sessions import caller_of
 from lockgate.aws.write_once import put_once
-from lockgate.errors import NotFoundError
+from lockgate.errors import NotFoundError, RefusedError
+
+EXAMPLE = "lockgate deliver HEAD"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("revision", nargs="?", default="HEAD", help="what to deliver (HEAD)")
-    attempt = int(os.environ.get("GITHUB_RUN_ATTEMPT", "1"))
-    attempt_help = f"number of the training run for this image and data; a GitHub run gives its own ({attempt})"
     one = parser.add_mutually_exclusive_group()
-    one.add_argument("--attempt", type=int, default=attempt, help=attempt_help)
+    attempt_help = "number of the training run for this image and data (1; a GitHub run gives its own)"
+    one.add_argument("--attempt", type=int, help=attempt_help)
     again_help = "a new training run, also where another with the same image and data failed; its number is the time"
-    one.add_argument("--again", dest="attempt", action="store_const", const=int(time.time()), help=again_help)
+    one.add_argument("--again", action="store_true", help=again_help)
     parser.add_argument("--snapshot", help="train the model of this published snapshot on it (every model, its newest)")
     json_argument(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
+    attempt = attempt_of(arguments)
     context = open_context()
     commit = commit_of(context.root, arguments.revision)
     session = _session(context)
@@ -54,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     for model, snapshot in snapshots.items():
         champion = delivery.find_champion(s3, context.bucket("data"), model)
         execution = delivery.start_training(
-            sagemaker, model, image, snapshot, actor, arguments.attempt, champion=champion, data=context.bucket("data")
+            sagemaker, model, image, snapshot, actor, attempt, champion=champion, data=context.bucket("data")
         )
         executions[model] = {"execution": execution, "snapshot": snapshot}
         against = f"version {champion.version}" if champion else "no champion yet"
@@ -63,8 +65,20 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         show_json(facts)
     else:
-        print(f"Delivered {commit[:12]}; see how it goes with `lockgate follow {commit[:12]}`.")
+        show(f"Delivered {commit[:12]}; see how it goes with `lockgate follow {commit[:12]}`.")
     return 0
+
+
+def attempt_of(arguments: argparse.Namespace) -> int:
+    """The number of the training run. Raises RefusedError for a variable of GitHub that is none."""
+    if arguments.again:
+        return int(time.time())
+    if arguments.attempt is not None:
+        return int(arguments.attempt)
+    given = os.environ.get("GITHUB_RUN_ATTEMPT", "1")
+    if not (given.isascii() and given.isdigit()):
+        raise RefusedError(f"GITHUB_RUN_ATTEMPT: found {given!r}, expected a number; --attempt gives one")
+    return int(given)
 
 
 def deliver_image(
@@ -79,13 +93,14 @@ def deliver_image(
         put_once(session.client("s3"), bucket, key, archive(context.root, commit))
         begin = time.monotonic()
         try:
-            delivery.build_image(
-                session.client("codebuild"),
-                project,
-                f"{bucket}/{key}",
-                commit,
-                said=lambda phase: progress(f"  {time.monotonic() - begin:5.1f} s  build: {phase.lower()}"),
-            )
+            with working(f"building {repository}:{commit[:12]}"):
+                delivery.build_image(
+                    session.client("codebuild"),
+                    project,
+                    f"{bucket}/{key}",
+                    commit,
+                    said=lambda phase: progress(f"  {time.monotonic() - begin:5.1f} s  build: {phase.lower()}"),
+                )
         except delivery.BuildError:
             # Another delivery of this commit may have pushed first; its tag cannot be pushed twice.
             image = delivery.find_image(ecr, repository, uri, commit)
@@ -98,7 +113,8 @@ def deliver_image(
     images = Attestations(ecr, context.tools.account, repository)
     if not images.attested(image.digest):
         delivery.refuse_foreign(session.client("codebuild"), project, image)
-        delivery.wait_attested(images, image)
+        with working("waiting for its provenance and bill of materials"):
+            delivery.wait_attested(images, image)
     progress("provenance and bill of materials stand beside it")
     return image
 

@@ -9,12 +9,14 @@ import argparse
 from dataclasses import asdict
 
 from cli.context import Context, json_argument, open_context
-from cli.terminal import Colour, paint, show_json
+from cli.terminal import Shown, Style, line, show, show_json, styled
 from lockgate.aws.account import look
 from lockgate.doctor import Finding, State, Wanted, diagnose
 from lockgate.errors import NotFoundError
 
-COLOURS: dict[State, Colour] = {"ok": "green", "note": "yellow", "missing": "red"}
+COLOURS: dict[State, Style] = {"ok": "green", "note": "yellow", "missing": "red"}
+
+EXAMPLE = "lockgate doctor prod"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,9 +32,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         show_json({"environment": wanted.name, "findings": [asdict(finding) for finding in findings]})
     else:
-        print("\n".join(line for finding in findings for line in _lines(finding)))
+        show(*(said for finding in findings for said in _lines(finding)))
         ready = f"{len(missing)} missing; docs/first-account.md" if missing else f"cdk deploy '{wanted.name}/*' can run"
-        print(f"\n{wanted.name}: {ready}")
+        show("", f"{wanted.name}: {ready}")
     return 1 if missing else 0
 
 
@@ -46,6 +48,6 @@ def _wanted(context: Context, name: str) -> Wanted:
     raise NotFoundError(f"environment: found {name!r}, expected tools or one of {', '.join(tools.promotion)}")
 
 
-def _lines(finding: Finding) -> list[str]:
-    shown = f"{paint(f'{finding.state:8}', COLOURS[finding.state])}{finding.check}: {finding.found}"
+def _lines(finding: Finding) -> list[Shown]:
+    shown = line(styled(f"{finding.state:8}", COLOURS[finding.state]), f"{finding.check}: {finding.found}")
     return [shown, f"        -> {finding.todo}"] if finding.todo else [shown]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from local import embedded
-from local.settings import default_state
+from cli.embedded_aws import extra
+from cli.terminal import show
+
+EXAMPLE = "lockgate down"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -13,5 +15,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    print("The embedded AWS is down." if embedded.stop(default_state()) else "No embedded AWS was running.")
+    with extra():
+        from local import embedded
+        from local.settings import default_state
+    show("The embedded AWS is down." if embedded.stop(default_state()) else "No embedded AWS was running.")
     return 0

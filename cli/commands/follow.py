@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from cli.context import Context, json_argument, model_argument, open_context
 from cli.git import commit_of
-from cli.terminal import outcome, progress, show_json, utc_now
+from cli.terminal import Shown, line, outcome, progress, show, show_json, utc_now, working
 from lockgate import names
 from lockgate.aws import promotions, training
 from lockgate.aws.delivery import build_of
@@ -24,6 +24,8 @@ from lockgate.ledger.standing import of_version, waiting
 POLL_SECONDS = 0.5
 DONE, REFUSED, WAITING = 0, 3, 4
 ENDINGS = {DONE: "live", REFUSED: "refused", WAITING: "waiting for approval"}
+
+EXAMPLE = "lockgate follow HEAD --timeout 900"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,13 +40,14 @@ def run(arguments: argparse.Namespace) -> int:
     commit = commit_of(context.root, arguments.revision)
     model = context.model(arguments.model)
     deadline = time.monotonic() + arguments.timeout
-    version = _trained(context, model, commit, deadline)
-    ending = _promoted(context, model, version, deadline)
+    with working(f"{model} of commit {commit[:12]}: training, gates and promotion"):
+        version = _trained(context, model, commit, deadline)
+        ending = _promoted(context, model, version, deadline)
     facts = {"model": model, "commit": commit, "version": version, "ending": ENDINGS[ending]}
     if arguments.json:
         show_json(facts)
     else:
-        print(f"{model} version {version}: {ENDINGS[ending]}")
+        show(f"{model} version {version}: {ENDINGS[ending]}")
     return ending
 
 
@@ -71,7 +74,7 @@ def _trained(context: Context, model: str, commit: str, deadline: float) -> int:
         for step in steps:
             if step.seconds is not None and step.name not in shown:
                 shown.add(step.name)
-                progress(f"  {step.name:<10} {outcome(step.status)} in {step.seconds:.1f} s")
+                progress(line(f"  {step.name:<10} ", outcome(step.status), f" in {step.seconds:.1f} s"))
         if execution.status == "Succeeded":
             arns = [step.package_arn for step in steps if step.package_arn]
             return int(arns[-1].rpartition("/")[2])
@@ -87,7 +90,7 @@ def _promoted(context: Context, model: str, version: int, deadline: float) -> in
         chain = context.ledger.chain(model)
         records = of_version(chain, version)
         for record in records[shown:]:
-            progress(f"  {record.entry.environment:<10} {_line(record)}")
+            progress(line(f"  {record.entry.environment:<10} ", _line(record)))
         shown = len(records)
         ending = _ending(context, records)
         if ending is not None:
@@ -109,15 +112,15 @@ def _ending(context: Context, records: tuple[Record, ...]) -> int | None:
     return DONE if entry.kind == "deployment" and entry.body["outcome"] == "succeeded" and last else None
 
 
-def _line(record: Record) -> str:
+def _line(record: Record) -> Shown:
     kind, body = record.entry.kind, record.entry.body
     if kind == "verdict":
         # An author who learns numbers fits the holdout; the guarantee of the policy counts on one bit at most.
         passed = body["outcome"] == "passed"
         said = outcome("passed" if passed else "refused") if tells_authors(body["feedback"], passed) else "decided"
-        return f"{said}; for readers of the ledger: lockgate explain {record.entry.version}"
+        return line(said, f"; for readers of the ledger: lockgate explain {record.entry.version}")
     if kind == "deployment":
-        return f"deployment {outcome(body['outcome'])}"
+        return line("deployment ", outcome(body["outcome"]))
     if kind == "waiver":
         return f"{body['rule']} waived by {body['person']}: {body['reason']}"
     if kind in ("approval", "rejection"):

@@ -17,7 +17,7 @@ from typing import Any
 
 from cli.context import Context, json_argument, open_context
 from cli.git import commit_of
-from cli.terminal import outcome, progress, show_json
+from cli.terminal import line, outcome, progress, show, show_json, working
 from lockgate import canonical, names
 from lockgate.aws import github_identity
 from lockgate.aws.function_urls import FunctionUrl
@@ -27,6 +27,8 @@ from lockgate.errors import NotFoundError, RefusedError
 from lockgate.ledger.records import live
 
 REJECTED, WAITING = 3, 4
+
+EXAMPLE = "lockgate infrastructure digest prod"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,10 +49,10 @@ def run(arguments: argparse.Namespace) -> int:
         known = ", ".join(context.configuration.stages)
         raise NotFoundError(f"environment: found {arguments.environment!r}, expected one of {known}")
     if arguments.what == "digest":
-        print(digest_of(arguments.assembly, arguments.environment))
+        show(digest_of(arguments.assembly, arguments.environment))
         return 0
     if arguments.what == "deployed":
-        print(_deployed(context, arguments.environment))
+        show(_deployed(context, arguments.environment))
         return 0
     return _deploy(context, arguments.environment, arguments.assembly, json=arguments.json)
 
@@ -114,9 +116,8 @@ def _deploy(context: Context, environment: str, assembly: Path, *, json: bool) -
     if json:
         show_json(facts)
     else:
-        print(
-            f"{environment}: {outcome(facts['state'])}: assembly {facts['assembly']} of commit {facts['commit'][:12]}"
-        )
+        said = f": assembly {facts['assembly']} of commit {facts['commit'][:12]}"
+        show(line(f"{environment}: ", outcome(facts["state"]), said))
     return code
 
 
@@ -127,8 +128,10 @@ def _cdk_deploy(session: Any, environment: str, assembly: Path) -> str:
     variables.pop("AWS_PROFILE", None)
     command = ["cdk", "deploy", f"{environment}/*", "--app", str(assembly), "--require-approval", "never"]
     command += ["--concurrency", "4", "--progress", "events", "--ci", "--no-notices"]
-    done = subprocess.run(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    progress(done.stdout.rstrip())
+    with working(f"cdk deploy of {environment}"):
+        done = subprocess.run(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    for said in done.stdout.splitlines():
+        progress(f"  {said}")
     if done.returncode == 0:
         return ""
     return f"cdk deploy ended with {done.returncode}: " + " / ".join(done.stdout.strip().splitlines()[-5:])

@@ -11,11 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from cli.context import find_root, json_argument
-from cli.terminal import show_json
+from cli.terminal import show, show_json
 from lockgate.configuration.project import read_configuration
 from lockgate.errors import NotFoundError, RefusedError
 from lockgate.policy.planning import Guess, plan
 from lockgate.statistics.budget import smallest_level
+
+EXAMPLE = "lockgate policy plan --env prod --decisions 100"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,10 +60,10 @@ def run(arguments: argparse.Namespace) -> int:
         rules = [{"rule": each.rule, "of": each.of, **(vars(each.need) if each.need else {})} for each in planned]
         show_json({"environment": name, **vars(budget), "alpha": alpha, "rules": rules})
     else:
-        print(f"policy of {name}: rate {budget.rate:g} over a {budget.scope}'s life, feedback {budget.feedback}")
-        print(f"decision {budget.decisions} of {budget.decisions}, at worst, is taken at error {alpha:.3g}")
-        print(f"rows at which a model {guess.difference:g} on the right side passes with probability {guess.power:g}:")
+        show(f"policy of {name}: rate {budget.rate:g} over a {budget.scope}'s life, feedback {budget.feedback}")
+        show(f"decision {budget.decisions} of {budget.decisions}, at worst, is taken at error {alpha:.3g}")
+        show(f"rows at which a model {guess.difference:g} on the right side passes with probability {guess.power:g}:")
         for each in planned:
             said = f"{each.need.rows:,} {each.of}, {each.need.labels:,} labelled" if each.need else each.of
-            print(f"  {each.rule}: {said}")
+            show(f"  {each.rule}: {said}")
     return 0

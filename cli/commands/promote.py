@@ -8,12 +8,14 @@ from __future__ import annotations
 import argparse
 
 from cli.context import json_argument, model_argument, open_context
-from cli.terminal import show_json
+from cli.terminal import show, show_json
 from lockgate import names
 from lockgate.aws import promotions
 from lockgate.aws.registry import Registry
 from lockgate.errors import NotFoundError, RefusedError
 from lockgate.gate.waiver import numbers
+
+EXAMPLE = "lockgate promote 3"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,5 +43,5 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         show_json({"model": model, "version": version, "execution": name})
     else:
-        print(f"Promotion {name} started; `lockgate status` shows it.")
+        show(f"Promotion {name} started; `lockgate status` shows it.")
     return 0

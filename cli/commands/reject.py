@@ -6,6 +6,8 @@ import argparse
 
 from cli.commands.approve import decide, decision_arguments
 
+EXAMPLE = 'lockgate reject 3 --env prod --reason "the campaign ends first"'
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     decision_arguments(parser)

@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from cli.context import Context, json_argument, model_argument, open_context
-from cli.terminal import outcome, show_json
+from cli.terminal import line, outcome, show, show_json
 from lockgate import canonical, names
 from lockgate.aws.evidence import kept
 from lockgate.errors import EvidenceError, LockgateError, NotFoundError
 from lockgate.ledger.break_glass import judged
 from lockgate.ledger.records import live
+
+EXAMPLE = "lockgate replay prod"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,8 +57,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         show_json(facts)
     else:
-        said = outcome("passed" if same else "failed")
-        print(f"{environment}: version {facts['version']}: {facts['equal']} of {facts['rows']} answers equal: {said}")
+        said = f"{environment}: version {facts['version']}: {facts['equal']} of {facts['rows']} answers equal: "
+        show(line(said, outcome("passed" if same else "failed")))
     return 0 if same else 3
 
 

@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 
 from cli.context import find_root, json_argument
-from cli.terminal import show_json
+from cli.terminal import show, show_json, whole
 from lockgate.configuration.tools import REVIEW_THRESHOLDS, read_tools
 from lockgate.templates.review import render
 from lockgate.templates.review.assembly import read_assembly
@@ -18,6 +18,8 @@ from lockgate.templates.review.compare import review
 from lockgate.templates.review.finding import Risk
 
 REFUSED = 5
+
+EXAMPLE = "lockgate review build/review/base.out build/review/head.out --threshold high"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,8 +41,10 @@ def run(arguments: argparse.Namespace) -> int:
     found = review(root, read_assembly(arguments.base), read_assembly(arguments.head))
     if arguments.json:
         show_json(render.as_json(found))
+    elif arguments.markdown:
+        show(*map(whole, render.as_markdown(found).splitlines()))
     else:
-        print((render.as_markdown if arguments.markdown else render.as_text)(found), end="")
+        show(*render.as_text(found).splitlines())
     if threshold == "none" or found.risk is None:
         return 0
     return REFUSED if found.risk >= Risk[threshold.upper()] else 0

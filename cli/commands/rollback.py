@@ -14,13 +14,15 @@ import time
 import uuid
 
 from cli.context import json_argument, model_argument, open_context
-from cli.terminal import progress, show_json
+from cli.terminal import progress, show, show_json, working
 from lockgate import names
 from lockgate.aws.function_urls import FunctionUrl
 from lockgate.aws.sessions import open_session
 from lockgate.errors import LockgateError
 
 POLL_SECONDS = 1.0
+
+EXAMPLE = 'lockgate rollback prod --reason "answers too slowly"'
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,12 +45,13 @@ def run(arguments: argparse.Namespace) -> int:
     asked = door.post({"action": action, "model": model, "reason": arguments.reason, "token": token})
     progress(f"{name}: {model} goes from version {asked['from'] or 'none'} to version {asked['to']}")
     answer, said = {"status": "IN_PROGRESS"}, ""
-    while answer["status"] == "IN_PROGRESS":
-        time.sleep(POLL_SECONDS)
-        answer = door.post({"action": "status", "model": model, "token": token})
-        if answer["reason"] != said:
-            said = str(answer["reason"])
-            progress(f"  {time.monotonic() - begin:5.1f} s  {said}")
+    with working(f"{action} of {name}"):
+        while answer["status"] == "IN_PROGRESS":
+            time.sleep(POLL_SECONDS)
+            answer = door.post({"action": "status", "model": model, "token": token})
+            if answer["reason"] != said:
+                said = str(answer["reason"])
+                progress(f"  {time.monotonic() - begin:5.1f} s  {said}")
     if answer["status"] != "SUCCEEDED":
         raise LockgateError(f"{action} of {name}: {said}")
     seconds = round(time.monotonic() - begin, 1)
@@ -56,5 +59,5 @@ def run(arguments: argparse.Namespace) -> int:
         facts = {"environment": name, "model": model, "from": asked["from"], "to": asked["to"], "seconds": seconds}
         show_json({**facts, "url": answer["url"]})
     else:
-        print(f"{name} serves {model} version {asked['to']}, all traffic, after {seconds} s")
+        show(f"{name} serves {model} version {asked['to']}, all traffic, after {seconds} s")
     return 0

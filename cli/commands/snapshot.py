@@ -17,13 +17,15 @@ from typing import Any
 
 from cli.commands.approve import say
 from cli.context import Context, json_argument, model_argument, open_context
-from cli.terminal import show_json
+from cli.terminal import show, show_json
 from lockgate import canonical, names
 from lockgate.aws.write_once import put_once
 from lockgate.configuration.model import Model, model_named
 from lockgate.data.row_identities import identities
 from lockgate.data.snapshot import Manifest, Part
 from lockgate.errors import DataContractError
+
+EXAMPLE = "lockgate snapshot --model employment"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     for name in context.models(arguments.model):
         published[name] = publish(context, model_named(context.configuration.models, name))
         if not arguments.json:
-            print(f"{name}: snapshot {published[name]}")
+            show(f"{name}: snapshot {published[name]}")
     if arguments.json:
         show_json({"snapshots": published})
     return 0

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cli.context import Context, json_argument, model_argument, open_context
-from cli.terminal import outcome, paint, show_json, table, utc_now
+from cli.terminal import Shown, line, outcome, show, show_json, table, utc_now, whole
 from lockgate import names
 from lockgate.aws import delivery, training
 from lockgate.aws.attestations import Attestations
@@ -24,6 +24,8 @@ from lockgate.ledger.records import live
 from lockgate.ledger.standing import Chains, broken_glass, failed_deployments, live_facts, refused, rollbacks, waiting
 from lockgate.release.comparison import Reality, differences
 
+EXAMPLE = "lockgate status --model employment"
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     model_argument(parser)
@@ -36,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         show_json(facts)
     else:
-        print("\n".join(_text(facts)))
+        show(*_text(facts))
     return 0
 
 
@@ -122,12 +124,12 @@ def _reason(sagemaker: Any, run: training.Execution) -> str:
     return "; ".join(reasons) or run.failure or run.status
 
 
-def stacks(entry: dict[str, Any]) -> list[str]:
+def stacks(entry: dict[str, Any]) -> list[Shown]:
     """What became of the stacks that somebody wants in an environment, and what to do."""
     environment, assembly = entry["environment"], entry["assembly"]
     author = entry["author"] or f"GitHub account {entry['actor_id']}, whom [persons] does not name"
-    lines = [
-        f"{outcome(entry['state'])}: stacks of {environment}: assembly {assembly}",
+    lines: list[Shown] = [
+        line(outcome(entry["state"]), f": stacks of {environment}: assembly {assembly}"),
         f"  of commit {entry['commit']}, pushed by {author}; run {entry['run']}, since {entry['since'][:19]}Z",
     ]
     approved = ", ".join(entry["approved_by"]) or "nobody yet"
@@ -135,29 +137,35 @@ def stacks(entry: dict[str, Any]) -> list[str]:
         lines += [f"  approved by {approved}: {len(entry['approved_by'])} of {entry['approvals']}"]
     if entry["state"] == "waiting":
         check = f"git checkout {entry['commit'][:12]} && make synth && lockgate infrastructure digest {environment}"
-        lines += [f"  check: {check}", f'  lockgate approve {assembly} --env {environment} --reason "..."']
+        approve = f'  lockgate approve {assembly} --env {environment} --reason "..."'
+        lines += [whole(f"  check: {check}"), whole(approve)]
     elif entry["state"] == "approved":
         lines += ["  not deployed yet: run the job of the workflow `infrastructure` again"]
     else:
-        lines += [f"  {line}" for line in str(entry["reason"]).splitlines()]
+        lines += [f"  {said}" for said in str(entry["reason"]).splitlines()]
     return lines
 
 
-def images(facts: dict[str, Any]) -> list[str]:
+def images(facts: dict[str, Any]) -> list[Shown]:
     """What `image_facts` found, a state each."""
-    lines = []
+    lines: list[Shown] = []
     for entry in facts["builds"]:
         image = entry["project"] == names.IMAGE_PROJECT
         what = f"image of {entry['of'][:12]}" if image else f"provenance of {entry['of']}"
-        lines += ["", f"{outcome('failed')}: {what}: build {entry['build']} {entry['status']}", f"  {entry['reason']}"]
+        lines += [
+            "",
+            line(outcome("failed"), f": {what}: build {entry['build']} {entry['status']}"),
+            f"  {entry['reason']}",
+        ]
     for entry in facts["images"]:
         what = f"image {entry['tag'][:12]}: nobody has vouched for it, so no gate passes it"
-        lines += ["", f"{outcome('waiting')}: {what}", f"  {entry['digest']}, since {entry['since'][:19]}"]
+        lines += ["", line(outcome("waiting"), f": {what}"), f"  {entry['digest']}, since {entry['since'][:19]}"]
     return lines
 
 
-def _text(facts: dict[str, Any]) -> list[str]:
-    rows: list[tuple[str, ...]] = [("ENVIRONMENT", "MODEL", "LIVE", "COMMIT", "SINCE", "VERDICT")]
+def _text(facts: dict[str, Any]) -> list[Shown]:
+    heading = ("ENVIRONMENT", "MODEL", "LIVE", "COMMIT", "SINCE", "VERDICT")
+    rows: list[tuple[str, ...]] = []
     for environment, found in facts["environments"].items():
         for model, entry in found["models"].items():
             live = entry["live"]
@@ -167,38 +175,45 @@ def _text(facts: dict[str, Any]) -> list[str]:
                 since = live["since"][:19] + "Z"
                 shown = (f"version {live['version']}", live["commit"][:12], since, live["verdict_id"])
                 rows.append((environment, model, *shown))
-    lines = [paint(line, "bold") if i == 0 else line for i, line in enumerate(table(rows).splitlines())]
+    lines: list[Shown] = [*table(rows, heading)]
     for environment, found in facts["environments"].items():
         for model, entry in found["models"].items():
             if entry["differences"]:
-                lines += ["", f"{outcome('differs')}: {model} in {environment}"]
+                lines += ["", line(outcome("differs"), f": {model} in {environment}")]
                 lines += [f"  {sentence}" for sentence in entry["differences"]]
     for entry in facts["break_glass"]:
         where = f"{entry['model']} version {entry['version']} in {entry['environment']}"
         ended = entry["outcome"] or "not ended"
-        lines += ["", f"{outcome('break-glass')}: {where}: {ended}; open until somebody else acknowledges it"]
+        lines += ["", line(outcome("break-glass"), f": {where}: {ended}; open until somebody else acknowledges it")]
         lines += [f"  {entry['time'][:19]}Z by {entry['person']}: {entry['reason']}"]
-        lines += [f"  lockgate approve {entry['record']} --reason ..."]
+        lines += [whole(f"  lockgate approve {entry['record']} --reason ...")]
     for entry in facts["rollbacks"]:
         where = f"{entry['model']} in {entry['environment']}, from version {entry['from']} to {entry['to']}"
-        lines += ["", f"{outcome('rolled back')}: {where}"]
+        lines += ["", line(outcome("rolled back"), f": {where}")]
         lines += [f"  {entry['at'][:19]}Z by {entry['person']}: {entry['reason']}"]
     for entry in facts["refused"]:
         where = f"{entry['model']} version {entry['version']} at {entry['environment']}"
-        lines += ["", f"{outcome('refused')}: {where}", *(f"  {reason}" for reason in entry["reasons"])]
+        lines += ["", line(outcome("refused"), f": {where}"), *(f"  {reason}" for reason in entry["reasons"])]
     for entry in facts["failed_deployments"]:
         where = f"{entry['model']} version {entry['version']} at {entry['environment']}"
-        lines += ["", f"{outcome('failed')}: deployment of {where}; `lockgate promote` tries again"]
+        lines += ["", line(outcome("failed"), f": deployment of {where}; `lockgate promote` tries again")]
         lines += [f"  {entry['reason']}"]
     for entry in facts["waiting"]:
         command = f"lockgate approve {entry['version']} --env {entry['environment']} --model {entry['model']}"
-        lines += ["", f"{outcome('waiting')}: {entry['model']} version {entry['version']} for {entry['environment']}"]
-        lines += [f"  since {entry['since'][:19]}Z, until {entry['expires'][:19]}Z: {command}"]
+        lines += [
+            "",
+            line(outcome("waiting"), f": {entry['model']} version {entry['version']} for {entry['environment']}"),
+        ]
+        lines += [f"  since {entry['since'][:19]}Z, until {entry['expires'][:19]}Z", whole(f"  {command}")]
     for entry in facts["infrastructure"]:
         lines += ["", *stacks(entry)]
     for entry in facts["training"]:
-        lines += ["", f"{outcome('training')}: {entry['model']} {entry['run']} since {entry['since'][:19]}"]
+        lines += ["", line(outcome("training"), f": {entry['model']} {entry['run']} since {entry['since'][:19]}")]
     lines += images(facts)
     for entry in facts["failed"]:
-        lines += ["", f"{outcome('failed')}: training of {entry['model']}, {entry['run']}", f"  {entry['reason']}"]
+        lines += [
+            "",
+            line(outcome("failed"), f": training of {entry['model']}, {entry['run']}"),
+            f"  {entry['reason']}",
+        ]
     return lines

@@ -11,24 +11,29 @@ import shlex
 from pathlib import Path
 
 from cli.context import find_root
-from local import embedded
-from local.settings import Settings, default_state
+from cli.embedded_aws import extra
+from cli.terminal import show, whole
 from lockgate.configuration.project import read_configuration
+
+PORTS = range(1024, 65534)
+
+EXAMPLE = "lockgate up --port 5566"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--port",
-        type=int,
+        type=_port,
         default=4566,
-        choices=range(1024, 65534),
-        metavar="PORT",
         help="gateway port; the next two are used as well (4566)",
     )
     parser.add_argument("--export", action="store_true", help="print shell lines that point tools at it")
 
 
 def run(arguments: argparse.Namespace) -> int:
+    with extra():
+        from local import embedded
+        from local.settings import Settings, default_state
     configuration = read_configuration(find_root(Path.cwd()))
     accounts = {"tools": configuration.tools.account}
     accounts |= {environment.name: environment.account for environment in configuration.environments}
@@ -37,7 +42,16 @@ def run(arguments: argparse.Namespace) -> int:
     session = embedded.attach(settings.state) or embedded.start(settings, accounts)
     if arguments.export:
         for name, value in session.environment().items():
-            print(f"export {name}={shlex.quote(value)}")
+            show(whole(f"export {name}={shlex.quote(value)}"))
     else:
-        print(f"The embedded AWS answers at {session.settings.endpoint}; `lockgate down` ends it.")
+        show(f"The embedded AWS answers at {session.settings.endpoint}; `lockgate down` ends it.")
     return 0
+
+
+def _port(text: str) -> int:
+    if text.isascii() and text.isdigit() and int(text) in PORTS:
+        return int(text)
+    raise argparse.ArgumentTypeError(
+        f"found {text!r}, expected a number from {PORTS[0]} to {PORTS[-1]}: ports below belong to the system, and the "
+        "next two are used as well"
+    )

@@ -12,13 +12,15 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from cli.context import json_argument, open_context
-from cli.terminal import outcome, show_json
+from cli.terminal import line, outcome, show, show_json
 from lockgate import names
 from lockgate.aws.anchor import Anchor
 from lockgate.errors import LedgerError
 from lockgate.ledger.records import Head, Record, head_of, refuse_unless_extends
 
 LATEST = timedelta(hours=1)
+
+EXAMPLE = "lockgate verify"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,7 +44,8 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         for model, head in heads.items():
             anchored = f"{kept[model].sequence} anchored in account {tools.anchor_account}"
-            print(f"{model}: {head.sequence} records {outcome('verified')}, {anchored}; head {head.sha256}")
+            said = line(f"{model}: {head.sequence} records ", outcome("verified"), f", {anchored}; head {head.sha256}")
+            show(said)
     return 0
 
 

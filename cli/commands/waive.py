@@ -8,6 +8,8 @@ from cli.commands.approve import say
 from cli.context import json_argument, model_argument, open_context
 from lockgate import names
 
+EXAMPLE = 'lockgate waive 3 --env dev --rule ranking --reason "known, mended in the next" --expires 2030-01-31'
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("version", type=int, help="model package version, as `lockgate status` shows it")

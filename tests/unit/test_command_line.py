@@ -1,10 +1,14 @@
 from __future__ import annotations
 
-import io
 import json
+import os
+import re
+import shlex
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,12 +26,75 @@ def test_every_command_has_a_help_page(command: str, capsys: pytest.CaptureFixtu
     assert f"usage: lockgate {command}" in capsys.readouterr().out
 
 
-def test_the_help_page_lists_the_commands_and_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_help_page_lists_each_command_once_by_what_a_person_does(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main.main(["--help"])
     shown = capsys.readouterr().out
-    assert all(f"\n    {command}" in shown for command in COMMANDS)
+    titles = [shown.index(f"\n{title}:\n") for title in ("set up", "deliver", "decide", "release", "look", "govern")]
+    assert titles == sorted(titles)
+    assert {command: len(re.findall(rf"^  {command} ", shown, re.M)) for command in COMMANDS} == dict.fromkeys(
+        COMMANDS, 1
+    )
+    assert shown.count("\n  example: lockgate ") == len(titles)
     assert "exit codes:" in shown
+
+
+def test_every_example_of_the_help_pages_is_one_that_the_parser_takes() -> None:
+    shown = [import_module(main._module(command)).EXAMPLE for command in COMMANDS]
+    shown += [group.example for group in main.GROUPS]
+    for example in shown:
+        program, *words = shlex.split(example)
+        assert program == "lockgate"
+        assert main.parser().parse_args(words).command in COMMANDS
+
+
+def test_a_group_shows_an_example_of_one_of_its_commands() -> None:
+    assert [group.title for group in main.GROUPS if group.example.split()[1] not in group.commands] == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_shows_an_example_of_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main.main([command, "--help"])
+    assert f"\nexample:\n  lockgate {command}" in capsys.readouterr().out
+
+
+def test_the_environment_is_read_inside_commands_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Unread(dict[str, str]):
+        def get(self, name: str, default: Any = None) -> Any:
+            assert not name.startswith(("GITHUB", "ACTIONS", "AWS", "LOCKGATE")), name
+            return super().get(name, default)
+
+        def __getitem__(self, name: str) -> str:
+            assert not name.startswith(("GITHUB", "ACTIONS", "AWS", "LOCKGATE")), name
+            return super().__getitem__(name)
+
+    monkeypatch.setattr("os.environ", Unread(os.environ))
+    main.parser()
+
+
+def test_a_variable_of_github_that_is_no_number_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GITHUB_RUN_ATTEMPT", "abc")
+    assert main.main(["deliver"]) == 1
+    assert "lockgate: GITHUB_RUN_ATTEMPT: found 'abc', expected a number" in capsys.readouterr().err
+    monkeypatch.setattr("cli.commands.verify.run", lambda arguments: 0)
+    assert main.main(["verify"]) == 0
+
+
+@pytest.mark.parametrize("port", ["80", "65535", "http", "-1"])
+def test_a_port_that_cannot_be_used_is_answered_in_a_few_words(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main.main(["up", f"--port={port}"])
+    said = capsys.readouterr().err
+    assert f"found '{port}', expected a number from 1024 to 65533" in said
+    assert len(said) < 500
+
+
+def test_a_revision_that_is_no_commit_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main(["follow", "deadbeef"]) == 1
+    assert "revision: found 'deadbeef', expected a commit of the repository in" in capsys.readouterr().err
 
 
 def test_a_command_nobody_knows_is_wrong_usage() -> None:
@@ -71,23 +138,6 @@ def test_the_root_is_found_from_a_folder_below_it(tmp_path: Path) -> None:
     assert find_root(below) == tmp_path
 
 
-def test_colour_is_only_for_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
-    assert terminal.paint("passed", "green") == "passed"
-    monkeypatch.setattr(sys, "stdout", Terminal())
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    assert terminal.paint("passed", "green") == "\033[32mpassed\033[0m"
-    monkeypatch.setenv("NO_COLOR", "1")
-    assert terminal.paint("passed", "green") == "passed"
-
-
-def test_tables_align_their_columns() -> None:
-    assert terminal.table([("A", "B"), ("longer", "x")]) == "A       B\nlonger  x"
-
-
 def test_without_credentials_the_answer_is_one_clear_line(tmp_path: Path) -> None:
     environment = {
         "PATH": "/usr/bin:/bin",
@@ -104,7 +154,10 @@ def test_without_credentials_the_answer_is_one_clear_line(tmp_path: Path) -> Non
         check=False,
     )
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "lockgate: AWS could not be asked: Unable to locate credentials\n"
+    assert done.stderr == (
+        "lockgate: AWS could not be asked: found no credentials, expected those of a profile: choose one by "
+        "AWS_PROFILE; on this machine, `make demo` starts an embedded AWS\n"
+    )
 
 
 def test_json_goes_to_standard_output_alone(capsys: pytest.CaptureFixture[str]) -> None:

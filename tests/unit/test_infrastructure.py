@@ -100,7 +100,7 @@ def test_a_request_has_a_new_name_after_each_deployment() -> None:
 def shown(records: Sequence[Record], author: str | None = "amelie") -> list[str]:
     """What `lockgate status` says of the one environment whose stacks are unfinished."""
     (entry,) = unfinished(records)
-    return stacks({**entry, "author": author})
+    return [str(line) for line in stacks({**entry, "author": author})]
 
 
 def test_stacks_that_wait_are_shown_with_who_asked_and_what_to_run() -> None:

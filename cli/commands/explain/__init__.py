@@ -12,6 +12,8 @@ from cli.commands.explain import dry_run, fairness, records
 from cli.context import json_argument, model_argument, open_context
 from lockgate.errors import RefusedError
 
+EXAMPLE = "lockgate explain 3 --env prod"
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("version", type=int, help="model package version, as `lockgate status` shows it")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from cli.commands.explain.records import reason_line
 from cli.context import Context
-from cli.terminal import outcome, show_json
+from cli.terminal import line, outcome, show, show_json
 from lockgate import names
 from lockgate.aws.functions import invoke
 
@@ -22,8 +23,6 @@ def run(context: Context, model: str, version: int, environment: str, *, json_wa
     if json_wanted:
         show_json(body)
     else:
-        print(f"{model} version {version} for {environment} would be {outcome(body['outcome'])}")
-        for reason in body["reasons"]:
-            dry = " (dry run)" if reason.get("dry_run") else ""
-            print(f"  {reason['rule']}{dry}: {outcome(reason['outcome'])}: {reason['message']}")
+        show(line(f"{model} version {version} for {environment} would be ", outcome(body["outcome"])))
+        show(*(reason_line(reason) for reason in body["reasons"]))
     return 0 if body["outcome"] == "passed" else 3

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cli.context import Context
-from cli.terminal import outcome, paint, show_json, table
+from cli.terminal import Shown, outcome, show, show_json, table
 from lockgate.aws.evidence import kept
 from lockgate.errors import EvidenceError, NotFoundError
 from lockgate.evidence import fairness
@@ -43,8 +43,7 @@ def run(context: Context, model: str, arguments: argparse.Namespace) -> int:
     for attribute, rows in tables.items():
         heading = (attribute, "people", *(name.replace("_", " ") for name in fairness.SHOWN), wanted["measure"])
         cells = [(row.group, str(row.rows), *(_cell(*found) for found in row.rates), _said(row)) for row in rows]
-        first, *others = table([heading, *cells]).splitlines()
-        print("\n".join([paint(first, "bold"), *others, ""]))
+        show(*table(cells, heading), "")
     return 0
 
 
@@ -67,7 +66,7 @@ def _cell(value: float | None, interval: Interval) -> str:
     return "no row" if value is None else f"{value:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
 
 
-def _said(row: fairness.Row) -> str:
+def _said(row: fairness.Row) -> Shown:
     return outcome(row.outcome.value) if row.outcome else "largest group"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cli.context import Context
-from cli.terminal import outcome, paint, show_json, table
+from cli.terminal import Shown, line, outcome, show, show_json, styled, table, whole
 from lockgate.errors import NotFoundError
 from lockgate.ledger.approval import reference
 from lockgate.ledger.records import Record
@@ -44,7 +44,7 @@ def run(context: Context, model: str, arguments: argparse.Namespace) -> int:
         again = _evaluate_again(records)
         show_json({"model": model, "version": arguments.version, "evaluate_again": again, "records": facts})
     else:
-        print("\n".join(_text(model, arguments.version, records, chain)))
+        show(*_text(model, arguments.version, records, chain))
     return 0
 
 
@@ -79,21 +79,21 @@ def _facts(record: Record, chain: Sequence[Record]) -> dict[str, Any]:
     }
 
 
-def _text(model: str, version: int, records: Sequence[Record], chain: Sequence[Record]) -> list[str]:
-    lines = [paint(f"{model} version {version}", "bold")]
+def _text(model: str, version: int, records: Sequence[Record], chain: Sequence[Record]) -> list[Shown]:
+    lines: list[Shown] = [styled(f"{model} version {version}", "bold")]
     body = _known(records)
     if body:
         facts = [(f"  {key}", str(body[key])) for key in LINEAGE if body.get(key)]
         facts += [(f"  {key}", str(body["data"][key])) for key in DATA if body.get("data")]
         facts += [(f"  {key}", str(body["origin"][key])) for key in ORIGIN if body.get("origin")]
         facts += [(f"  {key}", _listed(body[key])) for key in ("features", "parameters") if body.get(key)]
-        lines += table([*facts, ("  evaluate it again", str(_evaluate_again(records)))]).splitlines()
+        lines += [*table(facts), "  evaluate it again:", whole(f"    {_evaluate_again(records)}")]
     for record in records:
         body, where = record.entry.body, f"{record.entry.environment} {record.time[:19]}Z"
         said = body.get("outcome") or (f"by {body['person']}" if "person" in body else "")
-        lines += ["", f"{where}  {record.entry.kind} {outcome(said)}  [{model}/{record.sequence}]"]
+        lines += ["", line(f"{where}  {record.entry.kind} ", outcome(said), f"  [{model}/{record.sequence}]")]
         if record.entry.kind == "verdict":
-            lines += [_reason(reason) for reason in body["reasons"]]
+            lines += [reason_line(reason) for reason in body["reasons"]]
             lines += [f"  policy {body['policy_sha256'][:12]}", *_decided_on(body)]
         elif record.entry.kind == "waiver":
             lines += [f"  {body['rule']} let go until {body['expires'][:10]}: {body['reason']}"]
@@ -107,9 +107,10 @@ def _text(model: str, version: int, records: Sequence[Record], chain: Sequence[R
     return lines
 
 
-def _reason(reason: dict[str, Any]) -> str:
+def reason_line(reason: Mapping[str, Any]) -> Shown:
+    """A reason of a verdict: its rule, how it ended, and the numbers."""
     dry = " (dry run, decides nothing)" if reason.get("dry_run") else ""
-    return f"  {reason['rule']}{dry}: {outcome(reason['outcome'])}: {reason['message']}"
+    return line(f"  {reason['rule']}{dry}: ", outcome(reason["outcome"]), f": {reason['message']}")
 
 
 def _decided_on(body: Mapping[str, Any]) -> list[str]:

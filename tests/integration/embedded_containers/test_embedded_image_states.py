@@ -97,7 +97,7 @@ def listed(embedded: Any) -> dict[str, dict[str, str]]:
 def shown(embedded: Any, commit: str) -> str:
     """What `lockgate status` says of the image of a commit, on one line; "" when nothing."""
     facts = status.image_facts(embedded.client("codebuild"), embedded.client("ecr"), ACCOUNT)
-    parts = "\n".join(status.images(facts)).split("\n\n")
+    parts = "\n".join(map(str, status.images(facts))).split("\n\n")
     return " ".join(" ".join(part.split()) for part in parts if commit[:12] in part)
 
 

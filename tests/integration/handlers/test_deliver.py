@@ -94,10 +94,10 @@ def test_delivered_again_a_commit_is_trained_anew_whatever_failed_before(
 ) -> None:
     """A failed attempt leaves no verdict, so nobody could tell from the ledger which numbers are taken."""
     monkeypatch.delenv("GITHUB_RUN_ATTEMPT", raising=False)
-    numbers = [parser().parse_args(["deliver"]).attempt]
+    numbers = [deliver.attempt_of(parser("deliver").parse_args(["deliver"]))]
     for second in (1_780_000_000.1, 1_780_000_001.2):
         monkeypatch.setattr(deliver.time, "time", lambda second=second: second)
-        numbers.append(parser().parse_args(["deliver", "--again"]).attempt)
+        numbers.append(deliver.attempt_of(parser("deliver").parse_args(["deliver", "--again"])))
     assert numbers[0] == 1
     assert len({train(number) for number in numbers}) == 3
     assert train(1) == train(1), "the same attempt is the same training"

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import unicodedata
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from botocore.exceptions import ClientError
 
+from cli import terminal
+from cli.commands import follow
 from cli.commands.explain import records
 from lambdas import gate, shared
 from lockgate.aws import promotions
@@ -27,7 +31,7 @@ def say(kind: Any, body: dict[str, Any]) -> None:
 
 def text(version: int = 1) -> str:
     chain = shared.ledger("test-ledger").chain("income")
-    return "\n".join(records._text("income", version, of_version(chain, version), chain))
+    return "\n".join(map(str, records._text("income", version, of_version(chain, version), chain)))
 
 
 def test_a_verdict_is_explained_with_lineage_champion_waivers_approvals_and_how_to_evaluate_again(world: World) -> None:
@@ -86,3 +90,24 @@ def test_an_attempt_that_a_waiver_started_is_seen_and_does_not_count(world: Worl
     assert last(income_1=1, income_1_waiver_1=2) == ("income-1-waiver-1", 1)
     assert last(income_1=1, income_1_waiver_1=2, income_1_R2=3) == ("income-1-R2", 2)
     assert numbers(shared.ledger("test-ledger").chain("income"), 2) == []
+
+
+def test_what_persons_wrote_is_shown_without_what_a_terminal_would_obey(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written = "\x1b[2J\x9b1m\u202e\rdev 2026-01-01Z  verdict passed\n\x07[red]x[/red]"
+    world.register(roc_auc=0.79)
+    gate.handler(world.gate_event(), None)
+    say("waiver", {**WAIVER, "reason": written})
+    say("approval", {"person": written, "reason": written, "request": "income/9"})
+    chain = shared.ledger("test-ledger").chain("income")
+    terminal.show(*records._text("income", 1, of_version(chain, 1), chain))
+    for record in chain:
+        terminal.progress(follow._line(record))
+    said = capsys.readouterr()
+    shown = (said.out + said.err).replace("\n", "")
+    assert [c for c in shown if unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp")] == []
+    assert said.out.count("␛[2J") == 3
+    assert said.err.count("␛[2J") == 3
+    assert "[red]x[/red]" in said.err
+    assert not any(line.startswith("dev 2026-01-01Z") for line in said.out.splitlines())

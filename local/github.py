@@ -36,7 +36,7 @@ class ExpiredTokenError(ValueError):
     """The token was good and its time is over."""
 
 
-class Issuer:
+class GitHubIssuer:
     """Signs tokens as GitHub's issuer and says what a token claims, or why it is not believed."""
 
     def __init__(self) -> None:
@@ -152,9 +152,9 @@ def run_environment(settings: Settings, push: Push) -> dict[str, str]:
 
 
 @functools.cache
-def issuer() -> Issuer:
+def issuer() -> GitHubIssuer:
     """The one issuer of this process."""
-    return Issuer()
+    return GitHubIssuer()
 
 
 async def serve(settings: Settings) -> asyncio.Server:

@@ -24,7 +24,7 @@ LINKED_ROLES = {
 
 
 @dataclass(frozen=True)
-class Finding:
+class AccountCheck:
     """One check: "missing" keeps a deploy from working, a "note" does not. todo: "" where there is nothing to do."""
 
     check: str
@@ -53,7 +53,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Found:
+class AccountState:
     """What the account has; None where it has no such thing.
 
     providers: ARN -> audiences, of GitHub's issuer only.
@@ -73,88 +73,88 @@ class Found:
     concurrency: int
 
 
-def diagnose(wanted: Wanted, found: Found) -> list[Finding]:
+def diagnose(wanted: Wanted, found: AccountState) -> list[AccountCheck]:
     """Every check that concerns the account, in the order in which one would repair."""
     if found.account != wanted.account:
         todo = f"use credentials of {wanted.account}, or set account in environments/{wanted.name}.toml"
-        return [Finding("account", "missing", f"{found.account}, expected {wanted.account}", todo)]
-    common = [Finding("account", "ok", found.account), *_bootstrap(wanted, found)]
+        return [AccountCheck("account", "missing", f"{found.account}, expected {wanted.account}", todo)]
+    common = [AccountCheck("account", "ok", found.account), *_bootstrap(wanted, found)]
     if wanted.certificate_arn is None:
         return [*common, _provider(wanted, found), _scan(found), _concurrency(found)]
     return [*common, _certificate(wanted, found), *_linked(found), _scan(found), _concurrency(found)]
 
 
-def _bootstrap(wanted: Wanted, found: Found) -> list[Finding]:
+def _bootstrap(wanted: Wanted, found: AccountState) -> list[AccountCheck]:
     command = f"cdk bootstrap aws://{wanted.account}/{wanted.region}"
     if found.bootstrap is None:
-        return [Finding("bootstrap", "missing", "the account is not bootstrapped", command)]
+        return [AccountCheck("bootstrap", "missing", "the account is not bootstrapped", command)]
     if found.bootstrap < BOOTSTRAP:
         said = f"version {found.bootstrap}, expected {BOOTSTRAP} or newer"
-        return [Finding("bootstrap", "missing", said, command)]
-    findings = [Finding("bootstrap", "ok", f"version {found.bootstrap}")]
+        return [AccountCheck("bootstrap", "missing", said, command)]
+    findings = [AccountCheck("bootstrap", "ok", f"version {found.bootstrap}")]
     strangers = [account for account in found.trusted if account != wanted.account]
     if strangers:
         said = f"{', '.join(strangers)} may deploy here (--trust)"
         todo = "Lockgate needs no such trust; bootstrap again without --trust unless you need it otherwise"
-        findings.append(Finding("bootstrap trust", "note", said, todo))
+        findings.append(AccountCheck("bootstrap trust", "note", said, todo))
     if ADMINISTRATOR in found.execution_policies:
         said = f"CloudFormation deploys as {ADMINISTRATOR}: whoever may deploy is an administrator"
         todo = f"{command} --cloudformation-execution-policies <ARN of a policy of your own>, or leave it knowingly"
-        findings.append(Finding("bootstrap policies", "note", said, todo))
+        findings.append(AccountCheck("bootstrap policies", "note", said, todo))
     elif not found.execution_policies:
         said = "CloudFormation may do nothing: its role has no policy"
         todo = f"{command} --cloudformation-execution-policies <ARN>"
-        findings.append(Finding("bootstrap policies", "missing", said, todo))
+        findings.append(AccountCheck("bootstrap policies", "missing", said, todo))
     else:
-        findings.append(Finding("bootstrap policies", "ok", ", ".join(found.execution_policies)))
+        findings.append(AccountCheck("bootstrap policies", "ok", ", ".join(found.execution_policies)))
     return findings
 
 
-def _provider(wanted: Wanted, found: Found) -> Finding:
+def _provider(wanted: Wanted, found: AccountState) -> AccountCheck:
     """An account has one provider of an issuer: ours, or one that environments/tools.toml names."""
     check = "identity provider"
     if wanted.provider_arn is None:
         if not found.providers or found.provider_is_ours:
             said = "made by the delivery stack" if found.providers else "none: the delivery stack will make it"
-            return Finding(check, "ok", said)
+            return AccountCheck(check, "ok", said)
         (arn,) = found.providers
         todo = f'set provider_arn = "{arn}" under [github] in environments/tools.toml'
-        return Finding(check, "missing", f"{arn} is there, and an account has one of an issuer", todo)
+        return AccountCheck(check, "missing", f"{arn} is there, and an account has one of an issuer", todo)
     if wanted.provider_arn not in found.providers:
         todo = f"make it (https://{ISSUER}, audience {AUDIENCE}), or take provider_arn out of environments/tools.toml"
-        return Finding(check, "missing", f"found no {wanted.provider_arn}", todo)
+        return AccountCheck(check, "missing", f"found no {wanted.provider_arn}", todo)
     if AUDIENCE not in found.providers[wanted.provider_arn]:
         said = f"{wanted.provider_arn} does not know the audience {AUDIENCE}"
-        return Finding(check, "missing", said, f"add {AUDIENCE} to its audiences (client ids)")
-    return Finding(check, "ok", wanted.provider_arn)
+        return AccountCheck(check, "missing", said, f"add {AUDIENCE} to its audiences (client ids)")
+    return AccountCheck(check, "ok", wanted.provider_arn)
 
 
-def _scan(found: Found) -> Finding:
+def _scan(found: AccountState) -> AccountCheck:
     if found.scan_type == "BASIC":
-        return Finding("image scans", "ok", "basic, on push")
+        return AccountCheck("image scans", "ok", "basic, on push")
     said = f"{found.scan_type.lower()}: set for the whole account, which then ignores what a repository says"
     todo = "see that its rules cover lockgate-*; enhanced scans are Amazon Inspector's, which charges for each image"
-    return Finding("image scans", "note", said, todo)
+    return AccountCheck("image scans", "note", said, todo)
 
 
-def _certificate(wanted: Wanted, found: Found) -> Finding:
+def _certificate(wanted: Wanted, found: AccountState) -> AccountCheck:
     check, arn, certificate = "certificate", wanted.certificate_arn, found.certificate
     order = f"request or import one in {wanted.region}, and set certificate_arn in environments/{wanted.name}.toml"
     if certificate is None:
-        return Finding(check, "missing", f"found no {arn}", order)
+        return AccountCheck(check, "missing", f"found no {arn}", order)
     if certificate.status != "ISSUED":
         todo = "add the record that ACM shows to your zone, and wait until it is issued"
-        return Finding(check, "missing", f"{arn} is {certificate.status}, expected ISSUED", todo)
+        return AccountCheck(check, "missing", f"{arn} is {certificate.status}, expected ISSUED", todo)
     if certificate.days is not None and certificate.days < CERTIFICATE_DAYS:
-        return Finding(check, "note", f"{arn} expires in {certificate.days} days", order)
-    return Finding(check, "ok", str(arn))
+        return AccountCheck(check, "note", f"{arn} expires in {certificate.days} days", order)
+    return AccountCheck(check, "ok", str(arn))
 
 
-def _linked(found: Found) -> list[Finding]:
+def _linked(found: AccountState) -> list[AccountCheck]:
     return [
-        Finding("service-linked role", "ok", role)
+        AccountCheck("service-linked role", "ok", role)
         if service in found.linked_services
-        else Finding(
+        else AccountCheck(
             "service-linked role",
             "missing",
             f"found no {role}",
@@ -164,9 +164,9 @@ def _linked(found: Found) -> list[Finding]:
     ]
 
 
-def _concurrency(found: Found) -> Finding:
+def _concurrency(found: AccountState) -> AccountCheck:
     said = f"{found.concurrency} functions at once"
     if found.concurrency >= CONCURRENCY:
-        return Finding("quota of Lambda", "ok", said)
+        return AccountCheck("quota of Lambda", "ok", said)
     todo = "ask for 1000 under Service Quotas, AWS Lambda, Concurrent executions; AWS grants it in a day"
-    return Finding("quota of Lambda", "note", f"{said}, a new account's number", todo)
+    return AccountCheck("quota of Lambda", "note", f"{said}, a new account's number", todo)

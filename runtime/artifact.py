@@ -21,7 +21,7 @@ import numpy.typing as npt
 from lockgate import canonical
 from lockgate.configuration.model import Model
 from lockgate.errors import EvidenceError
-from runtime import facts as model_facts
+from runtime import model_json
 from runtime.frames import Matrix
 
 LIBRARIES = ("numpy", "scikit-learn", "skops")
@@ -43,7 +43,7 @@ def write_artifact(
 
     saved = {"model.skops": normalised(skops.io.dumps(estimator)), **files}
     facts = {
-        **model_facts.declared(model),
+        **model_json.declared(model),
         "target": model.target,
         "parameters": dict(model.parameters),
         "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},
@@ -61,7 +61,7 @@ def read_artifact(files: Mapping[str, bytes], model: Model, trusted: Sequence[st
     import skops.io
     from skops.io.exceptions import UntrustedTypesFoundException
 
-    model_facts.refuse_other_model(canonical.from_bytes(files.get("model.json", b"{}"), "model.json"), model, files)
+    model_json.refuse_other_model(canonical.from_bytes(files.get("model.json", b"{}"), "model.json"), model, files)
     try:
         return cast(Estimator, skops.io.loads(files["model.skops"], trusted=list(trusted)))
     except UntrustedTypesFoundException as error:

@@ -46,7 +46,7 @@ class Function:
 
 
 @dataclass(frozen=True)
-class Stack:
+class DrawnStack:
     """One stack: `place` is the stage that it belongs to, `name` what it is called there."""
 
     place: str
@@ -56,7 +56,7 @@ class Stack:
     things: tuple[str, ...]
 
 
-def read(assembly: Path) -> list[Stack]:
+def read(assembly: Path) -> list[DrawnStack]:
     """The stacks of tools, of the anchor and of the last environment."""
     templates: dict[tuple[str, str], dict[str, Any]] = {}
     for manifest in sorted(assembly.glob("assembly-*/manifest.json")):
@@ -70,7 +70,7 @@ def read(assembly: Path) -> list[Stack]:
     return [_stack(place, name, template, list(kept.values())) for (place, name), template in kept.items()]
 
 
-def _stack(place: str, name: str, template: dict[str, Any], everything: list[dict[str, Any]]) -> Stack:
+def _stack(place: str, name: str, template: dict[str, Any], everything: list[dict[str, Any]]) -> DrawnStack:
     functions = []
     things: dict[str, list[str]] = {}
     for logical_id, resource in template["Resources"].items():
@@ -84,7 +84,7 @@ def _stack(place: str, name: str, template: dict[str, Any], everything: list[dic
             things.setdefault(SHOWN[kind], []).append(_short(called))
     listed = tuple(f"{kind}: {', '.join(sorted(filter(None, names)))}".rstrip(": ") for kind, names in things.items())
     title = template.get("Description", "").partition(": ")[2]
-    return Stack(place, name, title, tuple(sorted(functions, key=lambda function: function.name)), listed)
+    return DrawnStack(place, name, title, tuple(sorted(functions, key=lambda function: function.name)), listed)
 
 
 def _short(name: object) -> str:
@@ -125,7 +125,7 @@ def _woken(
                     yield f"the function {handlers[role]}"
 
 
-def tables(stacks: list[Stack]) -> dict[str, str]:
+def tables(stacks: list[DrawnStack]) -> dict[str, str]:
     """The tables of the page by the name that it gives them."""
     last = next(stack.place for stack in stacks if stack.name == "edge")
     places = {"tools": "tools", "anchor": "anchor", last: "each environment"}
@@ -136,7 +136,7 @@ def tables(stacks: list[Stack]) -> dict[str, str]:
     return {"stacks": "\n".join(rows), "functions": "\n".join(functions)}
 
 
-def page(text: str, stacks: list[Stack]) -> str:
+def page(text: str, stacks: list[DrawnStack]) -> str:
     """The page with its tables written anew, between the comments that name them."""
     for name, table in tables(stacks).items():
         before, mark, after = text.partition(f"<!-- {name} -->\n")
@@ -177,7 +177,7 @@ class Drawing:
         self.behind.append(_box(x, y, WIDTH + 30, end - y, "account"))
         self.text(x + 15, y + 23, title, "name")
 
-    def stacks(self, stacks: list[Stack], x: float, y: float, labels: dict[str, str]) -> float:
+    def stacks(self, stacks: list[DrawnStack], x: float, y: float, labels: dict[str, str]) -> float:
         """Draw stacks from above to below, with arrows between them; where the last ends."""
         for number, stack in enumerate(stacks):
             if number:
@@ -187,7 +187,7 @@ class Drawing:
             y = self.stack(stack, x, y)
         return y
 
-    def stack(self, stack: Stack, x: float, y: float) -> float:
+    def stack(self, stack: DrawnStack, x: float, y: float) -> float:
         height = 34 + LINE * (len(stack.functions) + len(stack.things)) + (6 if stack.functions else 0)
         self.places[stack.name] = (y, y + height)
         self.parts.append(_box(x, y, WIDTH, height, "stack"))
@@ -209,7 +209,7 @@ def _box(x: float, y: float, width: float, height: float, kind: str) -> str:
     return f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" rx="6" class="{kind}"/>'
 
 
-def draw(stacks: list[Stack]) -> str:
+def draw(stacks: list[DrawnStack]) -> str:
     """The picture: the tools account with the way of a commit, and beside it an environment and the anchor."""
     rank = {name: number for number, name in enumerate(WAY)}
     way = sorted((s for s in stacks if s.place == "tools"), key=lambda s: rank.get(s.name, len(rank)))

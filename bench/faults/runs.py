@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from bench.faults import plan
-from bench.faults.world import Round, World
+from bench.faults.world import Operators, Round
 from lockgate.ledger.approval import decision, newest_request
 from lockgate.ledger.records import Record, live
 from lockgate.release.reconcile import version_of
@@ -36,7 +36,7 @@ class Run:
         return asdict(self)
 
 
-def run(world: World, seed: int, template: int) -> Run:
+def run(world: Operators, seed: int, template: int) -> Run:
     """Promote a copy of the version `template` through every environment while the faults of `seed` happen.
 
     It ends when no attempt runs and a whole round of the schedules, faults included, has nothing left to do.
@@ -75,7 +75,7 @@ def run(world: World, seed: int, template: int) -> Run:
 
 
 def _kill(
-    world: World, chain: Sequence[Record], version: int, to_kill: list[dict[str, Any]], killed: list[dict[str, Any]]
+    world: Operators, chain: Sequence[Record], version: int, to_kill: list[dict[str, Any]], killed: list[dict[str, Any]]
 ) -> None:
     """Kill tasks of the environments that deploy."""
     for fault in list(to_kill):
@@ -85,7 +85,7 @@ def _kill(
             killed.append({"id": fault["id"], "kind": fault["kind"], "who": environment})
 
 
-def _approve(world: World, chain: Sequence[Record], version: int) -> None:
+def _approve(world: Operators, chain: Sequence[Record], version: int) -> None:
     """As a person would, who asks again where nothing is recorded."""
     for environment in world.environments:
         request = newest_request(chain, version, environment)
@@ -93,7 +93,7 @@ def _approve(world: World, chain: Sequence[Record], version: int) -> None:
             world.approve(version, environment)
 
 
-def _ended(world: World, made: Run, said: Round) -> bool:
+def _ended(world: Operators, made: Run, said: Round) -> bool:
     """Whether the version has come to an end, and to which. False: it was resumed meanwhile."""
     attempt = world.attempt(made.version)
     if attempt is None or attempt.status == "RUNNING":

@@ -20,7 +20,7 @@ from bench.serving import load as loads
 from bench.serving.environments import PEERS, environment
 from bench.serving.load import LOADS, Load
 from bench.serving.models import CENSUS, ROOT, declared
-from bench.serving.servers import Running, Server, running
+from bench.serving.servers import Contender, RunningServer, running
 from lockgate import canonical
 
 HERE = Path(__file__).parent
@@ -79,7 +79,7 @@ class Bench:
         return report.assemble(census, fallback, kinds, self._exactness())
 
     def _rounds(
-        self, servers: Sequence[Server], load: Sequence[Load], model: str, limit_beside: Sequence[str] = ()
+        self, servers: Sequence[Contender], load: Sequence[Load], model: str, limit_beside: Sequence[str] = ()
     ) -> dict[str, Any]:
         """Server -> medians over the rounds; limit_beside: loads of ours behind which the same is done in process.
 
@@ -114,7 +114,7 @@ class Bench:
         }
 
     @contextmanager
-    def _ready(self, server: Server, model: str) -> Iterator[Running]:
+    def _ready(self, server: Contender, model: str) -> Iterator[RunningServer]:
         """Started, found to predict what scikit-learn predicts, and warm."""
         bodies = self._bodies(server, model)
         body = bodies[100].read_bytes().splitlines()[0] if bodies else None
@@ -125,7 +125,7 @@ class Bench:
             loads.run(process.url, LOADS[1], bodies.get(1), WARM_SECONDS)
             yield process
 
-    def _measured(self, process: Running, load: Load, bodies: Mapping[int, Path]) -> dict[str, float]:
+    def _measured(self, process: RunningServer, load: Load, bodies: Mapping[int, Path]) -> dict[str, float]:
         before = process.cpu_seconds()
         measured = loads.run(process.url, load, bodies.get(load.rows), self.seconds)
         used = process.cpu_seconds() - before
@@ -135,12 +135,12 @@ class Bench:
             "a_cpu_second": (measured.requests - measured.refused) / max(used, 0.01),
         }
 
-    def _bodies(self, server: Server, model: str) -> dict[int, Path]:
+    def _bodies(self, server: Contender, model: str) -> dict[int, Path]:
         if not server.key:
             return {}
         return loads.write_bodies(self.build / "bodies" / model, self._instances(model), server.key)
 
-    def _servers(self, model: str, kind: str) -> list[Server]:
+    def _servers(self, model: str, kind: str) -> list[Contender]:
         saved = self._peer_model(model, kind)
         common = {**ONE_THREAD, "PEER_MODEL": str(saved), "DECLARATION": str(ROOT / "model" / CENSUS / "model.toml")}
         peers = HERE / "peers"
@@ -152,19 +152,19 @@ class Bench:
         bento = ("-m", "bentoml", "serve", "bento:Service", "--working-dir", str(peers), "-p", "{port}")
         return [
             self._ours(model),
-            Server("FastAPI + pandas", self._command("fastapi", str(peers / "fastapi_pandas.py")), common),
-            Server(
+            Contender("FastAPI + pandas", self._command("fastapi", str(peers / "fastapi_pandas.py")), common),
+            Contender(
                 "MLflow",
                 self._command("mlflow", *serve, "--env-manager", "local", "--workers", "1"),
                 beside,
                 key="dataframe_records",
             ),
-            Server("BentoML", self._command("bentoml", *bento, "--host", "127.0.0.1"), common),
-            Server("LitServe", self._command("litserve", str(peers / "lit.py")), common),
-            Server(HELLO, self._command("hello", str(peers / "hello.py")), path="/", key=""),
+            Contender("BentoML", self._command("bentoml", *bento, "--host", "127.0.0.1"), common),
+            Contender("LitServe", self._command("litserve", str(peers / "lit.py")), common),
+            Contender(HELLO, self._command("hello", str(peers / "hello.py")), path="/", key=""),
         ]
 
-    def _ours(self, model: str) -> Server:
+    def _ours(self, model: str) -> Contender:
         root = self.build / "models" / f"{model}.root"
         environment = {
             "MODEL": model,
@@ -173,7 +173,7 @@ class Bench:
             "TASK_CPU": "1024",
         }
         command = (sys.executable, "-m", "bench.serving.ours")
-        return Server(OURS, command, environment)
+        return Contender(OURS, command, environment)
 
     def _command(self, name: str, *arguments: str) -> tuple[str, ...]:
         return (str(self.pythons[name]), *arguments)

@@ -16,7 +16,7 @@ from bench.serving.models import CENSUS, ROOT, declared, train
 from runtime import commit
 from runtime.archive import read_archive
 from runtime.artifact import read_artifact
-from runtime.facts import WALKER_FILE
+from runtime.model_json import WALKER_FILE
 from runtime.serving.program import read_program
 
 TIMES = 9

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from bench.serving.exactness import estimator_of
 from bench.serving.models import CENSUS, ROOT, declared, train
-from bench.serving.servers import Server, running
+from bench.serving.servers import Contender, running
 from lockgate.configuration.model import Model
 from runtime.artifact import score
 from runtime.contract import first_violation
@@ -44,7 +44,7 @@ TOKENS = (
 MEDIA = ("application/json", "application/json; charset=utf-8", "text/csv", "text/plain", "", "APPLICATION/JSON", "*/*")
 
 
-class Finding(Exception):  # noqa: N818 - it is what is looked for
+class WrongAnswerError(Exception):
     """What was wrong with an answer."""
 
 
@@ -233,32 +233,32 @@ def judge(reference: Reference, case: tuple[str, bytes, str], status: int, answe
     """Raises Finding."""
     path, body, media_type = case
     if status not in STATUSES:
-        raise Finding(f"status {status}: {answer[:300]!r}")
+        raise WrongAnswerError(f"status {status}: {answer[:300]!r}")
     if b"Traceback" in answer or b'File "' in answer:
-        raise Finding(f"a stack trace: {answer[:300]!r}")
+        raise WrongAnswerError(f"a stack trace: {answer[:300]!r}")
     document = json.loads(answer)
     if status != 200:
         error = document.get("error", {})
         if not {"row", "column", "found", "expected"} <= set(error) or len(answer) > 4096:
-            raise Finding(f"another error shape: {answer[:300]!r}")
+            raise WrongAnswerError(f"another error shape: {answer[:300]!r}")
     if path == "/invocations" and media_type in ("application/json", "text/csv"):
         try:
             rows = reference.accepted(body, media_type)
         except Unclear:
             return
         if (status == 200) != (rows is not None):
-            raise Finding(
+            raise WrongAnswerError(
                 f"status {status}, the reference {'refuses' if rows is None else 'accepts'}: {answer[:300]!r}"
             )
         if rows is None:
             return
         found, compared = document["predictions"], len(body) % COMPARED == 0
         if len(found) != len(rows) or (compared and found != reference.predictions(rows)):
-            raise Finding(f"predictions {found[:3]} for {rows[:3]}")
+            raise WrongAnswerError(f"predictions {found[:3]} for {rows[:3]}")
     elif status == 200:
         found = document["predictions"] if "predictions" in document else document["outputs"][0]["data"]
         if not found or not all(isinstance(one, float) and 0 <= one <= 1 for one in found):
-            raise Finding(f"predictions {found[:3]}")
+            raise WrongAnswerError(f"predictions {found[:3]}")
 
 
 def hunt(url: str, cases: Cases, reference: Reference, seed: int, seconds: float) -> tuple[int, dict[int, int]]:
@@ -278,8 +278,8 @@ def hunt(url: str, cases: Cases, reference: Reference, seed: int, seconds: float
             status, content = answer.status, answer.read()
             answered = time.monotonic()
             judge(reference, case, status, content)
-        except (Finding, OSError, ValueError, http.client.HTTPException) as error:
-            raise Finding(f"case {number}: {type(error).__name__}: {error}") from error
+        except (WrongAnswerError, OSError, ValueError, http.client.HTTPException) as error:
+            raise WrongAnswerError(f"case {number}: {type(error).__name__}: {error}") from error
         if answer.getheader("connection") == "close":
             connection.close()
         statuses[status] = statuses.get(status, 0) + 1
@@ -301,12 +301,12 @@ def main() -> int:
     table = pq.read_table(ROOT / model.holdout_data).slice(0, 2000)
     cases = Cases(table.select([feature.name for feature in model.features]).to_pylist())
     settings = {"MODEL": CENSUS, "MODEL_ARCHIVE": str(archive), "ML_ROOT": str(build / "root"), "TASK_CPU": "1024"}
-    server = Server("fuzzed", (sys.executable, "-m", "bench.serving.ours"), settings, path="/ping")
+    server = Contender("fuzzed", (sys.executable, "-m", "bench.serving.ours"), settings, path="/ping")
     record = build / "seeds.txt"
     with running(server, ROOT, build / "server.log", None) as process, record.open("a") as log:
         try:
             count, statuses = hunt(process.url, cases, Reference(model, archive), seed, given.seconds)
-        except Finding as finding:
+        except WrongAnswerError as finding:
             print(f"fuzz: {finding}")
             log.write(f"{seed} finding: {finding}\n")
             return 1

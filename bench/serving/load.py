@@ -37,7 +37,7 @@ LOADS = (
 
 
 @dataclass(frozen=True)
-class Measured:
+class LoadResult:
     """What wrk counted. `refused` are answers other than 2xx and 3xx, `broken` connections and time-outs.
 
     wrk_p99_ms: as wrk prints it, with the requests that it makes up for those that waited (coordinated omission).
@@ -75,7 +75,7 @@ def write_bodies(folder: Path, instances: Sequence[Mapping[str, Any]], key: str)
     return files
 
 
-def run(url: str, load: Load, bodies: Path | None, seconds: float) -> Measured:
+def run(url: str, load: Load, bodies: Path | None, seconds: float) -> LoadResult:
     """One load for `seconds`, or once more for PATIENCE when no answer came; without bodies a plain GET.
 
     Raises RuntimeError when nothing was answered well.
@@ -88,7 +88,7 @@ def run(url: str, load: Load, bodies: Path | None, seconds: float) -> Measured:
     return measured
 
 
-def _once(url: str, load: Load, bodies: Path | None, seconds: float) -> Measured:
+def _once(url: str, load: Load, bodies: Path | None, seconds: float) -> LoadResult:
     command = [
         "wrk",
         "-t1",
@@ -111,4 +111,4 @@ def _once(url: str, load: Load, bodies: Path | None, seconds: float) -> Measured
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
     if done.returncode or not lines:
         raise RuntimeError(f"wrk on {url}: {done.stderr or done.stdout}")
-    return Measured(**json.loads(lines[-1]))
+    return LoadResult(**json.loads(lines[-1]))

@@ -20,7 +20,7 @@ START_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
-class Server:
+class Contender:
     """`command` may contain {port}. `key` names the rows in a request; empty: a GET without a body."""
 
     name: str
@@ -31,7 +31,7 @@ class Server:
 
 
 @dataclass(frozen=True)
-class Running:
+class RunningServer:
     """A server that has answered its first request."""
 
     url: str
@@ -53,7 +53,7 @@ class Running:
 
 
 @contextmanager
-def running(server: Server, root: Path, log: Path, body: bytes | None) -> Iterator[Running]:
+def running(server: Contender, root: Path, log: Path, body: bytes | None) -> Iterator[RunningServer]:
     """Start, wait for the first answer, stop. Raises RuntimeError when it ends or does not answer."""
     port = free_port()
     environment = {
@@ -72,7 +72,7 @@ def running(server: Server, root: Path, log: Path, body: bytes | None) -> Iterat
         )
     try:
         first = _first_answer(process, url, body, begin + START_SECONDS, log)
-        yield Running(url, process.pid, time.monotonic() - begin, first)
+        yield RunningServer(url, process.pid, time.monotonic() - begin, first)
     finally:
         _stop(process)
 

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from bench.serving import load as loads
 from bench.serving.load import Load
 from bench.serving.models import CENSUS, ROOT, declared, train
-from bench.serving.servers import Server, running
+from bench.serving.servers import Contender, running
 
 SECONDS = 20.0  # of load between two looks at the memory
 MIXED = Load("soak", 1, 64)
@@ -29,7 +29,7 @@ def main() -> None:
     build.mkdir(parents=True, exist_ok=True)
     archive = train(CENSUS, build)
     settings = {"MODEL": CENSUS, "MODEL_ARCHIVE": str(archive), "ML_ROOT": str(build / "root"), "TASK_CPU": "1024"}
-    server = Server("soaked", (sys.executable, "-m", "bench.serving.ours"), settings, path="/ping")
+    server = Contender("soaked", (sys.executable, "-m", "bench.serving.ours"), settings, path="/ping")
     bodies = mixed_bodies(build)
     answered, memory = 0, []
     with running(server, ROOT, Path(os.devnull), None) as process:

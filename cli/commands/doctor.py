@@ -11,7 +11,7 @@ from dataclasses import asdict
 from cli.context import Context, json_argument, open_context
 from cli.terminal import Shown, Style, line, show, show_json, styled
 from lockgate.aws.account import look
-from lockgate.doctor import Finding, State, Wanted, diagnose
+from lockgate.doctor import AccountCheck, State, Wanted, diagnose
 from lockgate.errors import NotFoundError
 
 COLOURS: dict[State, Style] = {"ok": "green", "note": "yellow", "missing": "red"}
@@ -48,6 +48,6 @@ def _wanted(context: Context, name: str) -> Wanted:
     raise NotFoundError(f"environment: found {name!r}, expected tools or one of {', '.join(tools.promotion)}")
 
 
-def _lines(finding: Finding) -> list[Shown]:
+def _lines(finding: AccountCheck) -> list[Shown]:
     shown = line(styled(f"{finding.state:8}", COLOURS[finding.state]), f"{finding.check}: {finding.found}")
     return [shown, f"        -> {finding.todo}"] if finding.todo else [shown]

@@ -21,7 +21,7 @@ Properties = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Call:
+class ProvisioningCall:
     """create, update: actions. arn: without `arn:aws:`; its {name} is the property `named`, or CloudFormation's."""
 
     create: str
@@ -31,72 +31,80 @@ class Call:
 
 
 CALLS = {
-    "AWS::ApplicationAutoScaling::ScalableTarget": Call(
+    "AWS::ApplicationAutoScaling::ScalableTarget": ProvisioningCall(
         "application-autoscaling:RegisterScalableTarget",
         "application-autoscaling:RegisterScalableTarget",
         "application-autoscaling:{region}:{account}:scalable-target/made-by-aws",
     ),
-    "AWS::CloudWatch::Alarm": Call(
+    "AWS::CloudWatch::Alarm": ProvisioningCall(
         "cloudwatch:PutMetricAlarm",
         "cloudwatch:PutMetricAlarm",
         "cloudwatch:{region}:{account}:alarm:{name}",
         "AlarmName",
     ),
-    "AWS::CodeBuild::Project": Call(
+    "AWS::CodeBuild::Project": ProvisioningCall(
         "codebuild:CreateProject", "codebuild:UpdateProject", "codebuild:{region}:{account}:project/{name}", "Name"
     ),
-    "AWS::EC2::SecurityGroup": Call("ec2:CreateSecurityGroup", "ec2:AuthorizeSecurityGroupIngress"),
-    "AWS::EC2::Subnet": Call("ec2:CreateSubnet", "ec2:ModifySubnetAttribute"),
-    "AWS::EC2::VPC": Call("ec2:CreateVpc", "ec2:ModifyVpcAttribute"),
-    "AWS::ECR::Repository": Call(
+    "AWS::EC2::SecurityGroup": ProvisioningCall("ec2:CreateSecurityGroup", "ec2:AuthorizeSecurityGroupIngress"),
+    "AWS::EC2::Subnet": ProvisioningCall("ec2:CreateSubnet", "ec2:ModifySubnetAttribute"),
+    "AWS::EC2::VPC": ProvisioningCall("ec2:CreateVpc", "ec2:ModifyVpcAttribute"),
+    "AWS::ECR::Repository": ProvisioningCall(
         "ecr:CreateRepository",
         "ecr:SetRepositoryPolicy",
         "ecr:{region}:{account}:repository/{name}",
         "RepositoryName",
     ),
-    "AWS::ECS::Cluster": Call(
+    "AWS::ECS::Cluster": ProvisioningCall(
         "ecs:CreateCluster", "ecs:UpdateCluster", "ecs:{region}:{account}:cluster/{name}", "ClusterName"
     ),
-    "AWS::ECS::TaskDefinition": Call(
+    "AWS::ECS::TaskDefinition": ProvisioningCall(
         "ecs:RegisterTaskDefinition",
         "ecs:RegisterTaskDefinition",
         "ecs:{region}:{account}:task-definition/{name}:1",
         "Family",
     ),
-    "AWS::ElasticLoadBalancingV2::LoadBalancer": Call(
+    "AWS::ElasticLoadBalancingV2::LoadBalancer": ProvisioningCall(
         "elasticloadbalancing:CreateLoadBalancer", "elasticloadbalancing:ModifyLoadBalancerAttributes"
     ),
-    "AWS::Events::Rule": Call("events:PutRule", "events:PutRule", "events:{region}:{account}:rule/{name}", "Name"),
-    "AWS::IAM::Role": Call("iam:CreateRole", "iam:UpdateRole", "iam::{account}:role/{name}", "RoleName"),
-    "AWS::KMS::Key": Call("kms:CreateKey", "kms:PutKeyPolicy"),
-    "AWS::Lambda::Function": Call(
+    "AWS::Events::Rule": ProvisioningCall(
+        "events:PutRule", "events:PutRule", "events:{region}:{account}:rule/{name}", "Name"
+    ),
+    "AWS::IAM::Role": ProvisioningCall("iam:CreateRole", "iam:UpdateRole", "iam::{account}:role/{name}", "RoleName"),
+    "AWS::KMS::Key": ProvisioningCall("kms:CreateKey", "kms:PutKeyPolicy"),
+    "AWS::Lambda::Function": ProvisioningCall(
         "lambda:CreateFunction",
         "lambda:UpdateFunctionConfiguration",
         "lambda:{region}:{account}:function:{name}",
         "FunctionName",
     ),
-    "AWS::Logs::LogGroup": Call(
+    "AWS::Logs::LogGroup": ProvisioningCall(
         "logs:CreateLogGroup",
         "logs:PutRetentionPolicy",
         "logs:{region}:{account}:log-group:{name}",
         "LogGroupName",
     ),
-    "AWS::S3::Bucket": Call("s3:CreateBucket", "s3:PutEncryptionConfiguration", "s3:::{name}", "BucketName"),
-    "AWS::SageMaker::ModelPackageGroup": Call(
+    "AWS::S3::Bucket": ProvisioningCall(
+        "s3:CreateBucket", "s3:PutEncryptionConfiguration", "s3:::{name}", "BucketName"
+    ),
+    "AWS::SageMaker::ModelPackageGroup": ProvisioningCall(
         "sagemaker:CreateModelPackageGroup",
         "sagemaker:AddTags",
         "sagemaker:{region}:{account}:model-package-group/{name}",
         "ModelPackageGroupName",
     ),
-    "AWS::SageMaker::Pipeline": Call(
+    "AWS::SageMaker::Pipeline": ProvisioningCall(
         "sagemaker:CreatePipeline",
         "sagemaker:UpdatePipeline",
         "sagemaker:{region}:{account}:pipeline/{name}",
         "PipelineName",
     ),
-    "AWS::SNS::Topic": Call("sns:CreateTopic", "sns:SetTopicAttributes", "sns:{region}:{account}:{name}", "TopicName"),
-    "AWS::SQS::Queue": Call("sqs:CreateQueue", "sqs:SetQueueAttributes", "sqs:{region}:{account}:{name}", "QueueName"),
-    "AWS::StepFunctions::StateMachine": Call(
+    "AWS::SNS::Topic": ProvisioningCall(
+        "sns:CreateTopic", "sns:SetTopicAttributes", "sns:{region}:{account}:{name}", "TopicName"
+    ),
+    "AWS::SQS::Queue": ProvisioningCall(
+        "sqs:CreateQueue", "sqs:SetQueueAttributes", "sqs:{region}:{account}:{name}", "QueueName"
+    ),
+    "AWS::StepFunctions::StateMachine": ProvisioningCall(
         "states:CreateStateMachine",
         "states:UpdateStateMachine",
         "states:{region}:{account}:stateMachine:{name}",
@@ -125,7 +133,7 @@ def install(settings: Settings) -> None:
     )
 
 
-def _asked(handler: dict[str, Any], kind: str, call: Call) -> dict[str, Any]:
+def _asked(handler: dict[str, Any], kind: str, call: ProvisioningCall) -> dict[str, Any]:
     create, update = handler["create"], handler.get("update")
 
     def made(logical_id: str, props: Properties, stack: str) -> Any:
@@ -141,7 +149,13 @@ def _asked(handler: dict[str, Any], kind: str, call: Call) -> dict[str, Any]:
 
 
 def _refuse_unless_allowed(
-    action: str, call: Call, props: Properties, stack: str, logical_id: str, kind: str, physical_id: str = ""
+    action: str,
+    call: ProvisioningCall,
+    props: Properties,
+    stack: str,
+    logical_id: str,
+    kind: str,
+    physical_id: str = "",
 ) -> None:
     from ministack.core.responses import get_account_id, get_region
 

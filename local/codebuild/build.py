@@ -43,7 +43,7 @@ class _EndedError(Exception):
     """The build was stopped or ran out of time; the argument is its status."""
 
 
-class Run:
+class BuildRun:
     """Performs a build and writes what happens into `build`, the record that BatchGetBuilds answers with."""
 
     def __init__(

@@ -15,7 +15,7 @@ from ministack.core.router import extract_access_key_id
 from ministack.services import codebuild
 from ministack.services.cloudformation import provisioners
 
-from local.codebuild.build import Run
+from local.codebuild.build import BuildRun
 from local.eventbridge.service_events import emit
 from local.iam.resources import judge_on
 from local.seams import handler_of, rebind, wrap
@@ -33,7 +33,7 @@ _OVERRIDES = {
     "idempotencyToken",
 }
 
-_running: dict[str, Run] = {}
+_running: dict[str, BuildRun] = {}
 # (account, idempotency token) -> build id: a repeated StartBuild answers with the first build.
 _started: dict[tuple[str, str], str] = {}
 _stop_build = codebuild._stop_build
@@ -82,7 +82,7 @@ def _start(request: dict[str, Any], settings: Settings) -> Any:
     if token[1]:
         _started[token] = build["id"]
     account, region = get_account_id(), get_region()
-    run = Run(build, project, account, region, settings, lambda: _announce(build, account, region))
+    run = BuildRun(build, project, account, region, settings, lambda: _announce(build, account, region))
     _running[build["id"]] = run
     answer = copy.deepcopy(build)
     context = contextvars.copy_context()

@@ -198,7 +198,7 @@ def _assumed(role_arn: str, task_arn: str) -> dict[str, str]:
     return roles.assume(role_arn, _PRINCIPAL, task_arn.rpartition("/")[2], {"aws:SourceArn": task_arn})
 
 
-def _pull(image_uri: str, access_key: str, settings: Settings) -> containers.Image:
+def _pull(image_uri: str, access_key: str, settings: Settings) -> containers.UnpackedImage:
     if containers.is_ecr(image_uri):
         refusal = repositories.refusal_to_pull(access_key, image_uri)
         if refusal:

@@ -51,7 +51,7 @@ class ImageInvalid(Exception):  # noqa: N818
 
 
 @dataclass(frozen=True)
-class Image:
+class UnpackedImage:
     """An unpacked image. `root` holds its files; paths in the other fields are those inside the image."""
 
     digest: str
@@ -74,7 +74,7 @@ def is_ecr(image_uri: str) -> bool:
     return _URI.fullmatch(image_uri) is not None
 
 
-def pull(image_uri: str, settings: Settings) -> Image:
+def pull(image_uri: str, settings: Settings) -> UnpackedImage:
     """Read `<account>.dkr.ecr.<region>.amazonaws.com/<repository>[:tag][@digest]` and unpack its layers once.
 
     Raises ImageNotFound when ECR has no such image and ImageInvalid when a digest does not match.
@@ -100,7 +100,7 @@ def pull(image_uri: str, settings: Settings) -> Image:
         raise ImageInvalid(f"{image_uri}: an index of several platforms cannot run here, push a single image")
     document = json.loads(_verified(_blob(blobs, manifest["config"]["digest"]), manifest["config"]["digest"]))
     config = document.get("config", {})
-    return Image(
+    return UnpackedImage(
         digest=digest,
         root=_unpacked(digest, manifest["layers"], document["rootfs"]["diff_ids"], blobs, settings),
         entrypoint=tuple(config.get("Entrypoint") or ()),
@@ -111,7 +111,7 @@ def pull(image_uri: str, settings: Settings) -> Image:
 
 
 def start(
-    image: Image,
+    image: UnpackedImage,
     *,
     entrypoint: Sequence[str] | None,
     arguments: Sequence[str],
@@ -242,7 +242,9 @@ def _inside(value: str, root: Path) -> str:
     return str(path) if len(value) > 1 and value.startswith("/") and path.exists() else value
 
 
-def _environment(image: Image, environment: Mapping[str, str], private: Path, ml_root: Path | None) -> dict[str, str]:
+def _environment(
+    image: UnpackedImage, environment: Mapping[str, str], private: Path, ml_root: Path | None
+) -> dict[str, str]:
     own = {
         name: ":".join(_inside(part, image.root) for part in value.split(":"))
         for name, value in image.environment.items()

@@ -29,7 +29,7 @@ _COPY_FLAGS = {"chmod", "chown", "from", "link"}
 
 
 @dataclass(frozen=True)
-class Entry:
+class LayerEntry:
     """One file (read only when a layer is written), folder (neither field) or symbolic link of a layer."""
 
     mode: int
@@ -41,17 +41,17 @@ class Entry:
 class Stage:
     """What one FROM ... block amounts to."""
 
-    layers: tuple[Mapping[str, Entry], ...] = ()
+    layers: tuple[Mapping[str, LayerEntry], ...] = ()
     environment: Mapping[str, str] = field(default_factory=lambda: {"PATH": _PATH})
     workdir: str = "/"
     settings: Mapping[str, Any] = field(default_factory=dict)
 
-    def files(self) -> dict[str, Entry]:
+    def files(self) -> dict[str, LayerEntry]:
         return {name: entry for layer in self.layers for name, entry in layer.items()}
 
 
 @dataclass(frozen=True)
-class Build:
+class BuiltImage:
     """A finished image: its blobs by digest, the digest of its manifest, and what of the recipe was not performed."""
 
     digest: str
@@ -69,7 +69,7 @@ def build(
     arguments: Mapping[str, str] | None = None,
     labels: Mapping[str, str] | None = None,
     platform: str = "linux/amd64",
-) -> Build:
+) -> BuiltImage:
     """Build the last stage of `dockerfile` from the files of `context`. Raises DockerfileError."""
     builder = _Builder(context, dict(arguments or {}))
     for instruction in parse(dockerfile):
@@ -156,7 +156,7 @@ class _Builder:
             raise DockerfileError(instruction.line, f"{word} is not supported")
         return replace(stage, settings={**settings, **added})
 
-    def _copy(self, stage: Stage, instruction: Instruction, values: Mapping[str, str]) -> dict[str, Entry]:
+    def _copy(self, stage: Stage, instruction: Instruction, values: Mapping[str, str]) -> dict[str, LayerEntry]:
         unknown = set(instruction.flags) - _COPY_FLAGS
         if unknown:
             raise DockerfileError(instruction.line, f"COPY --{min(unknown)} is not supported")
@@ -175,7 +175,7 @@ class _Builder:
             available = {}
         into_folder = destination.endswith("/") or len(sources) > 1
         target = _inside(stage.workdir, destination)
-        copied: dict[str, Entry] = {}
+        copied: dict[str, LayerEntry] = {}
         for source in sources:
             found = _select(available, source, target, into_folder)
             if not found and origin is None:
@@ -191,13 +191,13 @@ class _Builder:
         self.not_performed.append(what)
 
 
-def _select(available: Mapping[str, Entry], source: str, target: str, into_folder: bool) -> dict[str, Entry]:
+def _select(available: Mapping[str, LayerEntry], source: str, target: str, into_folder: bool) -> dict[str, LayerEntry]:
     """What one COPY source names among `available`, at its place in the image (names without leading slash)."""
     wanted = str(PurePosixPath("/", source)).lstrip("/")
     if wanted in ("", "."):
         return {_joined(target, name): entry for name, entry in available.items()}
     pattern = re.compile(_expression(wanted))
-    found: dict[str, Entry] = {}
+    found: dict[str, LayerEntry] = {}
     for name in sorted(available):
         if not pattern.fullmatch(name):
             continue
@@ -212,20 +212,20 @@ def _select(available: Mapping[str, Entry], source: str, target: str, into_folde
     return found
 
 
-def _context_files(context: Path, ignored: Sequence[tuple[bool, re.Pattern[str]]]) -> dict[str, Entry]:
+def _context_files(context: Path, ignored: Sequence[tuple[bool, re.Pattern[str]]]) -> dict[str, LayerEntry]:
     """Every file of the context that .dockerignore lets through; only the owner's execute bit counts as mode."""
-    found: dict[str, Entry] = {}
+    found: dict[str, LayerEntry] = {}
     for path in sorted(context.rglob("*")):
         name = path.relative_to(context).as_posix()
         if _is_ignored(name, ignored):
             continue
         if path.is_symlink():
-            found[name] = Entry(0o777, target=str(path.readlink()))
+            found[name] = LayerEntry(0o777, target=str(path.readlink()))
         elif path.is_dir():
-            found[name] = Entry(0o755)
+            found[name] = LayerEntry(0o755)
         else:
             executable = path.stat().st_mode & stat.S_IXUSR
-            found[name] = Entry(0o755 if executable else 0o644, file=path)
+            found[name] = LayerEntry(0o755 if executable else 0o644, file=path)
     return found
 
 
@@ -258,9 +258,9 @@ def _expression(pattern: str) -> str:
     return "".join(meaning.get(part, re.escape(part)) for part in parts)
 
 
-def _with_parents(entries: Mapping[str, Entry]) -> dict[str, Entry]:
+def _with_parents(entries: Mapping[str, LayerEntry]) -> dict[str, LayerEntry]:
     parents = {str(p) for name in entries for p in PurePosixPath(name).parents if str(p) != "."}
-    return {**{parent: Entry(0o755) for parent in parents}, **entries}
+    return {**{parent: LayerEntry(0o755) for parent in parents}, **entries}
 
 
 def _health_check(instruction: Instruction) -> dict[str, Any]:
@@ -296,7 +296,7 @@ def _joined(folder: str, name: str) -> str:
     return f"{folder}/{name}".lstrip("/")
 
 
-def _layer(entries: Mapping[str, Entry]) -> bytes:
+def _layer(entries: Mapping[str, LayerEntry]) -> bytes:
     """An uncompressed tar, so that no zlib version shows in the digest."""
     written = io.BytesIO()
     with tarfile.open(fileobj=written, mode="w", format=tarfile.PAX_FORMAT) as archive:
@@ -313,7 +313,7 @@ def _layer(entries: Mapping[str, Entry]) -> bytes:
     return written.getvalue()
 
 
-def _image(stage: Stage, labels: Mapping[str, str], platform: str, not_performed: Iterable[str]) -> Build:
+def _image(stage: Stage, labels: Mapping[str, str], platform: str, not_performed: Iterable[str]) -> BuiltImage:
     layers = [_layer(entries) for entries in stage.layers]
     system, _, architecture = platform.partition("/")
     settings = dict(stage.settings)
@@ -339,7 +339,7 @@ def _image(stage: Stage, labels: Mapping[str, str], platform: str, not_performed
         }
     )
     blobs = {_digest(blob): blob for blob in (*layers, config, manifest)}
-    return Build(_digest(manifest), blobs, tuple(dict.fromkeys(not_performed)))
+    return BuiltImage(_digest(manifest), blobs, tuple(dict.fromkeys(not_performed)))
 
 
 def _descriptor(media_type: str, content: bytes) -> dict[str, Any]:

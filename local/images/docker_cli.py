@@ -172,7 +172,7 @@ def _pairs(words: Sequence[str]) -> dict[str, str]:
     }
 
 
-def _stored(tag: str) -> builder.Build:
+def _stored(tag: str) -> builder.BuiltImage:
     if not _layout(tag).exists():
         raise ValueError(f"No such image: {tag}")
     return push.load(_layout(tag))

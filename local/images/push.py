@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from local.images.builder import MANIFEST, Build
+from local.images.builder import MANIFEST, BuiltImage
 
 _REFERENCE = re.compile(r"(?P<host>[^/]+)/(?P<repository>[a-z0-9._/-]+):(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]*)")
 
@@ -22,7 +22,7 @@ class RegistryError(Exception):
 
 
 @dataclass(frozen=True)
-class Reference:
+class ImageReference:
     """`host/repository:tag`."""
 
     host: str
@@ -30,15 +30,15 @@ class Reference:
     tag: str
 
 
-def reference(text: str) -> Reference:
+def reference(text: str) -> ImageReference:
     """Raises ValueError when `text` is not host/repository:tag."""
     found = _REFERENCE.fullmatch(text)
     if found is None:
         raise ValueError(f"{text}: expected HOST/REPOSITORY:TAG")
-    return Reference(found["host"], found["repository"], found["tag"])
+    return ImageReference(found["host"], found["repository"], found["tag"])
 
 
-def store(build: Build, folder: Path) -> None:
+def store(build: BuiltImage, folder: Path) -> None:
     """Write an image as an OCI image layout."""
     blobs = folder / "blobs" / "sha256"
     blobs.mkdir(parents=True, exist_ok=True)
@@ -49,14 +49,14 @@ def store(build: Build, folder: Path) -> None:
     (folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [entry]}))
 
 
-def load(folder: Path) -> Build:
+def load(folder: Path) -> BuiltImage:
     """Read back what `store` wrote."""
     digest = json.loads((folder / "index.json").read_text())["manifests"][0]["digest"]
     blobs = {f"sha256:{file.name}": file.read_bytes() for file in (folder / "blobs" / "sha256").iterdir()}
-    return Build(digest, blobs, ())
+    return BuiltImage(digest, blobs, ())
 
 
-def push(build: Build, to: Reference, endpoint: str, ca_bundle: str, token: str) -> None:
+def push(build: BuiltImage, to: ImageReference, endpoint: str, ca_bundle: str, token: str) -> None:
     """Upload what the registry lacks, then the manifest under its tag. `token` is that of `docker login`.
 
     The registry is reached at `endpoint`, under its own name. Raises RegistryError.
@@ -78,7 +78,7 @@ def push(build: Build, to: Reference, endpoint: str, ca_bundle: str, token: str)
 
 
 def _push_blob(
-    connection: http.client.HTTPSConnection, to: Reference, digest: str, content: bytes, headers: Mapping[str, str]
+    connection: http.client.HTTPSConnection, to: ImageReference, digest: str, content: bytes, headers: Mapping[str, str]
 ) -> None:
     if _ask(connection, "HEAD", f"/v2/{to.repository}/blobs/{digest}", headers, missing_is_fine=True) is not None:
         return

@@ -35,7 +35,7 @@ class Parameter:
 
 
 @dataclass(frozen=True)
-class Step:
+class PipelineStep:
     """One step, also those inside a Condition: `branch` is then (condition step, "IfSteps" or "ElseSteps")."""
 
     name: str
@@ -48,7 +48,7 @@ class Step:
 @dataclass(frozen=True)
 class Definition:
     parameters: Mapping[str, Parameter]
-    steps: Mapping[str, Step] = field(default_factory=dict)
+    steps: Mapping[str, PipelineStep] = field(default_factory=dict)
 
 
 def parse(text: str) -> Definition:
@@ -142,7 +142,7 @@ def _read(document: Mapping[str, Any]) -> Definition:
         if parameter.type not in ("String", "Integer", "Float", "Boolean"):
             raise DefinitionError(f"Parameter [{parameter.name}] has unknown type [{parameter.type}].")
         parameters[parameter.name] = parameter
-    steps: dict[str, Step] = {}
+    steps: dict[str, PipelineStep] = {}
     for step in _steps(document.get("Steps", []), None):
         if step.name in steps:
             raise DefinitionError(f"Step names must be unique within a pipeline: [{step.name}] is used twice.")
@@ -153,7 +153,7 @@ def _read(document: Mapping[str, Any]) -> Definition:
     return Definition(parameters, steps)
 
 
-def _steps(bodies: Sequence[Mapping[str, Any]], branch: tuple[str, str] | None) -> Iterator[Step]:
+def _steps(bodies: Sequence[Mapping[str, Any]], branch: tuple[str, str] | None) -> Iterator[PipelineStep]:
     for body in bodies:
         name, kind = body["Name"], body["Type"]
         if kind not in STEP_TYPES:
@@ -163,7 +163,7 @@ def _steps(bodies: Sequence[Mapping[str, Any]], branch: tuple[str, str] | None) 
         used = {key: item for key, item in own.items() if key not in nested}
         depends_on = {reference.split(".")[1] for reference in _references(used) if reference.startswith("Steps.")}
         depends_on |= set(body.get("DependsOn", [])) | ({branch[0]} if branch else set())
-        yield Step(name, kind, body, frozenset(depends_on), branch)
+        yield PipelineStep(name, kind, body, frozenset(depends_on), branch)
         for key, inner in nested.items():
             yield from _steps(inner, (name, key))
 
@@ -179,7 +179,7 @@ def _references(value: Any) -> Iterator[str]:
             yield from _references(item)
 
 
-def _check_references(parameters: Mapping[str, Parameter], steps: Mapping[str, Step]) -> None:
+def _check_references(parameters: Mapping[str, Parameter], steps: Mapping[str, PipelineStep]) -> None:
     for step in steps.values():
         for name in step.depends_on - steps.keys():
             raise DefinitionError(f"Step [{step.name}] refers to step [{name}], which does not exist.")

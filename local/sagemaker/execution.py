@@ -11,20 +11,20 @@ from typing import Any
 from ministack.core.responses import get_account_id, get_region, request_scope
 
 from local.sagemaker import events, state, steps
-from local.sagemaker.definition import Definition, Step
+from local.sagemaker.definition import Definition, PipelineStep
 from local.sagemaker.jobs import INTERNAL_ERROR
-from local.sagemaker.steps import Context, ExecutionFailed, StepFailed, StepStopped
+from local.sagemaker.steps import ExecutionContext, ExecutionFailed, StepFailed, StepStopped
 
 _log = logging.getLogger("sagemaker")
 _REASON_LIMIT = 1024
 _SUCCEEDED, _FAILED, _STOPPED, _SKIPPED = "Succeeded", "Failed", "Stopped", "Skipped"
 
 
-class Execution:
+class PipelineExecution:
     """Runs in threads of its own. `record` and `steps` are what the Describe and List operations answer."""
 
     def __init__(
-        self, record: dict[str, Any], text: str, plan: Definition, context: Context, parallel: int | None
+        self, record: dict[str, Any], text: str, plan: Definition, context: ExecutionContext, parallel: int | None
     ) -> None:
         self.record = record
         self.text = text  # the definition as it was when the execution started
@@ -56,7 +56,7 @@ class Execution:
                 self._enter(_FAILED, reason=INTERNAL_ERROR)
 
     def _run_steps(self) -> None:
-        running: dict[Future[str], Step] = {}
+        running: dict[Future[str], PipelineStep] = {}
         with ThreadPoolExecutor(max_workers=self._parallel) as pool:
             while True:
                 started = {step.name for step in running.values()} | self._outcomes.keys()
@@ -67,7 +67,7 @@ class Execution:
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     self._outcomes[running.pop(future).name] = future.result()
 
-    def _startable(self, started: set[str]) -> list[Step]:
+    def _startable(self, started: set[str]) -> list[PipelineStep]:
         """The steps whose turn it is. Nothing starts after a failure or a stop; what runs may end."""
         if self.context.running.stopped or _FAILED in self._outcomes.values():
             return []
@@ -83,14 +83,14 @@ class Execution:
                 found.append(step)
         return found
 
-    def _taken(self, step: Step) -> bool:
+    def _taken(self, step: PipelineStep) -> bool:
         if step.branch is None:
             return True
         condition, side = step.branch
         taken = "IfSteps" if self.context.properties[condition]["Outcome"] == "True" else "ElseSteps"
         return side == taken
 
-    def _run_step(self, step: Step) -> str:
+    def _run_step(self, step: PipelineStep) -> str:
         with request_scope(*self._scope):
             record: dict[str, Any] = {"StepName": step.name, "StartTime": state.now(), "AttemptCount": 1}
             record.update({name: step.body[key] for name, key in _DESCRIBED if key in step.body})
@@ -116,7 +116,7 @@ class Execution:
             self._step_enters(step, record, outcome)
             return outcome
 
-    def _step_enters(self, step: Step, record: dict[str, Any], status: str) -> None:
+    def _step_enters(self, step: PipelineStep, record: dict[str, Any], status: str) -> None:
         previous = record.get("StepStatus")
         record["StepStatus"] = status
         events.step_changed(self.record, record, step.type, previous)

@@ -34,7 +34,7 @@ class JobStopped(Exception):  # noqa: N818  (the status AWS gives it)
     """The job ends as Stopped; the message says who or what stopped it."""
 
 
-class Running:
+class JobProcesses:
     """The processes of one pipeline execution. Once stopped, it starts none."""
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ class Running:
             host.images().stop(process)
 
 
-class Job(ABC):
+class SageMakerJob(ABC):
     """A job of one kind. `record` is what its Describe operation answers."""
 
     operation: str  # CreateProcessingJob
@@ -120,7 +120,7 @@ class Job(ABC):
     def enter(self, status: str, reason: str | None = None) -> None:
         """Record that the job is in `status` from now on."""
 
-    def run(self, running: Running) -> None:
+    def run(self, running: JobProcesses) -> None:
         """Run the job to its end. The outcome, good or bad, is in `record`."""
         settings = host.settings()
         folder, log = settings.work / "jobs" / self.name, settings.logs / f"{self.name}.log"
@@ -143,7 +143,7 @@ class Job(ABC):
             _publish(log, self.log_group, f"{self.name}/algo-1-{int(state.now())}", credentials)
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _perform(self, ml: Path, log: Path, credentials: Credentials, running: Running) -> None:
+    def _perform(self, ml: Path, log: Path, credentials: Credentials, running: JobProcesses) -> None:
         image = _pull(self.image_uri, credentials)
         storage = Storage(credentials, self.kms_key)
         self.prepare(ml, storage)

@@ -10,8 +10,8 @@ from typing import Any
 from local.sagemaker import definition, roles, state
 from local.sagemaker.contract import ApiError, invalid
 from local.sagemaker.definition import Definition, DefinitionError
-from local.sagemaker.execution import Execution, is_over
-from local.sagemaker.steps import Context
+from local.sagemaker.execution import PipelineExecution, is_over
+from local.sagemaker.steps import ExecutionContext
 
 
 def create(request: Mapping[str, Any]) -> dict[str, Any]:
@@ -111,7 +111,7 @@ def start(request: Mapping[str, Any]) -> dict[str, Any]:
     }
     parallelism = request.get("ParallelismConfiguration") or pipeline.get("ParallelismConfiguration") or {}
     record["ParallelismConfiguration"] = parallelism or None
-    context = Context(
+    context = ExecutionContext(
         execution_arn=execution_arn,
         execution_id=execution_id,
         role=pipeline["RoleArn"],
@@ -124,7 +124,9 @@ def start(request: Mapping[str, Any]) -> dict[str, Any]:
             "Execution.StartDateTime": state.iso(started),
         },
     )
-    run = Execution(record, pipeline["PipelineDefinition"], plan, context, parallelism.get("MaxParallelExecutionSteps"))
+    run = PipelineExecution(
+        record, pipeline["PipelineDefinition"], plan, context, parallelism.get("MaxParallelExecutionSteps")
+    )
     state.executions[execution_arn] = run
     state.tokens[token] = execution_arn
     pipeline["LastRunTime"] = started
@@ -202,13 +204,13 @@ def _pipeline(name_or_arn: str) -> dict[str, Any]:
     return pipeline
 
 
-def _execution(request: Mapping[str, Any]) -> Execution:
+def _execution(request: Mapping[str, Any]) -> PipelineExecution:
     execution_arn = request["PipelineExecutionArn"]
-    run: Execution | None = state.executions.get(execution_arn)
+    run: PipelineExecution | None = state.executions.get(execution_arn)
     if run is None:
         raise ApiError("ResourceNotFound", f"Pipeline execution with ARN {execution_arn} does not exist.")
     return run
 
 
-def _executions_of(pipeline: Mapping[str, Any]) -> list[Execution]:
+def _executions_of(pipeline: Mapping[str, Any]) -> list[PipelineExecution]:
     return [run for run in state.executions.values() if run.record["PipelineArn"] == pipeline["PipelineArn"]]

@@ -14,7 +14,7 @@ from local.sagemaker.storage import JobFailed, Storage
 _MESSAGE_BYTES = 1024
 
 
-class ProcessingJob(jobs.Job):
+class ProcessingJob(jobs.SageMakerJob):
     operation = "CreateProcessingJob"
     log_group = "/aws/sagemaker/ProcessingJobs"
 

@@ -16,9 +16,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from local import recorded
 from local.sagemaker import contract, definition, host, roles, state
 from local.sagemaker.contract import ApiError
-from local.sagemaker.definition import DefinitionError, Step
+from local.sagemaker.definition import DefinitionError, PipelineStep
 from local.sagemaker.host import Credentials
-from local.sagemaker.jobs import Job, Running
+from local.sagemaker.jobs import JobProcesses, SageMakerJob
 from local.sagemaker.processing import ProcessingJob
 from local.sagemaker.training import TrainingJob
 
@@ -36,14 +36,14 @@ class ExecutionFailed(StepFailed):
 
 
 @dataclass
-class Context:
+class ExecutionContext:
     """What the steps of one execution share. `values`: what references other than to steps resolve to."""
 
     execution_arn: str
     execution_id: str
     role: str
     values: Mapping[str, Any]
-    running: Running = field(default_factory=Running)
+    running: JobProcesses = field(default_factory=JobProcesses)
     properties: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     property_files: dict[str, tuple[str, Mapping[str, Any]]] = field(default_factory=dict)
 
@@ -52,7 +52,7 @@ class Context:
 Show = Callable[[Mapping[str, Any]], None]
 
 
-def run(step: Step, context: Context, show: Show) -> Mapping[str, Any]:
+def run(step: PipelineStep, context: ExecutionContext, show: Show) -> Mapping[str, Any]:
     """Run one step to its end and return its properties. Raises StepFailed or StepStopped."""
     if context.running.stopped:
         raise StepStopped
@@ -65,18 +65,20 @@ def run(step: Step, context: Context, show: Show) -> Mapping[str, Any]:
         raise StepFailed(f"ClientError: {_said(error)}") from error
 
 
-def _process(step: Step, context: Context, show: Show) -> Mapping[str, Any]:
+def _process(step: PipelineStep, context: ExecutionContext, show: Show) -> Mapping[str, Any]:
     properties = _run_job(step, context, show, ProcessingJob, "ProcessingJob")
     for item in step.body.get("PropertyFiles", []):
         context.property_files[f"Steps.{step.name}.PropertyFiles.{item['PropertyFileName']}"] = (step.name, item)
     return properties
 
 
-def _train(step: Step, context: Context, show: Show) -> Mapping[str, Any]:
+def _train(step: PipelineStep, context: ExecutionContext, show: Show) -> Mapping[str, Any]:
     return _run_job(step, context, show, TrainingJob, "TrainingJob")
 
 
-def _run_job(step: Step, context: Context, show: Show, kind: type[Job], member: str) -> Mapping[str, Any]:
+def _run_job(
+    step: PipelineStep, context: ExecutionContext, show: Show, kind: type[SageMakerJob], member: str
+) -> Mapping[str, Any]:
     name = _job_name(context.execution_id, step.name)
     own = {f"Execution.{member}Name": name}
     request = _resolved(step.body["Arguments"], context, own)
@@ -96,7 +98,7 @@ def _run_job(step: Step, context: Context, show: Show, kind: type[Job], member: 
     return job.record
 
 
-def _permit(operation: str, resource: str, request: Mapping[str, Any], context: Context) -> None:
+def _permit(operation: str, resource: str, request: Mapping[str, Any], context: ExecutionContext) -> None:
     """Raise unless the pipeline's role may create the job and pass its role, and that role trusts SageMaker."""
     key = roles.assume(context.role).access_key
     refusal = roles.refusal(key, f"sagemaker:{operation}", state.arn(resource)) or roles.pass_refusal(
@@ -107,7 +109,7 @@ def _permit(operation: str, resource: str, request: Mapping[str, Any], context: 
     roles.assume(request["RoleArn"])
 
 
-def _register(step: Step, context: Context, show: Show) -> Mapping[str, Any]:
+def _register(step: PipelineStep, context: ExecutionContext, show: Show) -> Mapping[str, Any]:
     """Call CreateModelPackage as the pipeline's role, as SageMaker does: its permissions decide."""
     request = _resolved(step.body["Arguments"], context)
     metadata = {"GeneratedBy": context.execution_arn, **request.get("MetadataProperties", {})}
@@ -121,20 +123,20 @@ def _register(step: Step, context: Context, show: Show) -> Mapping[str, Any]:
     return package
 
 
-def _decide(step: Step, context: Context, show: Show) -> Mapping[str, Any]:
+def _decide(step: PipelineStep, context: ExecutionContext, show: Show) -> Mapping[str, Any]:
     conditions = _resolved(step.body["Arguments"]["Conditions"], context)
     outcome = "True" if all(definition.holds(condition) for condition in conditions) else "False"
     show({"Condition": {"Outcome": outcome}})
     return {"Outcome": outcome}
 
 
-def _fail(step: Step, context: Context, show: Show) -> Mapping[str, Any]:
+def _fail(step: PipelineStep, context: ExecutionContext, show: Show) -> Mapping[str, Any]:
     message = str(_resolved(step.body["Arguments"]["ErrorMessage"], context))
     show({"Fail": {"ErrorMessage": message}})
     raise ExecutionFailed(message)
 
 
-def _invoke(step: Step, context: Context, show: Show) -> Mapping[str, Any]:
+def _invoke(step: PipelineStep, context: ExecutionContext, show: Show) -> Mapping[str, Any]:
     function = _resolved(step.body["FunctionArn"], context)
     payload = json.dumps(_resolved(step.body.get("Arguments", {}), context)).encode()
     answer = host.client("lambda", roles.assume(context.role)).invoke(FunctionName=function, Payload=payload)
@@ -152,7 +154,7 @@ def _invoke(step: Step, context: Context, show: Show) -> Mapping[str, Any]:
     return {"OutputParameters": outputs}
 
 
-_TYPES: dict[str, Callable[[Step, Context, Show], Mapping[str, Any]]] = {
+_TYPES: dict[str, Callable[[PipelineStep, ExecutionContext, Show], Mapping[str, Any]]] = {
     "Processing": _process,
     "Training": _train,
     "RegisterModel": _register,
@@ -162,7 +164,7 @@ _TYPES: dict[str, Callable[[Step, Context, Show], Mapping[str, Any]]] = {
 }
 
 
-def _resolved(value: Any, context: Context, own: Mapping[str, Any] | None = None) -> Any:
+def _resolved(value: Any, context: ExecutionContext, own: Mapping[str, Any] | None = None) -> Any:
     def look_up(reference: str) -> Any:
         if reference.startswith("Steps."):
             name, _, path = reference.removeprefix("Steps.").partition(".")

@@ -14,7 +14,7 @@ from local.sagemaker.storage import JobFailed, Storage
 _FAILURE_BYTES = 1024
 
 
-class TrainingJob(jobs.Job):
+class TrainingJob(jobs.SageMakerJob):
     operation = "CreateTrainingJob"
     log_group = "/aws/sagemaker/TrainingJobs"
 

@@ -11,19 +11,19 @@ from urllib.parse import unquote
 from botocore.exceptions import ClientError
 
 from lockgate.aws.clients import code
-from lockgate.doctor import ISSUER, LINKED_ROLES, QUALIFIER, Certificate, Found, Wanted
+from lockgate.doctor import ISSUER, LINKED_ROLES, QUALIFIER, AccountState, Certificate, Wanted
 
 ABSENT = ("ParameterNotFound", "NoSuchEntity", "ResourceNotFoundException")
 DELIVERY_STACK = "lockgate-tools-delivery"
 
 
-def look(client: Callable[[str], Any], wanted: Wanted) -> Found:
+def look(client: Callable[[str], Any], wanted: Wanted) -> AccountState:
     """`client` makes clients of the account. Raises ClientError where the caller may not look."""
     iam = client("iam")
     providers = _providers(iam)
     account = str(client("sts").get_caller_identity()["Account"])
     suffix = f"{account}-{wanted.region}"
-    return Found(
+    return AccountState(
         account=account,
         bootstrap=_bootstrap(client("ssm")),
         trusted=_trusted(iam, f"cdk-{QUALIFIER}-deploy-role-{suffix}"),

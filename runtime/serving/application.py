@@ -24,7 +24,7 @@ from runtime.serving import inference
 from runtime.serving.access import AccessLog
 from runtime.serving.batching import Engine, MicroBatcher
 from runtime.serving.capture import Capture
-from runtime.serving.http import BODY_SECONDS, Answer, Request
+from runtime.serving.http import BODY_SECONDS, Request, Response
 from runtime.serving.openapi import openapi
 from runtime.serving.rows import Batch, Decoder, Refused, refused
 from runtime.serving.telemetry import Telemetry
@@ -46,7 +46,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True)
-class Release:
+class ServedVersion:
     """What every answer names, so that a prediction can be traced."""
 
     version: str
@@ -54,7 +54,7 @@ class Release:
     verdict_id: str
 
 
-class Call:
+class PredictionRequest:
     """A prediction request: what its headers say, and what becomes of it."""
 
     __slots__ = (
@@ -88,7 +88,9 @@ class Call:
 class Application:
     """One worker's service. `engine` predicts rows that keep the data contract."""
 
-    def __init__(self, model: Model, release: Release, engine: Engine, telemetry: Telemetry | None = None) -> None:
+    def __init__(
+        self, model: Model, release: ServedVersion, engine: Engine, telemetry: Telemetry | None = None
+    ) -> None:
         self._model, self._release = model, release
         self._decoder, self._batcher, self._engine = Decoder(model), MicroBatcher(engine), engine
         self.telemetry = telemetry or Telemetry({"model": model.name, **asdict(release)}, 1)
@@ -110,7 +112,7 @@ class Application:
         if route is None:
             self._answer_other(request, self._found(request.path, request.method.decode()))
             return
-        call = request.state = Call(self, request, route)
+        call = request.state = PredictionRequest(self, request, route)
         self._in_flight += 1
         self._bytes_in_flight += call.bytes
         self.telemetry.in_flight(self._in_flight)
@@ -126,7 +128,7 @@ class Application:
         self._answer_other(request, _Found(400, self._refusal(refusal)), closes=True)
 
     def unannounced(self, request: Request, size: int) -> None:
-        call: Call = request.state
+        call: PredictionRequest = request.state
         call.bytes += size
         self._bytes_in_flight += size
         if call.bytes > MAXIMUM_BYTES:
@@ -137,7 +139,7 @@ class Application:
             self._refuse(call, self._busy())
 
     def answer(self, request: Request) -> None:
-        call: Call = request.state
+        call: PredictionRequest = request.state
         body = request.body()
         try:
             if len(body) > LARGE_BYTES:
@@ -153,7 +155,7 @@ class Application:
             self._defect(call, error)
 
     def slow(self, request: Request) -> None:
-        call: Call = request.state
+        call: PredictionRequest = request.state
         found = f"less than {request.length or 'the announced'} bytes after {BODY_SECONDS:g} s"
         self._refuse(call, refused(408, "slow", found, "the body"))
 
@@ -162,7 +164,7 @@ class Application:
 
     # Predictions.
 
-    async def _answer_large(self, call: Call, body: bytes) -> None:
+    async def _answer_large(self, call: PredictionRequest, body: bytes) -> None:
         try:
             call.batch = await asyncio.to_thread(self._read, call, body)
             self.predicted(call, await asyncio.to_thread(self._engine.predict, call.batch.codes, call.batch.rows))
@@ -171,7 +173,7 @@ class Application:
         except Exception as error:
             self._defect(call, error)
 
-    def predicted(self, call: Call, predictions: list[Any] | Exception) -> None:
+    def predicted(self, call: PredictionRequest, predictions: list[Any] | Exception) -> None:
         """Answer with the predictions of `call.batch`, or with what went wrong instead."""
         if isinstance(predictions, Exception):
             self._defect(call, predictions)
@@ -195,7 +197,7 @@ class Application:
     def _encoded(self, predictions: list[Any]) -> bytes:
         return b'{"predictions":' + _encode(predictions) + self._tail
 
-    def _read(self, call: Call, body: bytes) -> Batch:
+    def _read(self, call: PredictionRequest, body: bytes) -> Batch:
         headers = call.request.headers
         encoding = headers.get(b"content-encoding", b"identity").lower()
         if encoding != b"identity":
@@ -214,7 +216,7 @@ class Application:
         wanted = "application/json" if call.route == "infer" else "application/json or text/csv"
         raise refused(415, "media_type", f"content type {shown(call.media_type.decode('latin-1'))}", wanted)
 
-    def _is_full_for(self, call: Call) -> bool:
+    def _is_full_for(self, call: PredictionRequest) -> bool:
         return self._bytes_in_flight > MAXIMUM_BYTES_IN_FLIGHT and call.bytes > SMALL_BYTES
 
     def _busy(self) -> Refused:
@@ -223,23 +225,25 @@ class Application:
             f"at most {MAXIMUM_IN_FLIGHT} of {MAXIMUM_BYTES_IN_FLIGHT} bytes; try again",
         )  # fmt: skip
 
-    def _refuse(self, call: Call, refusal: Refused) -> None:
+    def _refuse(self, call: PredictionRequest, refusal: Refused) -> None:
         headers = _JSON + b"retry-after: %d\r\n" % RETRY_SECONDS if refusal.status == 429 else _JSON
         self._reply(call, refusal.status, self._refusal(refusal), headers, closes=refusal.kind in _CLOSING)
 
-    def _defect(self, call: Call, error: Exception) -> None:
+    def _defect(self, call: PredictionRequest, error: Exception) -> None:
         """Counted and answered as such; the log has the trace, the caller sees none."""
         logging.getLogger("lockgate.serving").error("request %s", call.id, exc_info=error)
         self._refuse(call, refused(500, "defect", "an error of the server", "an answer"))
 
-    def _reply(self, call: Call, status: int, body: bytes, headers: bytes, rows: int = 0, closes: bool = False) -> None:
+    def _reply(
+        self, call: PredictionRequest, status: int, body: bytes, headers: bytes, rows: int = 0, closes: bool = False
+    ) -> None:
         self._finish(call)
         seconds = time.perf_counter() - call.begun
         self.telemetry.answered(call.route, status, rows, seconds)
         self.access.answered(call.id, call.request.path, status, rows, seconds)
-        call.request.reply(Answer(status, body, b"%bx-request-id: %b\r\n" % (headers, call.id.encode()), closes))
+        call.request.reply(Response(status, body, b"%bx-request-id: %b\r\n" % (headers, call.id.encode()), closes))
 
-    def _finish(self, call: Call) -> None:
+    def _finish(self, call: PredictionRequest) -> None:
         call.request.state = None  # what does not refer to itself needs no collector
         self._in_flight -= 1
         self._bytes_in_flight -= call.bytes
@@ -280,7 +284,7 @@ class Application:
         if found.status >= 400 and found.status != 503:
             self.access.answered(request_id, request.path[:200], found.status, 0, 0.0)
         headers = b"%bx-request-id: %b\r\n" % (found.headers, request_id.encode())
-        request.reply(Answer(found.status, found.body, headers, closes))
+        request.reply(Response(found.status, found.body, headers, closes))
 
     def _found(self, path: str, method: str) -> _Found:
         if path in self._gets:

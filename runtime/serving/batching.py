@@ -18,7 +18,7 @@ class Engine(Protocol):
     """Thread-safe, and a row's prediction does not depend on the rows beside it."""
 
     def predict(self, codes: bytes, rows: int) -> list[Any]:
-        """One prediction a row."""
+        """One prediction a row. codes: rows x features as float64, categories as places in model.toml, NaN for null."""
 
 
 class MicroBatcher:

@@ -8,16 +8,17 @@ scikit-learn, and the evaluator compares the two itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from lockgate.configuration.model import Model
 from runtime.artifact import Estimator, score
-from runtime.facts import ENCODED, SCIKIT_LEARN, WALKER, WALKER_FILE
 from runtime.frames import Matrix
 from runtime.metrics import histogram
+from runtime.model_json import ENCODED, SCIKIT_LEARN, WALKER, WALKER_FILE
+from runtime.serving.batching import Engine
 from runtime.serving.convert import NotConvertible, program_of
 from runtime.serving.encoded import EncodedEngine
 from runtime.serving.program import Program, read_program
@@ -28,11 +29,6 @@ from runtime.serving.walker import Walker, library
 TOLERANCE_LINEAR = 1e-12
 
 Codes = npt.NDArray[np.float64]
-
-
-class Engine(Protocol):
-    def predict(self, codes: bytes, rows: int) -> list[float] | list[list[float]]:
-        """codes: rows x features as float64, categories as places in model.toml, NaN for null."""
 
 
 class EstimatorEngine:

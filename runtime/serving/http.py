@@ -39,7 +39,7 @@ _STATUS = {
 _NEVER = float("inf")
 
 
-class Answer(msgspec.Struct, frozen=True, gc=False):
+class Response(msgspec.Struct, frozen=True, gc=False):
     """headers: whole lines, with the content type. An answer that closes ends the connection behind it."""
 
     status: int
@@ -67,7 +67,7 @@ class Request:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._answer: Answer | None = None
+        self._answer: Response | None = None
         self.path = ""
         self.method = b""
         self.headers: dict[bytes, bytes] = {}
@@ -83,13 +83,13 @@ class Request:
     def body(self) -> bytes:
         return b"".join(self.chunks)
 
-    def reply(self, answer: Answer) -> None:
+    def reply(self, answer: Response) -> None:
         """At once or later, once, and also when the caller is gone."""
         self._answer = answer
         self._connection.flush()
 
 
-class Service(Protocol):
+class Responder(Protocol):
     """What answers. Every request that was begun is answered, or is gone; none of these may raise."""
 
     draining: bool
@@ -116,7 +116,7 @@ class Service(Protocol):
 class Site:
     """What the connections of a worker share. common: header lines of every answer."""
 
-    def __init__(self, service: Service, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, service: Responder, loop: asyncio.AbstractEventLoop) -> None:
         self.service, self.loop = service, loop
         self.connections: set[Connection] = set()
         self.common = b""
@@ -329,7 +329,7 @@ class Connection(asyncio.Protocol):
         self._forget()
         last = Request(self)
         self._begun.append(last)
-        last.reply(Answer(400, message.encode(), b"content-type: text/plain; charset=utf-8\r\n", closes=True))
+        last.reply(Response(400, message.encode(), b"content-type: text/plain; charset=utf-8\r\n", closes=True))
 
     def _end(self, linger: bool) -> None:
         self._ending = True

@@ -11,8 +11,8 @@ from lockgate.configuration.model import Model
 from lockgate.errors import EvidenceError, RefusedError
 from runtime import commit
 from runtime.archive import read_archive
-from runtime.facts import ENCODED, SCIKIT_LEARN, WALKER, WALKER_FILE, refuse_other_model
 from runtime.job import Job
+from runtime.model_json import ENCODED, SCIKIT_LEARN, WALKER, WALKER_FILE, refuse_other_model
 from runtime.serving.batching import Engine
 from runtime.serving.program import read_program
 from runtime.serving.walker import Walker, library

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import msgspec
 
 from lockgate.errors import EvidenceError
-from runtime.facts import WALKER_FILE
+from runtime.model_json import WALKER_FILE
 
 MAGIC = b"lockgate.walker/1\n"
 NODE = struct.Struct("<diHH")  # threshold, left (the right one follows), column, kind

@@ -10,7 +10,7 @@ from lockgate.configuration.model import Model
 from runtime import commit
 from runtime.job import Job
 from runtime.serving import model_data
-from runtime.serving.application import Application, Release
+from runtime.serving.application import Application, ServedVersion
 from runtime.serving.shift import SECONDS, ShiftWatch
 from runtime.serving.telemetry import Telemetry
 
@@ -42,7 +42,7 @@ def limit_threads() -> None:
 
 def released_application(job: Job, model: Model, files: Mapping[str, bytes], processes: int = 1) -> Application:
     """The application of the released model, from its checked files."""
-    release = Release(job.setting("RELEASE_VERSION"), job.setting("RELEASE_COMMIT"), job.setting("VERDICT_ID"))
+    release = ServedVersion(job.setting("RELEASE_VERSION"), job.setting("RELEASE_COMMIT"), job.setting("VERDICT_ID"))
     telemetry = Telemetry({"model": model.name, **asdict(release)}, processes)
     application = Application(model, release, model_data.engine_of(files, model), telemetry)
     expected, place = model_data.holdout_scores(files), job.environment.get("ENVIRONMENT")

@@ -8,22 +8,22 @@ from typing import Any
 
 import pytest
 
-from scripts.architecture import PAGE, PICTURE, ROOT, Stack, draw, page, read
+from scripts.architecture import PAGE, PICTURE, ROOT, DrawnStack, draw, page, read
 
 
 @pytest.fixture(scope="module")
-def stacks(tmp_path_factory: pytest.TempPathFactory, new_app: Callable[[Path, Path], Any]) -> list[Stack]:
+def stacks(tmp_path_factory: pytest.TempPathFactory, new_app: Callable[[Path, Path], Any]) -> list[DrawnStack]:
     return read(Path(new_app(ROOT, tmp_path_factory.mktemp("assembly")).synth().directory))
 
 
-def test_the_tables_of_the_page_are_those_of_the_templates(stacks: list[Stack]) -> None:
+def test_the_tables_of_the_page_are_those_of_the_templates(stacks: list[DrawnStack]) -> None:
     text = PAGE.read_text()
     assert text == page(text, stacks), "run `make picture`"
 
 
-def test_the_picture_is_that_of_the_templates(stacks: list[Stack]) -> None:
+def test_the_picture_is_that_of_the_templates(stacks: list[DrawnStack]) -> None:
     assert PICTURE.read_text() == draw(stacks), "run `make picture`"
 
 
-def test_something_makes_each_function_run(stacks: list[Stack]) -> None:
+def test_something_makes_each_function_run(stacks: list[DrawnStack]) -> None:
     assert [function.name for stack in stacks for function in stack.functions if not function.woken] == []

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from lockgate.doctor import AUDIENCE, LINKED_ROLES, Certificate, Found, Wanted, diagnose
+from lockgate.doctor import AUDIENCE, LINKED_ROLES, AccountState, Certificate, Wanted, diagnose
 
 ACCOUNT, REGION = "222222222222", "us-east-1"
 CERTIFICATE = f"arn:aws:acm:{REGION}:{ACCOUNT}:certificate/1"
 PROVIDER = f"arn:aws:iam::{ACCOUNT}:oidc-provider/token.actions.githubusercontent.com"
 DEV = Wanted("dev", ACCOUNT, REGION, CERTIFICATE, None)
 TOOLS = Wanted("tools", ACCOUNT, REGION, None, None)
-READY = Found(
+READY = AccountState(
     account=ACCOUNT,
     bootstrap=30,
     trusted=[ACCOUNT],

@@ -93,7 +93,7 @@ class Embedded:
         data = (ecr or self.client("ecr")).get_authorization_token()["authorizationData"][0]
         return base64.b64decode(data["authorizationToken"]).decode().partition(":")[2]
 
-    def push(self, build: builder.Build, tag: str, token: str) -> str:
+    def push(self, build: builder.BuiltImage, tag: str, token: str) -> str:
         """Push an image to the repository `app`; returns its URI with digest."""
         host = f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com"
         to = registry.reference(f"{host}/app:{tag}")

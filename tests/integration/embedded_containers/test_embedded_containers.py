@@ -33,15 +33,15 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def image(tmp_path: Path) -> containers.Image:
+def image(tmp_path: Path) -> containers.UnpackedImage:
     root = tmp_path / "root"
     (root / "app").mkdir(parents=True)
     (root / "app" / "say.py").write_text(SAY)
     environment = {"PYTHONPATH": "/app", "DATA": "/app:/missing", "PATH": "/usr/local/bin:/app"}
-    return containers.Image("sha256:0", root, ("python3", "-m", "say"), ("from-cmd",), environment, "/app")
+    return containers.UnpackedImage("sha256:0", root, ("python3", "-m", "say"), ("from-cmd",), environment, "/app")
 
 
-def run(image: containers.Image, settings: Settings, **given: Any) -> tuple[int, str]:
+def run(image: containers.UnpackedImage, settings: Settings, **given: Any) -> tuple[int, str]:
     """Exit code and output of a process of the image."""
     log = settings.state / "log"
     options = {"entrypoint": None, "arguments": [], "environment": {}, "ml_root": None, **given}
@@ -49,7 +49,7 @@ def run(image: containers.Image, settings: Settings, **given: Any) -> tuple[int,
     return process.wait(20), log.read_text()
 
 
-def said(image: containers.Image, settings: Settings, **given: Any) -> dict[str, Any]:
+def said(image: containers.UnpackedImage, settings: Settings, **given: Any) -> dict[str, Any]:
     code, output = run(image, settings, **given)
     assert code == 0, output
     found: dict[str, Any] = json.loads(output)
@@ -57,7 +57,7 @@ def said(image: containers.Image, settings: Settings, **given: Any) -> dict[str,
 
 
 def test_it_has_the_images_environment_and_nothing_of_the_servers(
-    image: containers.Image, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    image: containers.UnpackedImage, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "of-the-server")
     monkeypatch.setenv("SOMETHING", "else")
@@ -72,23 +72,25 @@ def test_it_has_the_images_environment_and_nothing_of_the_servers(
 
 
 def test_a_file_the_image_does_not_copy_is_not_found_in_this_repository(
-    image: containers.Image, settings: Settings
+    image: containers.UnpackedImage, settings: Settings
 ) -> None:
     assert not said(image, settings)["lockgate"]
 
 
-def test_the_images_command_is_used_when_nothing_else_is_given(image: containers.Image, tmp_path: Path) -> None:
+def test_the_images_command_is_used_when_nothing_else_is_given(image: containers.UnpackedImage, tmp_path: Path) -> None:
     assert said(image, Settings(tmp_path / "1"))["argv"] == ["from-cmd"]
     assert said(image, Settings(tmp_path / "2"), arguments=["given"])["argv"] == ["given"]
     assert said(image, Settings(tmp_path / "3"), entrypoint=["python3", "/app/say.py"])["argv"] == []
 
 
-def test_a_command_that_does_not_exist_ends_with_127(image: containers.Image, settings: Settings) -> None:
+def test_a_command_that_does_not_exist_ends_with_127(image: containers.UnpackedImage, settings: Settings) -> None:
     code, output = run(image, settings, entrypoint=["nowhere"])
     assert (code, output) == (127, "exec nowhere: No such file or directory\n")
 
 
-def test_stop_ends_the_whole_group_even_if_it_ignores_sigterm(image: containers.Image, settings: Settings) -> None:
+def test_stop_ends_the_whole_group_even_if_it_ignores_sigterm(
+    image: containers.UnpackedImage, settings: Settings
+) -> None:
     script = "trap '' TERM; sleep 60 & echo $!; wait; sleep 60"
     log = settings.state / "log"
     process = containers.start(
@@ -110,7 +112,7 @@ def test_stop_ends_the_whole_group_even_if_it_ignores_sigterm(image: containers.
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
-def test_a_process_ends_when_the_server_is_killed(image: containers.Image, settings: Settings) -> None:
+def test_a_process_ends_when_the_server_is_killed(image: containers.UnpackedImage, settings: Settings) -> None:
     server = subprocess.Popen(
         [
             sys.executable,
@@ -147,7 +149,7 @@ def test_a_layer_that_does_not_match_its_digest_is_refused() -> None:
         containers._verified(b"x", "sha256:0")
 
 
-def test_an_image_without_command_is_refused(image: containers.Image, settings: Settings) -> None:
+def test_an_image_without_command_is_refused(image: containers.UnpackedImage, settings: Settings) -> None:
     empty = dataclasses.replace(image, entrypoint=(), command=())
     with pytest.raises(containers.ImageInvalid, match="neither an entry point nor a command"):
         run(empty, settings)

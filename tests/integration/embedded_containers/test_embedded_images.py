@@ -59,7 +59,7 @@ def make_context(folder: Path, umask: int) -> Path:
     return folder
 
 
-def config(build: builder.Build) -> dict[str, Any]:
+def config(build: builder.BuiltImage) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(build.blobs[json.loads(build.manifest)["config"]["digest"]])
     return found["config"]  # type: ignore[no-any-return]
 

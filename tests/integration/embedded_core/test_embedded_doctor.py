@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from lockgate.aws.account import look
-from lockgate.doctor import ISSUER, LINKED_ROLES, Finding, Wanted, diagnose
+from lockgate.doctor import ISSUER, LINKED_ROLES, AccountCheck, Wanted, diagnose
 
 ROOT = Path(__file__).parents[3]
 REGION = "us-east-1"
@@ -24,7 +24,7 @@ def missing(aws: Any, wanted: Wanted, profile: str) -> set[str]:
     return {finding.check for finding in found if finding.state == "missing"}
 
 
-def doctor(aws: Any, environment: str, profile: str) -> tuple[int, dict[str, Finding]]:
+def doctor(aws: Any, environment: str, profile: str) -> tuple[int, dict[str, AccountCheck]]:
     """Exit code of the command, and its findings; a check with several lines keeps its last."""
     command = [sys.executable, "-m", "cli", "doctor", environment, "--json"]
     done = subprocess.run(
@@ -36,7 +36,7 @@ def doctor(aws: Any, environment: str, profile: str) -> tuple[int, dict[str, Fin
         check=False,
     )
     assert done.stdout, done.stderr
-    return done.returncode, {entry["check"]: Finding(**entry) for entry in json.loads(done.stdout)["findings"]}
+    return done.returncode, {entry["check"]: AccountCheck(**entry) for entry in json.loads(done.stdout)["findings"]}
 
 
 def test_an_empty_account_lacks_everything_and_then_one_thing_less_after_another(aws: Any) -> None:

@@ -209,6 +209,6 @@ def test_a_token_for_another_audience_is_refused(
 
 @pytest.mark.parametrize("role", ROLES)
 def test_a_token_that_another_issuer_signed_is_refused(sts: Any, arns: Mapping[str, str], role: str) -> None:
-    forged = github.Issuer().token(job(role), "sts.amazonaws.com")
+    forged = github.GitHubIssuer().token(job(role), "sts.amazonaws.com")
     with pytest.raises(ClientError, match="InvalidIdentityToken"):
         assume(sts, arns[role], forged)

@@ -16,14 +16,14 @@ import pytest
 from lockgate.configuration.model import Feature, Model
 from runtime.serving import access, capture, server
 from runtime.serving.access import AccessLog
-from runtime.serving.application import Application, Release
+from runtime.serving.application import Application, ServedVersion
 from runtime.serving.capture import Capture
-from runtime.serving.http import Answer, Connection, Request, Site
+from runtime.serving.http import Connection, Request, Response, Site
 from runtime.serving.rows import Batch
 from runtime.serving.telemetry import SCORES, Telemetry
 
 MODEL = Model("toy", "", "id", "target", (), (Feature("age", "integer", minimum=0, maximum=99),), {}, "", "")
-RELEASE = Release("7", "c" * 40, "toy/12")
+RELEASE = ServedVersion("7", "c" * 40, "toy/12")
 
 
 def logged(capfdbinary: Any) -> list[Any]:
@@ -139,7 +139,7 @@ class Engine:
         return [float("nan") if age == UNKNOWN else age / 100 for age in ages]
 
 
-async def asked(application: Application, *ages: int) -> list[Answer]:
+async def asked(application: Application, *ages: int) -> list[Response]:
     site = Site(application, asyncio.get_running_loop())
     found = []
     for age in ages:

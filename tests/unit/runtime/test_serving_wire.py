@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lockgate.configuration.model import Feature, Model
-from runtime.serving.application import Application, Release
+from runtime.serving.application import Application, ServedVersion
 from runtime.serving.http import Connection, Site
 
 MODEL = Model("toy", "", "id", "target", (), (Feature("age", "integer", minimum=0, maximum=99),), {}, "", "")
@@ -55,7 +55,7 @@ class Wire(asyncio.Transport):
 
 def conversation(pieces: list[bytes]) -> tuple[Application, bytes]:
     """The application after it, and what it said. The caller goes away at the end."""
-    application = Application(MODEL, Release("7", "c" * 40, "toy/1"), Engine())
+    application = Application(MODEL, ServedVersion("7", "c" * 40, "toy/1"), Engine())
     errors: list[Any] = []
 
     async def run() -> bytes:

@@ -25,11 +25,11 @@ URI = re.compile(r"(?P<account>\d{12})\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com/(?P
 SECONDS = 60
 
 
-class Origin(NamedTuple):
-    """Where an image comes from: the account whose registry it is, and the repository there."""
+class Repository(NamedTuple):
+    """A repository of images in some account's registry."""
 
     account: str
-    repository: str
+    name: str
 
 
 def has_image(ecr: Any, repository: str, digest: str) -> bool:
@@ -48,27 +48,27 @@ def copy_image(ecr: Any, source: str, repository: str, tag: str) -> None:
     if parts is None:
         raise RefusedError(f"image: found {source!r}, expected the URI of an image in ECR with its digest")
     if not has_image(ecr, repository, parts["digest"]):
-        _copy(ecr, Origin(parts["account"], parts["repository"]), parts["digest"], repository, tag)
+        _copy(ecr, Repository(parts["account"], parts["repository"]), parts["digest"], repository, tag)
 
 
-def _copy(ecr: Any, origin: Origin, digest: str, repository: str, tag: str | None) -> None:
+def _copy(ecr: Any, source: Repository, digest: str, repository: str, tag: str | None) -> None:
     found = ecr.batch_get_image(
-        registryId=origin.account,
-        repositoryName=origin.repository,
+        registryId=source.account,
+        repositoryName=source.name,
         imageIds=[{"imageDigest": digest}],
         acceptedMediaTypes=MANIFESTS,
     )
     if not found["images"]:
-        raise RefusedError(f"image: {origin.repository}@{digest} of {origin.account} is gone: {found['failures']}")
+        raise RefusedError(f"image: {source.name}@{digest} of {source.account} is gone: {found['failures']}")
     text = str(found["images"][0]["imageManifest"])
     if f"sha256:{canonical.sha256(text.encode())}" != digest:
-        raise RefusedError(f"image: {origin.repository}@{digest} of {origin.account}: its manifest was replaced")
+        raise RefusedError(f"image: {source.name}@{digest} of {source.account}: its manifest was replaced")
     manifest = json.loads(text)
     for part in manifest.get("manifests", ()):  # an index of several platforms
-        _copy(ecr, origin, part["digest"], repository, None)
+        _copy(ecr, source, part["digest"], repository, None)
     if "config" in manifest:
         for layer in (manifest["config"], *manifest["layers"]):
-            _copy_layer(ecr, origin, layer["digest"], repository)
+            _copy_layer(ecr, source, layer["digest"], repository)
     put = {"imageManifest": text, "imageManifestMediaType": _media_type(manifest, found["images"][0])}
     try:
         ecr.put_image(repositoryName=repository, imageDigest=digest, **put, **({"imageTag": tag} if tag else {}))
@@ -83,9 +83,9 @@ def _media_type(manifest: Mapping[str, Any], image: Mapping[str, Any]) -> str:
     return str(manifest.get("mediaType") or image["imageManifestMediaType"])
 
 
-def _copy_layer(ecr: Any, origin: Origin, digest: str, repository: str) -> None:
+def _copy_layer(ecr: Any, source: Repository, digest: str, repository: str) -> None:
     def parts(size: int) -> Iterator[bytes]:
-        where = {"registryId": origin.account, "repositoryName": origin.repository}
+        where = {"registryId": source.account, "repositoryName": source.name}
         url = ecr.get_download_url_for_layer(**where, layerDigest=digest)["downloadUrl"]
         return download(url, size)
 

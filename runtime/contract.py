@@ -15,6 +15,7 @@ from lockgate.errors import DataContractError
 if TYPE_CHECKING:
     import pyarrow as pa
 
+NOT_NULL = "; a missing number is null here and not NaN (polars: fill_nan(None), DuckDB: nullif(x, 'nan'))"
 SHOWN = 5  # row identifiers, found values or broken columns in one message
 
 
@@ -89,8 +90,10 @@ def _broken(column: pa.ChunkedArray, feature: Feature, identifiers: pa.ChunkedAr
     refused = [code for code, value in enumerate(values) if not accepts(feature, value)]
     if refused:
         rows = identifiers.filter(pc.is_in(encoded.indices, value_set=pa.array(refused, encoded.indices.type)))
-        found = _few([values[code] for code in refused])
-        messages.append(f"column {feature.name}: found {found}{_where(rows)}, expected {expected(feature)}")
+        found_values = [values[code] for code in refused]
+        found = _few(found_values)
+        nan = "" if not any(value != value for value in found_values) else NOT_NULL
+        messages.append(f"column {feature.name}: found {found}{_where(rows)}, expected {expected(feature)}{nan}")
     if column.null_count > feature.null_share * len(column):
         share = f"at most {feature.null_share:g} of {len(column)} rows null"
         rows = identifiers.filter(pc.is_null(column))

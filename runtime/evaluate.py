@@ -15,16 +15,16 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from lockgate import canonical
 from lockgate.data.row_identities import identities, read_identities, refuse_shared
 from lockgate.data.snapshot import Manifest, Part, read_manifest
-from lockgate.errors import EvidenceError
+from lockgate.errors import DataContractError, EvidenceError
 from lockgate.evidence.distribution import distance
 from lockgate.evidence.document import Champion, Data, Evidence, Group, Metric
 from runtime import job as jobs
 from runtime.archive import read_archive
+from runtime.columns import read_columns
 from runtime.drift import drift
 from runtime.job import Job
 from runtime.metrics import Labels, Scores, against, by_group, histogram, measure
@@ -108,9 +108,9 @@ def _identities(rows: pa.Table, manifest: Manifest) -> bytes:
 
 def _table(file: Path, part: str) -> pa.Table:
     try:
-        return pq.read_table(file, memory_map=False)
-    except (OSError, pa.ArrowException) as error:
-        raise EvidenceError(f"{part}: found {file.name} unreadable, expected a Parquet file: {error}") from error
+        return read_columns(file, part)
+    except DataContractError as error:
+        raise EvidenceError(str(error)) from error
 
 
 def _published(file: Path, part: Part, name: str) -> pa.Table:

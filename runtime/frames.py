@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from lockgate.configuration.model import Model
-from lockgate.errors import DataContractError
 
 Matrix = npt.NDArray[np.object_]
-
-
-def read_parquet(file: Path, part: str) -> pa.Table:
-    """Raises DataContractError when the file is absent or no Parquet file; `part` names it in the message."""
-    try:
-        return pq.read_table(file, memory_map=False)
-    except (OSError, pa.ArrowException) as error:
-        raise DataContractError(f"{part}: found {file.name} unreadable, expected a Parquet file: {error}") from error
 
 
 def matrix_of_table(table: pa.Table, model: Model) -> Matrix:

@@ -12,7 +12,8 @@ from lockgate.errors import LockgateError
 from runtime import commit
 from runtime.archive import read_archive
 from runtime.artifact import read_artifact, score
-from runtime.frames import matrix_of_table, read_parquet
+from runtime.columns import read_columns
+from runtime.frames import matrix_of_table
 from runtime.job import Job
 from runtime.serving.engines import codes_of
 from runtime.serving.model_data import engine_of
@@ -48,7 +49,7 @@ def predict_as_champion(job: Job) -> None:
 def _predict(job: Job, rows: Path, folder: Path) -> None:
     model = commit.declared_model(job.setting("MODEL"))
     files = read_archive(job.read("model/model.tar.gz"))
-    holdout = read_parquet(rows, "holdout")
+    holdout = read_columns(rows, "holdout")
     matrix = matrix_of_table(holdout, model)
     reference = score(read_artifact(files, model, commit.training_module(model).TRUSTED), matrix)
     found = engine_of(files, model).predict(codes_of(matrix, model).tobytes(), len(matrix))

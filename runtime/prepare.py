@@ -12,8 +12,8 @@ from lockgate.configuration.model import Model
 from lockgate.data.snapshot import Manifest, Part, read_manifest
 from lockgate.errors import DataContractError
 from runtime import commit
+from runtime.columns import read_columns
 from runtime.contract import refuse_broken_columns, refuse_broken_target
-from runtime.frames import read_parquet
 from runtime.job import Job
 
 SCHEMA = "lockgate.prepared/1"
@@ -70,7 +70,7 @@ def _verified(file: Path, part: Part, name: str) -> pa.Table:
         raise DataContractError(
             f"{name}: {file.name}: SHA-256 found {found}, expected {part.sha256}: not the published file"
         )
-    table = read_parquet(file, name)
+    table = read_columns(file, name)
     if table.num_rows != part.rows:
         raise DataContractError(f"{name}: {file.name}: found {table.num_rows} rows, expected {part.rows}")
     return table

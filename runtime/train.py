@@ -7,7 +7,8 @@ from threadpoolctl import threadpool_limits
 
 from runtime import commit
 from runtime.artifact import write_artifact
-from runtime.frames import matrix_of_table, read_parquet
+from runtime.columns import read_columns
+from runtime.frames import matrix_of_table
 from runtime.job import Job
 from runtime.serving.engines import choose
 
@@ -22,8 +23,8 @@ def train(job: Job) -> None:
     model = commit.declared_model(job.setting("MODEL"))
     channel = job.root / "input" / "data" / "train"
     table, holdout = (
-        read_parquet(channel / "train.parquet", "train"),
-        read_parquet(channel / "holdout.parquet", "holdout"),
+        read_columns(channel / "train.parquet", "train"),
+        read_columns(channel / "holdout.parquet", "holdout"),
     )
     target = table[model.target].to_numpy().astype(np.int64)
     team = commit.training_module(model)

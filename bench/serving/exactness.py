@@ -16,7 +16,8 @@ from lockgate.configuration.model import Model
 from runtime import commit
 from runtime.archive import read_archive
 from runtime.artifact import read_artifact, score
-from runtime.frames import matrix_of_instances, matrix_of_table, read_parquet
+from runtime.columns import read_columns
+from runtime.frames import matrix_of_instances, matrix_of_table
 
 
 def of_scikit_learn(name: str, archive: Path, instances: Sequence[Mapping[str, Any]]) -> Any:
@@ -40,7 +41,7 @@ def main(name: str, archive: str, case: str) -> None:
     model = declared(name)
     files = read_archive(Path(archive).read_bytes())
     estimator: Any = estimator_of(model, Path(archive))
-    matrix = matrix_of_table(read_parquet(ROOT / model.holdout_data, "holdout"), model)
+    matrix = matrix_of_table(read_columns(ROOT / model.holdout_data, "holdout"), model)
     expected = score(estimator, matrix)
     encoded = estimator[:-1].transform(matrix)
     dense = encoded.toarray() if hasattr(encoded, "toarray") else encoded

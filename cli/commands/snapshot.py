@@ -21,7 +21,7 @@ from cli.terminal import show, show_json
 from lockgate import canonical, names
 from lockgate.aws.write_once import put_once
 from lockgate.configuration.model import Model, model_named
-from lockgate.data.row_identities import identities
+from lockgate.data.row_identities import identities, read_identities, refuse_shared
 from lockgate.data.snapshot import Manifest, Part
 from lockgate.errors import DataContractError
 
@@ -56,6 +56,7 @@ def publish(context: Context, model: Model) -> str:
     names_of_features = [feature.name for feature in model.features]
     train, train_sha256 = _read(context.root, model.train_data)
     holdout, holdout_sha256 = _read(context.root, model.holdout_data)
+    identities_of = validated(train, holdout, model)
     files = {
         "train": _parquet(train, model.train_data, [model.identifier, *names_of_features, model.target]),
         "features": _parquet(holdout, model.holdout_data, [model.identifier, *names_of_features]),
@@ -72,10 +73,6 @@ def publish(context: Context, model: Model) -> str:
         holdout_labels=Part(canonical.sha256(files["labels"]), holdout.num_rows),
         sources={Path(model.train_data).name: train_sha256, Path(model.holdout_data).name: holdout_sha256},
     )
-    identities_of = {
-        "train": _identities(train, model, names_of_features),
-        "holdout": _identities(holdout, model, names_of_features),
-    }
     s3, prefix = context.client("s3"), names.snapshot_prefix(model.name, manifest.id)
     put_once(s3, context.bucket("labels"), names.labels_key(model.name, manifest.id), files["labels"])
     for part, digests in identities_of.items():
@@ -86,24 +83,51 @@ def publish(context: Context, model: Model) -> str:
     return manifest.id
 
 
-def _identities(table: Any, model: Model, features: list[str]) -> bytes:
+def validated(train: Any, holdout: Any, model: Model) -> dict[str, bytes]:
+    """The digests of each part's rows, after all that the pipeline would refuse later was looked for here.
+
+    What is published is there for good, and the labels of a holdout are seen by the last step only: a broken snapshot
+    would cost a training run of every commit. Raises DataContractError or EvidenceError.
+    """
+    from runtime.columns import canonical_columns
+    from runtime.contract import refuse_broken_columns, refuse_broken_target
+
+    rows = {}
+    for part, table, file in (("train", train, model.train_data), ("holdout", holdout, model.holdout_data)):
+        rows[part] = canonical_columns(table, file)
+        refuse_broken_columns(rows[part], model, file)
+        refuse_broken_target(rows[part], model, file)
+    types = {part: table[model.identifier].type for part, table in rows.items()}
+    if types["train"] != types["holdout"]:
+        raise DataContractError(
+            f"{model.holdout_data}: column {model.identifier}: found {types['holdout']}, expected {types['train']} as "
+            f"in {model.train_data}: else the same row would count as two"
+        )
+    digests = {part: _identities(table, model) for part, table in rows.items()}
+    refuse_shared(
+        model.holdout_data,
+        read_identities(digests["holdout"]),
+        model.train_data,
+        read_identities(digests["train"]),
+    )
+    return digests
+
+
+def _identities(table: Any, model: Model) -> bytes:
     """Digests of which rows these are, with which --record-holdout proves that a holdout is fresh."""
-    contents = zip(*(table[name].to_pylist() for name in features), strict=True)
+    contents = zip(*(table[feature.name].to_pylist() for feature in model.features), strict=True)
     return identities(table[model.identifier].to_pylist(), contents)
 
 
 def _read(root: Path, name: str) -> tuple[Any, str]:
     """A Parquet file of the project and its SHA-256."""
-    import pyarrow.parquet  # heavy, and only this command needs it
+    from runtime.columns import parquet_table  # heavy, and only this command needs it
 
     try:
         data = (root / name).read_bytes()
     except OSError as error:
         raise DataContractError(f"{name}: {error.strerror}: expected a Parquet file, named in model.toml") from error
-    try:
-        return pyarrow.parquet.read_table(io.BytesIO(data)), canonical.sha256(data)
-    except pyarrow.ArrowInvalid as error:
-        raise DataContractError(f"{name}: not a Parquet file: {error}") from error
+    return parquet_table(data, name), canonical.sha256(data)
 
 
 def _parquet(table: Any, name: str, columns: list[str]) -> bytes:

@@ -201,7 +201,7 @@ def test_a_score_that_is_no_probability_is_refused(job: Job, score: float | None
         ),
         (lambda table: table.append_column("employed", table["score"]), "expected id, score and reference"),
         (
-            lambda table: table.set_column(1, "score", table["score"].cast(pa.float32())),
+            lambda table: table.set_column(1, "score", table["score"].cast(pa.string())),
             "expected int64, double and double",
         ),
         (lambda table: table.set_column(0, "id", table["id"].cast(pa.string())), "expected int64, double and double"),
@@ -215,7 +215,7 @@ def test_predictions_other_than_one_a_row_are_refused(
 
 def test_predictions_that_are_no_parquet_file_are_refused(job: Job) -> None:
     (job.inputs / "predictions" / "predictions.parquet").write_bytes(b"PAR1 not quite")
-    assert "predictions: found predictions.parquet unreadable" in refused(job)
+    assert "predictions: predictions.parquet: found" in refused(job)
 
 
 @pytest.mark.parametrize("file", ["labels/labels.parquet", "snapshot/holdout/features.parquet"])

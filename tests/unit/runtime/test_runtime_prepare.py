@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from lockgate import canonical
 from lockgate.errors import ConfigError, DataContractError, EvidenceError, NotFoundError
 from runtime import job as jobs
+from runtime.contract import NOT_NULL
 from runtime.job import Job
 from runtime.prepare import prepare
 
@@ -71,7 +73,7 @@ def test_an_integer_out_of_range_or_with_a_fraction_is_refused(snapshot: Any, pu
     message = refused(published(train=with_column(snapshot.train, "AGEP", spoil)))
     assert message == (
         f"train: column AGEP: found {value} in 1 row (identifiers {snapshot.train['id'][3]}), "
-        "expected an integer from 0 to 99"
+        "expected an integer from 0 to 99" + (NOT_NULL if math.isnan(value) else "")
     )
 
 

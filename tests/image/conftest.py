@@ -28,7 +28,7 @@ from local.host import tls
 from local.settings import HOST, Settings
 
 ROOT = Path(__file__).parents[2]
-SERVER = ROOT / "tests" / "integration" / "embedded_containers" / "container_server.py"
+SERVER = ROOT / "tests" / "integration" / "local" / "containers" / "container_server.py"
 PACKAGES = ("buildah", "podman", "runc", "skopeo", "mmdebstrap", "debian-archive-keyring")
 BASE = "base-files,ca-certificates,coreutils,dash,libstdc++6,python3,python3-pip"
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"

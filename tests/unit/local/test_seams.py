@@ -19,7 +19,7 @@ from local import seams, server
 from local.seams import ABSENT, MovedError, Seam, UnlistedError
 from local.settings import Settings
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 NAME = "services.sts._evict_expired_sessions"
 US = __name__
 

@@ -44,12 +44,12 @@ class Attestations:
 
     def referrers(self, digest: str) -> list[dict[str, Any]]:
         """Descriptors of the bundles that refer to an image; none where there is no such image."""
-        found: list[dict[str, Any]] = []
+        descriptors: list[dict[str, Any]] = []
         asked = {**self._where, "subjectId": {"imageDigest": digest}, "filter": {"artifactTypes": [BUNDLE]}}
         try:
-            while len(found) < MOST_REFERRERS:
+            while len(descriptors) < MOST_REFERRERS:
                 answer = self._ecr.list_image_referrers(**asked)
-                found += answer["referrers"]
+                descriptors += answer["referrers"]
                 if not answer.get("nextToken"):
                     break
                 asked["nextToken"] = answer["nextToken"]
@@ -57,7 +57,7 @@ class Attestations:
             if code(error) in ABSENT:
                 return []
             raise
-        return found[:MOST_REFERRERS]
+        return descriptors[:MOST_REFERRERS]
 
     def attested(self, digest: str) -> bool:
         """Whether somebody put provenance beside an image; whose it is, a gate finds out."""
@@ -67,8 +67,8 @@ class Attestations:
     def missing(self) -> list[dict[str, str]]:
         """The newest images under a tag that nobody has vouched for: built elsewhere, or their attestation failed."""
         pages = self._ecr.get_paginator("describe_images").paginate(**self._where, filter={"tagStatus": "TAGGED"})
-        found = [image for page in pages for image in page["imageDetails"] if image.get("imageTags")]
-        newest = sorted(found, key=lambda image: image["imagePushedAt"], reverse=True)[:NEWEST]
+        tagged = [image for page in pages for image in page["imageDetails"] if image.get("imageTags")]
+        newest = sorted(tagged, key=lambda image: image["imagePushedAt"], reverse=True)[:NEWEST]
         return [
             {"tag": image["imageTags"][0], "digest": image["imageDigest"], "since": image["imagePushedAt"].isoformat()}
             for image in newest
@@ -77,16 +77,16 @@ class Attestations:
 
     def find(self, digest: str, kms: Any, key: str) -> tuple[Attestation, ...]:
         """Every statement kept beside an image, and whether KMS says that `key` signed it."""
-        found = []
+        statements = []
         for one in self.referrers(digest):
             try:
                 manifest = json.loads(self.manifest(one["digest"])["imageManifest"])
                 payload, signature = read_bundle(self.blob(manifest["layers"][0]["digest"]))
             except (ProvenanceError, NotFoundError, LookupError, TypeError, ValueError):
-                found.append(Attestation(b"", signed=False))
+                statements.append(Attestation(b"", signed=False))
                 continue
-            found.append(Attestation(payload, verified(kms, key, payload, signature)))
-        return tuple(found)
+            statements.append(Attestation(payload, verified(kms, key, payload, signature)))
+        return tuple(statements)
 
     def manifest(self, digest: str) -> dict[str, Any]:
         """ECR's description of a manifest, with its text. Raises NotFoundError."""

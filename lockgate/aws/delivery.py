@@ -39,10 +39,10 @@ class Image:
 def find_image(ecr: Any, repository: str, repository_uri: str, commit: str) -> Image | None:
     """The image tagged with a commit; tags are immutable, so there is at most one ever."""
     try:
-        found = ecr.describe_images(repositoryName=repository, imageIds=[{"imageTag": commit}])
+        described = ecr.describe_images(repositoryName=repository, imageIds=[{"imageTag": commit}])
     except ecr.exceptions.ImageNotFoundException:
         return None
-    return Image(commit, f"{repository_uri}@{found['imageDetails'][0]['imageDigest']}")
+    return Image(commit, f"{repository_uri}@{described['imageDetails'][0]['imageDigest']}")
 
 
 def build_image(

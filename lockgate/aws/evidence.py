@@ -60,10 +60,10 @@ def read(s3: Any, bucket: str, uri: str) -> bytes | None:
 def kept(s3: Any, uri: str) -> bytes:
     """A small object that the ledger names (s3://). Raises EvidenceError when it is gone."""
     bucket = uri.removeprefix("s3://").partition("/")[0]
-    found = read(s3, bucket, uri)
-    if found is None:
+    data = read(s3, bucket, uri)
+    if data is None:
         raise EvidenceError(f"{uri}: found nothing there, expected what the ledger names")
-    return found
+    return data
 
 
 def model_data(s3: Any, bucket: str, uri: str) -> ModelData | None:

@@ -35,15 +35,15 @@ def post_as_caller(session: Any, url: str, service: str, body: Mapping[str, Any]
     sent = urllib.request.Request(url, data=request.data, headers=dict(request.headers), method="POST")  # noqa: S310
     try:
         with urllib.request.urlopen(sent, timeout=60) as answer:  # noqa: S310 - https, checked above
-            found: dict[str, Any] = json.load(answer)
-            return found
+            answered: dict[str, Any] = json.load(answer)
+            return answered
     except urllib.error.HTTPError as error:
         raise RefusedError(f"{_message(error.read())} (HTTP {error.code})") from error
 
 
 def _message(answer: bytes) -> str:
     try:
-        found = json.loads(answer)
+        document = json.loads(answer)
     except ValueError:
         return answer.decode(errors="replace") or "refused without a message"
-    return str(found.get("message") or found.get("Message") or found)
+    return str(document.get("message") or document.get("Message") or document)

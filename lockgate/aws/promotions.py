@@ -76,13 +76,13 @@ def wake(stepfunctions: Any, task_token: str, decision: str) -> bool:
 
 def attempts(stepfunctions: Any, state_machine_arn: str, *, since: datetime) -> tuple[reconcile.Attempt, ...]:
     """Every execution that started since then, of all models, newest first."""
-    found: list[reconcile.Attempt] = []
+    begun: list[reconcile.Attempt] = []
     for page in stepfunctions.get_paginator("list_executions").paginate(stateMachineArn=state_machine_arn):
         for entry in page["executions"]:  # newest first
             if entry["startDate"] < since:
-                return tuple(found)
-            found.append(reconcile.Attempt(entry["name"], entry["status"], entry["startDate"].isoformat()))
-    return tuple(found)
+                return tuple(begun)
+            begun.append(reconcile.Attempt(entry["name"], entry["status"], entry["startDate"].isoformat()))
+    return tuple(begun)
 
 
 def status_of(stepfunctions: Any, state_machine_arn: str, name: str) -> str | None:
@@ -101,30 +101,30 @@ def last_attempt(
 
     waivers: numbers in the ledger of those of this version, each of which started an execution of its own.
     """
-    found: list[tuple[datetime, str, str, str]] = []
+    executions: list[tuple[datetime, str, str, str]] = []
     for number in count(1):
         described = _described(stepfunctions, state_machine_arn, names.promotion_execution(model, version, number))
         if described is None:
             break
-        found.append(described)
-    numbered = len(found)
+        executions.append(described)
+    numbered = len(executions)
     for sequence in waivers:
         described = _described(stepfunctions, state_machine_arn, names.waiver_execution(model, version, sequence))
-        found += [described] if described else []
-    if not found:
+        executions += [described] if described else []
+    if not executions:
         return None
-    _, name, status, reason = max(found, key=lambda each: each[0])
+    _, name, status, reason = max(executions, key=lambda each: each[0])
     return Attempt(numbered, name, status, reason)
 
 
 def _described(stepfunctions: Any, machine: str, name: str) -> tuple[datetime, str, str, str] | None:
     """When it started, name, status and reason of an execution; None when there is none."""
     try:
-        found = stepfunctions.describe_execution(
+        answer = stepfunctions.describe_execution(
             executionArn=f"{machine.replace(':stateMachine:', ':execution:')}:{name}"
         )
     except ClientError as error:
         if code(error) == "ExecutionDoesNotExist":
             return None
         raise
-    return found["startDate"], name, found["status"], f"{found.get('error', '')} {found.get('cause', '')}".strip()
+    return answer["startDate"], name, answer["status"], f"{answer.get('error', '')} {answer.get('cause', '')}".strip()

@@ -120,8 +120,10 @@ class Registry:
         ]
         if len(jobs) != 1:
             return None
-        found: dict[str, Any] = self._sagemaker.describe_processing_job(ProcessingJobName=jobs[0].rpartition("/")[2])
-        return found
+        job: dict[str, Any] = self._sagemaker.describe_processing_job(
+            ProcessingJobName=jobs[0].rpartition("/")[2]
+        )
+        return job
 
 
 def _utc(moment: datetime | None) -> str:

@@ -35,7 +35,7 @@ class Execution:
 def executions(sagemaker: Any, model: str) -> list[Execution]:
     """The pipeline's executions, newest first, 100 at most; none when there is no such pipeline yet."""
     try:
-        found = sagemaker.list_pipeline_executions(
+        listed = sagemaker.list_pipeline_executions(
             PipelineName=names.pipeline(model), SortBy="CreationTime", SortOrder="Descending", MaxResults=100
         )
     except sagemaker.exceptions.ResourceNotFound:
@@ -48,19 +48,19 @@ def executions(sagemaker: Any, model: str) -> list[Execution]:
             failure=summary.get("PipelineExecutionFailureReason"),
             started=summary["StartTime"],
         )
-        for summary in found["PipelineExecutionSummaries"]
+        for summary in listed["PipelineExecutionSummaries"]
     ]
 
 
-def newest_of_commit(found: Sequence[Execution], commit: str) -> Execution | None:
+def newest_of_commit(known: Sequence[Execution], commit: str) -> Execution | None:
     """The newest execution that a delivery started for a commit (delivery.display_name)."""
-    return next((execution for execution in found if execution.name.startswith(f"commit-{commit[:12]}-")), None)
+    return next((execution for execution in known if execution.name.startswith(f"commit-{commit[:12]}-")), None)
 
 
 def steps(sagemaker: Any, execution_arn: str) -> list[Step]:
     """The steps that have begun, in the order in which they did."""
-    found = sagemaker.list_pipeline_execution_steps(PipelineExecutionArn=execution_arn, SortOrder="Ascending")
-    return [_step(summary) for summary in found["PipelineExecutionSteps"]]
+    listed = sagemaker.list_pipeline_execution_steps(PipelineExecutionArn=execution_arn, SortOrder="Ascending")
+    return [_step(summary) for summary in listed["PipelineExecutionSteps"]]
 
 
 def _step(summary: Mapping[str, Any]) -> Step:

@@ -2,6 +2,8 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+# What set-up installs: extras of pyproject.toml, with commas between. Workflows take what their job needs.
+EXTRAS ?= cdk,model,local,test
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 # Bytecode is kept: importing the CDK without it costs eight seconds each time.
 unexport PYTHONDONTWRITEBYTECODE
@@ -12,11 +14,11 @@ unexport PYTHONDONTWRITEBYTECODE
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: .venv/.ready ## install everything into .venv and node_modules
+setup: .venv/.ready ## install everything into .venv and node_modules; EXTRAS=cdk what synth needs, EXTRAS= the command line
 
 .venv/.ready: requirements.txt requirements.lock pyproject.toml package.json package-lock.json scripts/setup.py \
 		model/compiler.lock runtime/serving/walker.c runtime/serving/build_walker.py
-	@$(PYTHON) -I scripts/setup.py
+	@$(PYTHON) -I scripts/setup.py "$(EXTRAS)"
 
 .venv-pipeline/.ready: model/_pipeline/requirements.lock | .venv/.ready
 	@rm -rf .venv-pipeline

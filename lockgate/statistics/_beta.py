@@ -40,12 +40,15 @@ def quantile(a: float, b: float, probability: float) -> float:
             high = x
         # d log I / d logit x = x (1 - x) density / I
         slope = exp(min(700.0, _log_density_times_x(x, a, b) - value))
-        step = (target - value) / slope if slope > 0.0 else 0.0
+        step = (target - value) / slope if slope > 0.0 else inf
         following = _shift_log_odds(x, step) if abs(step) < 50.0 else -1.0
+        # Before the bracket is asked: x has become one of its ends, and a half of it may be far away.
+        if abs(following - x) <= 1e-14 * x:
+            return following
         if not low < following < high:
             following = (low + high) / 2
-        if abs(following - x) <= 1e-14 * x or following in (low, high):
-            return following
+            if following in (low, high):
+                return following
         x = following
     return low
 

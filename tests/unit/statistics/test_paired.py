@@ -2,7 +2,7 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy import stats
 from scipy.optimize import brentq
@@ -88,6 +88,7 @@ def test_false_passes_are_below_the_stated_rate_exactly() -> None:
             assert stats.multinomial.pmf(outcomes, rows, shares).sum() <= 0.05
 
 
+@example(0, 249, 9889, 1e-6)
 @given(st.integers(0, 5000), st.integers(0, 5000), st.integers(0, 10**6), ALPHAS)
 def test_the_observed_difference_is_inside_and_sides_mirror(wins: int, losses: int, ties: int, alpha: float) -> None:
     rows = wins + losses + ties

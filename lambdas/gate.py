@@ -3,9 +3,13 @@
 Event: {"model", "version", "package_arn", "environment", "dry_run" (optional), "break_glass" (optional)}.
 Answer: {"outcome", "verdict_id", "approvals", "release": {version, commit, package_arn, image, model_sha256,
 replay_sha256, policy_sha256, verdict_id} or null, "source": {bucket, key, version_id, replay: {bucket, key}} or null}.
-The same event again gives the same answer from the same record; another policy, a waiver or another package asks anew.
-What cannot be verified is a verdict with outcome "error"; AWS failures are raised, to be retried. With dry_run true the
-answer is the body that a verdict would have now; nothing is recorded or spent.
+- The same event again gives the same answer from the same record. Another policy, a waiver or another package asks
+  anew.
+- What cannot be verified is a verdict with outcome "error". A failure of AWS is raised, so that it is retried.
+- With dry_run true the answer is the body that a verdict would have now. Nothing is recorded or spent.
+- With break_glass the reference of that record (and not ""), it does not ask the policy. What verifies is answered as
+  passed, with that record for its verdict. What does not verify is a verdict with outcome "error".
+- It streams the model data (no disk, 1 MiB of memory): allow a minute for each 5 GB or so.
 
 Environment:
     LEDGER_BUCKET, EVIDENCE_BUCKET, MODELS_BUCKET
@@ -21,9 +25,6 @@ Calls:
     kms:Verify              on SIGNING_KEY
     cloudwatch:PutMetricData   on * (it has no resource; namespace Lockgate): a scan that did not end in its time
     kms:Decrypt, kms:GenerateDataKey       on the keys of these buckets
-With break_glass the reference of that record (and not ""), the policy is not asked: what verifies is answered as passed
-with that record for its verdict, and what does not is a verdict with outcome "error".
-The model data is streamed (no disk, 1 MiB of memory): allow a minute for each 5 GB or so.
 """
 
 from __future__ import annotations

@@ -2,9 +2,11 @@
 
 Event of a lifecycle hook at POST_TEST_TRAFFIC_SHIFT: {"resourceArn" (of the deployment), "hookDetails": {"model",
 "version", "verdict_id", "replay_sha256", "attempt" (ours, from the last answer)}, …}. The details are JSON, as text or
-not. Answers {"hookStatus": "SUCCEEDED"} when every prediction is within the environment's limit of evaluation's and the
-answer is the release's own; {"hookStatus": "IN_PROGRESS", …} for a few attempts while the listener leads elsewhere or
-nobody answers; else {"hookStatus": "FAILED"}, and why is a finding in RELEASES_BUCKET, which the deploy function reads.
+not. It answers
+- {"hookStatus": "SUCCEEDED"} when every prediction is within the environment's limit of evaluation's and the answer is
+  the release's own;
+- {"hookStatus": "IN_PROGRESS", …} for a few attempts, while the listener leads elsewhere or nobody answers;
+- {"hookStatus": "FAILED"} otherwise. Then a finding in RELEASES_BUCKET says why, and the deploy function reads it.
 
 Environment:
     ENVIRONMENT               name of the environment, whose limit is used
@@ -14,7 +16,7 @@ Environment:
 Calls:
     s3:ListBucket on RELEASES_BUCKET; s3:GetObject on <model>/replays/*; s3:PutObject (If-None-Match: *) on
     <model>/findings/*; kms:Decrypt, kms:GenerateDataKey on its key
-Needs a way to the load balancer, and to S3.
+It needs a way to the load balancer, and to S3.
 """
 
 from __future__ import annotations

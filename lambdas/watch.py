@@ -3,14 +3,16 @@
 Event of a lifecycle hook at PRE_PRODUCTION_TRAFFIC_SHIFT: {"resourceArn" (of the deployment), "executionDetails":
 {"targetServiceRevisionArn", "productionTrafficWeights" (revision -> percent)}, "hookDetails": {"model", "verdict_id",
 "step_minutes", "steps" and "false_alarm_rate" (numbers), "since" and "looks" (ours, from the last answer)}, …}. The
-details are JSON, as text or not: what the deployment was started with, whatever is configured since.
-Before the first step, when the canary has no traffic yet, it answers {"hookStatus": "SUCCEEDED"} at once. Before every
-other it holds the deployment for step_minutes and looks each minute: {"hookStatus": "IN_PROGRESS"} meanwhile,
-{"hookStatus": "FAILED"} as soon as the evidence that the canary fails more often reaches 1 over this step's share of
-false_alarm_rate (lockgate.statistics.canary: looking often costs nothing, but each step begins without evidence), and
-why is a finding in RELEASES_BUCKET. Without traffic there is no evidence, and the deployment goes on; its alarms watch
-too.
-What it cannot measure it raises: then ECS takes the deployment back.
+details are JSON, as text or not. They are what the deployment was started with, whatever is configured since.
+
+Before the first step the canary has no traffic yet, and the answer is {"hookStatus": "SUCCEEDED"} at once. Before every
+other step it holds the deployment for step_minutes and looks each minute:
+- It answers {"hookStatus": "IN_PROGRESS"} as long as nothing is wrong and the step lasts.
+- It answers {"hookStatus": "FAILED"} as soon as the evidence that the canary fails more often reaches 1 over this
+  step's share of false_alarm_rate. Then a finding in RELEASES_BUCKET says why.
+- Looking often costs nothing, but each step begins without evidence (lockgate.statistics.canary).
+- Without traffic there is no evidence. The deployment goes on, and its alarms watch too.
+It raises what it cannot measure, and ECS then takes the deployment back.
 
 Environment:
     RELEASES_BUCKET

@@ -31,6 +31,9 @@ from runtime.metrics import Labels, Scores, against, by_group, histogram, measur
 
 MOST_DIFFERENCE = 1e-6  # between what is served and scikit-learn; an environment's policy may allow less
 MOST_DISTANCE = 0.001  # of the distribution of scores that training noted: sums of a linear model differ in last bits
+LONGEST_NOTE = 1000  # of the champion's step, as bytes or characters
+# What that step leaves where it predicted nothing (runtime.predict), and what it says where nothing is served.
+NOTE, NOTHING_SERVED = "none.txt", "nothing is served yet"
 REPLAYED = 100  # holdout rows that a deployment must answer as evaluation did
 
 
@@ -57,6 +60,7 @@ def evaluate(job: Job) -> None:
     engine = _note(facts, "engine")
     _refuse_other_distribution(engine.get("holdout_scores"), scores)
     replay = canonical.to_bytes(_replay(features, labels, scores, manifest))
+    champion, champion_missing = _champion(job, labels, truth, scores, manifest)
     evidence = Evidence(
         model=manifest.model,
         commit=job.setting("COMMIT"),
@@ -81,7 +85,8 @@ def evaluate(job: Job) -> None:
         replay_sha256=canonical.sha256(replay),
         metrics={**measure(truth, scores), "serving_difference": _difference(scores, reference)},
         groups=_groups(features, labels, truth, scores, manifest),
-        champion=_champion(job, labels, truth, scores, manifest),
+        champion=champion,
+        champion_missing=champion_missing,
         drift={name: drift(train[name], features[name]) for name in manifest.features},
     )
     digests = {
@@ -206,13 +211,35 @@ def _groups(
     return {name: by_group(truth, scores, column.to_numpy()) for name, column in columns.items()}
 
 
-def _champion(job: Job, labels: pa.Table, truth: Labels, scores: Scores, manifest: Manifest) -> Champion | None:
-    """The champion's predictions of these rows, made by its own image in the step before; None when it made none."""
-    predictions = job.inputs / "champion" / "predictions.parquet"
-    if not predictions.is_file():
-        return None
-    before, _ = _scores(_table(predictions, "champion's predictions"), labels, manifest)
-    return against(truth, scores, before, canonical.sha256(job.read("champion-model/model.tar.gz")))
+def _champion(
+    job: Job, labels: pa.Table, truth: Labels, scores: Scores, manifest: Manifest
+) -> tuple[Champion | None, str]:
+    """The champion on these rows by its own image's predictions, or why there is none to compare with.
+
+    What its step left is foreign: predictions that cannot be used are no champion, and stop nobody.
+    """
+    folder = job.inputs / "champion"
+    if not (folder / "predictions.parquet").is_file():
+        return None, _noted(folder / NOTE)
+    try:
+        before, _ = _scores(_table(folder / "predictions.parquet", "predictions"), labels, manifest)
+    except EvidenceError as error:
+        return None, _shown(str(error))
+    return against(truth, scores, before, canonical.sha256(job.read("champion-model/model.tar.gz"))), ""
+
+
+def _noted(note: Path) -> str:
+    """What the champion's step says of why it predicted nothing; "" where nothing was served, so that nobody could."""
+    if not note.is_file():
+        return "its step left neither predictions nor a note"
+    with note.open("rb") as file:
+        said = _shown(file.read(LONGEST_NOTE).decode(errors="replace"))
+    return "" if said == NOTHING_SERVED else said or "its step left an empty note"
+
+
+def _shown(text: str) -> str:
+    """Somebody else's words as one line without characters that a terminal would obey."""
+    return " ".join("".join(each if each.isprintable() else " " for each in text[:LONGEST_NOTE]).split())
 
 
 def _rows(features: pa.Table, identifiers: pa.ChunkedArray, manifest: Manifest) -> pa.Array:

@@ -18,6 +18,9 @@ from runtime.job import Job
 from runtime.serving.engines import codes_of
 from runtime.serving.model_data import engine_of
 
+# What the champion's step leaves where there are no predictions, and what it says where nothing is served.
+NOTE, NOTHING_SERVED = "none.txt", "nothing is served yet"
+
 
 def predict(job: Job) -> None:
     """Write predictions.parquet: the identifier; `score`, what the engine that serves answers; `reference`, what
@@ -33,17 +36,18 @@ def predict_as_champion(job: Job) -> None:
 
     It reads the published features, which the commit's prepare step could have changed. Where nothing is served, or the
     champion cannot predict these rows, it leaves a note instead: that the champion is outdated must not stop a commit.
+    Whatever else goes wrong here, the pipeline's definition turns into such a note: this image may be an old one.
     """
     folder = job.outputs / "champion"
     folder.mkdir(parents=True, exist_ok=True)
     if not (job.inputs / "model" / "model.tar.gz").is_file():
-        (folder / "none.txt").write_text("nothing is served yet\n")
+        (folder / NOTE).write_text(f"{NOTHING_SERVED}\n")
         return
     try:
         _predict(job, job.inputs / "snapshot" / "holdout" / "features.parquet", folder)
     except LockgateError as error:
         sys.stderr.write(f"{error}\n")
-        (folder / "none.txt").write_text(f"{error}\n")
+        (folder / NOTE).write_text(f"{error}\n")
 
 
 def _predict(job: Job, rows: Path, folder: Path) -> None:

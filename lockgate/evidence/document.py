@@ -113,7 +113,8 @@ class Evidence:
 
     model_sha256: digest of model.tar.gz; contents_sha256: digest of what is in it (reproducible).
     drift: feature -> how its holdout rows differ from those in training.
-    groups: protected attribute -> its value as text -> the rows that have it. champion: None when none was measured.
+    groups: protected attribute -> its value as text -> the rows that have it. champion: None when none was measured,
+    champion_missing: then why it could not be, "" where nothing was served.
     parameters, engine: what training says it used and which engine it chose, with why others were refused: notes for
     readers, on which no rule may rely. That the engine agrees with scikit-learn is the metric `serving_difference`.
     unreadable: metric name -> why its number cannot be used.
@@ -133,6 +134,7 @@ class Evidence:
     metrics: Mapping[str, Metric]
     groups: Mapping[str, Mapping[str, Group]] = field(default_factory=dict)
     champion: Champion | None = None
+    champion_missing: str = ""
     drift: Mapping[str, Drift] = field(default_factory=dict)
     engine: Mapping[str, Any] = field(default_factory=dict)
     unreadable: Mapping[str, str] = field(default_factory=dict)
@@ -160,6 +162,7 @@ class Evidence:
                     for attribute, groups in self.groups.items()
                 },
                 "champion": self.champion.as_dict() if self.champion else None,
+                **({"champion_missing": self.champion_missing} if self.champion_missing else {}),
                 "drift": {feature: dict(vars(found)) for feature, found in self.drift.items()},
             }
         )
@@ -202,6 +205,7 @@ def read_evidence(data: bytes, expected_sha256: str) -> Evidence:
         metrics=metrics,
         groups=_groups(_object(document, "groups")),
         champion=None if document.get("champion") is None else _champion(_object(document, "champion")),
+        champion_missing=_text(document, "champion_missing") if "champion_missing" in document else "",
         drift=_drift(_object(document, "drift")),
         unreadable=unreadable,
     )

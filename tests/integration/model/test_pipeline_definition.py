@@ -7,6 +7,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -240,7 +241,7 @@ def test_every_placeholder_is_used_and_no_other(definition: dict[str, Any]) -> N
 
 def test_no_account_no_region_no_clock_and_nothing_of_the_sdk_is_in_it(definition: dict[str, Any]) -> None:
     text = FILE.read_text()
-    assert not re.search(r"[0-9]{12}|[a-z]{2}-[a-z]+-[0-9]\b|20[0-9]{2}-(?!12-01)|sagemaker|none\b|null", text)
+    assert not re.search(r"[0-9]{12}|[a-z]{2}-[a-z]+-[0-9]\b|20[0-9]{2}-(?!12-01)|sagemaker|none\b(?!\.txt)|null", text)
     assert "Tags" not in strings(definition)
 
 
@@ -299,3 +300,55 @@ def test_what_the_evaluator_writes_is_what_the_package_reads(definition: dict[st
     outputs = evaluate["Arguments"]["ProcessingOutputConfig"]["Outputs"]
     assert [output["OutputName"] for output in outputs] == ["evidence"]
     assert resolved(outputs[0]["S3Output"]["S3Uri"]) == "s3://lockgate-evidence/employment/abcdefghijkl/"
+
+
+def champion_step(folder: Path, body: str, within: str = "3000") -> tuple[int, str]:
+    """Run the champion's step as SageMaker would, with a `runtime` whose champion does this; its exit code and note."""
+    steps = {step["Name"]: step for step in json.loads(FILE.read_text())["Steps"]}
+    words = steps["champion"]["Arguments"]["AppSpecification"]["ContainerEntrypoint"]
+    assert all(len(word) <= 256 for word in words), "SageMaker takes no longer word"
+    (folder / "image" / "runtime").mkdir(parents=True)
+    (folder / "image" / "runtime" / "__init__.py").touch()
+    (folder / "image" / "runtime" / "__main__.py").write_text(body)
+    root = folder / "a root"
+    (root / "output").mkdir(parents=True)
+    (root / "output" / "message").write_text("KeyError: NATIVITY")
+    done = subprocess.run(
+        [words[0], words[1], words[2].replace("3000", within)],
+        cwd=folder / "image",
+        env={"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "ML_ROOT": str(root)},
+        capture_output=True,
+        check=False,
+    )
+    note = root / "processing" / "output" / "champion" / "none.txt"
+    return done.returncode, note.read_text() if note.is_file() else ""
+
+
+WRITES = """
+import os, pathlib, signal, sys, time
+folder = pathlib.Path(os.environ["ML_ROOT"], "processing", "output", "champion")
+folder.joinpath("predictions.parquet").write_bytes(b"half")
+"""
+
+
+@pytest.mark.parametrize(
+    ("does", "within", "code"),
+    [
+        ("raise KeyError('NATIVITY')", "3000", 1),
+        ("sys.exit(7)", "3000", 7),
+        ("os.kill(os.getpid(), signal.SIGKILL)", "3000", 137),
+        ("time.sleep(60)", "0.2", 124),
+    ],
+)
+def test_a_champion_that_raises_exits_hangs_or_is_killed_leaves_a_note_and_its_step_succeeds(
+    tmp_path: Path, does: str, within: str, code: int
+) -> None:
+    ended, note = champion_step(tmp_path, WRITES + does, within)
+    assert (ended, note) == (0, f"its step ended with exit code {code}\nKeyError: NATIVITY")
+    folder = tmp_path / "a root" / "processing" / "output" / "champion"
+    assert [file.name for file in folder.iterdir()] == ["none.txt"], "half of its predictions would be left"
+
+
+def test_a_champion_that_predicts_leaves_its_predictions_alone(tmp_path: Path) -> None:
+    assert champion_step(tmp_path, WRITES) == (0, "")
+    assert (tmp_path / "a root" / "processing" / "output" / "champion" / "predictions.parquet").read_bytes() == b"half"

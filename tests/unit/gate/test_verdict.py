@@ -609,3 +609,21 @@ def test_a_gap_to_a_group_without_a_row_that_the_rate_counts_is_not_measured(mak
         "true_positive_rate between SEX 1 and 2: not measured: 2: found none of 5500 rows that counts, "
         "expected a row with label 1"
     )
+
+
+def test_a_champion_that_could_not_predict_is_inconclusive_and_says_what_gets_out(make_evidence: Make) -> None:
+    missing = make_evidence(champion_missing="KeyError: 'NATIVITY'")
+    rules = policy(Compare("not worse", "accuracy", -0.01))
+    (reason,) = judged(rules, missing, champion_sha256="d" * 64).reasons
+    assert reason.outcome is Outcome.INCONCLUSIVE
+    assert "could not predict these rows: KeyError: 'NATIVITY'; delivering again would meet the same" in reason.message
+    assert "`lockgate waive`" in reason.message
+    assert judged(rules, missing, champion_sha256="d" * 64, waived={"not worse": "olga"}).outcome is Outcome.PASSED
+    assert judged(rules, missing).outcome is Outcome.PASSED, "nothing is served"
+
+
+def test_what_evidence_says_of_a_missing_champion_is_read_back_and_0_1_said_nothing(make_evidence: Make) -> None:
+    for evidence in (make_evidence(), make_evidence(champion_missing="it hung")):
+        data = evidence.to_bytes()
+        assert read_evidence(data, canonical.sha256(data)).champion_missing == evidence.champion_missing
+    assert b"champion_missing" not in make_evidence().to_bytes()

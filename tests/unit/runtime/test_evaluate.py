@@ -129,13 +129,59 @@ def test_a_champion_is_measured_on_the_same_rows_and_named_by_the_digest_of_its_
     assert set(champion.paired) == {"accuracy", "roc_auc", "log_loss", "brier"}
 
 
-def test_a_champion_that_predicted_other_rows_is_refused(job: Job) -> None:
-    assert "found 1 holdout rows missing" in refused(with_champion(job, lambda table: table.slice(1)))
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda table: table.slice(1), "found 1 holdout rows missing"),
+        (lambda table: table.slice(0, 0), "found 1500 holdout rows missing"),
+        (lambda table: table.drop_columns(["score"]), "found columns ['id', 'reference'], expected id, score"),
+        (lambda table: with_score(float("nan"))(table), "found 1 rows not from 0 to 1"),
+        (lambda table: with_score(7.0)(table), "found 1 rows not from 0 to 1"),
+        (
+            lambda table: table.set_column(1, "score", pa.array([[0.5]] * len(table))),
+            "double>, expected a column of single values",
+        ),
+    ],
+)
+def test_predictions_of_the_champion_that_cannot_be_used_are_no_champion_and_stop_nobody(
+    job: Job, change: Callable[[pa.Table], pa.Table], why: str
+) -> None:
+    evaluate(with_champion(job, change))
+    evidence = results(job)[0]
+    assert evidence.champion is None
+    assert why in evidence.champion_missing
 
 
-def test_without_a_champions_predictions_the_evidence_names_none(job: Job) -> None:
+def test_a_champions_file_that_is_no_table_is_no_champion(job: Job) -> None:
+    with_champion(job, lambda table: table)
+    champion_file(job).write_bytes(b"PAR1 nonsense PAR1")
     evaluate(job)
-    assert results(job)[0].champion is None
+    assert "found a Parquet file that cannot be read" in results(job)[0].champion_missing
+
+
+@pytest.mark.parametrize(
+    ("note", "why"),
+    [
+        (None, "its step left neither predictions nor a note"),
+        (b"", "its step left an empty note"),
+        (b"nothing is served yet\n", ""),
+        (
+            b"its step ended with exit code 1\nKeyError: 'Field \"NATIVITY\" does not exist'",
+            "exit code 1 KeyError: 'Fie",
+        ),
+        (b"\x1b[2Jforged\x00\xff" + b"x" * 5000, "[2Jforged"),
+    ],
+)
+def test_why_the_champion_predicted_nothing_is_in_the_evidence(job: Job, note: bytes | None, why: str) -> None:
+    (job.inputs / "champion").mkdir()
+    if note is not None:
+        (job.inputs / "champion" / "none.txt").write_bytes(note)
+    evaluate(job)
+    evidence = results(job)[0]
+    assert evidence.champion is None
+    assert why in evidence.champion_missing if why else evidence.champion_missing == ""
+    assert evidence.champion_missing.isprintable()
+    assert len(evidence.champion_missing) <= 1000
 
 
 def test_the_replay_is_the_first_hundred_rows_by_identifier(job: Job, model: Any, run: Any) -> None:

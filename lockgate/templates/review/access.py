@@ -14,27 +14,9 @@ from fnmatch import fnmatchcase
 from itertools import product
 from typing import Any
 
+from lockgate.templates.grave_actions import is_grave
 from lockgate.templates.review.differ import StackChange
 from lockgate.templates.review.finding import Finding, Risk
-
-# Actions by which one gains further rights, or gets past a gate.
-GRAVE = (
-    "*",
-    "cloudformation:*Stack*",
-    "codebuild:UpdateProject",
-    "ecr:PutImage",
-    "iam:*",
-    "kms:PutKeyPolicy",
-    "kms:CreateGrant",
-    "kms:ScheduleKeyDeletion",
-    "lambda:AddPermission",
-    "lambda:UpdateFunction*",
-    "s3:BypassGovernanceRetention",
-    "s3:DeleteBucket*",
-    "s3:PutBucket*",
-    "sagemaker:UpdateModelPackage",
-    "states:SendTask*",
-)
 
 
 @dataclass(frozen=True)
@@ -141,9 +123,8 @@ def _risk(grant: Grant, accounts: set[str]) -> Risk:
         part.isdigit() and len(part) == 12 and part not in accounts for part in grant.principal.split(":")
     )
     taken = grant.action.startswith("sts:AssumeRole") and not service
-    grave = any(fnmatchcase(grant.action, pattern) for pattern in GRAVE[1:]) or "*" in grant.action
     everything = grant.resource == "*" or "everything but" in grant.resource + grant.action + grant.principal
-    return Risk.HIGH if stranger or taken or grave or everything else Risk.MEDIUM
+    return Risk.HIGH if stranger or taken or is_grave(grant.action) or everything else Risk.MEDIUM
 
 
 def _who(principal: str) -> str:

@@ -15,7 +15,7 @@ from lockgate.templates.review.finding import Finding, Risk
 _HIGHER_ASKS_MORE = ("floor", "minimum", "confidence")
 _LOWER_ASKS_MORE = ("ceiling", "maximum", "tolerance")
 # Settings by which a change decides who is believed or where a release goes.
-_GRAVE = ("github", "evaluator", "promotion", "account", "images", "approvers")
+_DECISIVE = ("github", "evaluator", "promotion", "account", "images", "approvers")
 
 
 def findings(base: Mapping[str, dict[str, Any]], head: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
@@ -67,7 +67,7 @@ def _setting(file: str, key: str, before: Any, after: Any) -> Iterator[Finding]:
         yield Finding(
             Risk.HIGH if looser else Risk.LOW, "policy", file, key, ("loosened: " if looser else "tightened: ") + said
         )
-    elif key.split(".")[0] in _GRAVE:
+    elif key.split(".")[0] in _DECISIVE:
         yield Finding(Risk.HIGH, "policy", file, key, said)
     elif not key.startswith("service."):
         yield Finding(Risk.MEDIUM, "policy", file, key, said)

@@ -13,9 +13,10 @@ import sys
 import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, TextIO, TypeAlias
+
+from lockgate import clock
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -137,7 +138,7 @@ def working(text: str) -> Iterator[None]:
 
 def utc_now() -> str:
     """The one clock of the command line: UTC, ISO 8601, as the ledger's records have it."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return clock.now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 @cache

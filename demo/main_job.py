@@ -284,7 +284,7 @@ def summary(demo: Demo, version: int) -> None:
     for name, seconds in demo.seconds.items():
         print(f"  {seconds:6.1f} s  {name}")
     print(f"  {sum(demo.seconds.values()):6.1f} s  in all")
-    print("\nFrom a passing verdict, or the approval, to all traffic (a minute of bake is a second here)")
+    print("\nFrom a passing verdict, or the approval, to all traffic, by the embedded AWS's clock, which skips waits")
     for line in to_traffic(demo, version):
         print(f"  {line}")
     recorded = json.loads(demo.session.settings.recorded_file.read_text())

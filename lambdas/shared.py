@@ -8,11 +8,12 @@ import logging
 import os
 import re
 from collections.abc import Callable, Collection, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
+from lockgate import clock
 from lockgate.aws.clients import client
 from lockgate.aws.ledger import LedgerStore
 from lockgate.configuration.environment import Environment, read_environment
@@ -114,7 +115,7 @@ def url_answer(status: int, body: dict[str, Any]) -> dict[str, Any]:
 
 def now() -> datetime:
     """The one clock of the handlers: UTC."""
-    return datetime.now(UTC)
+    return clock.now()
 
 
 def timestamp(moment: datetime) -> str:

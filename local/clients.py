@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import ssl
+import urllib.request
+from typing import Any
+
 from local.settings import HOST, Settings
 
 
@@ -12,6 +17,8 @@ def environment(settings: Settings) -> dict[str, str]:
     return {
         "AWS_ENDPOINT_URL": settings.endpoint,
         "AWS_ENDPOINT_URL_S3": settings.endpoint,
+        "LOCKGATE_CLOCK": str(settings.clock_file),
+        "LOCKGATE_POLL_SECONDS": "0.2",
         "AWS_REGION": settings.region,
         "AWS_DEFAULT_REGION": settings.region,
         "AWS_EC2_METADATA_DISABLED": "true",
@@ -26,3 +33,13 @@ def environment(settings: Settings) -> dict[str, str]:
         "NO_PROXY": f"{HOST},localhost",
         "no_proxy": f"{HOST},localhost",
     }
+
+
+def move_clock(settings: Settings, **wanted: bool | float) -> dict[str, Any]:
+    """Hold or release the clock (hold=True or False), or advance it by seconds (see local.gateway.clock); its state."""
+    trust = ssl.create_default_context(cafile=str(settings.ca_bundle))
+    handlers = urllib.request.HTTPSHandler(context=trust), urllib.request.ProxyHandler({})
+    body = json.dumps(wanted).encode()
+    with urllib.request.build_opener(*handlers).open(f"{settings.endpoint}/_lockgate/clock", body) as answer:
+        state: dict[str, Any] = json.load(answer)
+    return state

@@ -17,6 +17,7 @@ from typing import Any
 
 from local import github
 from local.clients import environment as client_environment
+from local.clients import move_clock
 from local.host import processes, tls
 from local.settings import HOST, Settings
 from lockgate.errors import LockgateError
@@ -32,6 +33,7 @@ _OWNED = (
     "aws",
     "children.json",
     "children.partial",
+    "clock",
     "faults.json",
     "github",
     "home",
@@ -92,6 +94,10 @@ class Session:
             "CDK_DISABLE_CLI_TELEMETRY": "true",
             "NODE_COMPILE_CACHE": str(home / "node"),
         }
+
+    def clock(self, **wanted: bool | float) -> dict[str, Any]:
+        """Move the clock (hold=True or False, advance=seconds; see local.gateway.clock); its state then."""
+        return move_clock(self.settings, **wanted)
 
     def github(self, push: github.Push) -> dict[str, str]:
         """Variables that a workflow run on GitHub sees for this push (see local.github.run_environment)."""

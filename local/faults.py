@@ -8,7 +8,7 @@ objects in a row are one call, however many there are: where among them a proces
     answer-lost                 who, call            the call is made, and its caller is told of an internal error
     unanswered                  who, call            the call is not made, and its caller waits in vain for a second
     account-closed              account              whoever acts in an account, or asks for what is in it, finds nobody
-    event-lost, -twice, -late   function             what EventBridge delivers to a function; late: after three seconds
+    event-lost, -twice, -late   function             what EventBridge delivers to a function; late: after three minutes
     event-reordered             function             an event that comes after the next one for this function
 
 who: part of the ARN of the session that calls, such as `assumed-role/lockgate-gate/`. What was injected is written to
@@ -30,11 +30,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from local.clock import CLOCK, Thread
 from local.host import processes
 from local.seams import wrap
 from local.settings import Settings
 
-LATE_SECONDS = 3.0
+LATE_SECONDS = 180.0
 UNANSWERED_SECONDS = 1.0
 AT_THE_DOOR = ("dies-before", "dies-after", "throttled", "answer-lost", "unanswered")
 OF_EVENTS = ("event-lost", "event-twice", "event-late", "event-reordered")
@@ -155,7 +156,8 @@ def _with_faults(original: Callable[[str, Any], None], faults: Faults) -> Callab
             return
         account, region = get_account_id(), get_region()
 
-        def later() -> None:
+        def later(seconds: float = 0.0) -> None:
+            CLOCK.wait(seconds)
             with request_scope(account, region):
                 original(arn, payload)
 
@@ -164,7 +166,7 @@ def _with_faults(original: Callable[[str, Any], None], faults: Faults) -> Callab
             original(arn, payload)
             original(arn, payload)
         elif rule["kind"] == "event-late":
-            threading.Timer(LATE_SECONDS, later).start()
+            Thread(target=later, args=(LATE_SECONDS,), name="a late event", daemon=True).start()
         elif rule["kind"] == "event-reordered":
             faults.hold(arn, later)
 

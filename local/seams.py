@@ -124,6 +124,8 @@ def digest(name: str) -> str:
 
 def _source(value: Any) -> str:
     """The source of a function; of a table, the sources of all its values; of anything else, what it is."""
+    if inspect.ismodule(value):
+        return value.__name__
     if callable(value):
         return inspect.getsource(value)
     if isinstance(value, dict):

@@ -18,8 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from local import clients, faults, github, recorded, seams
-from local.clock import SCALE
-from local.gateway import door, proxy
+from local.gateway import clock, door, proxy
 from local.host import processes
 from local.iam import users
 from local.settings import HOST, Settings
@@ -27,6 +26,7 @@ from local.settings import HOST, Settings
 # What the gateway is extended with. Where order matters, local/seams.toml says so, and a wrong one does not start.
 EXTENSIONS: tuple[str, ...] = (
     "local.gateway.door",
+    "local.gateway.clock",
     "local.faults",
     "local.awslambda.errors",
     "local.iam.policies",
@@ -72,7 +72,9 @@ def emulator_environment(settings: Settings, inherited: Mapping[str, str]) -> di
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
         "LAMBDA_EXECUTOR": "local",
-        "SFN_WAIT_SCALE": str(1 / SCALE),
+        # As on AWS: a call that failed is tried again after a minute, then after two.
+        "LAMBDA_ASYNC_RETRY_BASE_SECONDS": "60",
+        "LAMBDA_ASYNC_RETRY_MAX_SECONDS": "300",
         # Whether the person has Docker must not change what happens: the emulator finds no daemon here.
         "DOCKER_HOST": f"unix://{settings.scratch / 'no-docker.sock'}",
         "LOG_LEVEL": "WARNING",
@@ -102,9 +104,8 @@ async def run(settings: Settings, accounts: Mapping[str, str]) -> None:
     config.keep_alive_timeout = 75
     config.loglevel = "WARNING"
     beside = [await proxy.serve(settings), await github.serve(settings)]
-    serving = asyncio.create_task(
-        serve(faults.at_the_door(door.without_control(gateway.app)), config, shutdown_trigger=stopping.wait)
-    )
+    app = clock.counted(faults.at_the_door(door.without_control(gateway.app)))
+    serving = asyncio.create_task(serve(app, config, shutdown_trigger=stopping.wait))
     stopped = asyncio.create_task(stopping.wait())
     watching = asyncio.create_task(_announce_and_watch(settings))
     await asyncio.wait({serving, stopped, watching}, return_when=asyncio.FIRST_COMPLETED)

@@ -74,6 +74,11 @@ class Settings:
         return self.state / "recorded.json"
 
     @property
+    def clock_file(self) -> Path:
+        """What time it is here (see local.clock)."""
+        return self.state / "clock"
+
+    @property
     def faults_file(self) -> Path:
         """The faults that are asked for (see local.faults)."""
         return self.state / "faults.json"

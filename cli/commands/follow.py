@@ -15,6 +15,7 @@ from cli.terminal import Shown, line, outcome, progress, show, show_json, utc_no
 from lockgate import names
 from lockgate.aws import promotions, training
 from lockgate.aws.delivery import build_of
+from lockgate.clock import pause
 from lockgate.errors import LockgateError, NotFoundError
 from lockgate.gate.holdout import tells_authors
 from lockgate.gate.waiver import numbers
@@ -56,7 +57,7 @@ def _ticks(deadline: float) -> Iterator[None]:
         yield
         if time.monotonic() > deadline:
             raise LockgateError("follow: gave up after --timeout; what was started goes on")
-        time.sleep(POLL_SECONDS)
+        pause(POLL_SECONDS)
 
 
 def _trained(context: Context, model: str, commit: str, deadline: float) -> int:

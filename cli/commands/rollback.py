@@ -18,6 +18,7 @@ from cli.terminal import progress, show, show_json, working
 from lockgate import names
 from lockgate.aws.function_urls import FunctionUrl
 from lockgate.aws.sessions import open_session
+from lockgate.clock import pause
 from lockgate.errors import LockgateError
 
 POLL_SECONDS = 1.0
@@ -47,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     answer, said = {"status": "IN_PROGRESS"}, ""
     with working(f"{action} of {name}"):
         while answer["status"] == "IN_PROGRESS":
-            time.sleep(POLL_SECONDS)
+            pause(POLL_SECONDS)
             answer = door.post({"action": "status", "model": model, "token": token})
             if answer["reason"] != said:
                 said = str(answer["reason"])

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from cli.context import json_argument, open_context
 from cli.terminal import line, outcome, show, show_json
-from lockgate import names
+from lockgate import clock, names
 from lockgate.aws.anchor import Anchor
 from lockgate.errors import LedgerError
 from lockgate.ledger.records import Head, Record, head_of, refuse_unless_extends
@@ -56,7 +56,7 @@ def _named(heads: dict[str, Head], kept: dict[str, Head]) -> tuple[tuple[str, di
 def _refuse_late(model: str, chain: Sequence[Record], kept: Head) -> None:
     """Raises LedgerError when a record has waited for its anchor for longer than events and schedule explain."""
     waiting = chain[kept.sequence :]
-    if waiting and datetime.now(UTC) - datetime.fromisoformat(waiting[0].time) > LATEST:
+    if waiting and clock.now() - datetime.fromisoformat(waiting[0].time) > LATEST:
         raise LedgerError(
             f"ledger of {model}: record {waiting[0].sequence} of {waiting[0].time} is not anchored, expected within an "
             f"hour; see the alarm of the function {names.ANCHOR_FUNCTION}"

@@ -9,10 +9,10 @@ from typing import Any
 published: set[tuple[str, str]] = set()
 
 
-def publish(line: str) -> None:
-    """Within the account of the log. A line that describes none, or describes them wrongly, is only a line."""
+def publish(line: str) -> bool:
+    """Within the account of the log. A line that describes none, or describes them wrongly, is only a line: False."""
     if not line.startswith("{") or '"_aws"' not in line:
-        return
+        return False
     try:
         document = json.loads(line)
         described = document["_aws"]["CloudWatchMetrics"]
@@ -20,7 +20,8 @@ def publish(line: str) -> None:
             for dimensions in directive["Dimensions"]:
                 _record(document, directive, {name: document[name] for name in dimensions})
     except (ValueError, KeyError, TypeError):
-        return
+        return False
+    return True
 
 
 def _record(document: dict[str, Any], directive: dict[str, Any], dimensions: dict[str, str]) -> None:

@@ -1,22 +1,19 @@
 """The metrics that load balancers publish, and the alarms on them and on what tasks write into their logs.
 
 Each request that a target answers, and each minute the targets that are unhealthy, become the metrics of AWS, with the
-dimensions TargetGroup and LoadBalancer. A period of these alarms is as much shorter as every other wait: a minute is a
-second, also for who asks for a load balancer's numbers. Other metrics stay as the emulator has them.
+dimensions TargetGroup and LoadBalancer. Once a minute of the emulated clock these alarms are judged. Other metrics stay
+as the emulator has them.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qs
 
-from local import recorded
-from local.clock import SCALE, scaled
+from local.clock import CLOCK, Thread
 from local.cloudwatch import log_metrics
 from local.elbv2 import targets
 from local.iam.resources import judge_on
@@ -40,10 +37,9 @@ def install(settings: Settings) -> None:
     from ministack.services import cloudwatch
 
     cloudwatch._evaluate_alarm = _of_others(cloudwatch._evaluate_alarm)
-    cloudwatch._get_metric_data = _in_short_periods(cloudwatch._get_metric_data)
+    cloudwatch._record_history = _told(cloudwatch._record_history)
     judge_on("monitoring", _named_alarm)
-    recorded.note("cloudwatch", f"periods of alarms on load balancers and tasks are {SCALE:.0f} times shorter")
-    threading.Thread(target=_every_minute, name="alb-metrics", daemon=True).start()
+    Thread(target=_every_minute, name="metrics and alarms", daemon=True).start()
 
 
 def answered(group: str, status: int, seconds: float, *, by_target: bool) -> None:
@@ -83,9 +79,19 @@ def _dimensions(group: str) -> dict[str, str] | None:
     return None
 
 
+def _told(record: Callable[..., None]) -> Callable[..., None]:
+    """Deployments look at alarms whenever one has another state."""
+
+    def recorded(*args: Any, **options: Any) -> None:
+        record(*args, **options)
+        targets.changes.happened()
+
+    return recorded
+
+
 def _every_minute() -> None:
-    while True:
-        time.sleep(scaled(_MINUTE))
+    while True:  # after the health checks of that moment
+        CLOCK.wait_until((CLOCK.now() // _MINUTE + 1) * _MINUTE, drives=False, turn=1)
         try:
             _count_unhealthy()
             _look_at_alarms()
@@ -125,13 +131,13 @@ def _evaluate(alarm: dict[str, Any]) -> None:
     """Change the state as AWS would: M of the last N whole periods, each with its statistic, missing ones as asked."""
     from ministack.services import cloudwatch
 
-    values = _values(alarm, time.time())
+    values = _values(alarm, CLOCK.now())
     state = judged(values, alarm)
     if state is None or state == alarm["StateValue"]:
         return
     before, reason = alarm["StateValue"], said(values, alarm, state)
     alarm["StateValue"], alarm["StateReason"] = state, reason
-    alarm["StateUpdatedTimestamp"] = int(time.time())
+    alarm["StateUpdatedTimestamp"] = int(CLOCK.now())
     cloudwatch._record_history(alarm["AlarmName"], before, state, reason)
     cloudwatch._dispatch_alarm_actions(alarm, before, state, reason)
     cloudwatch._evaluate_parent_alarms(alarm)
@@ -164,7 +170,7 @@ def _values(alarm: Mapping[str, Any], now: float) -> list[float | None]:
     """The statistic of each whole period that the alarm judges, newest first."""
     from ministack.services import cloudwatch
 
-    period = scaled(float(alarm["Period"]))
+    period = float(alarm["Period"])
     wanted = {entry["Name"]: entry["Value"] for entry in alarm.get("Dimensions") or []}
     key = (alarm["Namespace"], alarm["MetricName"], cloudwatch._dims_key(wanted))
     points = list(cloudwatch._metrics.get(key, []))
@@ -194,25 +200,6 @@ def _of_others(original: Callable[[dict[str, Any]], None]) -> Callable[[dict[str
     return evaluate
 
 
-def _in_short_periods(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Let GetMetricData give a number a second to who asks for one a minute."""
-    prefix = "MetricDataQueries.member."
-
-    def get(params: dict[str, Any], sent: dict[str, Any], *form: Any) -> Any:
-        for query in sent.get("MetricDataQueries", []):
-            stat = query.get("MetricStat", {})
-            if stat.get("Metric", {}).get("Namespace") == NAMESPACE:
-                stat["Period"] = _short(stat["Period"])
-        for name in [name for name in params if name.startswith(prefix) and name.endswith(".MetricStat.Period")]:
-            given = params[name]
-            namespace = params.get(name.removesuffix("Period") + "Metric.Namespace")
-            if namespace in (NAMESPACE, [NAMESPACE]):
-                params[name] = [str(_short(given[0]))] if isinstance(given, list) else str(_short(given))
-        return original(params, sent, *form)
-
-    return get
-
-
 def _named_alarm(headers: Mapping[str, str], body: bytes, region: str, account: str) -> str:
     """IAM judges a request on the (first) alarm that it names."""
     text = (body or b"").decode("utf-8", errors="replace")
@@ -221,7 +208,3 @@ def _named_alarm(headers: Mapping[str, str], body: bytes, region: str, account: 
     named = sent.get("AlarmNames") or form.get("AlarmNames.member.1") or form.get("AlarmName") or []
     name = sent.get("AlarmName") or next(iter(named), "")
     return f"arn:aws:cloudwatch:{region}:{account}:alarm:{name}" if name else ""
-
-
-def _short(period: Any) -> int:
-    return max(1, round(float(period) / SCALE))

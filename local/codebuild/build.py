@@ -19,6 +19,7 @@ from botocore.exceptions import ClientError
 from ministack.services import codebuild
 
 from local import clients, recorded
+from local.clock import CLOCK
 from local.codebuild import buildspec
 from local.host import containers
 from local.iam import roles
@@ -96,7 +97,7 @@ class BuildRun:
             "buildStatus": status,
             "buildComplete": True,
             "currentPhase": "COMPLETED",
-            "endTime": time.time(),
+            "endTime": CLOCK.now(),
         }
         self.announce()
 
@@ -300,10 +301,10 @@ class BuildRun:
 
     def _begin_phase(self, name: str) -> None:
         self.build["currentPhase"] = name
-        self.build["phases"].append({"phaseType": name, "startTime": time.time()})
+        self.build["phases"].append({"phaseType": name, "startTime": CLOCK.now()})
 
     def _finish_phase(self, status: str, context: dict[str, str] | None = None) -> None:
-        phase, now = self.build["phases"][-1], time.time()
+        phase, now = self.build["phases"][-1], CLOCK.now()
         phase |= {"phaseStatus": status, "endTime": now, "durationInSeconds": round(now - phase["startTime"])}
         phase["contexts"] = [context] if context else []
 

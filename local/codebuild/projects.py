@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextvars
 import copy
 import json
-import threading
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -15,6 +14,7 @@ from ministack.core.router import extract_access_key_id
 from ministack.services import codebuild
 from ministack.services.cloudformation import provisioners
 
+from local.clock import CLOCK, Thread
 from local.codebuild.build import BuildRun
 from local.eventbridge.service_events import emit
 from local.iam.resources import judge_on
@@ -86,7 +86,7 @@ def _start(request: dict[str, Any], settings: Settings) -> Any:
     _running[build["id"]] = run
     answer = copy.deepcopy(build)
     context = contextvars.copy_context()
-    threading.Thread(target=context.run, args=(run.perform,), daemon=True, name=f"codebuild-{name[:16]}").start()
+    Thread(target=context.run, args=(run.perform,), daemon=True, name=f"codebuild-{name[:16]}").start()
     return json_response({"build": answer})
 
 
@@ -110,7 +110,7 @@ def _overridden(project: Mapping[str, Any], request: Mapping[str, Any]) -> dict[
 
 def _record(project: dict[str, Any], source_version: str | None) -> dict[str, Any]:
     build: dict[str, Any] = codebuild._make_build_record(project, codebuild._build_id(project["name"]))
-    now = time.time()
+    now = CLOCK.now()
     del build["endTime"]
     del build["sourceVersion"]
     if source_version:

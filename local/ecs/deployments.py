@@ -9,15 +9,13 @@ in ALARM before, somebody who stops it or a newer deployment ends it: traffic go
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ministack.core.concurrency import spawn_background
 from ministack.core.responses import get_account_id, get_region, request_scope
 from ministack.services import cloudwatch, ecs
 
-from local.clock import scaled
+from local.clock import CLOCK, Thread
 from local.ecs import hooks
 from local.ecs import tasks as ecs_tasks
 from local.ecs.hooks import HookError
@@ -31,12 +29,10 @@ from local.settings import HOST
 _log = logging.getLogger("ecs")
 
 # As on AWS, where CloudFormation gives a service three hours, and nothing else ends a deployment that hangs.
-HEALTHY_WITHIN = scaled(3 * 3600.0)
-# A task without load balancer counts as started when it has run this long.
-_STEADY = 0.5
-_LOOK_AGAIN = 0.1
-_IDLE = 1.0
+HEALTHY_WITHIN = 3 * 3600.0
 _MOST_FAILURES = 3
+# A task that failed is replaced after so long, twice as long after each further failure.
+_REPLACED, _REPLACED_AT_LAST = 6.0, 600.0
 _LIVE = ecs._PRE_STOP_STATUSES
 
 
@@ -49,6 +45,7 @@ _services: dict[str, Service] = {}
 
 def reconcile(cluster: str, key: str) -> None:
     """Called by the emulator after every change of a service: let its scheduler look again."""
+    _wake()
     record = ecs._services.get(key)
     if record is None or record["status"] != "ACTIVE":
         return
@@ -57,7 +54,7 @@ def reconcile(cluster: str, key: str) -> None:
         service = Service(key, record, get_account_id(), get_region())
         _services[record["serviceArn"]] = service
         _begin(service, record["deployments"][0])
-        spawn_background(_schedule, service, thread_name=f"ecs-service-{record['serviceName'][:16]}")
+        Thread(target=_schedule, args=(service,), name=f"service {record['serviceName']}", daemon=True).start()
     elif (newest := ecs._primary_deployment(record)) and newest["id"] not in known.releases:
         _begin(known, newest)
     _wake()
@@ -71,7 +68,7 @@ def task_failed(task: Mapping[str, Any]) -> None:
             release.failures += 1
             release.record["failedTasks"] = release.failures
             release.last_failure = task["stoppedReason"]
-            release.retry_at = time.monotonic() + min(0.1 * 2**release.failures, 10.0)
+            release.retry_at = CLOCK.now() + min(_REPLACED * 2**release.failures, _REPLACED_AT_LAST)
     _wake()
 
 
@@ -84,13 +81,14 @@ def releases_of(service_arn: str) -> list[Release]:
 def settled(service_arn: str) -> Release | None:
     """Wait until the newest deployment of a service has ended, and return it; None if the service is gone."""
     service = _services[service_arn]
-    with targets.changed:
-        while service.active:
-            newest = releases_of(service_arn)[0]
-            if newest.finished is not None:
-                return newest
-            targets.changed.wait(timeout=_LOOK_AGAIN)
-    return None
+    while True:
+        seen = targets.changes.count
+        if not service.active:
+            return None
+        newest = releases_of(service_arn)[0]
+        if newest.finished is not None:
+            return newest
+        targets.changes.wait(seen)
 
 
 def _begin(service: Service, record: dict[str, Any]) -> None:
@@ -101,21 +99,21 @@ def _begin(service: Service, record: dict[str, Any]) -> None:
 
 
 def _wake() -> None:
-    with targets.changed:
-        targets.changed.notify_all()
+    targets.changes.happened()
 
 
 def _schedule(service: Service) -> None:
     with request_scope(service.account, service.region):
         while service.active:
+            seen = targets.changes.count
             newest = list(service.releases.values())[-1]
             if newest.finished is None:
                 _deploy(service, newest)
                 continue
             if service.live is not None:
                 _tend(service, service.live)
-            with targets.changed:
-                targets.changed.wait(timeout=_IDLE)
+            retry_at = service.live.retry_at if service.live else 0.0
+            targets.changes.wait(seen, retry_at if retry_at > CLOCK.now() else None, drives=True)
         _end_tasks_except(service, None, "Service deleted")
 
 
@@ -132,7 +130,14 @@ def _deploy(service: Service, release: Release) -> None:
             raise DeploymentError(complaint)
         release.routes = routes(service.record, first=service.live is None)
         release.stage = "SCALE_UP"
-        _until(service, release, lambda: _all_healthy(service, release), HEALTHY_WITHIN, "tasks did not become healthy")
+        _until(
+            service,
+            release,
+            lambda: _all_healthy(service, release),
+            HEALTHY_WITHIN,
+            "tasks did not become healthy",
+            lambda: _steady_at(service, release),
+        )
         _stage(service, release, "POST_SCALE_UP")
         shifted = True
         for route in release.routes:
@@ -148,7 +153,7 @@ def _deploy(service: Service, release: Release) -> None:
             if percent == 100:
                 _stage(service, release, "POST_PRODUCTION_TRAFFIC_SHIFT")
             release.stage = "BAKE_TIME"
-            _bake(service, release, scaled(minutes * 60))
+            _bake(service, release, minutes * 60)
     except (DeploymentError, HookError, RoleRefusedError, KeyError) as error:
         if shifted and service.live is not None:
             for route in release.routes:
@@ -175,8 +180,8 @@ def _stage(
         "productionTrafficWeights": _weights(service, release, production),
     }
 
-    def wait(condition: Callable[[], bool], within: float, complaint: str) -> None:
-        _until(service, release, condition, within, complaint)
+    def wait(condition: Callable[[], bool], within: float, complaint: str, due: float | None) -> None:
+        _until(service, release, condition, within, complaint, lambda: due)
 
     hooks.run(service.record, stage, execution, deployment_arn(service.record, release), wait)
 
@@ -237,7 +242,7 @@ def _fail(service: Service, release: Release, reason: str) -> None:
 
 
 def _finish(service: Service, release: Release, status: str, event_type: str, event: str) -> None:
-    release.status, release.finished = status, time.time()
+    release.status, release.finished = status, CLOCK.now()
     _announce(service, release.record, event_type, event)
     _wake()
 
@@ -262,20 +267,31 @@ def _announce(service: Service, record: Mapping[str, Any], event_type: str, even
 
 def _bake(service: Service, release: Release, seconds: float) -> None:
     """Keep both task sets for `seconds`; the new one has to stay healthy all the time."""
-    until = time.monotonic() + seconds
+    until = CLOCK.now() + seconds
 
     def over() -> bool:
         if not _all_healthy(service, release) and release.failures:
             raise DeploymentError(f"a task ended during the bake time: {release.last_failure}")
-        return time.monotonic() >= until
+        return CLOCK.now() >= until
 
-    _until(service, release, over, seconds + HEALTHY_WITHIN, "tasks did not stay healthy")
+    _until(service, release, over, seconds + HEALTHY_WITHIN, "tasks did not stay healthy", lambda: until)
 
 
-def _until(service: Service, release: Release, reached: Callable[[], bool], within: float, complaint: str) -> None:
-    """Tend both task sets until `reached`. Raises DeploymentError when something speaks against going on."""
-    deadline = time.monotonic() + within
+def _until(
+    service: Service,
+    release: Release,
+    reached: Callable[[], bool],
+    within: float,
+    complaint: str,
+    due: Callable[[], float | None],
+) -> None:
+    """Tend both task sets until `reached`, which may change at `due`, or with what happens to tasks, targets, alarms.
+
+    Raises DeploymentError when something speaks against going on.
+    """
+    deadline = CLOCK.now() + within
     while True:
+        seen = targets.changes.count
         if not service.active:
             raise DeploymentError("the service was deleted.")
         if ecs._primary_deployment(service.record) is not release.record:
@@ -292,10 +308,12 @@ def _until(service: Service, release: Release, reached: Callable[[], bool], with
                 _tend(service, each)
         if reached():
             return
-        if time.monotonic() > deadline:
+        now = CLOCK.now()
+        if now >= deadline:
             raise DeploymentError(f"{complaint} within {within:.0f} s: {_worst(release)}")
-        with targets.changed:
-            targets.changed.wait(timeout=_LOOK_AGAIN)
+        moments = (due(), release.retry_at, service.live.retry_at if service.live else None)
+        next_look = min((moment for moment in moments if moment and moment > now), default=deadline)
+        targets.changes.wait(seen, min(next_look, deadline), drives=True)
 
 
 def _tend(service: Service, release: Release) -> None:
@@ -303,7 +321,7 @@ def _tend(service: Service, release: Release) -> None:
     tasks = _tasks(service, release)
     desired = int(service.record["desiredCount"])
     missing = desired - len(tasks)
-    if missing > 0 and time.monotonic() >= release.retry_at:
+    if missing > 0 and CLOCK.now() >= release.retry_at:
         ecs._run_task(
             {
                 "cluster": service.cluster,
@@ -357,7 +375,15 @@ def _healthy(task: Mapping[str, Any], release: Release) -> bool:
         return False
     if release.routes:
         return len(running.targets) == len(release.routes) and all(t.state == "healthy" for t in running.targets)
-    return time.monotonic() - running.since >= _STEADY
+    return CLOCK.now() >= running.since + ecs_tasks.STEADY
+
+
+def _steady_at(service: Service, release: Release) -> float | None:
+    """When tasks without load balancer will have run long enough; None where something else decides."""
+    running = [ecs_tasks.of(task["taskArn"]) for task in _tasks(service, release)]
+    return (
+        max((each.since + ecs_tasks.STEADY for each in running if each), default=None) if not release.routes else None
+    )
 
 
 def _worst(release: Release) -> str:

@@ -2,14 +2,12 @@
 
 The event and the answer are those of AWS: hookStatus SUCCEEDED, FAILED, or IN_PROGRESS with a callBackDelay (30 s
 unless given) and hookDetails that come back with the next invocation. Anything else fails the deployment, and so does a
-hook that has no end within its timeout (24 hours unless given). Against that only the waits count which the hook asks
-for, as long as they would be on AWS: work takes the time it takes here, and a busy machine is no reason to go back.
+hook that has no end within its timeout (24 hours unless given).
 """
 
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -17,7 +15,8 @@ from typing import Any
 from ministack.core.responses import new_uuid, request_scope
 from ministack.services import lambda_svc, stepfunctions
 
-from local.clock import scaled
+from local.clock import CLOCK
+from local.elbv2 import targets
 from local.iam import roles
 
 STAGES = (
@@ -34,8 +33,9 @@ _DELAY = 30.0
 _TIMEOUT_MINUTES = 24 * 60
 _pool = ThreadPoolExecutor(max_workers=16, thread_name_prefix="ecs-hook")
 
-# (condition, seconds, complaint): waits while the service is tended, and raises when something speaks against going on.
-Wait = Callable[[Callable[[], bool], float, str], None]
+# (condition, seconds, complaint, when the condition may have come true): waits while the service is tended, and raises
+# when something speaks against going on.
+Wait = Callable[[Callable[[], bool], float, str, float | None], None]
 
 
 class HookError(Exception):
@@ -57,27 +57,26 @@ def _run(hook: Mapping[str, Any], stage: str, execution: Mapping[str, Any], depl
     name = hook["hookTargetArn"].rpartition(":")[2]
     minutes = float((hook.get("timeoutConfiguration") or {}).get("timeoutInMinutes") or _TIMEOUT_MINUTES)
     event = {"executionId": new_uuid(), "lifecycleStage": stage, "resourceArn": deployment}
-    details, waited = _details(hook.get("hookDetails")), 0.0
+    details, until = _details(hook.get("hookDetails")), CLOCK.now() + minutes * 60
     while True:
         sent = {**event, "executionDetails": execution, **({"hookDetails": details} if details is not None else {})}
-        pending = _pool.submit(_invoke, hook, sent, deployment)
-        wait(pending.done, minutes * 60, f"waited for the lifecycle hook {name} at {stage}")
+        pending = _pool.submit(CLOCK.counted(_invoke, f"hook {name}"), hook, sent, deployment)
+        pending.add_done_callback(lambda _: targets.changes.happened())
+        wait(pending.done, minutes * 60, f"waited for the lifecycle hook {name} at {stage}", None)
         answer = _answer(pending, name, stage)
         if answer["hookStatus"] == "SUCCEEDED":
             return
         if answer["hookStatus"] == "FAILED":
             raise HookError(f"lifecycle hook {name} at {stage} failed")
         details = answer.get("hookDetails", details)
-        delay = float(answer.get("callBackDelay", _DELAY))
-        waited += delay
-        if waited > minutes * 60:
+        next_turn = CLOCK.now() + float(answer.get("callBackDelay", _DELAY))
+        if next_turn > until:
             raise HookError(f"lifecycle hook {name} at {stage} timed out after {minutes:.0f} minutes")
-        wait(_passed(scaled(delay)), minutes * 60, "waited for a lifecycle hook's next turn")
+        wait(_passed(next_turn), minutes * 60, "waited for a lifecycle hook's next turn", next_turn)
 
 
-def _passed(seconds: float) -> Callable[[], bool]:
-    until = time.monotonic() + seconds
-    return lambda: time.monotonic() >= until
+def _passed(moment: float) -> Callable[[], bool]:
+    return lambda: CLOCK.now() >= moment
 
 
 def _details(given: Any) -> Any:

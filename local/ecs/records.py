@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from ministack.core.responses import new_uuid
 from ministack.services import ecs
 
+from local.clock import CLOCK
 from local.ecs.traffic import Route
 
 
@@ -24,7 +24,7 @@ class Release:
     failures: int = 0
     last_failure: str = ""
     retry_at: float = 0.0
-    started: float = field(default_factory=time.time)
+    started: float = field(default_factory=CLOCK.now)
     finished: float | None = None
     # Alarms that were in ALARM when the deployment began: ECS ignores them for its whole length.
     ignored: frozenset[str] = frozenset()

@@ -11,10 +11,10 @@ from ministack.core.responses import error_response_json, json_response
 from ministack.services import ecs
 from ministack.services.cloudformation import provisioners, stacks
 
-from local import recorded
-from local.clock import SCALE
+from local.clock import CLOCK
 from local.ecs import deployments, metadata, tasks, traffic
 from local.ecs.records import Release, deployment_arn, revision_arn
+from local.elbv2 import targets
 from local.iam.resources import judge_on
 from local.settings import Settings
 
@@ -61,6 +61,7 @@ def install(settings: Settings) -> None:
         tasks.start(task, definition, overrides, account, region, settings)
 
     metadata.install()
+    CLOCK.probe(tasks.busy)
     # Any true value makes the emulator start tasks through its worker, which is ours.
     ecs._get_docker = lambda: "processes"
     ecs._run_task_worker = run
@@ -71,6 +72,7 @@ def install(settings: Settings) -> None:
     ecs._record_service_task_failure = deployments.task_failed
     ecs._sync_service_targets = lambda *_: None
     ecs._reconcile_service_tasks = deployments.reconcile
+    ecs._delete_service = ecs._ACTION_MAP["DeleteService"] = _told(ecs._delete_service)
     ecs._create_service = _checked(_create_service)
     ecs._update_service = _checked(_update_service)
     ecs._ACTION_MAP["CreateService"] = ecs._create_service
@@ -131,6 +133,17 @@ def _started(task_arn: str, task: dict[str, Any]) -> bool:
     return changed
 
 
+def _told(delete: Any) -> Any:
+    """Let the scheduler of a service see that it was deleted, also where no task ends because of it."""
+
+    def deleted(request: dict[str, Any]) -> Any:
+        answer = delete(request)
+        targets.changes.happened()
+        return answer
+
+    return deleted
+
+
 def _checked(call: Any) -> Any:
     """Refuse what ECS refuses, and say what is accepted without effect, before a service is created or updated."""
 
@@ -140,7 +153,6 @@ def _checked(call: Any) -> Any:
         complaint = traffic.problem(request)
         if complaint:
             return error_response_json("InvalidParameterException", complaint, 400)
-        recorded.note("ecs", f"bake times, health check intervals and drain delays are {SCALE:.0f} times shorter")
         return call(request)
 
     return checked

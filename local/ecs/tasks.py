@@ -22,21 +22,26 @@ from ministack.core.responses import request_scope
 from ministack.services import ecs
 
 from local import recorded
-from local.clock import scaled
+from local.clock import CLOCK
 from local.cloudwatch import log_metrics
 from local.ecr import repositories
 from local.ecs import metadata
 from local.elbv2 import load_balancers
 from local.elbv2 import targets as alb_targets
 from local.eventbridge.service_events import emit
-from local.host import containers
+from local.host import containers, processes
 from local.iam import roles
 from local.settings import HOST, Settings
 
 _log = logging.getLogger("ecs")
 _PRINCIPAL = "ecs-tasks.amazonaws.com"
 _STOP_TIMEOUT = 30
-_MINUTE = 60.0
+# A task without load balancer counts as started when it has run this long.
+STEADY = 30.0
+# A task looks at its predictions by the wall clock. The clock waits for the look after an answer, so that no minute is
+# without one; not for ever, since not every image looks.
+_METRIC_SECONDS = 0.05
+_LOOKS_WITHIN = 10.0
 # Fields of a container definition that need a container runtime.
 _NOT_PERFORMED = (
     "healthCheck",
@@ -58,7 +63,14 @@ class Running:
     ports: dict[tuple[str, int], int] = field(default_factory=dict)
     targets: list[alb_targets.Target] = field(default_factory=list)
     stop_timeout: float = _STOP_TIMEOUT
-    since: float = field(default_factory=time.monotonic)
+    since: float = field(default_factory=CLOCK.now)
+    # How often it described a metric in its log, and when last, in seconds of the clock that only runs forward.
+    looks: int = 0
+    looked: float = 0.0
+
+    def owes_a_look(self, now: float) -> bool:
+        answered = max((target.answered for target in self.targets), default=0.0)
+        return self.looks > 1 and self.looked < answered + _METRIC_SECONDS and now < answered + _LOOKS_WITHIN
 
 
 class TaskStartError(Exception):
@@ -71,6 +83,27 @@ _running: dict[str, Running] = {}
 def of(task_arn: str) -> Running | None:
     """What runs for a task; None before its start and after its end."""
     return _running.get(task_arn)
+
+
+def busy() -> bool:
+    """Whether a task is on its way: not running yet, or with processes that are busy and have never answered.
+
+    Or whether one has yet to say what it makes of an answer.
+    """
+    on_their_way = ("PROVISIONING", "PENDING", "ACTIVATING")
+    if any(task["lastStatus"] in on_their_way for _, task in list(ecs._tasks.all_items())):
+        return True
+    moment = time.monotonic()
+    if any(running.owes_a_look(moment) for running in list(_running.values())):
+        return True
+    now = CLOCK.now()
+    return any(
+        processes.busy(process.pid)
+        for running in list(_running.values())
+        if any(target.state == "initial" for target in running.targets)
+        or (not running.targets and now < running.since + STEADY)
+        for process in running.processes
+    )
 
 
 def start(
@@ -123,8 +156,7 @@ def announce(task: Mapping[str, Any]) -> None:
     """Put the task's state on the event bus, as ECS does at every change."""
     arn = task["taskArn"]
     emit("aws.ecs", "ECS Task State Change", ecs._sanitize(task), [arn], arn.split(":")[4], arn.split(":")[3])
-    with alb_targets.changed:
-        alb_targets.changed.notify_all()
+    alb_targets.changes.happened()
 
 
 def _changed(container: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:
@@ -151,7 +183,7 @@ def _start_container(
         **_secrets(container, executor, account, region),
         **_bind(running, container),
         **metadata.told(task, definition),
-        "METRIC_SECONDS": str(scaled(_MINUTE)),  # alarms on what tasks measure have periods as short
+        "METRIC_SECONDS": str(_METRIC_SECONDS),
     }
     running.stop_timeout = float(container.get("stopTimeout", _STOP_TIMEOUT))
     log = settings.work / "ecs" / task_id / container["name"]
@@ -175,7 +207,7 @@ def _start_container(
         raise TaskStartError(f"CannotStartContainerError: {error}") from error
     running.processes.append(process)
     os.set_blocking(reader, True)
-    spawn_background(_forward, reader, stream, thread_name=f"ecs-log-{task_id[:8]}")
+    spawn_background(_forward, reader, stream, running, thread_name=f"ecs-log-{task_id[:8]}")
     with resource_lock("ecs-task", arn):
         record["runtimeId"], record["lastStatus"] = f"{task_id}-{process.pid}", "RUNNING"
         record["networkInterfaces"] = [{"attachmentId": str(uuid.uuid4()), "privateIpv4Address": HOST}]
@@ -264,13 +296,14 @@ def _log_stream(
     return stream | {"account": account}
 
 
-def _forward(reader: int, stream: Mapping[str, Any] | None) -> None:
+def _forward(reader: int, stream: Mapping[str, Any] | None, running: Running) -> None:
     with os.fdopen(reader, errors="replace") as lines:
         for line in lines:
             if stream is not None:
                 with request_scope(stream["account"], stream["region"]):
                     ecs._emit_awslogs_event(stream, line.rstrip("\n"))
-                    log_metrics.publish(line)
+                    if log_metrics.publish(line):
+                        running.looks, running.looked = running.looks + 1, time.monotonic()
 
 
 def _watch(task: dict[str, Any], index: int, process: subprocess.Popen[bytes]) -> None:

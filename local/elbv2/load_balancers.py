@@ -18,7 +18,6 @@ from ministack.services import alb
 from ministack.services.cloudformation import provisioners
 
 from local import recorded
-from local.clock import scaled
 from local.cloudwatch import metrics
 from local.elbv2 import jwt_validation, targets
 from local.seams import rebind
@@ -98,7 +97,7 @@ def deregister(target: targets.Target) -> None:
     """Drain a target for at most the group's deregistration delay, then forget it. Waits until then."""
     with request_scope(target.group.split(":")[4], target.group.split(":")[3]):
         attributes = {a["Key"]: a["Value"] for a in alb._tg_attrs.get(target.group, [])}
-    targets.deregister(target, scaled(float(attributes.get("deregistration_delay.timeout_seconds", 300))))
+    targets.deregister(target, float(attributes.get("deregistration_delay.timeout_seconds", 300)))
 
 
 def weights(rule_arn: str) -> dict[str, int]:
@@ -276,7 +275,7 @@ async def _forward(
     except BaseException:
         flight.__exit__(None, None, None)
         raise
-    by_target = isinstance(answer, StreamingResponse)
+    by_target, target.answered = isinstance(answer, StreamingResponse), time.monotonic()
     metrics.answered(group, int(status), time.monotonic() - asked, by_target=by_target)
     if not by_target:
         flight.__exit__(None, None, None)

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from local.clock import scaled
+from local.clock import CLOCK, Changes, Thread
 
 _UNHEALTHY = "Health checks failed"
 
@@ -30,8 +30,9 @@ class Target:
     reason: str = "Elb.RegistrationInProgress"
     description: str = "Target registration is in progress"
     in_flight: int = 0
-    registered: float = field(default_factory=time.monotonic)  # seconds of the clock that only runs forward
-    leaving: threading.Event = field(default_factory=threading.Event)
+    answered: float = 0.0  # seconds of the clock that only runs forward, when it last answered a request
+    registered: float = field(default_factory=CLOCK.now)
+    leaving: bool = False
 
     def judge(self, failure: tuple[str, str] | None, streak: int, group: Mapping[str, Any]) -> None:
         """Apply the `streak`-th check in a row that ended in `failure` (None: passed) to the state."""
@@ -47,23 +48,24 @@ class Target:
         """Whether it may be starting still: it has answered nothing yet, and AWS would not have given it up either."""
         allowed = float(group["HealthCheckIntervalSeconds"]) * int(group["UnhealthyThresholdCount"])
         silent = self.state == "initial" and failure[0] != "Target.ResponseCodeMismatch"
-        return silent and time.monotonic() - self.registered < allowed
+        return silent and CLOCK.now() - self.registered < allowed
 
 
-# One lock for every state, and the place to wait for a change of any.
-changed = threading.Condition()
+# One lock for every state, and where to wait for a change of any.
+_lock = threading.Lock()
+changes = Changes(CLOCK)
 _targets: dict[str, list[Target]] = {}
 
 
 def of(group: str) -> list[Target]:
     """The targets of a group, draining ones included."""
-    with changed:
+    with _lock:
         return list(_targets.get(group, ()))
 
 
 def groups() -> list[str]:
     """ARNs of the groups that have, or had, targets."""
-    with changed:
+    with _lock:
         return list(_targets)
 
 
@@ -77,38 +79,39 @@ def register(group: str, address: str, port: int, description: Callable[[], Mapp
     if known is not None:
         return known
     target = Target(group, address, port)
-    with changed:
+    with _lock:
         _targets.setdefault(group, []).append(target)
-    threading.Thread(target=_check, args=(target, description), name=f"health-{address}:{port}", daemon=True).start()
+    Thread(target=_check, args=(target, description), name=f"health-{address}:{port}", daemon=True).start()
     return target
 
 
 def deregister(target: Target, delay: float) -> None:
     """Send no new request to the target, wait up to `delay` seconds for those in flight, then forget it."""
-    with changed:
+    with _lock:
         target.state, target.reason = "draining", "Target.DeregistrationInProgress"
         target.description = "Target deregistration is in progress"
-        target.leaving.set()
-        changed.notify_all()
-        changed.wait_for(lambda: target.in_flight == 0, timeout=delay)
+        target.leaving = True
+    changes.happened()
+    CLOCK.wait_until(CLOCK.now() + delay, drives=False, over=lambda: target.in_flight == 0)
+    with _lock:
         targets = _targets.get(target.group, [])
         if target in targets:
             targets.remove(target)
-        changed.notify_all()
+    changes.happened()
 
 
 @contextmanager
 def serving(target: Target) -> Iterator[None]:
     """Count one request as in flight."""
-    with changed:
+    with _lock:
         target.in_flight += 1
     try:
         yield
     finally:
-        with changed:
+        with _lock:
             target.in_flight -= 1
-            if target.leaving.is_set():
-                changed.notify_all()
+        if target.leaving:
+            changes.happened()
 
 
 def _check(target: Target, description: Callable[[], Mapping[str, Any] | None]) -> None:
@@ -117,14 +120,17 @@ def _check(target: Target, description: Callable[[], Mapping[str, Any] | None]) 
         failure = _failure(target, group)
         streak = streak + 1 if passed == (failure is None) else 1
         passed = failure is None
-        with changed:
-            if target.leaving.is_set():
+        with _lock:
+            if target.leaving:
                 return
             before = target.state
             target.judge(failure, streak, group)
-            if target.state != before:
-                changed.notify_all()
-        if target.leaving.wait(scaled(float(group["HealthCheckIntervalSeconds"]))):
+        if target.state != before:
+            changes.happened()
+        # All targets at once: the clock has fewer moments to stop at. Something is under way while one is new.
+        interval, new = float(group["HealthCheckIntervalSeconds"]), target.state == "initial"
+        CLOCK.wait_until((CLOCK.now() // interval + 1) * interval, drives=new, over=lambda: target.leaving)
+        if target.leaving:
             return
 
 

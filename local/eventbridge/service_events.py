@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from local.clock import CLOCK
+
 
 def emit(
     source: str, detail_type: str, detail: Mapping[str, Any], resources: Sequence[str], account: str, region: str
@@ -26,4 +28,4 @@ def emit(
         with request_scope(account, region):
             eventbridge._put_events({"Entries": [entry]}, allow_aws_source=True)
 
-    spawn_background(put, thread_name="aws-event")
+    spawn_background(CLOCK.counted(put, f"event {detail_type}"), thread_name="aws-event")

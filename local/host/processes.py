@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 _POLL = 0.02
@@ -42,6 +43,35 @@ def descendants(pid: int) -> dict[int, str]:
         if started is not None:
             found[child] = started
         waiting += children.get(child, [])
+    return found
+
+
+def busy(pid: int) -> bool:
+    """Whether a process, or one below it, runs, or has run since this was last asked; one that only waits does not.
+
+    One that cannot run since others do counts: it would.
+    """
+    threads = [thread for each in (pid, *descendants(pid)) for thread in _threads(each)]
+    before, _threads_before[pid] = _threads_before.get(pid), threads
+    return threads != before or any(state in "RD" for state, _ in threads)
+
+
+# What `busy` saw when it was last asked for a process.
+_threads_before: dict[int, list[tuple[str, str]]] = {}
+
+
+def _threads(pid: int) -> list[tuple[str, str]]:
+    """Of each thread of a process (of the process itself, outside Linux) its state, and for how long it has run."""
+    if not Path("/proc/self/stat").exists():
+        command = ["ps", "-o", "stat=,time=", "-p", str(pid)]
+        fields = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
+        return [(fields[0][0].replace("U", "D"), fields[1])] if len(fields) == 2 else []
+    found = []
+    with suppress(OSError):
+        for task in sorted(Path(f"/proc/{pid}/task").iterdir()):
+            with suppress(OSError):
+                fields = (task / "stat").read_text().rpartition(")")[2].split()
+                found.append((fields[0], f"{fields[11]} {fields[12]}"))
     return found
 
 

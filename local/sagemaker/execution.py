@@ -10,6 +10,7 @@ from typing import Any
 
 from ministack.core.responses import get_account_id, get_region, request_scope
 
+from local.clock import Thread
 from local.sagemaker import events, state, steps
 from local.sagemaker.definition import Definition, PipelineStep
 from local.sagemaker.jobs import INTERNAL_ERROR
@@ -38,7 +39,7 @@ class PipelineExecution:
 
     def start(self) -> None:
         events.execution_changed(self.record, None)
-        threading.Thread(target=self._run, name=self.record["PipelineExecutionArn"], daemon=True).start()
+        Thread(target=self._run, name=self.record["PipelineExecutionArn"], daemon=True).start()
 
     def stop(self) -> None:
         """Stop what runs and start nothing more; returns at once, the execution is Stopped when all ended."""

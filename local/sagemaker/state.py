@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ministack.core.iam_evaluator import caller_arn
 from ministack.core.responses import AccountRegionScopedDict, get_account_id, get_region
 
+from local.clock import CLOCK
 from local.sagemaker.contract import invalid
 
 groups = AccountRegionScopedDict()  # group name -> group
@@ -37,7 +37,7 @@ def arn(resource: str) -> str:
 
 def now() -> float:
     """Seconds since the epoch, as AWS's JSON protocol writes a timestamp."""
-    return time.time()
+    return CLOCK.now()
 
 
 def iso(seconds: float) -> str:

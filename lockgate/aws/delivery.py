@@ -12,6 +12,7 @@ from typing import Any
 
 from lockgate import canonical, names
 from lockgate.aws.attestations import Attestations
+from lockgate.clock import pause
 from lockgate.errors import LockgateError, NotFoundError
 from lockgate.evidence.provenance import DIGEST_VARIABLE
 from lockgate.gate.champion import Champion, read_champion
@@ -62,7 +63,7 @@ def build_image(
             said(phase)
         if build["buildStatus"] != "IN_PROGRESS":
             break
-        time.sleep(POLL_SECONDS)
+        pause(POLL_SECONDS)
     if build["buildStatus"] != "SUCCEEDED":
         raise BuildError(f"build {build['id']}: {build['buildStatus']}: {_why(build)}")
 
@@ -145,7 +146,7 @@ def wait_attested(images: Attestations, image: Image, within: float = ATTESTED_W
                 f"image {image.digest} was pushed, but nothing vouched for it within {within:.0f} s; see the builds of "
                 f"{names.ATTESTATION_PROJECT}. It is tried again regularly; deliver the commit again to go on"
             )
-        time.sleep(POLL_SECONDS)
+        pause(POLL_SECONDS)
 
 
 def _why(build: Mapping[str, Any]) -> str:

@@ -16,6 +16,7 @@ import threading
 import time
 import urllib.parse
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -25,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from demo import __main__ as demonstration
+from demo import main_job as demonstration
 from local import embedded
 from local.settings import HOST, Settings
 from lockgate import names
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 ACCOUNT = "111111111111"
 MODEL = "employment"
-LOOKED_BACK = timedelta(seconds=10)  # more than any alarm looks back here, where a minute is a second
+LOOKED_BACK = timedelta(minutes=10)  # more than any alarm looks back
 PATIENT = {
     "dev": {
         "deadline_minutes = 60": "deadline_minutes = 15",
@@ -192,46 +193,49 @@ def release(demo: Demo) -> Release:
 
 
 class Traffic:
-    """Callers of an environment's service through its load balancer, with one request each at a time.
+    """Callers of an environment's service through its load balancer, who ask at the same time, three times a minute.
 
-    answers: of each request, in the order of their ends, the status and which release answered; a request without an
-    answer has its error as the status.
+    The minutes are those of the embedded AWS's clock, which they move: it stands still while they ask. answers: of each
+    request the status and which release answered; a request without an answer has its error as the status.
     """
 
-    CALLERS, PAUSE, SECONDS = 3, 0.05, 120.0
+    CALLERS, PAUSE, SECONDS = 3, 20.0, 120.0
 
     def __init__(self, demo: Demo, host: str, rows: Sequence[Mapping[str, Any]], token: str = "") -> None:
-        self._settings, self._host = demo.session.settings, host
+        self._session, self._host = demo.session, host
         self._body = json.dumps({"instances": rows}).encode()
         self._headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})}
         self.answers: list[tuple[int | str, str]] = []
         self._begun: list[float] = []
         self._over, self._lock = threading.Event(), threading.Lock()
-        self._callers = [threading.Thread(target=self._ask_on) for _ in range(self.CALLERS)]
+        self._asking = threading.Thread(target=self._ask_on)
 
     def __enter__(self) -> Traffic:
-        for caller in self._callers:
-            caller.start()
+        self._asking.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._over.set()
-        for caller in self._callers:
-            caller.join()
+        self._asking.join()
 
     def _ask_on(self) -> None:
-        connection = self.connection()
-        while not self._over.wait(self.PAUSE):
-            begun = time.monotonic()
-            answer = self.ask(connection)
-            with self._lock:
-                self.answers.append(answer)
-                self._begun.append(begun)
-        connection.close()
+        connections = [self.connection() for _ in range(self.CALLERS)]
+        self._session.clock(hold=True)
+        with ThreadPoolExecutor(self.CALLERS) as callers:
+            while not self._over.is_set():
+                begun = time.monotonic()
+                answers = list(callers.map(self.ask, connections))
+                with self._lock:
+                    self.answers += answers
+                    self._begun += [begun] * self.CALLERS
+                self._session.clock(advance=self.PAUSE)
+        self._session.clock(hold=False)
+        for connection in connections:
+            connection.close()
 
     def connection(self) -> http.client.HTTPSConnection:
-        trust = ssl.create_default_context(cafile=str(self._settings.ca_bundle))
-        made = http.client.HTTPSConnection(HOST, self._settings.proxy_port, timeout=self.SECONDS, context=trust)
+        trust = ssl.create_default_context(cafile=str(self._session.settings.ca_bundle))
+        made = http.client.HTTPSConnection(HOST, self._session.settings.proxy_port, timeout=self.SECONDS, context=trust)
         made.set_tunnel(self._host, 443)
         return made
 
@@ -291,7 +295,7 @@ def promote_when_well(demo: Demo, release: Release, environment: str) -> None:
     cloudwatch = client(demo, "cloudwatch")
 
     def well() -> bool:
-        guards, now = alarms(cloudwatch, environment), datetime.now(UTC)
+        guards, now = alarms(cloudwatch, environment), datetime.fromtimestamp(demo.session.clock()["now"], UTC)
         queries = [
             {
                 "Id": f"guard{number}",

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
+from local.clients import move_clock
 from local.gateway import proxy
 from local.host import tls
 from local.images import builder
@@ -111,12 +113,24 @@ class Embedded:
         finally:
             connection.close()
 
+    def move_clock(self, **wanted: bool | float) -> None:
+        move_clock(self.settings, **wanted)
+
+    @contextmanager
+    def held_clock(self) -> Iterator[None]:
+        """The clock stands still meanwhile."""
+        self.move_clock(hold=True)
+        try:
+            yield
+        finally:
+            self.move_clock(hold=False)
+
     def recorded(self) -> dict[str, list[str]]:
         found: dict[str, list[str]] = json.loads(self.settings.recorded_file.read_text())
         return found
 
 
-def wait_until(reached: Callable[[], Any], seconds: float = 15.0) -> Any:
+def wait_until(reached: Callable[[], Any], seconds: float = 60.0) -> Any:
     """What `reached` gives once it is true."""
     deadline = time.monotonic() + seconds
     while not (found := reached()):

@@ -22,10 +22,12 @@ async def serve(settings: Settings) -> None:
 
     from local.codebuild import build
     from local.ecs import deployments
+    from local.gateway import clock
 
-    deployments.HEALTHY_WITHIN = 6.0
+    deployments.HEALTHY_WITHIN = 600.0
     build.MINUTE = 1.0
     for name in (
+        "gateway.clock",
         "ecr.repositories",
         "codebuild.projects",
         "ecs.services",
@@ -37,7 +39,7 @@ async def serve(settings: Settings) -> None:
     config.bind = [f"{HOST}:{settings.port}"]
     config.certfile, config.keyfile = str(settings.certificate), str(settings.private_key)
     config.loglevel = "WARNING"
-    await serve(gateway.app, config)
+    await serve(clock.counted(gateway.app), config)
 
 
 if __name__ == "__main__":

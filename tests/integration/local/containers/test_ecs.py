@@ -389,7 +389,7 @@ def test_an_alarm_stops_a_release(released: Serving, make_image: Callable[[str],
     )
     raised.start()
     try:
-        with pytest.raises(WaiterError):
+        with released.embedded.held_clock(), pytest.raises(WaiterError):
             released.release(image)
     finally:
         raised.join()
@@ -414,7 +414,8 @@ def test_an_alarm_on_what_a_task_writes_into_its_log_stops_its_release(
         TreatMissingData="notBreaching",
     )
     # Another test left it in ALARM, which a deployment would ignore.
-    until(lambda: cloudwatch.describe_alarms(AlarmNames=["errors"])["MetricAlarms"][0]["StateValue"] == "OK")
+    released.embedded.move_clock(advance=60)
+    assert cloudwatch.describe_alarms(AlarmNames=["errors"])["MetricAlarms"][0]["StateValue"] == "OK"
     with pytest.raises(WaiterError):
         released.release(make_image("shifted"), bake="1200")
     assert "alarms in ALARM state: errors" in released.reason()
@@ -454,7 +455,7 @@ def test_a_deployment_that_hangs_is_stopped_and_the_old_release_serves(
         target=lambda: ecs.stop_service_deployment(serviceDeploymentArn=until(running)[0], stopType="ROLLBACK")
     )
     stopped.start()
-    with pytest.raises(WaiterError):
+    with released.embedded.held_clock(), pytest.raises(WaiterError):
         released.release(image)
     stopped.join()
     assert "it was stopped by StopServiceDeployment (ROLLBACK)" in released.reason()

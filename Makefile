@@ -108,6 +108,8 @@ REVIEW := build/review
 BASE ?= origin/main
 review: setup ## what a reviewer must know of this checkout's infrastructure against BASE (origin/main); THRESHOLD=
 	@rm -rf $(REVIEW) && mkdir -p $(REVIEW)/base
+	@git rev-parse --verify --quiet "$(BASE)^{commit}" >/dev/null || \
+		{ echo "make review: BASE: found $(BASE), expected a commit of this repository; git fetch, or name another" >&2; exit 2; }
 	@git archive "$(BASE)" | tar -x -C $(REVIEW)/base
 	@cdk synth --quiet --output $(REVIEW)/head.out
 	@cd $(REVIEW)/base && PYTHONPATH=.:constructs cdk synth --quiet --output ../base.out

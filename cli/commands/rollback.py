@@ -16,10 +16,11 @@ import uuid
 from cli.context import json_argument, model_argument, open_context
 from cli.terminal import progress, show, show_json, working
 from lockgate import names
+from lockgate.aws.failures import FAILURES, told
 from lockgate.aws.function_urls import FunctionUrl
 from lockgate.aws.sessions import open_session
 from lockgate.clock import pause
-from lockgate.errors import LockgateError
+from lockgate.errors import LockgateError, NotFoundError
 
 POLL_SECONDS = 1.0
 
@@ -40,7 +41,11 @@ def run(arguments: argparse.Namespace) -> int:
     context = open_context()
     name, model = context.environment(arguments.environment), context.model(arguments.model)
     environment = next(found for found in context.configuration.environments if found.name == name)
-    door = FunctionUrl(open_session(environment.region), names.rollback_function(name))
+    try:
+        door = FunctionUrl(open_session(environment.region), names.rollback_function(name))
+    except FAILURES as error:
+        operator = f"an operator of {name}, in its account {environment.account}"
+        raise NotFoundError(f"{told(error)}; {action} wants the credentials of {operator}: AWS_PROFILE=...") from error
     token = f"{action}-{uuid.uuid4().hex}"
     begin = time.monotonic()
     asked = door.post({"action": action, "model": model, "reason": arguments.reason, "token": token})

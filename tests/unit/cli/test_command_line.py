@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from cli import main, terminal
 from cli.context import find_root
@@ -166,3 +167,15 @@ def test_json_goes_to_standard_output_alone(capsys: pytest.CaptureFixture[str]) 
     said = capsys.readouterr()
     assert json.loads(said.out) == {"a": 1}
     assert said.err == "working\n"
+
+
+def test_a_rollback_with_the_wrong_credentials_says_whose_it_wants(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(session: object, function: str) -> None:
+        raise ClientError({"Error": {"Code": "ResourceNotFoundException", "Message": "Function not found"}}, "GetUrl")
+
+    monkeypatch.setattr("cli.commands.rollback.FunctionUrl", refuse)
+    assert main.main(["rollback", "prod", "--reason", "too slow"]) == 1
+    said = capsys.readouterr().err
+    assert "Function not found; rollback wants the credentials of an operator of prod, in its account " in said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 from lockgate.errors import LockgateError, NotFoundError
@@ -21,6 +22,55 @@ def git(root: Path, *arguments: str) -> bytes:
     if done.returncode:
         raise GitError(f"git {arguments[0]}: {done.stderr.decode(errors='replace').strip()}")
     return done.stdout
+
+
+@dataclass(frozen=True)
+class Relation:
+    """How a commit stands to another one, by git's graph: commits that only the one has, and only the other.
+
+    known: False where this clone does not have the other commit, so that nothing can be said.
+    """
+
+    ahead: int = 0
+    behind: int = 0
+    known: bool = True
+
+    @property
+    def older(self) -> bool:
+        """Whether the commit is an ancestor of the other, and not the same."""
+        return self.known and self.behind > 0 and self.ahead == 0
+
+    def __str__(self) -> str:
+        if not self.known:
+            return "not in this clone"
+        if not self.ahead and not self.behind:
+            return "the same commit"
+        parts = [f"{count} {word}" for count, word in ((self.ahead, "ahead"), (self.behind, "behind")) if count]
+        return f"{' and '.join(parts)}{': another branch of history' if len(parts) == 2 else ''}"
+
+
+def relation(root: Path, commit: str, other: str) -> Relation:
+    """How `commit` stands to `other`, both full hashes; the first must be in this clone."""
+    if not _has(root, other):
+        return Relation(known=False)
+    ahead, behind = git(root, "rev-list", "--left-right", "--count", f"{commit}...{other}").split()
+    return Relation(int(ahead), int(behind))
+
+
+def is_shallow(root: Path) -> bool:
+    """Whether the clone was cut off, so that it may lack commits that are there."""
+    return git(root, "rev-parse", "--is-shallow-repository").strip() == b"true"
+
+
+def models_of(root: Path, commit: str) -> tuple[str, ...]:
+    """The models that a commit has: its folders model/<name>/ with a model.toml, sorted."""
+    files = git(root, "ls-tree", "-r", "-z", "--name-only", "--full-tree", commit, "model/").decode().split("\0")
+    return tuple(sorted(parts[1] for file in files if len(parts := file.split("/")) == 3 and parts[2] == "model.toml"))
+
+
+def _has(root: Path, commit: str) -> bool:
+    asked = ["git", "-C", str(root), "cat-file", "-e", f"{commit}^{{commit}}"]
+    return subprocess.run(asked, capture_output=True, check=False).returncode == 0
 
 
 def commit_of(root: Path, revision: str) -> str:

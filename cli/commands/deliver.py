@@ -2,6 +2,9 @@
 
 In a GitHub Actions run it takes the delivery role by the run's own identity; elsewhere it uses your credentials.
 Delivering a commit again uses what is there; --again starts a new training run, whatever ran before.
+
+Order is git's: a commit that is older than what the last environment serves is refused, as when an old workflow run is
+started again; --older delivers it all the same. A model that cannot be trained stops no other one.
 """
 
 from __future__ import annotations
@@ -9,11 +12,12 @@ from __future__ import annotations
 import argparse
 import os
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cli.archive import archive
 from cli.context import Context, json_argument, open_context
-from cli.git import commit_of
+from cli.git import Relation, commit_of, is_shallow, models_of, relation
 from cli.terminal import progress, show, show_json, working
 from lockgate import names
 from lockgate.aws import delivery, github_identity
@@ -21,6 +25,7 @@ from lockgate.aws.attestations import Attestations
 from lockgate.aws.sessions import caller_of
 from lockgate.aws.write_once import put_once
 from lockgate.errors import NotFoundError, RefusedError
+from lockgate.gate.champion import Champion
 
 EXAMPLE = "lockgate deliver HEAD"
 
@@ -32,6 +37,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     one.add_argument("--attempt", type=int, help=attempt_help)
     again_help = "a new training run, also where another with the same image and data failed; its number is the time"
     one.add_argument("--again", action="store_true", help=again_help)
+    parser.add_argument(
+        "--older", action="store_true", help="deliver it although it is older than what the last environment serves"
+    )
     parser.add_argument("--snapshot", help="train the model of this published snapshot on it (every model, its newest)")
     json_argument(parser)
 
@@ -42,7 +50,13 @@ def run(arguments: argparse.Namespace) -> int:
     commit = commit_of(context.root, arguments.revision)
     session = _session(context)
     sagemaker, s3 = (session.client(service) for service in ("sagemaker", "s3"))
-    snapshots = _snapshots(context, s3, arguments.snapshot)
+    models = models_of(context.root, commit)
+    if not models:
+        raise NotFoundError(f"commit {commit[:12]}: found no model/<name>/model.toml, expected one at least")
+    champions = {model: delivery.find_champion(s3, context.bucket("data"), model) for model in models}
+    if not arguments.older:
+        _refuse_older(context, session, commit, champions)
+    snapshots, without = _snapshots(context, s3, models, arguments.snapshot)
     image = deliver_image(
         context,
         session,
@@ -54,19 +68,48 @@ def run(arguments: argparse.Namespace) -> int:
     actor = os.environ.get("GITHUB_ACTOR") or _name_of_caller(session)
     executions = {}
     for model, snapshot in snapshots.items():
-        champion = delivery.find_champion(s3, context.bucket("data"), model)
-        execution = delivery.start_training(
-            sagemaker, model, image, snapshot, actor, attempt, champion=champion, data=context.bucket("data")
-        )
+        champion = champions[model]
+        try:
+            execution = delivery.start_training(
+                sagemaker, model, image, snapshot, actor, attempt, champion=champion, data=context.bucket("data")
+            )
+        except NotFoundError as error:
+            without[model] = str(error)
+            continue
         executions[model] = {"execution": execution, "snapshot": snapshot}
         against = f"version {champion.version}" if champion else "no champion yet"
         progress(f"training of {model} started on snapshot {snapshot}, against {against}")
-    facts = {"commit": commit, "image": image.uri, "actor": actor, "models": executions}
+    facts = {"commit": commit, "image": image.uri, "actor": actor, "models": executions, "not_started": without}
+    for why in without.values():
+        progress(why)
     if arguments.json:
         show_json(facts)
-    else:
+    elif executions:
         show(f"Delivered {commit[:12]}; see how it goes with `lockgate follow {commit[:12]}`.")
-    return 0
+    return 1 if without else 0
+
+
+def _refuse_older(context: Context, session: Any, commit: str, champions: Mapping[str, Champion | None]) -> None:
+    """Raise RefusedError where the commit is an ancestor of what some model serves, or nobody here can tell."""
+    last = context.tools.promotion[-1]
+    for model, champion in champions.items():
+        if champion is None:
+            continue
+        live = delivery.commit_of_image(session.client("ecr"), names.MODELS_REPOSITORY, champion.image)
+        stands = relation(context.root, commit, live) if live else Relation(known=False)
+        if stands.older:
+            raise RefusedError(
+                f"commit {commit[:12]}: {model} serves {live[:12]} in {last} (version {champion.version}), and this "
+                f"commit is {stands} of it: an old run may have been started again. `lockgate rollback {last}` goes "
+                "back at once; --older delivers it all the same"
+            )
+        if not stands.known and is_shallow(context.root):
+            raise RefusedError(
+                f"commit {commit[:12]}: {model} serves {live[:12] or champion.image} in {last}, which this clone was "
+                "cut off before: fetch the whole history (`git fetch --unshallow`, or `fetch-depth: 0` of "
+                "actions/checkout), or say --older"
+            )
+        progress(f"{model}: the commit is {stands} of what {last} serves ({live[:12] or 'unknown'})")
 
 
 def attempt_of(arguments: argparse.Namespace) -> int:
@@ -119,15 +162,27 @@ def deliver_image(
     return image
 
 
-def _snapshots(context: Context, s3: Any, wanted: str | None) -> dict[str, str]:
-    """The models to train, each with its snapshot. Raises NotFoundError for a snapshot that no model has."""
-    models, bucket = context.models(None), context.bucket("data")
-    if wanted is None:
-        return {model: delivery.newest_snapshot(s3, bucket, model) for model in models}
-    found = {model: wanted for model in models if wanted in delivery.snapshots(s3, bucket, model)}
+def _snapshots(
+    context: Context, s3: Any, models: Sequence[str], wanted: str | None
+) -> tuple[dict[str, str], dict[str, str]]:
+    """The models to train, each with its snapshot, and those that have none, each with what to do.
+
+    Raises NotFoundError for a snapshot that no model has, and where no model has any.
+    """
+    bucket, found, without = context.bucket("data"), {}, {}
+    if wanted is not None:
+        found = {model: wanted for model in models if wanted in delivery.snapshots(s3, bucket, model)}
+        if not found:
+            raise NotFoundError(f"--snapshot: found {wanted!r}, expected one that is published, of {', '.join(models)}")
+        return found, {}
+    for model in models:
+        try:
+            found[model] = delivery.newest_snapshot(s3, bucket, model)
+        except NotFoundError as error:
+            without[model] = str(error)
     if not found:
-        raise NotFoundError(f"--snapshot: found {wanted!r}, expected one that is published, of {', '.join(models)}")
-    return found
+        raise NotFoundError("; ".join(without.values()))
+    return found, without
 
 
 def _session(context: Context) -> Any:

@@ -5,19 +5,26 @@ Every call may be repeated: an archive, an image or an execution that is there a
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from lockgate import canonical, names
 from lockgate.aws.attestations import Attestations
+from lockgate.aws.clients import code
 from lockgate.clock import pause
 from lockgate.errors import LockgateError, NotFoundError
 from lockgate.evidence.provenance import DIGEST_VARIABLE
 from lockgate.gate.champion import Champion, read_champion
 
 POLL_SECONDS = 1.0
+COMMIT = re.compile(r"[0-9a-f]{40}")
+# What SageMaker and IAM say of a pipeline that does not exist: the delivery role may start those of deployed stacks.
+UNKNOWN_PIPELINE = ("ResourceNotFound", "AccessDenied", "AccessDeniedException")
 ATTESTED_WITHIN = 1200  # seconds: an event, a queue, a small machine that starts, and a minute of work
 
 
@@ -44,6 +51,16 @@ def find_image(ecr: Any, repository: str, repository_uri: str, commit: str) -> I
     except ecr.exceptions.ImageNotFoundException:
         return None
     return Image(commit, f"{repository_uri}@{described['imageDetails'][0]['imageDigest']}")
+
+
+def commit_of_image(ecr: Any, repository: str, uri: str) -> str:
+    """The commit that an image was built from: its tag. "" where the image is gone or has none."""
+    digest = uri.rpartition("@")[2]
+    try:
+        found = ecr.describe_images(repositoryName=repository, imageIds=[{"imageDigest": digest}])
+    except ecr.exceptions.ImageNotFoundException:
+        return ""
+    return next((str(tag) for tag in found["imageDetails"][0].get("imageTags", []) if COMMIT.fullmatch(tag)), "")
 
 
 def build_image(
@@ -201,25 +218,34 @@ def start_training(
     """ARN of the execution of a model's pipeline; the same inputs, champion and attempt give the same execution.
 
     Without a champion the manifest of the snapshot, which exists, stands where its model would be (data: the bucket).
+    Raises NotFoundError for a model whose stack is not deployed: there is no pipeline, and no right to start one.
     """
     champion_image = champion.image if champion else image.uri
     champion_model = (
         champion.model_data_uri if champion else f"s3://{data}/{names.snapshot_prefix(model, snapshot)}/manifest.json"
     )
     request = f"{model} {image.digest} {snapshot} {champion_image} {champion_model} {attempt}"
-    started = sagemaker.start_pipeline_execution(
-        PipelineName=names.pipeline(model),
-        PipelineExecutionDisplayName=display_name(image.commit, attempt),
-        PipelineParameters=[
-            {"Name": "Commit", "Value": image.commit},
-            {"Name": "Image", "Value": image.uri},
-            {"Name": "Snapshot", "Value": snapshot},
-            {"Name": "Actor", "Value": actor},
-            {"Name": "ChampionImage", "Value": champion_image},
-            {"Name": "ChampionModel", "Value": champion_model},
-        ],
-        ClientRequestToken=canonical.sha256(request.encode()),
-    )
+    try:
+        started = sagemaker.start_pipeline_execution(
+            PipelineName=names.pipeline(model),
+            PipelineExecutionDisplayName=display_name(image.commit, attempt),
+            PipelineParameters=[
+                {"Name": "Commit", "Value": image.commit},
+                {"Name": "Image", "Value": image.uri},
+                {"Name": "Snapshot", "Value": snapshot},
+                {"Name": "Actor", "Value": actor},
+                {"Name": "ChampionImage", "Value": champion_image},
+                {"Name": "ChampionModel", "Value": champion_model},
+            ],
+            ClientRequestToken=canonical.sha256(request.encode()),
+        )
+    except ClientError as error:
+        if code(error) not in UNKNOWN_PIPELINE:
+            raise
+        raise NotFoundError(
+            f"model {model}: no training was started: found no pipeline {names.pipeline(model)} that may be started, "
+            "expected the one of its stack: deploy the tools (`cdk deploy 'tools/*'`), then deliver again"
+        ) from error
     return str(started["PipelineExecutionArn"])
 
 

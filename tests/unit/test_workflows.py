@@ -48,3 +48,13 @@ def test_only_pushes_to_the_branch_may_ask_for_an_identity() -> None:
     for name in asking:
         # YAML reads the key `on` as true.
         assert yaml.safe_load((WORKFLOWS / name).read_text())[True] == {"push": {"branches": ["main"]}}
+
+
+def test_every_push_has_a_delivery_of_its_own() -> None:
+    """In a common group GitHub keeps one waiting run and cancels the others: three quick pushes, two images."""
+    group = yaml.safe_load((WORKFLOWS / "deliver.yml").read_text())["concurrency"]
+    assert group == {"group": "deliver-${{ github.sha }}", "cancel-in-progress": False}
+
+
+def test_a_merge_queue_is_answered() -> None:
+    assert "merge_group" in yaml.safe_load((WORKFLOWS / "pull-request.yml").read_text())[True]

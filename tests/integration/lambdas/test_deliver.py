@@ -15,7 +15,8 @@ from lockgate import names
 from lockgate.aws import delivery
 from lockgate.errors import NotFoundError
 
-CONTEXT: Any = SimpleNamespace(models=lambda chosen: ("income", "churn"), bucket=lambda purpose: f"test-{purpose}")
+CONTEXT: Any = SimpleNamespace(bucket=lambda purpose: f"test-{purpose}")
+MODELS = ("income", "churn")
 OLDER, NEWER, OTHER = "b" * 16, "a" * 16, "c" * 16
 # Manifests with the second at which each was published; the keys' order is another one.
 PUBLISHED = {("income", OLDER): 1, ("income", NEWER): 2, ("churn", OTHER): 0}
@@ -47,24 +48,53 @@ def published(scripted: Any, sdk: Callable[[str], Any]) -> Iterator[Any]:
 
 
 def test_without_one_every_model_is_trained_on_the_snapshot_published_last(published: Any) -> None:
-    assert deliver._snapshots(CONTEXT, published, None) == {"income": NEWER, "churn": OTHER}
+    assert deliver._snapshots(CONTEXT, published, MODELS, None) == ({"income": NEWER, "churn": OTHER}, {})
 
 
 def test_the_order_of_their_names_does_not_matter(published: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(PUBLISHED, ("income", OLDER), 3)
-    assert deliver._snapshots(CONTEXT, published, None)["income"] == OLDER
+    assert deliver._snapshots(CONTEXT, published, MODELS, None)[0]["income"] == OLDER
 
 
 def test_an_older_snapshot_is_trained_on_by_the_model_that_has_it(published: Any) -> None:
     for snapshot in (OLDER, NEWER):
-        assert deliver._snapshots(CONTEXT, published, snapshot) == {"income": snapshot}
+        assert deliver._snapshots(CONTEXT, published, MODELS, snapshot) == ({"income": snapshot}, {})
 
 
 def test_a_snapshot_that_nobody_published_is_refused(published: Any) -> None:
     with pytest.raises(
         NotFoundError, match="--snapshot: found 'dddd', expected one that is published, of income, churn"
     ):
-        deliver._snapshots(CONTEXT, published, "dddd")
+        deliver._snapshots(CONTEXT, published, MODELS, "dddd")
+
+
+def test_a_model_without_a_snapshot_stops_no_other_one(published: Any) -> None:
+    found, without = deliver._snapshots(CONTEXT, published, (*MODELS, "new"), None)
+    assert found == {"income": NEWER, "churn": OTHER}
+    assert without == {"new": "model new: no data snapshot is published; run `lockgate snapshot --model new`"}
+    with pytest.raises(NotFoundError, match="model new: no data snapshot is published"):
+        deliver._snapshots(CONTEXT, published, ("new",), None)
+
+
+@pytest.mark.parametrize("refusal", ["ResourceNotFound", "AccessDeniedException"])
+def test_a_model_whose_stack_is_not_deployed_is_told_so_and_not_in_words_of_iam(
+    scripted: Any, aws_error: Any, sdk: Callable[[str], Any], refusal: str
+) -> None:
+    class NoPipeline(scripted):  # type: ignore[misc]
+        service = "sagemaker"
+
+        def StartPipelineExecution(self, **_: Any) -> dict[str, Any]:  # noqa: N802
+            raise aws_error(refusal, "User: arn:aws:sts::1:assumed-role/x is not authorized")
+
+    made = NoPipeline(sdk)
+    image = delivery.Image("c" * 40, f"models@sha256:{'a' * 64}")
+    try:
+        with pytest.raises(NotFoundError) as caught:
+            delivery.start_training(made.client, "new", image, OLDER, "ada", 1, champion=None, data="test-data")
+    finally:
+        made.close()
+    assert "model new: no training was started: found no pipeline lockgate-new" in str(caught.value)
+    assert "cdk deploy 'tools/*'" in str(caught.value)
 
 
 @pytest.fixture

@@ -1,0 +1,116 @@
+"""Order is git's: how a commit stands to what is served decides whether it is delivered."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from cli.commands import deliver
+from cli.git import Relation, is_shallow, models_of, relation
+from lockgate.errors import RefusedError
+from lockgate.gate.champion import Champion
+
+CHAMPION = Champion(3, "registry/lockgate-models@sha256:" + "a" * 64, "s3://models/model.tar.gz", "b" * 64)
+
+
+def git(root: Path, *arguments: str) -> str:
+    identity = ("-c", "user.name=ada", "-c", "user.email=ada@example.com")
+    done = subprocess.run(["git", "-C", str(root), *identity, *arguments], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def commit(root: Path, message: str) -> str:
+    git(root, "commit", "-q", "--allow-empty", "-m", message)
+    return git(root, "rev-parse", "HEAD")
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> tuple[Path, dict[str, str]]:
+    """first - second - third on main, and first - side."""
+    root = tmp_path / "repository"
+    root.mkdir()
+    git(root, "init", "-q", "-b", "main")
+    commits = {name: commit(root, name) for name in ("first", "second", "third")}
+    git(root, "checkout", "-q", "-b", "other", commits["first"])
+    commits["side"] = commit(root, "side")
+    return root, commits
+
+
+def delivered(
+    root: Path, sha: str, live: str, monkeypatch: pytest.MonkeyPatch, champion: Champion | None = CHAMPION
+) -> None:
+    monkeypatch.setattr("lockgate.aws.delivery.commit_of_image", lambda *_: live)
+    context: Any = SimpleNamespace(root=root, tools=SimpleNamespace(promotion=("dev", "prod")))
+    session: Any = SimpleNamespace(client=lambda service: None)
+    deliver._refuse_older(context, session, sha, {"income": champion})
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "words"),
+    [
+        ("third", "first", "2 ahead"),
+        ("first", "third", "2 behind"),
+        ("second", "second", "the same commit"),
+        ("side", "third", "1 ahead and 2 behind: another branch of history"),
+    ],
+)
+def test_how_a_commit_stands_to_another_is_said_in_words(
+    history: tuple[Path, dict[str, str]], one: str, other: str, words: str
+) -> None:
+    root, commits = history
+    assert str(relation(root, commits[one], commits[other])) == words
+
+
+def test_a_commit_that_is_not_in_the_clone_is_unknown(history: tuple[Path, dict[str, str]]) -> None:
+    root, commits = history
+    assert relation(root, commits["first"], "f" * 40) == Relation(known=False)
+
+
+def test_a_commit_older_than_what_is_served_is_refused_with_both_ways_on(
+    history: tuple[Path, dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, commits = history
+    with pytest.raises(RefusedError) as caught:
+        delivered(root, commits["first"], commits["third"], monkeypatch)
+    said = str(caught.value)
+    assert f"income serves {commits['third'][:12]} in prod (version 3), and this commit is 2 behind of it" in said
+    assert "`lockgate rollback prod`" in said
+    assert "--older delivers it all the same" in said
+
+
+@pytest.mark.parametrize(("sha", "live"), [("third", "first"), ("second", "second"), ("side", "third")])
+def test_what_is_newer_the_same_or_of_another_branch_is_delivered(
+    history: tuple[Path, dict[str, str]], monkeypatch: pytest.MonkeyPatch, sha: str, live: str
+) -> None:
+    root, commits = history
+    delivered(root, commits[sha], commits[live], monkeypatch)
+
+
+def test_a_clone_that_was_cut_off_cannot_tell_and_is_refused(
+    history: tuple[Path, dict[str, str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    root, commits = history
+    shallow = tmp_path / "shallow"
+    git(tmp_path, "clone", "-q", "--depth", "1", "--branch", "main", root.as_uri(), str(shallow))
+    assert is_shallow(shallow)
+    with pytest.raises(RefusedError, match="cut off before: fetch the whole history"):
+        delivered(shallow, commits["third"], commits["first"], monkeypatch)
+    delivered(root, commits["third"], "f" * 40, monkeypatch)  # a history that was written anew is no shallow one
+    delivered(shallow, commits["third"], "", monkeypatch, champion=None)
+
+
+def test_the_models_of_a_commit_are_those_of_its_tree(history: tuple[Path, dict[str, str]]) -> None:
+    root, _ = history
+    for file in ("model/income/model.toml", "model/_pipeline/build.py", "model/pipeline.json", "model/a/b/model.toml"):
+        (root / file).parent.mkdir(parents=True, exist_ok=True)
+        (root / file).write_text("x")
+    git(root, "add", "-A")
+    sha = commit(root, "a model")
+    (root / "model" / "uncommitted").mkdir()
+    (root / "model" / "uncommitted" / "model.toml").write_text("x")
+    assert models_of(root, sha) == ("income",)
+    assert models_of(root, git(root, "rev-parse", f"{sha}^")) == ()

@@ -34,8 +34,11 @@ from lockgate.configuration.project import read_configuration
 from lockgate.evidence.document import Champion, Data, Evidence, Group, Metric
 from lockgate.evidence.provenance import PROVENANCE, SBOM, Attestation, Build, predicate_of, statement
 from lockgate.gate.verification import Evaluation, Expected, Found, ModelData, Package
-from lockgate.ledger.records import Entry, Record, next_record, read_record
+from lockgate.ledger.chain import ReleaseChain
+from lockgate.ledger.kinds import Deployment, ReleaseBody, Verdict
+from lockgate.ledger.records import Entry, Record, read_record
 from lockgate.policy.rules import MEASURES, Gap, Policy
+from lockgate.release.parameters import Release
 from lockgate.statistics import binomial
 
 ROOT = Path(__file__).parent.parent
@@ -159,7 +162,7 @@ class Answers:
 class Bucket:
     """The ledger's bucket in memory, as LedgerStore asks it."""
 
-    def __init__(self, chain: list[Record]) -> None:
+    def __init__(self, chain: ReleaseChain) -> None:
         self.stored = {names.ledger_key(MODEL, record.sequence): record.to_bytes() for record in chain}
 
     def get_paginator(self, _: str) -> Bucket:
@@ -176,8 +179,8 @@ class Bucket:
 
 
 def decide(
-    answers: Answers, environment: Environment, chain: list[Record], *, read_before: bool = True
-) -> tuple[float, Record]:
+    answers: Answers, environment: Environment, chain: ReleaseChain, *, read_before: bool = True
+) -> tuple[float, Record[Verdict]]:
     """CPU milliseconds of one decision, and its record. read_before: whether the container knows the chain already."""
     bucket = Bucket(chain)
     store = LedgerStore(bucket, answers.buckets["ledger"])
@@ -206,26 +209,37 @@ def _reading(environment: Environment) -> Any:
     return lambda name: replace(read(name), policy=environment.policy)
 
 
-def history(answers: Answers, environment: Environment) -> list[Record]:
+def history(answers: Answers, environment: Environment) -> ReleaseChain:
     """A deployment of the champion, and verdicts of the size that this gate writes."""
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    release = {"model_sha256": SERVED, "image": answers.image}
-    served = Entry("deployment", "served", 1, answers.tools.promotion[-1], {"outcome": "succeeded", "release": release})
-    made = [next_record(MODEL, [], served, now)]
-    _, decided = decide(answers, environment, made)
+    release = Release(
+        version="1",
+        commit="1" * 40,
+        package_arn=names.package_arn(answers.tools.account, answers.tools.region, MODEL, 1),
+        image=answers.image,
+        model_sha256=SERVED,
+        replay_sha256="e" * 64,
+        policy_sha256=environment.policy.sha256,
+        verdict_id=f"{MODEL}/1",
+        model_version_id="v1",
+    )
+    served = Deployment(outcome="succeeded", release=release, url=None, reason="", place=1)
+    chain = ReleaseChain(MODEL).extended(Entry("served", 1, answers.tools.promotion[-1], served), now)
+    _, decided = decide(answers, environment, chain)
+    records: list[Record[ReleaseBody]] = list(chain)
     for number in range(RECORDS - 1):
         holdout = "3" if number % 10 == 0 else "8" if number % 2 else "7"
-        body = {**decided.entry.body, "holdout_sha256": holdout * 64, "outcome": "failed"}
-        made.append(next_record(MODEL, made, Entry("verdict", str(number), number + 2, "dev", body), now))
-    return made
+        body = replace(decided.entry.body, holdout_sha256=holdout * 64, outcome="failed")
+        records.append(replace(chain, records=tuple(records)).next(Entry(str(number), number + 2, "dev", body), now))
+    return replace(chain, records=tuple(records))
 
 
-def decision_ms(answers: Answers, environment: Environment, chain: list[Record], *, read_before: bool = True) -> float:
+def decision_ms(answers: Answers, environment: Environment, chain: ReleaseChain, *, read_before: bool = True) -> float:
     """The median of several; each ends in a verdict that applied the policy."""
     taken = []
     for _ in range(TIMES):
         milliseconds, record = decide(answers, environment, chain, read_before=read_before)
-        assert record.entry.body["alpha"] is not None, record.entry.body["reasons"]  # noqa: S101 - else it measures a refusal
+        assert record.entry.body.alpha is not None, record.entry.body.reasons  # noqa: S101 - else it measures a refusal
         taken.append(milliseconds)
     return statistics.median(taken)
 

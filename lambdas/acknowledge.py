@@ -14,7 +14,6 @@ Calls:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,9 +21,10 @@ from lambdas import shared, signed
 from lambdas.signed import AnswerRefusedError, refuse_with
 from lockgate.configuration.persons import Caller
 from lockgate.errors import RefusedError
-from lockgate.ledger.approval import reference
 from lockgate.ledger.break_glass import acknowledgeable
-from lockgate.ledger.records import Entry, Record
+from lockgate.ledger.chain import ReleaseChain
+from lockgate.ledger.kinds import Acknowledgement
+from lockgate.ledger.records import Entry
 
 FIELDS = {"model", "sequence", "reason"}
 
@@ -49,23 +49,20 @@ def _take(body: dict[str, Any], caller: Caller) -> dict[str, Any]:
     if not isinstance(reason, str) or not reason.strip():
         raise AnswerRefusedError(400, "reason: expected text: what was found out, for the record")
 
-    def decide(chain: Sequence[Record]) -> Entry:
+    def decide(chain: ReleaseChain) -> Entry[Acknowledgement]:
         glass = refuse_with(409, lambda: acknowledgeable(chain, sequence, caller.person))
         environment = glass.entry.environment
         allowed = shared.environment(environment).approvers
         refuse_with(403, lambda: caller.refuse_unless(allowed, f"acknowledgements of {environment}"))
-        said = {
-            "person": caller.person,
-            "user_arn": caller.arn,
-            "reason": reason.strip(),
-            "break_glass": reference(glass),
-        }
-        return Entry("acknowledgement", entry_id, glass.entry.version, environment, said)
+        said = Acknowledgement(
+            person=caller.person, user_arn=caller.arn, reason=reason.strip(), break_glass=glass.reference
+        )
+        return Entry(entry_id, glass.entry.version, environment, said)
 
-    entry_id = f"acknowledgement:{sequence}"
+    entry_id = Acknowledgement.id(sequence)
     store = shared.ledger(shared.settings(Settings).ledger_bucket)
     record = store.append_decided(model, entry_id, decide, shared.timestamp(shared.now()))
     return {
-        "message": f"acknowledged by {record.entry.body['person']} ({reference(record)})",
-        "record": reference(record),
+        "message": f"acknowledged by {record.entry.body.person} ({record.reference})",
+        "record": record.reference,
     }

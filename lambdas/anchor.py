@@ -20,7 +20,7 @@ from typing import Any
 from lambdas import shared
 from lockgate.aws import clients
 from lockgate.aws.anchor import Anchor
-from lockgate.ledger.records import head_of, refuse_unless_extends
+from lockgate.ledger.chain import refuse_unless_extends
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,10 @@ def handler(event: dict[str, Any], context: object) -> dict[str, dict[str, int]]
     settings = shared.settings(Settings)
     store, anchor = shared.ledger(settings.ledger_bucket), Anchor(clients.client("s3"), settings.anchor_bucket)
     heads: dict[str, int] = {}
-    for model in sorted({*store.models(), *anchor.models()}):
+    for model in sorted({*store.chains(), *anchor.models()}):
         kept, chain = anchor.last(model), store.chain(model)
         refuse_unless_extends(model, chain, kept)
-        head = head_of(chain)
+        head = chain.head
         if head != kept:
             anchor.keep(model, head)
         heads[model] = head.sequence

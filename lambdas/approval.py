@@ -23,7 +23,6 @@ Calls:
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,11 +34,12 @@ from lockgate.aws import clients
 from lockgate.aws.promotions import status_of
 from lockgate.configuration.persons import Caller, authors_of, refuse_own, refuse_unknown
 from lockgate.errors import RefusedError
-from lockgate.ledger.approval import answered, approvers, decision, deployed_since, newest_request, reference, referred
-from lockgate.ledger.records import Entry, Kind, Record, find, live
+from lockgate.ledger.approval import Decision, answered, approvers, decision, deployed_since
+from lockgate.ledger.chain import ReleaseChain
+from lockgate.ledger.kinds import Approval, ApprovalRequest, Approving, Rejection, Verdict
+from lockgate.ledger.records import Entry, Record
 
-KINDS: dict[str, Kind] = {"approve": "approval", "reject": "rejection"}
-DECISIONS = {kind: decision for decision, kind in KINDS.items()}
+KINDS: dict[str, type[Approval] | type[Rejection]] = {"approve": Approval, "reject": Rejection}
 WAKE = {"action": "wake"}
 FIELDS = {"model", "version", "environment", "decision", "reason"}
 WAITS_NO_MORE = ("TaskTimedOut", "TaskDoesNotExist", "InvalidToken")
@@ -76,8 +76,8 @@ def _wake_answered() -> dict[str, list[str]]:
     for model in store.models():
         try:
             for request, decided in answered(store.chain(model), shared.timestamp(shared.now())):
-                if _wake(request.entry.body["task_token"], DECISIONS[decided.entry.kind]):
-                    woken.append(reference(request))
+                if _wake(request.entry.body.task_token, _decision(decided)):
+                    woken.append(request.reference)
         except Exception as error:  # one model's trouble must not keep the others' workflows waiting
             failed.append(f"{model}: {error!r}")
     shared.log("approval", woken=woken, failed=failed)
@@ -108,35 +108,34 @@ def _take(answer: Answer, caller: Caller) -> dict[str, Any]:
     settings = shared.settings(Settings)
     store = shared.ledger(settings.ledger_bucket)
     chain = store.chain(answer.model)
-    request = newest_request(chain, answer.version, answer.environment)
+    request = chain.newest(ApprovalRequest, answer.version, answer.environment)
     if request is None:
         raise AnswerRefusedError(404, f"{answer.model} {answer.version}: nothing waits in {answer.environment}")
     kind = KINDS[answer.decision]
-    entry_id = f"{kind}:{answer.version}:{answer.environment}:{request.sequence}:{person}"
-    record = find(chain, entry_id)
+    entry_id = kind.id(answer.version, answer.environment, request.sequence, person)
+    record: Record[Any] | None = chain.find(entry_id)
     if record is None:
-        authors = _refuse(answer, chain, request, person)
-        body = {
-            "person": person,
-            "user_arn": caller.arn,
-            "authors": list(authors),
-            "reason": answer.reason,
-            "request": reference(request),
-            "verdict_id": request.entry.body["verdict_id"],
-        }
-        entry = Entry(kind, entry_id, answer.version, answer.environment, body)
+        body = kind(
+            person=person,
+            user_arn=caller.arn,
+            authors=_refuse(answer, chain, request, person),
+            reason=answer.reason,
+            request=request.reference,
+            verdict_id=request.entry.body.verdict_id,
+        )
+        entry = Entry(entry_id, answer.version, answer.environment, body)
         record = store.append(answer.model, entry, shared.timestamp(shared.now()))
         chain = store.chain(answer.model)
-    said = {"record": reference(record), "decision": answer.decision, "person": person}
+    said = {"record": record.reference, "decision": answer.decision, "person": person}
     decided = decision(chain, request)
     if decided is None:
         count = len(approvers(chain, request))
-        return {"message": f"recorded: {count} of {request.entry.body['approvals']} approvals", **said}
-    if decided.entry.kind != kind:
+        return {"message": f"recorded: {count} of {request.entry.body.approvals} approvals", **said}
+    if _decision(decided) != answer.decision:
         raise AnswerRefusedError(409, _decided(decided))
-    if _wake(request.entry.body["task_token"], answer.decision):
+    if _wake(request.entry.body.task_token, answer.decision):
         return {"message": "recorded", **said}
-    name = request.entry.body.get("execution", "")
+    name = request.entry.body.execution
     status = status_of(clients.client("stepfunctions"), settings.state_machine_arn, name) if name else None
     if status not in WENT_ON and not deployed_since(store.chain(answer.model), request):
         raise AnswerRefusedError(
@@ -150,20 +149,21 @@ def _take(answer: Answer, caller: Caller) -> dict[str, Any]:
     }
 
 
-def _refuse(answer: Answer, chain: Sequence[Record], request: Record, person: str) -> tuple[str, ...]:
+def _refuse(answer: Answer, chain: ReleaseChain, request: Record[ApprovalRequest], person: str) -> tuple[str, ...]:
     """An answer that may not be given: decided, too late, superseded, or by the author. Otherwise the authors."""
     decided = decision(chain, request)
     if decided:
         raise AnswerRefusedError(409, _decided(decided))
-    expires = str(request.entry.body["expires"])
+    expires = request.entry.body.expires
     if shared.timestamp(shared.now()) >= expires:
         raise AnswerRefusedError(
-            409, f"the request {reference(request)} expired at {expires}: `lockgate promote` asks again"
+            409, f"the request {request.reference} expired at {expires}: `lockgate promote` asks again"
         )
-    verdict = referred(chain, request.entry.body["verdict_id"])
+    name = request.entry.body.verdict_id
+    verdict = next((record for record in chain.of(Verdict) if record.reference == name), None)
     if verdict is None:
-        raise AnswerRefusedError(409, f"{request.entry.body['verdict_id']}: found no such verdict, expected one")
-    served = live(chain, answer.environment)
+        raise AnswerRefusedError(409, f"{name}: found no such verdict, expected one")
+    served = chain.live(answer.environment)
     if answer.decision == "approve" and served and served.entry.version > answer.version:
         raise AnswerRefusedError(
             409,
@@ -178,8 +178,12 @@ def _refuse(answer: Answer, chain: Sequence[Record], request: Record, person: st
     return tuple(sorted({author for author in authors.values() if author}))
 
 
-def _decided(record: Record) -> str:
-    return f"decided already: {record.entry.kind} by {record.entry.body['person']} ({reference(record)})"
+def _decided(record: Decision) -> str:
+    return f"decided already: {record.entry.kind} by {record.entry.body.person} ({record.reference})"
+
+
+def _decision(record: Decision) -> str:
+    return "approve" if isinstance(record.entry.body, Approving) else "reject"
 
 
 def _wake(token: str, decision: str) -> bool:

@@ -31,7 +31,7 @@ from lockgate.aws.promotions import BreakGlass, start
 from lockgate.aws.registry import Registry
 from lockgate.configuration.persons import Caller
 from lockgate.errors import RefusedError
-from lockgate.ledger.approval import reference
+from lockgate.ledger import kinds
 from lockgate.ledger.records import Entry, Record
 
 FIELDS = {"model", "version", "environment", "reason", "token"}
@@ -58,11 +58,13 @@ def _take(body: dict[str, Any], caller: Caller) -> dict[str, Any]:
     package = names.package_arn(tools.account, tools.region, model, version)
     if Registry(clients.client("sagemaker")).describe(package) is None:
         raise AnswerRefusedError(404, f"{package}: found no such package, expected one in the registry")
-    said = {"person": caller.person, "user_arn": caller.arn, "reason": body["reason"].strip(), "package_arn": package}
-    entry = Entry("break-glass", f"break-glass:{version}:{environment}:{token}", version, environment, said)
+    said = kinds.BreakGlass(
+        person=caller.person, user_arn=caller.arn, reason=body["reason"].strip(), package_arn=package
+    )
+    entry = Entry(kinds.BreakGlass.id(version, environment, token), version, environment, said)
     record = shared.ledger(settings.ledger_bucket).append(model, entry, shared.timestamp(shared.now()))
     if record.entry.body != said:
-        raise AnswerRefusedError(409, f"token: found the one of {reference(record)}, expected a new one")
+        raise AnswerRefusedError(409, f"token: found the one of {record.reference}, expected a new one")
     _say(settings, record)
     execution = names.break_glass_execution(model, version, record.sequence)
     start(
@@ -72,11 +74,11 @@ def _take(body: dict[str, Any], caller: Caller) -> dict[str, Any]:
         model,
         version,
         package,
-        break_glass=BreakGlass(environment, reference(record)),
+        break_glass=BreakGlass(environment, record.reference),
     )
     return {
-        "message": f"recorded as {reference(record)}, open until somebody else runs `lockgate approve` on it",
-        "record": reference(record),
+        "message": f"recorded as {record.reference}, open until somebody else runs `lockgate approve` on it",
+        "record": record.reference,
         "execution": execution,
     }
 
@@ -96,13 +98,13 @@ def _read(body: dict[str, Any]) -> tuple[str, int, str, str]:
     return model, version, environment, token
 
 
-def _say(settings: Settings, record: Record) -> None:
+def _say(settings: Settings, record: Record[kinds.BreakGlass]) -> None:
     """Before it happens: nobody breaks the glass in silence."""
     entry = record.entry
     text = (
-        f"{entry.body['person']} puts version {entry.version} of {record.model} into {entry.environment} past its gate "
-        f"and approvals: {entry.body['reason']}\n\nRecord {reference(record)}, by {entry.body['user_arn']}. It stays "
-        f"open in `lockgate status` until somebody else runs `lockgate approve {reference(record)}`."
+        f"{entry.body.person} puts version {entry.version} of {record.model} into {entry.environment} past its gate "
+        f"and approvals: {entry.body.reason}\n\nRecord {record.reference}, by {entry.body.user_arn}. It stays "
+        f"open in `lockgate status` until somebody else runs `lockgate approve {record.reference}`."
     )
     subject = f"Break-glass: {record.model} {entry.version} in {entry.environment}"
     publish(clients.client("sns"), settings.topic_arn, subject, text)

@@ -27,9 +27,7 @@ from lockgate import names
 from lockgate.aws import clients, reader
 from lockgate.aws.champions import note_champion
 from lockgate.aws.journal import Journal
-from lockgate.ledger.approval import reference
-from lockgate.ledger.journal import Fact, to_ledger
-from lockgate.ledger.records import find
+from lockgate.ledger.journal import Fact, FactBody, to_ledger
 
 
 @dataclass(frozen=True)
@@ -53,8 +51,8 @@ def handler(event: dict[str, Any], context: object) -> dict[str, list[str]]:
         for model, facts in journals.items():
             known = store.chain(model)
             for entry in to_ledger(facts, environment):
-                if not find(known, entry.id):
-                    recorded.append(reference(store.append(model, entry, shared.timestamp(shared.now()))))
+                if not known.find(entry.id):
+                    recorded.append(store.append(model, entry, shared.timestamp(shared.now())).reference)
             if environment == shared.tools().promotion[-1]:
                 s3 = clients.client("s3")
                 note_champion(s3, settings.data_bucket, model, store.chain(model), environment)
@@ -64,7 +62,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, list[str]]:
     return {"recorded": recorded}
 
 
-def _journals(name: str, models: list[str]) -> dict[str, tuple[Fact, ...]]:
+def _journals(name: str, models: list[str]) -> dict[str, tuple[Fact[FactBody], ...]]:
     environment = shared.environment(name)
     account, region = environment.account, environment.region
     client = reader.look_into(clients.client("sts"), account=account, region=region, environment=name)

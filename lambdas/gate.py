@@ -29,12 +29,11 @@ Calls:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lambdas import shared
-from lockgate import names
+from lockgate import names, schema
 from lockgate.aws import clients, evidence
 from lockgate.aws.registry import Registry
 from lockgate.aws.scans import scan_of
@@ -46,12 +45,13 @@ from lockgate.gate.scan import FINISHED, WITHIN, PendingError
 from lockgate.gate.verdict import Circumstances, Outcome, Verdict, judge, refusal
 from lockgate.gate.verification import Expected, Found, Package, verify
 from lockgate.gate.waiver import newest, waived
-from lockgate.ledger.approval import reference
+from lockgate.ledger import kinds
 from lockgate.ledger.break_glass import broken
-from lockgate.ledger.records import Entry, Record, live
+from lockgate.ledger.chain import ReleaseChain
+from lockgate.ledger.records import Entry, Record
+from lockgate.release.parameters import JudgedRelease
 
 NAMESPACE, SCAN_METRIC = "Lockgate", "ScanUnfinished"
-RELEASE = ("commit", "package_arn", "image", "model_sha256", "replay_sha256", "policy_sha256")
 
 
 @dataclass(frozen=True)
@@ -73,38 +73,35 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     waiver = newest(store.chain(model), version, environment.name, now)
     expected = _expected(settings, model, version, str(event.get("package_arn")))
     # Another policy or a waiver asks anew; and what is said of another package must not be replayed as this one's.
-    asked = (version, environment.name, environment.policy.sha256[:16], expected.package_arn, waiver)
-    entry_id = ":".join(("verdict", *map(str, asked)))
+    entry_id = kinds.Verdict.id(version, environment.name, environment.policy.sha256, expected.package_arn, waiver)
     found: Found | None = None
 
-    def decide(chain: Sequence[Record]) -> Entry:
+    def decide(chain: ReleaseChain) -> Entry[kinds.Verdict]:
         """The verdict as of this chain: whoever wins the next number has counted every decision before it."""
         nonlocal found
         found = found or _scanned(_find(settings, expected, package, registry), environment, expected, event, now)
         body = _body(expected, _unmarked(found, chain, version), environment, chain, now)
-        if glass:
-            body["break_glass"] = glass
-        return Entry("verdict", entry_id, version, environment.name, body)
+        return Entry(entry_id, version, environment.name, replace(body, break_glass=glass or None))
 
     glass = str(event.get("break_glass") or "")
     if glass:
         chain = store.chain(model)
         broken(chain, glass, version, environment.name)
-        entry_id = f"verdict:{version}:{environment.name}:break-glass:{glass.rpartition('/')[2]}"
+        entry_id = kinds.Verdict.id_behind(version, environment.name, glass)
         body = decide(chain).body
-        if body["data"] is not None:  # it is what it claims to be; what the policy says of it is not asked
+        if body.data is not None:  # it is what it claims to be; what the policy says of it is not asked
             shared.log("break-glass", record=glass, environment=environment.name)
             return _let_through(body, version, glass, 0)
     if event.get("dry_run") is True:
-        return {**decide(store.chain(model)).body, "dry_run": True}
+        return {**schema.write(decide(store.chain(model)).body), "dry_run": True}
     record = store.append_decided(model, entry_id, decide, now)
-    passed = record.entry.body["outcome"] == "passed"
+    passed = record.entry.body.outcome == "passed"
     first = environment.name == shared.tools().promotion[0]
     if passed:
         package = _unmarked(Found(package), store.chain(model), version).package
-    if package and first and _is(package, record) and tells_authors(record.entry.body["feedback"], passed):
-        registry.mark(package, passed, f"verdict {reference(record)}: {'passed' if passed else 'not passed'}")
-    shared.log("gate", verdict=reference(record), outcome=record.entry.body["outcome"], environment=environment.name)
+    if package and first and _is(package, record) and tells_authors(record.entry.body.feedback, passed):
+        registry.mark(package, passed, f"verdict {record.reference}: {'passed' if passed else 'not passed'}")
+    shared.log("gate", verdict=record.reference, outcome=record.entry.body.outcome, environment=environment.name)
     return _answer(record)
 
 
@@ -143,13 +140,11 @@ def _expected(settings: Settings, model: str, version: int, package_arn: str) ->
     )
 
 
-def _body(
-    expected: Expected, found: Found, environment: Environment, chain: Sequence[Record], now: str
-) -> dict[str, Any]:
+def _body(expected: Expected, found: Found, environment: Environment, chain: ReleaseChain, now: str) -> kinds.Verdict:
     """The body of the verdict: what was decided, on which numbers, about which artifacts; null is "not known"."""
     checked = verify(expected, found)
     trusted = checked.evidence if not checked.reasons else None
-    champion = live(chain, shared.tools().promotion[-1])
+    champion = chain.live(shared.tools().promotion[-1])
     budget = environment.policy.budget
     used = usage(chain, trusted.data.labels_sha256, expected.version) if trusted else None
     unfit = why_not(chain, trusted.data, budget, expected.version) if trusted else ""
@@ -160,7 +155,7 @@ def _body(
         ended = found.evaluation.ended if found.evaluation else ""
         circumstances = Circumstances(
             alpha=alpha,
-            champion_sha256=champion.entry.body["release"]["model_sha256"] if champion else "",
+            champion_sha256=champion.entry.body.release.model_sha256 if champion else "",
             facts={
                 **facts_of(trusted, ended=ended, now=now, chain=chain, version=expected.version),
                 **(found.scan.facts() if found.scan else {}),
@@ -169,76 +164,103 @@ def _body(
         )
         verdict = judge(environment.policy, _of_served(trusted, found, champion), circumstances)
     lineage, data = checked.lineage, found.model_data
-    facts = ("commit", "image", "actor", "execution", "snapshot", "model_sha256", "evidence_sha256", "evidence_uri")
-    return {
-        **verdict.as_dict(),
-        "policy_sha256": environment.policy.sha256,
-        "approvals": environment.approvals,
-        "package_arn": expected.package_arn,
-        **{name: getattr(lineage, name) if lineage else None for name in facts},
-        "delivered_by": found.started_by or None,
-        "scan": {"status": found.scan.status, "counts": dict(found.scan.counts)} if found.scan else None,
-        "origin": checked.origin.as_dict() if checked.origin else None,
-        "evaluator_image": found.evaluation.image if found.evaluation else None,
-        "source": {"bucket": data.bucket, "key": data.key, "version_id": data.version_id} if data else None,
-        "replay_sha256": trusted.replay_sha256 if trusted else None,
-        "metrics": {name: metric.as_dict() for name, metric in trusted.metrics.items()} if trusted else {},
-        "data": dict(vars(trusted.data)) if trusted else None,
-        "features": list(trusted.features) if trusted else None,
-        "parameters": dict(trusted.parameters) if trusted else None,
-        "champion": {"version": champion.entry.version, **_champion_facts(champion)} if champion else None,
+    return kinds.Verdict(
+        outcome=verdict.outcome.value,
+        reasons=tuple(
+            kinds.Reason(rule=each.rule, outcome=each.outcome.value, message=each.message, dry_run=each.dry_run)
+            for each in verdict.reasons
+        ),
+        policy_sha256=environment.policy.sha256,
+        approvals=environment.approvals,
+        package_arn=expected.package_arn,
+        commit=lineage.commit if lineage else None,
+        image=lineage.image if lineage else None,
+        actor=lineage.actor if lineage else None,
+        execution=lineage.execution if lineage else None,
+        snapshot=lineage.snapshot if lineage else None,
+        model_sha256=lineage.model_sha256 if lineage else None,
+        evidence_sha256=lineage.evidence_sha256 if lineage else None,
+        evidence_uri=lineage.evidence_uri if lineage else None,
+        delivered_by=found.started_by or None,
+        scan=kinds.Scan(status=found.scan.status, counts=dict(found.scan.counts)) if found.scan else None,
+        origin=checked.origin,
+        evaluator_image=found.evaluation.image if found.evaluation else None,
+        source=kinds.Source(bucket=data.bucket, key=data.key, version_id=data.version_id) if data else None,
+        replay_sha256=trusted.replay_sha256 if trusted else None,
+        metrics={
+            name: kinds.Number(value=metric.value, rows=metric.rows, statistics=dict(metric.statistics))
+            for name, metric in (trusted.metrics if trusted else {}).items()
+        },
+        data=trusted.data if trusted else None,
+        features=trusted.features if trusted else None,
+        parameters=dict(trusted.parameters) if trusted else None,
+        champion=_served(champion) if champion else None,
         # What this decision spent of the holdout; a decision that looked at no row spends nothing.
-        "holdout_sha256": trusted.data.labels_sha256 if trusted and alpha else None,
-        "alpha": alpha,
-        "spent_before": used.spent if used else None,
-        "holdout": used.holdout if used else None,
-        "budget": asdict(budget),
-        "feedback": budget.feedback,
-    }
+        holdout_sha256=trusted.data.labels_sha256 if trusted and alpha else None,
+        alpha=alpha,
+        spent_before=used.spent if used else None,
+        holdout=used.holdout if used else None,
+        budget=budget,
+        feedback=budget.feedback,
+    )
 
 
-def _champion_facts(deployment: Record) -> dict[str, str]:
-    release = deployment.entry.body["release"]
-    return {"model_sha256": release["model_sha256"], "image": release["image"], "since": deployment.time}
+def _served(deployment: Record[kinds.Deployment]) -> kinds.Served:
+    release = deployment.entry.body.release
+    return kinds.Served(
+        version=deployment.entry.version,
+        model_sha256=release.model_sha256,
+        image=release.image,
+        since=deployment.time,
+    )
 
 
-def _of_served(trusted: Evidence, found: Found, champion: Record | None) -> Evidence:
+def _of_served(trusted: Evidence, found: Found, champion: Record[kinds.Deployment] | None) -> Evidence:
     """The evidence, without its champion unless the predictions were made by the very image that is served."""
     image = found.evaluation.champion_image if found.evaluation else ""
-    served = champion is not None and champion.entry.body["release"]["image"] == image
+    served = champion is not None and champion.entry.body.release.image == image
     return trusted if served else replace(trusted, champion=None)
 
 
-def _unmarked(found: Found, chain: Sequence[Record], version: int) -> Found:
+def _unmarked(found: Found, chain: ReleaseChain, version: int) -> Found:
     """Without the mark that an earlier gate's refusal left in the registry; a person's rejection stays."""
-    verdicts = [record.entry for record in chain if record.entry.kind == "verdict" and record.entry.version == version]
-    refused = any(entry.body["outcome"] != "passed" for entry in verdicts)
+    refused = any(record.entry.body.outcome != "passed" for record in chain.of(kinds.Verdict, version))
     if found.package is None or found.package.approval != "Rejected" or not refused:
         return found
     return replace(found, package=replace(found.package, approval="PendingManualApproval"))
 
 
-def _is(package: Package, record: Record) -> bool:
+def _is(package: Package, record: Record[kinds.Verdict]) -> bool:
     """Whether the verdict is about this package: an event may name another one under a version that was judged."""
-    return package.arn == record.entry.body["package_arn"] and package.version == record.entry.version
+    return package.arn == record.entry.body.package_arn and package.version == record.entry.version
 
 
-def _answer(record: Record) -> dict[str, Any]:
-    body, name = record.entry.body, reference(record)
-    if body["outcome"] == "passed":
-        return _let_through(body, record.entry.version, name, body["approvals"])
-    answer = {"outcome": body["outcome"], "verdict_id": name, "approvals": body["approvals"]}
+def _answer(record: Record[kinds.Verdict]) -> dict[str, Any]:
+    body, name = record.entry.body, record.reference
+    if body.outcome == "passed":
+        return _let_through(body, record.entry.version, name, body.approvals)
+    answer = {"outcome": body.outcome, "verdict_id": name, "approvals": body.approvals}
     return {**answer, "release": None, "source": None}
 
 
-def _let_through(body: Mapping[str, Any], version: int, name: str, approvals: int) -> dict[str, Any]:
+def _let_through(body: kinds.Verdict, version: int, name: str, approvals: int) -> dict[str, Any]:
     """The answer with the release: on the record of this name, after so many approvals."""
+    release = JudgedRelease(
+        version=str(version),
+        commit=body.commit or "",
+        package_arn=body.package_arn,
+        image=body.image or "",
+        model_sha256=body.model_sha256 or "",
+        replay_sha256=body.replay_sha256 or "",
+        policy_sha256=body.policy_sha256,
+        verdict_id=name,
+    )
     return {
         "outcome": "passed",
         "verdict_id": name,
         "approvals": approvals,
-        "release": {"version": str(version), **{field: body[field] for field in RELEASE}, "verdict_id": name},
-        "source": {**body["source"], "replay": _replay(body["evidence_uri"])},
+        "release": schema.write(release),
+        "source": {**schema.write(body.source), "replay": _replay(body.evidence_uri or "")},
     }
 
 

@@ -17,7 +17,6 @@ Calls:
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,8 +29,9 @@ from lockgate.data.row_identities import Identities, alike, read_identities, ref
 from lockgate.data.snapshot import Manifest, read_manifest
 from lockgate.errors import EvidenceError, RefusedError
 from lockgate.gate.holdout import Rows, known_rows
-from lockgate.ledger.approval import reference
-from lockgate.ledger.records import Entry, Record
+from lockgate.ledger.chain import ReleaseChain
+from lockgate.ledger.kinds import Compared, Holdout
+from lockgate.ledger.records import Entry
 
 FIELDS = {"model", "snapshot"}
 SNAPSHOT = re.compile(r"[0-9a-f]{16}")
@@ -57,30 +57,30 @@ def _take(body: dict[str, Any], caller: Caller) -> dict[str, Any]:
         found = f"digests of {holdout.rows} rows, expected {manifest.holdout_labels.rows}"
         raise AnswerRefusedError(409, f"snapshot {snapshot}: found {found}: publish it again")
     labels_sha256 = manifest.holdout_labels.sha256
-    entry_id = f"holdout:{labels_sha256}"
+    entry_id = Holdout.id(labels_sha256)
 
-    def decide(chain: Sequence[Record]) -> Entry:
+    def decide(chain: ReleaseChain) -> Entry[Holdout]:
         others = [Rows(snapshot, "train", train_sha256), *known_rows(chain, labels_sha256)]
-        said = {
-            "snapshot": snapshot,
-            "holdout_sha256": labels_sha256,
-            "features_sha256": manifest.holdout_features.sha256,
-            "train_sha256": manifest.train.sha256,
-            "holdout_identities_sha256": holdout_sha256,
-            "train_identities_sha256": train_sha256,
-            "rows": holdout.rows,
-            "person": caller.person,
-            "user_arn": caller.arn,
-            "compared": [_compared(settings, model, holdout, other) for other in dict.fromkeys(others)],
-        }
-        return Entry("holdout", entry_id, 0, "", said)
+        said = Holdout(
+            snapshot=snapshot,
+            holdout_sha256=labels_sha256,
+            features_sha256=manifest.holdout_features.sha256,
+            train_sha256=manifest.train.sha256,
+            holdout_identities_sha256=holdout_sha256,
+            train_identities_sha256=train_sha256,
+            rows=holdout.rows,
+            person=caller.person,
+            user_arn=caller.arn,
+            compared=tuple(_compared(settings, model, holdout, other) for other in dict.fromkeys(others)),
+        )
+        return Entry(entry_id, 0, "", said)
 
     store = shared.ledger(settings.ledger_bucket)
     record = store.append_decided(model, entry_id, decide, shared.timestamp(shared.now()))
-    compared = record.entry.body["compared"]
-    against = ", ".join(f"{each['part']} of {each['snapshot']} ({each['alike']} rows alike)" for each in compared)
-    message = f"recorded as {reference(record)}: {holdout.rows} rows, none of which is in {against}"
-    return {"message": message, "record": reference(record)}
+    compared = record.entry.body.compared
+    against = ", ".join(f"{each.part} of {each.snapshot} ({each.alike} rows alike)" for each in compared)
+    message = f"recorded as {record.reference}: {holdout.rows} rows, none of which is in {against}"
+    return {"message": message, "record": record.reference}
 
 
 def _read(body: dict[str, Any]) -> tuple[str, str]:
@@ -117,14 +117,19 @@ def _identities(settings: Settings, model: str, rows: Rows) -> tuple[Identities,
         raise AnswerRefusedError(409, f"snapshot {rows.snapshot}: {rows.part}: {error}") from error
 
 
-def _compared(settings: Settings, model: str, holdout: Identities, other: Rows) -> dict[str, Any]:
+def _compared(settings: Settings, model: str, holdout: Identities, other: Rows) -> Compared:
     found, digest = _identities(settings, model, other)
     try:
         refuse_shared("holdout", holdout, f"{other.part} of snapshot {other.snapshot}", found)
     except EvidenceError as error:
         raise AnswerRefusedError(409, f"{error}: these rows are not fresh") from error
-    facts = {"snapshot": other.snapshot, "part": other.part, "identities_sha256": digest}
-    return {**facts, "rows": found.rows, "alike": alike(holdout, found)}
+    return Compared(
+        snapshot=other.snapshot,
+        part=other.part,
+        identities_sha256=digest,
+        rows=found.rows,
+        alike=alike(holdout, found),
+    )
 
 
 def _object(settings: Settings, key: str, snapshot: str) -> bytes:

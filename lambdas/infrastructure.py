@@ -20,7 +20,6 @@ Calls:
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,16 +27,17 @@ from lambdas import shared
 from lambdas.signed import AnswerRefusedError, refuse_with
 from lockgate import names
 from lockgate.configuration.persons import Caller, pushed_by
-from lockgate.ledger import records
-from lockgate.ledger.approval import approvers, decision, newest_request, reference
-from lockgate.ledger.infrastructure import request_id, standing
-from lockgate.ledger.records import Entry, Kind, Record
+from lockgate.ledger.approval import approvers, decision
+from lockgate.ledger.chain import StackChain
+from lockgate.ledger.infrastructure import live, request_id, standing
+from lockgate.ledger.kinds import StackApproval, StackApprovalRequest, StackBody, StackDeployment, StackRejection
+from lockgate.ledger.records import Entry, Record
 
 RUN = {"ask", "environment", "assembly", "commit", "run"}
 DECISION = {"ask", "environment", "assembly", "reason"}
 FIELDS = {"begin": RUN, "end": RUN | {"outcome", "reason"}, "approve": DECISION, "reject": DECISION}
 OWN = ("tools", "anchor")  # stacks that no release goes to
-KINDS: dict[str, Kind] = {"approve": "approval", "reject": "rejection"}
+KINDS: dict[str, type[StackApproval] | type[StackRejection]] = {"approve": StackApproval, "reject": StackRejection}
 FORMS = {
     "assembly": (re.compile(r"[0-9a-f]{64}"), "64 hexadecimal digits"),
     "commit": (re.compile(r"[0-9a-f]{40}"), "40 hexadecimal digits"),
@@ -97,14 +97,14 @@ def _approvals(environment: str) -> int:
     return shared.environment(environment).infrastructure_approvals
 
 
-def _append(entry_id: str, kind: Kind, environment: str, facts: dict[str, Any]) -> Record:
-    entry = Entry(kind, entry_id, 0, environment, facts)
+def _append(entry_id: str, environment: str, body: StackBody) -> Record[StackBody]:
+    entry = Entry(entry_id, 0, environment, body)
     store = shared.ledger(shared.settings(Settings).ledger_bucket)
     return store.append(names.INFRASTRUCTURE_CHAIN, entry, shared.timestamp(shared.now()))
 
 
-def _chain() -> tuple[Record, ...]:
-    return shared.ledger(shared.settings(Settings).ledger_bucket).chain(names.INFRASTRUCTURE_CHAIN)
+def _chain() -> StackChain:
+    return shared.ledger(shared.settings(Settings).ledger_bucket).infrastructure()
 
 
 def _begin(body: dict[str, str], event: dict[str, Any]) -> dict[str, Any]:
@@ -112,74 +112,82 @@ def _begin(body: dict[str, str], event: dict[str, Any]) -> dict[str, Any]:
     author, approvals, chain = _author(event, environment), _approvals(environment), _chain()
     found = standing(chain, environment, assembly, approvals)
     if found.state == "unasked":
-        facts = {"assembly": assembly, "commit": body["commit"], "run": body["run"], "actor_id": author}
-        request = request_id(chain, environment, assembly)
-        _append(request, "approval-request", environment, {**facts, "approvals": approvals})
+        asked = StackApprovalRequest(
+            assembly=assembly, commit=body["commit"], run=body["run"], actor_id=author, approvals=approvals
+        )
+        _append(request_id(chain, environment, assembly), environment, asked)
         chain = _chain()
         found = standing(chain, environment, assembly, approvals)
     answer: dict[str, Any] = {"state": found.state, "approvals": approvals}
     if found.request:
         decided = decision(chain, found.request)
-        answer["request"] = reference(found.request)
+        answer["request"] = found.request.reference
         answer["approved_by"] = approvers(chain, found.request)
-        answer["reason"] = decided.entry.body["reason"] if decided else ""
-    deployed = records.live(chain, environment)
-    return {**answer, "deployed": deployed.entry.body["commit"] if deployed else None}
+        answer["reason"] = decided.entry.body.reason if decided else ""
+    deployed = live(chain, environment)
+    return {**answer, "deployed": deployed.entry.body.commit if deployed else None}
 
 
 def _end(body: dict[str, str], event: dict[str, Any]) -> dict[str, Any]:
     environment = body["environment"]
     author, chain = _author(event, environment), _chain()
-    entry_id = f"deployment:{environment}:{body['assembly']}:{body['run']}"
-    if records.find(chain, entry_id) is None:
+    entry_id = StackDeployment.id(environment, body["assembly"], body["run"])
+    if chain.find(entry_id) is None:
         found = standing(chain, environment, body["assembly"], _approvals(environment))
         if found.state not in ("approved", "live"):
             raise AnswerRefusedError(
                 409, f"{environment}: this assembly is {found.state}: nobody approved to deploy it"
             )
-    facts = {name: body[name] for name in ("assembly", "commit", "run", "outcome")}
-    facts |= {"actor_id": author, "reason": body["reason"][:LONGEST_REASON]}
-    record = _append(entry_id, "deployment", environment, facts)
-    return {"message": f"recorded as {reference(record)}", "record": reference(record)}
+    ended = StackDeployment(
+        assembly=body["assembly"],
+        commit=body["commit"],
+        run=body["run"],
+        actor_id=author,
+        outcome="succeeded" if body["outcome"] == "succeeded" else "failed",
+        reason=body["reason"][:LONGEST_REASON],
+    )
+    record = _append(entry_id, environment, ended)
+    return {"message": f"recorded as {record.reference}", "record": record.reference}
 
 
 def _decide(body: dict[str, str], event: dict[str, Any]) -> dict[str, Any]:
     environment, kind = body["environment"], KINDS[body["ask"]]
     caller = _person(event, environment)
     person = caller.person
-    if kind == "rejection" and not body["reason"].strip():
+    if kind is StackRejection and not body["reason"].strip():
         raise AnswerRefusedError(400, "reason: expected text; a rejection says why")
     chain = _chain()
-    request = newest_request(chain, 0, environment)
+    request = chain.newest(StackApprovalRequest, environment=environment)
     if request is None:
         raise AnswerRefusedError(404, f"nothing of the stacks of {environment} waits")
-    entry_id = f"{kind}:{environment}:{request.sequence}:{person}"
-    if records.find(chain, entry_id) is None:
+    entry_id = kind.id(environment, request.sequence, person)
+    if chain.find(entry_id) is None:
         _refuse(chain, request, body, person)
-    facts = {"person": person, "user_arn": caller.arn, "reason": body["reason"].strip()[:LONGEST_REASON]}
-    record = _append(entry_id, kind, environment, {**facts, "request": reference(request)})
+    reason = body["reason"].strip()[:LONGEST_REASON]
+    answer = kind(person=person, user_arn=caller.arn, reason=reason, request=request.reference)
+    record = _append(entry_id, environment, answer)
     answers = approvers(_chain(), request)
-    count = f": {len(answers)} of {request.entry.body['approvals']} approvals" if kind == "approval" else ""
-    return {"message": f"recorded{count}", "record": reference(record), "decision": body["ask"], "person": person}
+    count = f": {len(answers)} of {request.entry.body.approvals} approvals" if kind is StackApproval else ""
+    return {"message": f"recorded{count}", "record": record.reference, "decision": body["ask"], "person": person}
 
 
-def _refuse(chain: Sequence[Record], request: Record, body: dict[str, str], person: str) -> None:
+def _refuse(chain: StackChain, request: Record[StackApprovalRequest], body: dict[str, str], person: str) -> None:
     asked = request.entry.body
-    if asked["assembly"] != body["assembly"]:
+    if asked.assembly != body["assembly"]:
         raise AnswerRefusedError(
-            409, f"{request.entry.environment} waits for assembly {asked['assembly']} of commit {asked['commit']}"
+            409, f"{request.entry.environment} waits for assembly {asked.assembly} of commit {asked.commit}"
         )
     decided = decision(chain, request)
     if decided:
-        by = f"{decided.entry.kind} by {decided.entry.body['person']}"
-        raise AnswerRefusedError(409, f"decided already: {by} ({reference(decided)})")
-    author = pushed_by(asked["actor_id"], shared.tools().persons)
+        by = f"{decided.entry.kind} by {decided.entry.body.person}"
+        raise AnswerRefusedError(409, f"decided already: {by} ({decided.reference})")
+    author = pushed_by(asked.actor_id, shared.tools().persons)
     if author == person:
         raise AnswerRefusedError(403, f"{person} made this change: another person has to decide")
     if author is None and body["ask"] == "approve":
         raise AnswerRefusedError(
             403,
-            f"the change was pushed by GitHub account {asked['actor_id']}, whom [persons] of environments/tools.toml "
+            f"the change was pushed by GitHub account {asked.actor_id}, whom [persons] of environments/tools.toml "
             "does not name: add the author there and deploy the tools, then approve",
         )
 

@@ -18,16 +18,16 @@ Calls:
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from lambdas import shared
 from lockgate.aws import clients
 from lockgate.aws.champions import note_champion
 from lockgate.errors import RefusedError
-from lockgate.ledger.approval import reference
+from lockgate.ledger.kinds import Deployment
 from lockgate.ledger.records import Entry
-from lockgate.release.parameters import read_release
+from lockgate.release.parameters import JudgedRelease, Release, read_judged_release, read_release
 
 
 @dataclass(frozen=True)
@@ -40,31 +40,30 @@ def handler(event: dict[str, Any], context: object) -> dict[str, str]:
     settings = shared.settings(Settings)
     model, version = shared.model_and_version(event)
     environment = shared.environment(str(event.get("environment"))).name
-    outcome, wanted, deployment = event.get("outcome"), event["release"], event["deployment"]
+    outcome, wanted, deployment = event.get("outcome"), read_judged_release(event["release"]), event["deployment"]
     if outcome not in ("succeeded", "failed"):
         raise RefusedError(f"outcome: found {outcome!r}, expected succeeded or failed")
-    if wanted["version"] != str(version):
-        raise RefusedError(f"release: found version {wanted['version']!r}, expected {version}")
-    body = {
-        "outcome": outcome,
-        "release": _live(wanted, deployment.get("release")) if outcome == "succeeded" else wanted,
-        "url": deployment.get("url"),
-        "reason": deployment["reason"],
-        "place": deployment.get("place"),
-    }
-    entry_id = f"deployment:{version}:{environment}:{event['execution']}:{outcome}"
-    entry = Entry("deployment", entry_id, version, environment, body)
+    if wanted.version != str(version):
+        raise RefusedError(f"release: found version {wanted.version!r}, expected {version}")
+    body = Deployment(
+        outcome=outcome,
+        release=_live(wanted, deployment.get("release")) if outcome == "succeeded" else wanted,
+        url=deployment.get("url"),
+        reason=deployment["reason"],
+        place=deployment.get("place"),
+    )
+    entry = Entry(Deployment.id(version, environment, event["execution"], outcome), version, environment, body)
     store = shared.ledger(settings.ledger_bucket)
     record = store.append(model, entry, shared.timestamp(shared.now()))
     if outcome == "succeeded" and environment == shared.tools().promotion[-1]:
         note_champion(clients.client("s3"), settings.data_bucket, model, store.chain(model), environment)
-    shared.log("deployment", record=reference(record), outcome=outcome, environment=environment)
-    return {"record": reference(record)}
+    shared.log("deployment", record=record.reference, outcome=outcome, environment=environment)
+    return {"record": record.reference}
 
 
-def _live(wanted: dict[str, str], found: object) -> dict[str, str]:
+def _live(wanted: JudgedRelease, pinned: object) -> Release:
     """What the stack pins, whole; refused when it is not what was wanted."""
-    live = asdict(read_release(found))
-    if {**live, **wanted} != live:
+    live = read_release(pinned)
+    if live.judged != wanted:
         raise RefusedError(f"release: found {live}, expected {wanted}")
     return live

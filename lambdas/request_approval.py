@@ -20,7 +20,7 @@ from typing import Any
 from lambdas import shared
 from lockgate import canonical
 from lockgate.errors import RefusedError
-from lockgate.ledger.approval import reference, referred
+from lockgate.ledger.kinds import ApprovalRequest, Verdict
 from lockgate.ledger.records import Entry
 
 
@@ -36,22 +36,22 @@ def handler(event: dict[str, Any], context: object) -> dict[str, str]:
     environment = shared.environment(str(event.get("environment")))
     verdict_id, token = str(event.get("verdict_id")), str(event["task_token"])
     store = shared.ledger(settings.ledger_bucket)
-    verdict = referred(store.chain(model), verdict_id)
-    wanted = ("verdict", version, environment.name)
-    if verdict is None or (verdict.entry.kind, verdict.entry.version, verdict.entry.environment) != wanted:
+    verdicts = store.chain(model).of(Verdict, version, environment.name)
+    verdict = next((record for record in verdicts if record.reference == verdict_id), None)
+    if verdict is None:
         raise RefusedError(f"{verdict_id}: expected the verdict on {model} {version} for {environment.name}")
-    if verdict.entry.body["outcome"] != "passed":
-        raise RefusedError(f"{verdict_id}: found {verdict.entry.body['outcome']}, expected passed: nothing to approve")
+    if verdict.entry.body.outcome != "passed":
+        raise RefusedError(f"{verdict_id}: found {verdict.entry.body.outcome}, expected passed: nothing to approve")
     now = shared.now()
-    body = {
-        "task_token": token,
-        "execution": str(event.get("execution", "")),  # a workflow that began before an update does not say
-        "verdict_id": verdict_id,
-        "approvals": environment.approvals,
-        "expires": shared.timestamp(now + timedelta(seconds=settings.approval_seconds)),
-    }
-    entry_id = f"approval-request:{version}:{environment.name}:{canonical.sha256(token.encode())[:16]}"
-    entry = Entry("approval-request", entry_id, version, environment.name, body)
+    body = ApprovalRequest(
+        task_token=token,
+        execution=event.get("execution"),  # a workflow that began before an update does not say
+        verdict_id=verdict_id,
+        approvals=environment.approvals,
+        expires=shared.timestamp(now + timedelta(seconds=settings.approval_seconds)),
+    )
+    entry_id = ApprovalRequest.id(version, environment.name, canonical.sha256(token.encode()))
+    entry = Entry(entry_id, version, environment.name, body)
     record = store.append(model, entry, shared.timestamp(now))
-    shared.log("approval requested", request=reference(record), verdict=verdict_id, expires=body["expires"])
-    return {"request": reference(record)}
+    shared.log("approval requested", request=record.reference, verdict=verdict_id, expires=body.expires)
+    return {"request": record.reference}

@@ -17,7 +17,6 @@ Calls:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -31,7 +30,8 @@ from lockgate.aws import clients
 from lockgate.configuration.persons import Caller, authors_of, refuse_own, refuse_unknown
 from lockgate.errors import RefusedError
 from lockgate.gate.waiver import waivable
-from lockgate.ledger.approval import reference
+from lockgate.ledger.chain import ReleaseChain
+from lockgate.ledger.kinds import Waiver
 from lockgate.ledger.records import Entry, Record
 
 FIELDS = {"model", "version", "environment", "rule", "reason", "expires"}
@@ -55,15 +55,10 @@ def _take(body: dict[str, Any], caller: Caller) -> dict[str, Any]:
     refuse_with(
         403, lambda: caller.refuse_unless(shared.environment(environment).approvers, f"waivers of {environment}")
     )
-    facts = {
-        "person": person,
-        "user_arn": caller.arn,
-        "reason": body["reason"].strip(),
-        "expires": _expiry(body["expires"]),
-    }
-    entry_id = f"waiver:{version}:{environment}:{rule}:{person}:{body['expires']}"
+    expires = _expiry(body["expires"])
+    entry_id = Waiver.id(version, environment, rule, person, body["expires"])
 
-    def decide(chain: Sequence[Record]) -> Entry:
+    def decide(chain: ReleaseChain) -> Entry[Waiver]:
         try:
             verdict = waivable(chain, version, environment, rule)
         except RefusedError as error:
@@ -71,13 +66,20 @@ def _take(body: dict[str, Any], caller: Caller) -> dict[str, Any]:
         authors = authors_of(chain, verdict, known.account, known.persons)
         refuse_with(403, lambda: refuse_own(person, authors))
         refuse_with(403, lambda: refuse_unknown(authors))
-        said = {"rule": rule, **facts, "verdict_id": reference(verdict)}
-        return Entry("waiver", entry_id, version, environment, said)
+        said = Waiver(
+            rule=rule,
+            person=person,
+            user_arn=caller.arn,
+            reason=body["reason"].strip(),
+            expires=expires,
+            verdict_id=verdict.reference,
+        )
+        return Entry(entry_id, version, environment, said)
 
     store = shared.ledger(settings.ledger_bucket)
     record = store.append_decided(model, entry_id, decide, shared.timestamp(shared.now()))
     _start_again(settings, model, version, record)
-    return {"message": f"recorded as {reference(record)}; the promotion was started again", "record": reference(record)}
+    return {"message": f"recorded as {record.reference}; the promotion was started again", "record": record.reference}
 
 
 def _read(body: dict[str, Any]) -> tuple[str, int, str, str]:
@@ -107,7 +109,7 @@ def _expiry(text: str) -> str:
     return shared.timestamp(end)
 
 
-def _start_again(settings: Settings, model: str, version: int, waiver: Record) -> None:
+def _start_again(settings: Settings, model: str, version: int, waiver: Record[Waiver]) -> None:
     """The workflow under a name of its own for this waiver; the registry no longer says that the version is refused."""
     package = f"model-package/lockgate-{model}/{version}"
     tools = shared.tools()
@@ -115,7 +117,7 @@ def _start_again(settings: Settings, model: str, version: int, waiver: Record) -
     clients.client("sagemaker").update_model_package(
         ModelPackageArn=arn,
         ModelApprovalStatus="PendingManualApproval",
-        ApprovalDescription=f"waiver {reference(waiver)}",
+        ApprovalDescription=f"waiver {waiver.reference}",
     )
     event = {"model": model, "version": str(version), "package_arn": arn}
     try:

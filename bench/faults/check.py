@@ -11,8 +11,9 @@ from bench.faults.world import Operators
 from lockgate import names
 from lockgate.aws.deployments import Deployments
 from lockgate.aws.promotions import attempts
-from lockgate.ledger.approval import approvers, referred
-from lockgate.ledger.records import Record, live
+from lockgate.ledger.approval import approvers
+from lockgate.ledger.chain import ReleaseChain
+from lockgate.ledger.kinds import ApprovalRequest, BreakGlass, Verdict
 from lockgate.release.comparison import differences
 from lockgate.release.reconcile import version_of
 
@@ -38,25 +39,24 @@ def breaches(world: Operators, runs: Sequence[Run], since: datetime) -> dict[str
     }
 
 
-def refusals(chain: Sequence[Record], run: Run) -> list[str]:
+def refusals(chain: ReleaseChain, run: Run) -> list[str]:
     """What is promoted is a copy of a version that passes: what fails, or cannot be judged, does so by a fault."""
-    own = [record.entry for record in chain if record.entry.version == run.version and record.entry.kind == "verdict"]
-    bad = [entry for entry in own if entry.body["outcome"] != "passed"]
-    said = [f"{entry.environment} {entry.body['outcome']}: {entry.body['reasons']}" for entry in bad]
+    bad = [each.entry for each in chain.of(Verdict, run.version) if each.entry.body.outcome != "passed"]
+    said = [f"{entry.environment} {entry.body.outcome}: {entry.body.reasons}" for entry in bad]
     return [f"run {run.seed}: version {run.version}: {'; '.join(said) or 'no verdict refused it'}"]
 
 
-def _reality(world: Operators, chain: Sequence[Record], environment: str) -> list[str]:
+def _reality(world: Operators, chain: ReleaseChain, environment: str) -> list[str]:
     """Where the environment is not what the ledger says."""
-    recorded = live(chain, environment)
+    recorded = chain.live(environment)
     cloudformation, ecs = (world.client(service, environment) for service in ("cloudformation", "ecs"))
     cluster = names.cluster(environment)
     found = Deployments(cloudformation, ecs, environment, cluster, "").reality(world.model)
-    said = differences(recorded.entry.body["release"] if recorded else None, found)
+    said = differences(recorded.entry.body.release if recorded else None, found)
     return [f"{environment}: {sentence}" for sentence in said]
 
 
-def _served(world: Operators, chain: Sequence[Record], environment: str) -> list[str]:
+def _served(world: Operators, chain: ReleaseChain, environment: str) -> list[str]:
     """Every task definition that ever was, and the verdict and approvals that let it through."""
     ecs = world.client("ecs", environment)
     found = []
@@ -71,31 +71,23 @@ def _served(world: Operators, chain: Sequence[Record], environment: str) -> list
     return found
 
 
-def unjustified(chain: Sequence[Record], environment: str, variables: Mapping[str, str], image: str) -> str | None:
+def unjustified(chain: ReleaseChain, environment: str, variables: Mapping[str, str], image: str) -> str | None:
     """Why tasks of this release should never have run; None when they should."""
-    verdict = referred(chain, variables["VERDICT_ID"])
-    if verdict is not None and verdict.entry.kind == "break-glass" and _is(verdict, variables, environment):
+    name, version = variables["VERDICT_ID"], int(variables["RELEASE_VERSION"])
+    if any(each.reference == name for each in chain.of(BreakGlass, version, environment)):
         return None
-    if verdict is None or verdict.entry.kind != "verdict":
-        return f"{variables['VERDICT_ID']} is no verdict"
+    verdict = next((each for each in chain.of(Verdict) if each.reference == name), None)
+    if verdict is None:
+        return f"{name} is no verdict"
     body = verdict.entry.body
-    judged = (verdict.entry.environment, str(verdict.entry.version), body["outcome"], body["model_sha256"])
-    if judged != (environment, variables["RELEASE_VERSION"], "passed", variables["MODEL_DATA_SHA256"]):
-        return f"{variables['VERDICT_ID']} is about {judged}"
-    if body["image"].rpartition("@")[2] != image.rpartition("@")[2]:
-        return f"runs {image}, judged was {body['image']}"
-    requests = [record for record in chain if record.entry.kind == "approval-request" and _about(record, verdict)]
+    judged = (verdict.entry.environment, verdict.entry.version, body.outcome, body.model_sha256)
+    if judged != (environment, version, "passed", variables["MODEL_DATA_SHA256"]):
+        return f"{name} is about {judged}"
+    if (body.image or "").rpartition("@")[2] != image.rpartition("@")[2]:
+        return f"runs {image}, judged was {body.image}"
+    requests = chain.of(ApprovalRequest, version, environment)
     given = max((len(approvers(chain, request)) for request in requests), default=0)
-    return None if given >= body["approvals"] else f"{given} of {body['approvals']} approvals"
-
-
-def _is(record: Record, variables: Mapping[str, str], environment: str) -> bool:
-    return (record.entry.environment, str(record.entry.version)) == (environment, variables["RELEASE_VERSION"])
-
-
-def _about(record: Record, verdict: Record) -> bool:
-    where = (verdict.entry.version, verdict.entry.environment)
-    return (record.entry.version, record.entry.environment) == where
+    return None if given >= body.approvals else f"{given} of {body.approvals} approvals"
 
 
 def silent(world: Operators, runs: Sequence[Run], since: datetime) -> list[str]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from bench.faults import plan
 from bench.faults.world import Operators, Round
-from lockgate.ledger.approval import decision, newest_request
-from lockgate.ledger.records import Record, live
+from lockgate.ledger.approval import decision
+from lockgate.ledger.chain import ReleaseChain
+from lockgate.ledger.kinds import ApprovalRequest
 from lockgate.release.reconcile import version_of
 
 STALLED = 300.0  # seconds in which nothing at all happens to a version, after which it is lost
@@ -75,7 +75,7 @@ def run(world: Operators, seed: int, template: int) -> Run:
 
 
 def _kill(
-    world: Operators, chain: Sequence[Record], version: int, to_kill: list[dict[str, Any]], killed: list[dict[str, Any]]
+    world: Operators, chain: ReleaseChain, version: int, to_kill: list[dict[str, Any]], killed: list[dict[str, Any]]
 ) -> None:
     """Kill tasks of the environments that deploy."""
     for fault in list(to_kill):
@@ -85,10 +85,10 @@ def _kill(
             killed.append({"id": fault["id"], "kind": fault["kind"], "who": environment})
 
 
-def _approve(world: Operators, chain: Sequence[Record], version: int) -> None:
+def _approve(world: Operators, chain: ReleaseChain, version: int) -> None:
     """As a person would, who asks again where nothing is recorded."""
     for environment in world.environments:
-        request = newest_request(chain, version, environment)
+        request = chain.newest(ApprovalRequest, version, environment)
         if request and decision(chain, request) is None:
             world.approve(version, environment)
 
@@ -99,7 +99,7 @@ def _ended(world: Operators, made: Run, said: Round) -> bool:
     if attempt is None or attempt.status == "RUNNING":
         return False
     made.why = attempt.reason
-    served = live(world.chain(), world.environments[-1])
+    served = world.chain().live(world.environments[-1])
     if served and served.entry.version == made.version:
         made.outcome = "released"  # also if the workflow died after it: the environment remembered
     elif attempt.status == "SUCCEEDED":

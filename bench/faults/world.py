@@ -6,7 +6,6 @@ import json
 import os
 import random
 import signal
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,7 +23,8 @@ from lockgate.aws.function_urls import FunctionUrl
 from lockgate.aws.ledger import LedgerStore
 from lockgate.configuration.project import Configuration
 from lockgate.errors import RefusedError
-from lockgate.ledger.records import Record
+from lockgate.ledger.chain import ReleaseChain
+from lockgate.ledger.kinds import Deployment, Verdict
 
 COPIED = ("InferenceSpecification", "ModelMetrics", "CustomerMetadataProperties", "ModelPackageDescription")
 APPROVER = "grace"
@@ -65,7 +65,7 @@ class Operators:
             self._clients[key] = boto3.Session(profile_name=profile, region_name=self.tools.region).client(service)
         return self._clients[key]
 
-    def chain(self) -> tuple[Record, ...]:
+    def chain(self) -> ReleaseChain:
         return self.ledger.chain(self.model)
 
     def register_again(self, version: int) -> int:
@@ -134,11 +134,11 @@ class Operators:
             events = (attempt.name, attempt.status, newest[0]["id"] if newest else 0)
         return (len(self.chain()), *events)
 
-    def deploys(self, chain: Sequence[Record], version: int, environment: str) -> bool:
+    def deploys(self, chain: ReleaseChain, version: int, environment: str) -> bool:
         """Whether the environment has let a version in, and nobody has recorded yet how its deployment ended."""
-        own = [r.entry for r in chain if (r.entry.version, r.entry.environment) == (version, environment)]
-        passed = any(entry.kind == "verdict" and entry.body["outcome"] == "passed" for entry in own)
-        return passed and not any(entry.kind == "deployment" for entry in own)
+        verdicts = chain.of(Verdict, version, environment)
+        passed = any(each.entry.body.outcome == "passed" for each in verdicts)
+        return passed and not chain.of(Deployment, version, environment)
 
     def kill_task(self, environment: str, seed: str) -> bool:
         """Kill a process that serves in an environment; False where none does."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Iterator
+from typing import assert_never
 
 from cli.context import Context, json_argument, model_argument, open_context
 from cli.git import commit_of
@@ -19,8 +20,23 @@ from lockgate.clock import pause
 from lockgate.errors import LockgateError, NotFoundError
 from lockgate.gate.holdout import tells_authors
 from lockgate.gate.waiver import numbers
+from lockgate.ledger.chain import ReleaseChain
+from lockgate.ledger.kinds import (
+    Acknowledgement,
+    Approval,
+    ApprovalRequest,
+    BreakGlass,
+    Deployment,
+    Holdout,
+    Rejection,
+    ReleaseBody,
+    Restore,
+    Rollback,
+    Verdict,
+    Waiver,
+)
 from lockgate.ledger.records import Record
-from lockgate.ledger.standing import of_version, waiting
+from lockgate.ledger.standing import waiting
 
 POLL_SECONDS = 0.5
 DONE, REFUSED, WAITING = 0, 3, 4
@@ -89,7 +105,7 @@ def _promoted(context: Context, model: str, version: int, deadline: float) -> in
     shown = 0
     for _ in _ticks(deadline):
         chain = context.ledger.chain(model)
-        records = of_version(chain, version)
+        records = chain.about(version)
         for record in records[shown:]:
             progress(line(f"  {record.entry.environment:<10} ", _line(record)))
         shown = len(records)
@@ -98,45 +114,69 @@ def _promoted(context: Context, model: str, version: int, deadline: float) -> in
             return ending
         if any(entry["version"] == version for entry in waiting({model: chain}, utc_now())):
             return WAITING
-        _refuse_broken_promotion(context, model, version, records)
+        _refuse_broken_promotion(context, chain, version)
     raise AssertionError("unreachable: _ticks ends by raising")
 
 
-def _ending(context: Context, records: tuple[Record, ...]) -> int | None:
+def _ending(context: Context, records: tuple[Record[ReleaseBody], ...]) -> int | None:
     """What the newest record of a version means, where it means an end; a failed deployment may be tried again."""
     if not records:
         return None
     entry = records[-1].entry
-    if entry.kind == "rejection" or (entry.kind == "verdict" and entry.body["outcome"] != "passed"):
-        return REFUSED
-    last = entry.environment == context.tools.promotion[-1]
-    return DONE if entry.kind == "deployment" and entry.body["outcome"] == "succeeded" and last else None
+    match entry.body:
+        case Rejection():
+            return REFUSED
+        case Verdict(outcome=decided):
+            return None if decided == "passed" else REFUSED
+        case Deployment(outcome=ended):
+            return DONE if ended == "succeeded" and entry.environment == context.tools.promotion[-1] else None
+        case ApprovalRequest() | Approval() | Waiver() | Holdout():
+            return None
+        case Rollback() | Restore() | BreakGlass() | Acknowledgement():
+            return None
+        case _:
+            assert_never(entry.body)
 
 
-def _line(record: Record) -> Shown:
-    kind, body = record.entry.kind, record.entry.body
-    if kind == "verdict":
-        # An author who learns numbers fits the holdout; the guarantee of the policy counts on one bit at most.
-        passed = body["outcome"] == "passed"
-        said = outcome("passed" if passed else "refused") if tells_authors(body["feedback"], passed) else "decided"
-        return line(said, f"; for readers of the ledger: lockgate explain {record.entry.version}")
-    if kind == "deployment":
-        return line("deployment ", outcome(body["outcome"]))
-    if kind == "waiver":
-        return f"{body['rule']} waived by {body['person']}: {body['reason']}"
-    if kind in ("approval", "rejection"):
-        return f"{kind} by {body['person']}: {body.get('reason') or 'no reason given'}"
-    return "waits for an approval"
+def _line(record: Record[ReleaseBody]) -> Shown:
+    match record.entry.body:
+        case Verdict() as verdict:
+            # An author who learns numbers fits the holdout; the guarantee of the policy counts on one bit at most.
+            passed = verdict.outcome == "passed"
+            told = outcome("passed" if passed else "refused") if tells_authors(verdict.feedback, passed) else "decided"
+            return line(told, f"; for readers of the ledger: lockgate explain {record.entry.version}")
+        case Deployment(outcome=ended):
+            return line("deployment ", outcome(ended))
+        case Waiver(rule=rule, person=person, reason=reason):
+            return f"{rule} waived by {person}: {reason}"
+        case Approval(person=person, reason=reason) | Rejection(person=person, reason=reason):
+            return f"{record.entry.kind} by {person}: {reason or 'no reason given'}"
+        case ApprovalRequest():
+            return "waits for an approval"
+        case Rollback() as asked:
+            return f"rolled back from version {asked.from_} to {asked.to} by {asked.person}: {asked.reason}"
+        case Restore() as asked:
+            return f"version {asked.to} restored by {asked.person}: {asked.reason}"
+        case BreakGlass(person=person, reason=reason):
+            return f"break-glass by {person}: {reason}"
+        case Acknowledgement(person=person, reason=reason):
+            return f"break-glass acknowledged by {person}: {reason}"
+        case Holdout(person=person):
+            return f"fresh holdout recorded by {person}"
+        case _:
+            assert_never(record.entry.body)
 
 
-def _refuse_broken_promotion(context: Context, model: str, version: int, records: tuple[Record, ...]) -> None:
+def _refuse_broken_promotion(context: Context, chain: ReleaseChain, version: int) -> None:
     """Raise LockgateError when the newest attempt to promote failed, with its record's reason if it left one."""
     machine = names.state_machine_arn(context.tools.account, context.tools.region)
-    last = promotions.last_attempt(context.client("stepfunctions"), machine, model, version, numbers(records, version))
+    stepfunctions, model = context.client("stepfunctions"), chain.model
+    last = promotions.last_attempt(stepfunctions, machine, model, version, numbers(chain, version))
     # None: the event is still on its way; the reconciler starts what an event lost.
     if last is None or last.status not in ("FAILED", "TIMED_OUT", "ABORTED"):
         return
+    records = chain.about(version)
     entry = records[-1].entry if records else None
-    if entry is not None and entry.kind == "deployment":
-        raise LockgateError(f"deployment to {entry.environment} failed: {entry.body.get('reason')}")
+    if entry is not None and isinstance(entry.body, Deployment):
+        raise LockgateError(f"deployment to {entry.environment} failed: {entry.body.reason}")
     raise LockgateError(f"promotion {last.name}: {last.status}: {last.reason}; `lockgate promote` tries again")

@@ -24,7 +24,7 @@ from lockgate.aws.function_urls import FunctionUrl
 from lockgate.aws.ledger import LedgerStore
 from lockgate.aws.sessions import variables_of
 from lockgate.errors import NotFoundError, RefusedError
-from lockgate.ledger.records import live
+from lockgate.ledger.infrastructure import live
 
 REJECTED, WAITING = 3, 4
 
@@ -86,11 +86,11 @@ def _sha256(path: Path) -> str:
 def _deployed(context: Context, environment: str) -> str:
     """The commit deployed last; what is checked out, and a word about it, when there is none to compare with."""
     store = LedgerStore(_session(context, names.REVIEW_ROLE).client("s3"), context.bucket("ledger"))
-    found = live(store.chain(names.INFRASTRUCTURE_CHAIN), environment)
+    found = live(store.infrastructure(), environment)
     if found is None:
         progress(f"no deployment of {environment} is recorded: there is nothing to compare with")
         return commit_of(context.root, "HEAD")
-    return str(found.entry.body["commit"])
+    return found.entry.body.commit
 
 
 def _deploy(context: Context, environment: str, assembly: Path, *, json: bool) -> int:

@@ -19,7 +19,7 @@ from lockgate import canonical, names
 from lockgate.aws.evidence import kept
 from lockgate.errors import EvidenceError, LockgateError, NotFoundError
 from lockgate.ledger.break_glass import judged
-from lockgate.ledger.records import live
+from lockgate.ledger.kinds import Verdict
 
 EXAMPLE = "lockgate replay prod"
 
@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     token, context = _token(arguments.token_file), open_context()
     environment, model = context.environment(arguments.environment), context.model(arguments.model)
     chain = context.ledger.chain(model)
-    deployment = live(chain, environment)
+    deployment = chain.live(environment)
     if deployment is None:
         raise NotFoundError(f"{environment}: nothing of {model} is live there yet")
     version = deployment.entry.version
@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     if verdict is None:
         raise EvidenceError(f"{model} version {version}: live in {environment} without a verdict in the ledger")
     recorded = _recorded(context, verdict.entry.body)
-    answered = _ask(deployment.entry.body["url"], recorded["instances"], token)
+    answered = _ask(deployment.entry.body.url or "", recorded["instances"], token)
     pairs = list(zip(recorded["predictions"], answered["predictions"], strict=True))
     facts = {
         "environment": environment,
@@ -62,15 +62,16 @@ def run(arguments: argparse.Namespace) -> int:
     return 0 if same else 3
 
 
-def _recorded(context: Context, verdict: Any) -> dict[str, Any]:
+def _recorded(context: Context, verdict: Verdict) -> dict[str, Any]:
     """The rows and predictions that evaluation kept, verified against the evidence that the verdict names."""
     s3 = context.client("s3")
-    evidence = kept(s3, verdict["evidence_uri"])
-    if canonical.sha256(evidence) != verdict["evidence_sha256"]:
-        raise EvidenceError(f"{verdict['evidence_uri']}: is not what the verdict was based on: it was altered")
-    replay = kept(s3, names.replay_uri(verdict["evidence_uri"]))
+    evidence_uri = verdict.evidence_uri or ""
+    evidence = kept(s3, evidence_uri)
+    if canonical.sha256(evidence) != verdict.evidence_sha256:
+        raise EvidenceError(f"{evidence_uri}: is not what the verdict was based on: it was altered")
+    replay = kept(s3, names.replay_uri(evidence_uri))
     if canonical.sha256(replay) != canonical.from_bytes(evidence, "evidence")["replay_sha256"]:
-        raise EvidenceError(f"{verdict['evidence_uri']}: the recorded rows beside it were altered")
+        raise EvidenceError(f"{evidence_uri}: the recorded rows beside it were altered")
     return canonical.from_bytes(replay, "recorded rows")
 
 

@@ -20,7 +20,6 @@ from lockgate.aws.reader import look_into
 from lockgate.configuration.persons import pushed_by
 from lockgate.errors import NotFoundError
 from lockgate.ledger.infrastructure import unfinished
-from lockgate.ledger.records import live
 from lockgate.ledger.standing import Chains, broken_glass, failed_deployments, live_facts, refused, rollbacks, waiting
 from lockgate.release.comparison import Reality, differences
 
@@ -44,7 +43,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def collect(context: Context, models: tuple[str, ...]) -> dict[str, Any]:
     """All facts of a status, as --json prints them."""
-    chains = {model: context.ledger.chain(model) for model in models}
+    chains = {model: context.ledger.look(model) for model in models}
+    stacks_chain = context.ledger.look_at_infrastructure()
     sagemaker = context.client("sagemaker")
     runs = [(model, run) for model in models for run in training.executions(sagemaker, model)]
     return {
@@ -57,6 +57,7 @@ def collect(context: Context, models: tuple[str, ...]) -> dict[str, Any]:
             }
             for environment in context.tools.promotion
         },
+        "bad_records": [vars(bad) for chain in (*chains.values(), stacks_chain) for bad in chain.bad],
         "break_glass": broken_glass(chains),
         "rollbacks": rollbacks(chains),
         "refused": refused(chains),
@@ -64,7 +65,7 @@ def collect(context: Context, models: tuple[str, ...]) -> dict[str, Any]:
         "waiting": waiting(chains, utc_now()),
         "infrastructure": [
             {**entry, "author": pushed_by(entry["actor_id"], context.tools.persons)}
-            for entry in unfinished(context.ledger.chain(names.INFRASTRUCTURE_CHAIN))
+            for entry in unfinished(stacks_chain)
         ],
         "training": [
             {"model": model, "run": run.name, "since": run.started.isoformat()}
@@ -98,12 +99,10 @@ def _differences(context: Context, name: str, chains: Chains) -> dict[str, list[
     account, region = environment.account, environment.region
     said: dict[str, list[str]] = {}
     for model, chain in chains.items():
-        recorded = live(chain, name)
+        recorded = chain.live(name)
         try:
             client = look_into(context.client("sts"), account=account, region=region, environment=name)
-            said[model] = differences(
-                recorded.entry.body["release"] if recorded else None, _reality(client, name, model)
-            )
+            said[model] = differences(recorded.entry.body.release if recorded else None, _reality(client, name, model))
         except FAILURES as error:
             said[model] = [f"could not be asked: {error}"]
     return said
@@ -181,6 +180,9 @@ def _text(facts: dict[str, Any]) -> list[Shown]:
             if entry["differences"]:
                 lines += ["", line(outcome("differs"), f": {model} in {environment}")]
                 lines += [f"  {sentence}" for sentence in entry["differences"]]
+    for entry in facts["bad_records"]:
+        lines += ["", line(outcome("error"), f": {entry['why']}")]
+        lines += ["  `lockgate verify` says more; no gate decides on this chain until it is whole"]
     for entry in facts["break_glass"]:
         where = f"{entry['model']} version {entry['version']} in {entry['environment']}"
         ended = entry["outcome"] or "not ended"

@@ -8,15 +8,15 @@ is an error.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from cli.context import json_argument, open_context
 from cli.terminal import line, outcome, show, show_json
 from lockgate import clock, names
 from lockgate.aws.anchor import Anchor
 from lockgate.errors import LedgerError
-from lockgate.ledger.records import Head, Record, head_of, refuse_unless_extends
+from lockgate.ledger.chain import Chain, Head, refuse_unless_extends
 
 LATEST = timedelta(hours=1)
 
@@ -33,12 +33,12 @@ def run(arguments: argparse.Namespace) -> int:
     anchor = Anchor(context.client("s3"), names.anchor_bucket(tools.anchor_account, tools.region))
     kept: dict[str, Head] = {}
     heads: dict[str, Head] = {}
-    for model in sorted({*store.models(), *anchor.models()}):
+    for model in sorted({*store.chains(), *anchor.models()}):
         kept[model] = anchor.last(model)  # before the chain, which may grow meanwhile
         chain = store.chain(model)
         refuse_unless_extends(model, chain, kept[model])
         _refuse_late(model, chain, kept[model])
-        heads[model] = head_of(chain)
+        heads[model] = chain.head
     if arguments.json:
         show_json({name: {m: vars(head) for m, head in found.items()} for name, found in _named(heads, kept)})
     else:
@@ -53,9 +53,9 @@ def _named(heads: dict[str, Head], kept: dict[str, Head]) -> tuple[tuple[str, di
     return ("heads", heads), ("anchored", kept)
 
 
-def _refuse_late(model: str, chain: Sequence[Record], kept: Head) -> None:
+def _refuse_late(model: str, chain: Chain[Any], kept: Head) -> None:
     """Raises LedgerError when a record has waited for its anchor for longer than events and schedule explain."""
-    waiting = chain[kept.sequence :]
+    waiting = chain.records[kept.sequence :]
     if waiting and clock.now() - datetime.fromisoformat(waiting[0].time) > LATEST:
         raise LedgerError(
             f"ledger of {model}: record {waiting[0].sequence} of {waiting[0].time} is not anchored, expected within an "

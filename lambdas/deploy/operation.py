@@ -5,15 +5,14 @@ It needs nothing but this account: the release comes from the environment's own 
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 from lambdas.deploy.place import Place
 from lockgate.aws.images import has_image
 from lockgate.errors import BusyError, NotFoundError, RefusedError
-from lockgate.ledger.journal import Fact, find
+from lockgate.ledger.journal import Asked, Fact, find
 from lockgate.release.attempts import destination, mode_towards
-from lockgate.release.parameters import AT_ONCE, Release, read_release
+from lockgate.release.parameters import AT_ONCE, Release
 from lockgate.release.stack import Stack
 
 
@@ -27,28 +26,31 @@ def operate(place: Place, event: dict[str, Any]) -> dict[str, Any]:
 def _change(place: Place, event: dict[str, Any]) -> dict[str, Any]:
     """Write down who wants what and why, then do it: what somebody wanted away stays away if we die in between."""
     journal, stack = place.journal.entries(), place.stack()
-    asked = find(journal, "asked", event["token"])
+    asked = find(journal, Asked, event["token"])
     if asked is None:
         stack.refuse_if_busy()
         target = destination(event["action"], journal, stack)
         _refuse_without_image(place, target)
         asked = _remember(place, event, stack, target)
-    before, wanted = asked.body["from"], read_release(asked.body["to"])
+    before, wanted = asked.body.from_, asked.body.to
     if not (stack.updating and stack.release == wanted):
-        place.deployments.update(stack, wanted, event["token"], asked.body.get("mode", AT_ONCE))
-    return {"status": "IN_PROGRESS", "from": before and before["version"], "to": wanted.version}
+        place.deployments.update(stack, wanted, event["token"], asked.body.mode or AT_ONCE)
+    return {"status": "IN_PROGRESS", "from": before.version if before else None, "to": wanted.version}
 
 
-def _remember(place: Place, event: dict[str, Any], stack: Stack, target: Release) -> Fact:
-    body = {
-        **{name: event[name] for name in ("action", "person", "user_arn", "reason")},
-        "url": place.url,
-        "from": asdict(stack.release) if stack.release else None,
-        "to": asdict(target),
-        "mode": mode_towards(target, stack),
-        "deadline_minutes": place.deadline(),
-    }
-    return place.remember("asked", event["token"], body)
+def _remember(place: Place, event: dict[str, Any], stack: Stack, target: Release) -> Fact[Asked]:
+    asked = Asked(
+        action=event["action"],
+        person=event["person"],
+        user_arn=event["user_arn"],
+        reason=event["reason"],
+        url=place.url,
+        from_=stack.release,
+        to=target,
+        mode=mode_towards(target, stack),
+        deadline_minutes=place.deadline(),
+    )
+    return place.remember(event["token"], asked)
 
 
 def _refuse_without_image(place: Place, release: Release) -> None:

@@ -9,8 +9,8 @@ from lambdas import shared
 from lockgate.aws import clients
 from lockgate.aws.deployments import Deployments
 from lockgate.aws.journal import Journal
-from lockgate.ledger.journal import Fact, Kind
-from lockgate.release.attempts import deadline_of
+from lockgate.ledger.journal import Fact, K
+from lockgate.release.attempts import Attempt, deadline_of
 from lockgate.release.stack import Stack
 
 
@@ -57,10 +57,10 @@ class Place:
         """Raises NotFoundError when the environment has no release stack for the model."""
         return self.deployments.stack(self.model)
 
-    def deadline(self, attempt: Fact | None = None) -> int:
+    def deadline(self, attempt: Attempt | None = None) -> int:
         """Minutes until an attempt is stopped; of one that begins now by default."""
         return deadline_of(attempt, shared.environment(self.settings.environment).rollout.deadline_minutes)
 
-    def remember(self, kind: Kind, token: str, body: dict[str, Any]) -> Fact:
+    def remember(self, token: str, body: K) -> Fact[K]:
         """Write a fact into the journal, unless the one of this kind and token stands there."""
-        return self.journal.append(kind, token, body, shared.timestamp(shared.now()))
+        return self.journal.append(token, body, shared.timestamp(shared.now()))

@@ -2,34 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from lambdas import shared
 from lambdas.deploy.place import Place
+from lockgate import schema
 from lockgate.aws.hook_findings import failed_findings, put_finding
 from lockgate.errors import NotFoundError, RefusedError
-from lockgate.ledger.journal import Fact, find, open_attempt
+from lockgate.ledger.journal import Asked, find, open_attempt
 from lockgate.release.attempts import (
-    Asked,
+    Attempt,
+    Question,
     Status,
-    asked_of,
     began,
     end_of,
     is_past,
+    question_about,
+    read_promoted,
     reason_of_failure,
     remembered_success,
     stopped,
     wanted_by,
 )
 from lockgate.release.hook_findings import Finding
+from lockgate.release.parameters import JudgedRelease
 from lockgate.release.stack import Stack
 
 
 def status(place: Place, event: dict[str, Any]) -> dict[str, Any]:
-    return asdict(status_of(place, Asked(event["token"], event.get("release"))))
+    wanted = read_promoted(event["release"]) if event.get("release") else None
+    said: dict[str, Any] = schema.write(status_of(place, Question(event["token"], wanted)))
+    return said
 
 
 def look(place: Place, event: dict[str, Any]) -> dict[str, Any]:
@@ -37,7 +42,7 @@ def look(place: Place, event: dict[str, Any]) -> dict[str, Any]:
     attempt = open_attempt(place.journal.entries())
     if attempt is None:
         return {"status": "NOTHING"}
-    said = status_of(place, asked_of(attempt)).status
+    said = status_of(place, question_about(attempt)).status
     if said == "IN_PROGRESS" and is_past(attempt, place.deadline(attempt), shared.now()):
         return stop(place, {"token": attempt.token})
     return {"status": said}
@@ -54,19 +59,19 @@ def stop(place: Place, event: dict[str, Any]) -> dict[str, Any]:
         raise RefusedError(f"stop: no attempt with token {token!r} was begun here")
     stack = place.stack()
     if place.deployments.runs(stack, token):
-        release = attempt.body["to"] if attempt.kind == "asked" else attempt.body["release"]
-        finding = Finding(release["verdict_id"], False, stopped(place.deadline(attempt)))
+        release = attempt.body.to if isinstance(attempt.body, Asked) else attempt.body.release
+        finding = Finding(release.verdict_id, False, stopped(place.deadline(attempt)))
         put_finding(place.s3, place.settings.releases_bucket, place.model, token, finding)
         place.deployments.stop(stack)
     return {"status": "IN_PROGRESS"}
 
 
-def status_of(place: Place, asked: Asked) -> Status:
+def status_of(place: Place, asked: Question) -> Status:
     journal = place.journal.entries()
     success = remembered_success(journal, asked.token)
     if success:
         return success
-    operator = find(journal, "asked", asked.token) if asked.release is None else None
+    operator = find(journal, Asked, asked.token) if asked.release is None else None
     wanted = wanted_by(asked, operator)
     try:
         stack = place.stack()
@@ -75,17 +80,16 @@ def status_of(place: Place, asked: Asked) -> Status:
     progress = place.deployments.progress(stack, wanted, asked.token)
     if progress.status == "FAILED":
         progress = replace(progress, reason=_why(place, stack, began(journal, asked.token), wanted, progress.reason))
-    release = asdict(stack.release) if stack.release else None
-    end = end_of(progress, operator, release, place.url, shared.now())
-    ended = place.remember("deployment", asked.token, end) if end else None
-    return Status(progress.status, progress.reason, release, place.url, ended.sequence if ended else None)
+    end = end_of(progress, operator, stack.release, place.url, shared.now())
+    ended = place.remember(asked.token, end) if end else None
+    return Status(progress.status, progress.reason, stack.release, place.url, ended.sequence if ended else None)
 
 
-def _why(place: Place, stack: Stack, attempt: Fact | None, wanted: Mapping[str, str], said: str) -> str:
+def _why(place: Place, stack: Stack, attempt: Attempt | None, wanted: JudgedRelease, said: str) -> str:
     """Why an attempt failed: what was found and what went off since it began, before what CloudFormation says."""
     if attempt is None:
         return said
     since, bucket = datetime.fromisoformat(attempt.time), place.settings.releases_bucket
-    findings = failed_findings(place.s3, bucket, place.model, wanted["verdict_id"], since)
+    findings = failed_findings(place.s3, bucket, place.model, wanted.verdict_id, since)
     alarms = place.deployments.alarmed(stack, place.cloudwatch, since)
     return reason_of_failure((finding.message for finding in findings), alarms, said)

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 from lambdas import shared
 from lambdas.deploy.place import Place
 from lambdas.deploy.progress import status_of
+from lockgate import schema
 from lockgate.aws.copies import copy_model, copy_replay
 from lockgate.aws.images import copy_image
-from lockgate.ledger.journal import Fact, open_attempt
+from lockgate.ledger.journal import Started, open_attempt
 from lockgate.release.attempts import (
-    asked_of,
+    Attempt,
+    question_about,
     read_promoted,
     refuse_in_alarm,
     refuse_to_promote,
     refuse_unless_ended,
 )
-from lockgate.release.parameters import GRADUAL, Release, read_release
+from lockgate.release.parameters import GRADUAL, JudgedRelease, Release
 from lockgate.release.stack import Stack
 
 
@@ -32,31 +33,29 @@ def start(place: Place, event: dict[str, Any]) -> dict[str, Any]:
     stack.refuse_if_busy()
     refuse_in_alarm(place.deployments.alarms(stack, place.cloudwatch))
     _remember_end(place, event["token"])
-    began = place.remember(
-        "started", event["token"], {"release": asdict(release), "deadline_minutes": place.deadline()}
-    )
+    began = place.remember(event["token"], Started(release=release, deadline_minutes=place.deadline()))
     place.deployments.update(stack, release, event["token"], GRADUAL)
     return _begun(place, began)
 
 
-def _begun(place: Place, attempt: Fact | None) -> dict[str, Any]:
+def _begun(place: Place, attempt: Attempt | None) -> dict[str, Any]:
     return {"status": "IN_PROGRESS", "deadline_minutes": place.deadline(attempt)}
 
 
-def _stack_for(place: Place, wanted: dict[str, str]) -> Stack:
+def _stack_for(place: Place, wanted: JudgedRelease) -> Stack:
     """The release stack. Raises RefusedError where this release must not be promoted (any more)."""
     journal, stack = place.journal.entries(), place.stack()
     refuse_to_promote(journal, stack, wanted)
     return stack
 
 
-def _copied(place: Place, wanted: dict[str, str], source: dict[str, Any]) -> Release:
+def _copied(place: Place, wanted: JudgedRelease, source: dict[str, Any]) -> Release:
     """The release, once this environment has its image, its model data and its recorded rows."""
     settings = place.settings
-    copy_image(place.ecr, wanted["image"], settings.releases_repository, wanted["commit"])
-    version_id = copy_model(place.s3, source, settings.releases_bucket, place.model, wanted["model_sha256"])
-    copy_replay(place.s3, source["replay"], settings.releases_bucket, place.model, wanted["replay_sha256"])
-    return read_release({**wanted, "model_version_id": version_id})
+    copy_image(place.ecr, wanted.image, settings.releases_repository, wanted.commit)
+    version_id = copy_model(place.s3, source, settings.releases_bucket, place.model, wanted.model_sha256)
+    copy_replay(place.s3, source["replay"], settings.releases_bucket, place.model, wanted.replay_sha256)
+    return Release(**schema.write(wanted), model_version_id=version_id)
 
 
 def _remember_end(place: Place, token: str) -> None:
@@ -66,4 +65,6 @@ def _remember_end(place: Place, token: str) -> None:
     """
     before = open_attempt([fact for fact in place.journal.entries() if fact.token != token])
     if before:
-        refuse_unless_ended(before, status_of(place, asked_of(before)).status, place.deadline(before), shared.now())
+        refuse_unless_ended(
+            before, status_of(place, question_about(before)).status, place.deadline(before), shared.now()
+        )

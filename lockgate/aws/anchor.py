@@ -7,7 +7,8 @@ from typing import Any
 from lockgate import canonical, names
 from lockgate.aws.write_once import put_once
 from lockgate.errors import EvidenceError, LedgerError
-from lockgate.ledger.records import FIRST, Head
+from lockgate.ledger.chain import Head
+from lockgate.ledger.records import FIRST
 
 SCHEMA = "lockgate.anchor/1"
 

@@ -13,7 +13,7 @@ from lockgate import names
 from lockgate.aws.clients import code
 from lockgate.errors import BusyError, NotFoundError, RefusedError
 from lockgate.release.comparison import Reality
-from lockgate.release.parameters import MODE_PARAMETER, Release
+from lockgate.release.parameters import MODE_PARAMETER, JudgedRelease, Release
 from lockgate.release.stack import READY, Progress, Stack, continued, failure_of, progress_of_service
 
 # On a release stack from its first promotion on: whatever changes it, the service is neither deleted nor replaced.
@@ -146,8 +146,8 @@ class Deployments:
             if code(error) != "ValidationError":
                 raise
 
-    def progress(self, stack: Stack, wanted: Mapping[str, str], token: str) -> Progress:
-        """`wanted`: the release's fields but model_version_id; `token`: what `update` was called with."""
+    def progress(self, stack: Stack, wanted: JudgedRelease, token: str) -> Progress:
+        """`token`: what `update` was called with."""
         if stack.status.endswith("_IN_PROGRESS"):
             return Progress("IN_PROGRESS", stack.status)
         if stack.status == "UPDATE_ROLLBACK_FAILED" and self._continue_rollback(stack, token):
@@ -156,7 +156,7 @@ class Deployments:
         if failure or stack.status not in READY:
             return Progress("FAILED", f"{stack.status}: {failure or stack.reason}")
         if not stack.pins(wanted):
-            return Progress("FAILED", f"{stack.status}: found {stack.release}, expected {dict(wanted)}", begun=False)
+            return Progress("FAILED", f"{stack.status}: found {stack.release}, expected {vars(wanted)}", begun=False)
         return self._service(stack)
 
     def _continue_rollback(self, stack: Stack, token: str) -> bool:

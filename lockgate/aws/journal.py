@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from lockgate import names
 from lockgate.aws.write_once import put_once
 from lockgate.errors import BusyError, LedgerError
-from lockgate.ledger.journal import Fact, Kind, find, read_fact
+from lockgate.ledger.journal import Fact, FactBody, K, find, read_fact
 
 ATTEMPTS = 5
 # Objects are written once, so each is read once a process: (bucket, key, ETag) -> fact.
-_read: dict[tuple[str, str, str], Fact] = {}
+_read: dict[tuple[str, str, str], Fact[FactBody]] = {}
 
 
 class Journal:
@@ -24,7 +23,7 @@ class Journal:
         self._bucket = bucket
         self._model = model
 
-    def entries(self) -> tuple[Fact, ...]:
+    def entries(self) -> tuple[Fact[FactBody], ...]:
         """All of them, in order. Raises LedgerError when one is missing."""
         prefix = names.journal_key(self._model, 0).rpartition("/")[0] + "/"
         pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
@@ -42,19 +41,19 @@ class Journal:
                 _read.update(zip(unread, pool.map(self._fact, unread), strict=True))
         return tuple(_read[stored] for stored in objects.values())
 
-    def append(self, kind: Kind, token: str, body: Mapping[str, Any], time: str) -> Fact:
+    def append(self, token: str, body: K, time: str) -> Fact[K]:
         """Write a fact, or return the one of this kind and token that is there. Raises BusyError."""
         for _ in range(ATTEMPTS):
             entries = self.entries()
-            present = find(entries, kind, token)
+            present = find(entries, type(body), token)
             if present:
                 return present
-            entry = Fact(len(entries) + 1, time, kind, token, body)
+            entry = Fact(len(entries) + 1, time, token, body)
             key = names.journal_key(self._model, entry.sequence)
             if put_once(self._s3, self._bucket, key, entry.to_bytes(), ContentType="application/json"):
                 return entry
         raise BusyError(f"journal of {self._model}: other writers won {ATTEMPTS} times in a row")
 
-    def _fact(self, stored: tuple[str, str, str]) -> Fact:
+    def _fact(self, stored: tuple[str, str, str]) -> Fact[FactBody]:
         bucket, key, etag = stored
         return read_fact(self._s3.get_object(Bucket=bucket, Key=key, IfMatch=etag)["Body"].read())

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import secrets
 import time as clock
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, cast
 
 from lockgate import names
 from lockgate.aws.write_once import put_once
 from lockgate.errors import BusyError, LedgerError
-from lockgate.ledger.records import Entry, Record, find, next_record, read_chain, read_record
+from lockgate.ledger.chain import Chain, K, ReleaseChain, StackChain, look_at_chain, read_chain
+from lockgate.ledger.records import Entry, Record
 
 ATTEMPTS = 12
 
@@ -25,36 +26,49 @@ class LedgerStore:
     def __init__(self, s3: Any, bucket: str) -> None:
         self._s3 = s3
         self._bucket = bucket
-        self._known: dict[str, tuple[list[tuple[str, str]], tuple[Record, ...]]] = {}
+        self._known: dict[str, tuple[list[tuple[str, str]], Chain[Any]]] = {}
 
     def models(self) -> tuple[str, ...]:
-        """The models that have a chain, sorted."""
+        """The models that have a chain, sorted; the chain of infrastructure belongs to none."""
+        return tuple(chain for chain in self.chains() if chain != names.INFRASTRUCTURE_CHAIN)
+
+    def chains(self) -> tuple[str, ...]:
+        """The names of all chains, sorted."""
         pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Delimiter="/")
         prefixes = [entry["Prefix"] for page in pages for entry in page.get("CommonPrefixes", ())]
         return tuple(sorted(prefix.rstrip("/") for prefix in prefixes))
 
-    def chain(self, model: str) -> tuple[Record, ...]:
+    def chain(self, model: str) -> ReleaseChain:
         """All records of a model, verified. Raises LedgerError when one is missing, changed or out of place.
 
         Who read a chain before remembers it: a record that was rewritten whole, or cut off at the end, fits the hashes.
         """
-        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=f"{model}/")
-        objects = [(entry["Key"], entry["ETag"]) for page in pages for entry in page.get("Contents", ())]
-        for sequence, (key, _) in enumerate(objects, start=1):
-            if key != names.ledger_key(model, sequence):
-                raise LedgerError(f"ledger of {model}: found {key}, expected {names.ledger_key(model, sequence)}")
-        before, chain = self._known.get(model, ([], ()))
+        objects = self._objects(model)
+        before, chain = self._known.get(model, ([], Chain[Any](model)))
         if objects[: len(before)] != before:
             raise LedgerError(
                 f"ledger of {model}: some of the first {len(before)} records, read before, changed or went"
             )
         if len(objects) > len(before):
-            with ThreadPoolExecutor(max_workers=8) as pool:
-                chain = read_chain(model, list(pool.map(self._bytes, objects[len(before) :])), chain)
+            chain = read_chain(model, self._read(objects[len(before) :]), chain.records)
         self._known[model] = objects, chain
         return chain
 
-    def append(self, model: str, entry: Entry, time: str) -> Record:
+    def infrastructure(self) -> StackChain:
+        """The chain about stacks, verified like a model's."""
+        return cast(StackChain, self.chain(names.INFRASTRUCTURE_CHAIN))
+
+    def look(self, model: str) -> ReleaseChain:
+        """All records of a model for a person who looks: one that cannot be read is named and hides no other.
+
+        Raises LedgerError when a record is missing.
+        """
+        return look_at_chain(model, self._read(self._objects(model)))
+
+    def look_at_infrastructure(self) -> StackChain:
+        return cast(StackChain, self.look(names.INFRASTRUCTURE_CHAIN))
+
+    def append(self, model: str, entry: Entry[K], time: str) -> Record[K]:
         """Add an entry, or return the record that has its id already. `time` is UTC, ISO 8601.
 
         Raises BusyError when other writers won every attempt, LedgerError when the chain is broken.
@@ -62,23 +76,36 @@ class LedgerStore:
         return self.append_decided(model, entry.id, lambda chain: entry, time)
 
     def append_decided(
-        self, model: str, entry_id: str, decide: Callable[[Sequence[Record]], Entry], time: str
-    ) -> Record:
+        self, model: str, entry_id: str, decide: Callable[[Chain[Any]], Entry[K]], time: str
+    ) -> Record[K]:
         """The same for an entry that depends on the chain before it: decided anew whenever another writer was first.
 
         So what an entry says about the chain, such as what it spends of a budget, is true of the records before it.
         """
         for attempt in range(ATTEMPTS):
             chain = self.chain(model)
-            present = find(chain, entry_id)
+            present = chain.find(entry_id)
             if present:
-                return present
-            data = next_record(model, chain, decide(chain), time).to_bytes()
+                return cast(Record[K], present)  # an id is of one kind
+            record = chain.next(decide(chain), time)
             key = names.ledger_key(model, len(chain) + 1)
-            if put_once(self._s3, self._bucket, key, data, ContentType="application/json"):
-                return read_record(data)
+            if put_once(self._s3, self._bucket, key, record.to_bytes(), ContentType="application/json"):
+                return record
             clock.sleep(secrets.randbelow(20 * 2 ** min(attempt, 5)) / 1000)
         raise BusyError(f"ledger of {model}: other writers won {ATTEMPTS} times in a row")
+
+    def _objects(self, model: str) -> list[tuple[str, str]]:
+        """Key and ETag of each record, in order. Raises LedgerError when one is missing."""
+        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=f"{model}/")
+        objects = [(entry["Key"], entry["ETag"]) for page in pages for entry in page.get("Contents", ())]
+        for sequence, (key, _) in enumerate(objects, start=1):
+            if key != names.ledger_key(model, sequence):
+                raise LedgerError(f"ledger of {model}: found {key}, expected {names.ledger_key(model, sequence)}")
+        return objects
+
+    def _read(self, objects: list[tuple[str, str]]) -> list[bytes]:
+        with ThreadPoolExecutor(max_workers=8) as pool:
+            return list(pool.map(self._bytes, objects))
 
     def _bytes(self, stored: tuple[str, str]) -> bytes:
         key, etag = stored

@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 from lockgate import names
 from lockgate.errors import RefusedError
+from lockgate.ledger.chain import ReleaseChain
+from lockgate.ledger.kinds import Verdict
 from lockgate.ledger.records import Record
 
 _SESSION = re.compile(r"arn:aws:sts::([0-9]{12}):assumed-role/([\w+=,.@-]+)/([\w+=,.@-]+)", re.ASCII)
@@ -85,12 +87,12 @@ def pushed_by(actor_id: str, persons: Sequence[Person]) -> str | None:
 
 
 def authors_of(
-    chain: Sequence[Record], verdict: Record, account: str, persons: Sequence[Person]
+    chain: ReleaseChain, verdict: Record[Verdict], account: str, persons: Sequence[Person]
 ) -> dict[str, str | None]:
     """Everyone who ever delivered the commit that a verdict is about: ARN -> person, or None for nobody in the map."""
-    commit = verdict.entry.body["commit"]
-    same = [r for r in chain if r.entry.kind == "verdict" and commit and r.entry.body["commit"] == commit]
-    arns = [str(record.entry.body.get("delivered_by") or "") for record in (verdict, *same)]
+    commit = verdict.entry.body.commit
+    same = [record for record in chain.of(Verdict) if commit and record.entry.body.commit == commit]
+    arns = [record.entry.body.delivered_by or "" for record in (verdict, *same)]
     return {arn: author_of(arn, account, persons) for arn in arns}
 
 

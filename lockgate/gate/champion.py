@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 
 from lockgate import canonical
 from lockgate.errors import EvidenceError
+from lockgate.ledger.kinds import Deployment, Verdict
 from lockgate.ledger.records import Record
 
 
@@ -27,13 +28,14 @@ class Champion:
         return canonical.to_bytes(asdict(self))
 
 
-def champion_of(deployment: Record | None, verdict: Record | None) -> Champion | None:
+def champion_of(deployment: Record[Deployment] | None, verdict: Record[Verdict] | None) -> Champion | None:
     """What a successful deployment put in place, from its record and the verdict's on that version."""
-    if deployment is None or verdict is None or verdict.entry.kind != "verdict":
+    source = verdict.entry.body.source if verdict else None
+    if deployment is None or source is None:
         return None
-    release, source = deployment.entry.body["release"], verdict.entry.body["source"]
-    uri = f"s3://{source['bucket']}/{source['key']}"
-    return Champion(deployment.entry.version, release["image"], uri, release["model_sha256"])
+    release = deployment.entry.body.release
+    uri = f"s3://{source.bucket}/{source.key}"
+    return Champion(deployment.entry.version, release.image, uri, release.model_sha256)
 
 
 def read_champion(data: bytes) -> Champion:

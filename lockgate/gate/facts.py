@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
 
 from lockgate.evidence.document import Evidence
-from lockgate.ledger.records import Record
+from lockgate.ledger.chain import ReleaseChain
+from lockgate.ledger.kinds import Approval
 
 SECONDS_A_DAY = 86_400
 
@@ -19,7 +20,7 @@ class Fact(NamedTuple):
     note: str = ""
 
 
-def facts_of(evidence: Evidence, *, ended: str, now: str, chain: Sequence[Record], version: int) -> Mapping[str, Fact]:
+def facts_of(evidence: Evidence, *, ended: str, now: str, chain: ReleaseChain, version: int) -> Mapping[str, Fact]:
     """Facts about a version whose package, lineage and evidence were verified.
 
     ended: when SageMaker says that the evaluation ended, "" where it does not; now: both UTC, ISO 8601.
@@ -49,7 +50,6 @@ def _days(ended: str, now: str) -> float:
     return (datetime.fromisoformat(now) - datetime.fromisoformat(ended)).total_seconds() / SECONDS_A_DAY
 
 
-def _approvers(chain: Sequence[Record], version: int) -> list[str]:
+def _approvers(chain: ReleaseChain, version: int) -> list[str]:
     """The different persons who approved this version anywhere, in the order of the chain."""
-    answers = (record.entry for record in chain if record.entry.kind == "approval" and record.entry.version == version)
-    return list(dict.fromkeys(str(answer.body["person"]) for answer in answers))
+    return list(dict.fromkeys(record.entry.body.person for record in chain.of(Approval, version)))

@@ -6,11 +6,12 @@ count together. A verdict about evidence that could not be trusted looked at no 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from lockgate.evidence.document import Data
-from lockgate.ledger.records import Entry, Record
+from lockgate.ledger.chain import ReleaseChain
+from lockgate.ledger.kinds import Holdout, Verdict
+from lockgate.ledger.records import Record
 from lockgate.statistics.budget import Budget, Feedback, decision_level, depth_weight, holdout_rate, used_up
 
 _ROUNDING = 1 + 1e-9
@@ -44,53 +45,58 @@ class Usage(NamedTuple):
         return level if level > SMALLEST_LEVEL else None
 
 
-def usage(chain: Sequence[Record], labels_sha256: str, version: int) -> Usage:
+def usage(chain: ReleaseChain, labels_sha256: str, version: int) -> Usage:
     """What the chain says about the holdout with these labels to a version that is asked about next.
 
     A holdout that the chain never saw comes after those it did.
     """
     seen, mine = holdouts(chain), _decisions(chain, labels_sha256)
-    passed = [entry for entry in mine if entry.body["outcome"] == "passed"]
+    passed = [record for record in mine if record.entry.body.outcome == "passed"]
     number = seen.index(labels_sha256) + 1 if labels_sha256 in seen else len(seen) + 1
-    return Usage(number, len(mine), len(passed), sum(entry.version == version for entry in passed))
+    return Usage(number, len(mine), len(passed), sum(record.entry.version == version for record in passed))
 
 
-def holdouts(chain: Sequence[Record]) -> list[str]:
+def holdouts(chain: ReleaseChain) -> list[str]:
     """Digest of the labels of each holdout that was recorded or decided on, in the order of the chain."""
-    about = (record.entry.body.get("holdout_sha256") for record in chain if record.entry.kind in ("verdict", "holdout"))
-    return list(dict.fromkeys(digest for digest in about if digest))
+    about = (record.entry.body for record in chain)
+    digests = (body.holdout_sha256 for body in about if isinstance(body, Verdict | Holdout))
+    return list(dict.fromkeys(digest for digest in digests if digest))
 
 
-def recorded(chain: Sequence[Record], labels_sha256: str) -> Record | None:
+def recorded(chain: ReleaseChain, labels_sha256: str) -> Record[Holdout] | None:
     """The record with which a holdout was proved to be a fresh one."""
-    about = (record for record in chain if record.entry.kind == "holdout")
-    return next((record for record in about if record.entry.body["holdout_sha256"] == labels_sha256), None)
+    about = (record for record in chain.of(Holdout) if record.entry.body.holdout_sha256 == labels_sha256)
+    return next(about, None)
 
 
 class Rows(NamedTuple):
     """The rows of one part of a snapshot, "train" or "holdout", and the SHA-256 of their digests where it is known."""
 
     snapshot: str
-    part: str
+    part: Literal["train", "holdout"]
     identities_sha256: str = ""
 
 
-def known_rows(chain: Sequence[Record], labels_sha256: str) -> list[Rows]:
+def known_rows(chain: ReleaseChain, labels_sha256: str) -> list[Rows]:
     """What a holdout with these labels must share no row with: every other holdout, and what any was trained on."""
-    found: dict[Rows, None] = {}
+    known: dict[Rows, None] = {}
     for record in chain:
-        data = record.entry.body.get("data") if record.entry.kind == "verdict" else None
-        if record.entry.kind == "holdout":
-            data = {**record.entry.body, "labels_sha256": record.entry.body["holdout_sha256"]}
+        body = record.entry.body
+        if isinstance(body, Holdout):
+            data: Holdout | Data | None = body
+            own = body.holdout_sha256
+        else:
+            data = body.data if isinstance(body, Verdict) else None
+            own = data.labels_sha256 if data else ""
         if not data:
             continue
-        if data["labels_sha256"] != labels_sha256:
-            found[Rows(data["snapshot"], "holdout", data["holdout_identities_sha256"])] = None
-        found[Rows(data["snapshot"], "train", data["train_identities_sha256"])] = None
-    return list(found)
+        if own != labels_sha256:
+            known[Rows(data.snapshot, "holdout", data.holdout_identities_sha256)] = None
+        known[Rows(data.snapshot, "train", data.train_identities_sha256)] = None
+    return list(known)
 
 
-def why_not(chain: Sequence[Record], data: Data, budget: Budget, version: int) -> str:
+def why_not(chain: ReleaseChain, data: Data, budget: Budget, version: int) -> str:
     """Why the evidence's holdout may not serve this decision, with what to do; "" where it may.
 
     The first holdout of a model needs no record: the evaluator refuses one that shares rows with training, and there
@@ -104,10 +110,10 @@ def why_not(chain: Sequence[Record], data: Data, budget: Budget, version: int) -
             f"{name}: found no record that these rows are fresh, expected one since holdouts were used before "
             f"({used.holdout - 1}): `{COMMAND} {data.snapshot}` proves and records it; then deliver again"
         )
-    if proof and proof.entry.body["holdout_identities_sha256"] != data.holdout_identities_sha256:
+    if proof and proof.entry.body.holdout_identities_sha256 != data.holdout_identities_sha256:
         return (
             f"{name}: found rows {data.holdout_identities_sha256[:12]} by the evaluator, expected "
-            f"{proof.entry.body['holdout_identities_sha256'][:12]}, of which {proof.model}/{proof.sequence} says that "
+            f"{proof.entry.body.holdout_identities_sha256[:12]}, of which {proof.reference} says that "
             f"they are fresh: publish the snapshot again and record what was published"
         )
     changed = overspends(chain, data.labels_sha256, budget)
@@ -122,7 +128,7 @@ def why_not(chain: Sequence[Record], data: Data, budget: Budget, version: int) -
     return ""
 
 
-def overspends(chain: Sequence[Record], labels_sha256: str, budget: Budget) -> str:
+def overspends(chain: ReleaseChain, labels_sha256: str, budget: Budget) -> str:
     """Why this budget may not be spent from after what earlier decisions spent under theirs; "" where it may.
 
     A decision spends its depth's share of the rate that its budget gave its holdout. What was spent here must not be
@@ -130,10 +136,10 @@ def overspends(chain: Sequence[Record], labels_sha256: str, budget: Budget) -> s
     that one: else both together could pass the stated rate. Authors must not have learned more than it counts on.
     """
     for number, digest in enumerate(holdouts(chain), start=1):
-        here, entries = digest == labels_sha256, _decisions(chain, digest)
-        if not entries or not (here or budget.scope == "policy"):
+        here, decisions = digest == labels_sha256, _decisions(chain, digest)
+        if not decisions or not (here or budget.scope == "policy"):
             continue
-        theirs = [Budget(**entry.body["budget"]) for entry in entries]
+        theirs = [record.entry.body.budget for record in decisions]
         spent = sum(_share(before, number, place) for place, before in enumerate(theirs))
         may = holdout_rate(budget, number)
         if here:
@@ -154,10 +160,9 @@ def tells_authors(feedback: Feedback, passed: bool) -> bool:
     return feedback == "every-verdict" or (feedback == "first-pass" and passed)
 
 
-def _decisions(chain: Sequence[Record], labels_sha256: str) -> list[Entry]:
+def _decisions(chain: ReleaseChain, labels_sha256: str) -> list[Record[Verdict]]:
     """Verdicts that looked at the rows of a holdout."""
-    verdicts = [record.entry for record in chain if record.entry.kind == "verdict"]
-    return [entry for entry in verdicts if entry.body.get("holdout_sha256") == labels_sha256]
+    return [record for record in chain.of(Verdict) if record.entry.body.holdout_sha256 == labels_sha256]
 
 
 def _share(budget: Budget, holdout: int, place: int) -> float:

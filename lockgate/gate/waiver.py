@@ -6,56 +6,46 @@ altered cannot be excused.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from lockgate.errors import RefusedError
+from lockgate.ledger.chain import ReleaseChain
+from lockgate.ledger.kinds import Verdict, Waiver
 from lockgate.ledger.records import Record
 
 
-def waived(chain: Sequence[Record], version: int, environment: str, now: str) -> dict[str, str]:
+def waived(chain: ReleaseChain, version: int, environment: str, now: str) -> dict[str, str]:
     """Rule -> person and reason, of the waivers that hold at `now` (UTC, ISO 8601, milliseconds)."""
     held = _holding(chain, version, environment, now)
-    return {record.entry.body["rule"]: _said(record) for record in held}
+    return {record.entry.body.rule: _said(record) for record in held}
 
 
-def newest(chain: Sequence[Record], version: int, environment: str, now: str) -> int:
+def newest(chain: ReleaseChain, version: int, environment: str, now: str) -> int:
     """The number of the newest waiver that holds; 0 when none does."""
     return max((record.sequence for record in _holding(chain, version, environment, now)), default=0)
 
 
-def numbers(chain: Sequence[Record], version: int) -> list[int]:
+def numbers(chain: ReleaseChain, version: int) -> list[int]:
     """The places in the chain of all waivers of a version, also of those that hold no more."""
-    return [r.sequence for r in chain if r.entry.kind == "waiver" and r.entry.version == version]
+    return [record.sequence for record in chain.of(Waiver, version)]
 
 
-def waivable(chain: Sequence[Record], version: int, environment: str, rule: str) -> Record:
+def waivable(chain: ReleaseChain, version: int, environment: str, rule: str) -> Record[Verdict]:
     """The newest verdict on a version, if this rule keeps it from passing. Raises RefusedError with why not."""
     about = f"version {version} for {environment}"
-    verdicts = [
-        record
-        for record in chain
-        if record.entry.kind == "verdict" and (record.entry.version, record.entry.environment) == (version, environment)
-    ]
-    if not verdicts:
+    verdict = chain.newest(Verdict, version, environment)
+    if verdict is None:
         raise RefusedError(f"{about}: found no verdict, expected one that the waiver is about")
-    reasons = {reason["rule"]: reason["outcome"] for reason in verdicts[-1].entry.body["reasons"]}
+    reasons = {reason.rule: reason.outcome for reason in verdict.entry.body.reasons}
     if "error" in reasons.values():
         raise RefusedError(f"{about}: the verdict is an error, and evidence that is missing or altered is never waived")
     if reasons.get(rule) not in ("failed", "inconclusive"):
         raise RefusedError(f"{about}: found {rule} {reasons.get(rule, 'not applied')}, expected failed or inconclusive")
-    return verdicts[-1]
+    return verdict
 
 
-def _holding(chain: Sequence[Record], version: int, environment: str, now: str) -> list[Record]:
-    return [
-        record
-        for record in chain
-        if record.entry.kind == "waiver"
-        and (record.entry.version, record.entry.environment) == (version, environment)
-        and now < record.entry.body["expires"]
-    ]
+def _holding(chain: ReleaseChain, version: int, environment: str, now: str) -> list[Record[Waiver]]:
+    return [record for record in chain.of(Waiver, version, environment) if now < record.entry.body.expires]
 
 
-def _said(record: Record) -> str:
+def _said(record: Record[Waiver]) -> str:
     body = record.entry.body
-    return f"{body['person']} ({record.model}/{record.sequence}, until {body['expires'][:10]}: {body['reason']})"
+    return f"{body.person} ({record.reference}, until {body.expires[:10]}: {body.reason})"

@@ -1,83 +1,60 @@
 """What the records of a chain say about a request for approval: which one is open, and what was decided.
 
-The order of the chain decides: of two persons who answer at once, the first record wins.
+The order of the chain decides: of two persons who answer at once, the first record wins. A chain of releases and
+that of infrastructure are read alike.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Any, TypeAlias
 
+from lockgate.ledger.chain import Chain, ReleaseChain
+from lockgate.ledger.kinds import Answer, ApprovalRequest, Approving, Deployment, Rejecting, Request
 from lockgate.ledger.records import Record
 
-
-def reference(record: Record) -> str:
-    """How one record names another: <model>/<sequence>."""
-    return f"{record.model}/{record.sequence}"
+Decision: TypeAlias = Record[Approving] | Record[Rejecting]
 
 
-def referred(chain: Sequence[Record], name: str) -> Record | None:
-    """The record of this chain that a reference names."""
-    return next((record for record in chain if reference(record) == name), None)
-
-
-def newest_request(chain: Sequence[Record], version: int, environment: str) -> Record | None:
-    """A workflow that was started again asked again, with a token that works: only its newest request counts."""
-    asked = (
-        record
-        for record in reversed(chain)
-        if record.entry.kind == "approval-request"
-        and (record.entry.version, record.entry.environment) == (version, environment)
-    )
-    return next(asked, None)
-
-
-def approvers(chain: Sequence[Record], request: Record) -> list[str]:
+def approvers(chain: Chain[Any], request: Record[Request]) -> list[str]:
     """The different persons who approved a request, in order."""
-    persons = (answer.entry.body["person"] for answer in _answers(chain, request) if answer.entry.kind == "approval")
-    return list(dict.fromkeys(persons))
+    answers = chain.of(Approving)
+    return list(dict.fromkeys(each.entry.body.person for each in answers if _answers(each, request)))
 
 
-def decision(chain: Sequence[Record], request: Record) -> Record | None:
+def decision(chain: Chain[Any], request: Record[Request]) -> Decision | None:
     """The record that decided a request: the first rejection, or the approval that made enough persons; else None."""
     persons: set[str] = set()
-    for answer in _answers(chain, request):
-        if answer.entry.kind == "rejection":
-            return answer
-        persons.add(answer.entry.body["person"])
-        if len(persons) >= request.entry.body["approvals"]:
-            return answer
+    for answer in chain.of(Answer):
+        if not _answers(answer, request):
+            continue
+        if isinstance(answer.entry.body, Rejecting):
+            return answer  # type: ignore[return-value]  # mypy does not narrow a record by its body
+        persons.add(answer.entry.body.person)
+        if len(persons) >= request.entry.body.approvals:
+            return answer  # type: ignore[return-value]
     return None
 
 
-def answered(chain: Sequence[Record], now: str) -> list[tuple[Record, Record]]:
+def answered(chain: ReleaseChain, now: str) -> list[tuple[Record[ApprovalRequest], Decision]]:
     """The newest requests that are decided, each with what decided it, while their workflows may wait for it still.
 
     A workflow waits no more once its request has expired, and has gone on where a deployment was recorded since.
     """
     found = []
-    for request in chain:
-        entry = request.entry
-        if entry.kind != "approval-request" or now >= entry.body["expires"]:
+    for request in chain.of(ApprovalRequest):
+        if now >= request.entry.body.expires:
             continue
         decided = decision(chain, request)
-        newest = newest_request(chain, entry.version, entry.environment) is request
+        newest = chain.newest(ApprovalRequest, request.entry.version, request.entry.environment) is request
         if decided and newest and not deployed_since(chain, request):
             found.append((request, decided))
     return found
 
 
-def deployed_since(chain: Sequence[Record], request: Record) -> bool:
+def deployed_since(chain: ReleaseChain, request: Record[ApprovalRequest]) -> bool:
     """Whether what a request asked about was deployed after it, well or not."""
-    return any(
-        later.entry.kind == "deployment"
-        and (later.entry.version, later.entry.environment) == (request.entry.version, request.entry.environment)
-        for later in chain[request.sequence :]
-    )
+    return bool(chain.after(request).of(Deployment, request.entry.version, request.entry.environment))
 
 
-def _answers(chain: Sequence[Record], request: Record) -> list[Record]:
-    return [
-        record
-        for record in chain
-        if record.entry.kind in ("approval", "rejection") and record.entry.body["request"] == reference(request)
-    ]
+def _answers(answer: Record[Answer], request: Record[Request]) -> bool:
+    return answer.entry.body.request == request.reference

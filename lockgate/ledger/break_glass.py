@@ -8,58 +8,50 @@ acknowledges it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from lockgate.errors import RefusedError
-from lockgate.ledger.approval import reference, referred
+from lockgate.ledger.chain import ReleaseChain
+from lockgate.ledger.kinds import Acknowledgement, BreakGlass, Deployment, Verdict
 from lockgate.ledger.records import Record
 
 
-def broken(chain: Sequence[Record], name: str, version: int, environment: str) -> Record:
+def broken(chain: ReleaseChain, name: str, version: int, environment: str) -> Record[BreakGlass]:
     """The break-glass record that a reference names, while a promotion may lean on it; else RefusedError."""
-    found = referred(chain, name)
-    wanted = ("break-glass", version, environment)
-    if found is None or (found.entry.kind, found.entry.version, found.entry.environment) != wanted:
+    glass = next((each for each in chain.of(BreakGlass, version, environment) if each.reference == name), None)
+    if glass is None:
         raise RefusedError(f"{name}: expected the break-glass of version {version} for {environment}")
-    if acknowledgement(chain, found) or any(end.entry.body["outcome"] == "succeeded" for end in ends(chain, found)):
+    if acknowledgement(chain, glass) or any(end.entry.body.outcome == "succeeded" for end in ends(chain, glass)):
         raise RefusedError(f"{name}: was used or acknowledged already: break the glass again, with a reason")
-    return found
+    return glass
 
 
-def ends(chain: Sequence[Record], glass: Record) -> list[Record]:
+def ends(chain: ReleaseChain, glass: Record[BreakGlass]) -> list[Record[Deployment | Verdict]]:
     """How a break-glass ended, oldest first: deployments that lean on it, or the error that kept it out."""
-    name = reference(glass)
-    return [
-        record
-        for record in chain
-        if (record.entry.kind == "deployment" and record.entry.body["release"]["verdict_id"] == name)
-        or (record.entry.kind == "verdict" and record.entry.body.get("break_glass") == name)
-    ]
+    name = glass.reference
+    deployments = [each for each in chain.of(Deployment) if each.entry.body.release.verdict_id == name]
+    verdicts = [each for each in chain.of(Verdict) if each.entry.body.break_glass == name]
+    return sorted([*deployments, *verdicts], key=lambda record: record.sequence)
 
 
-def judged(chain: Sequence[Record], deployment: Record) -> Record | None:
+def judged(chain: ReleaseChain, deployment: Record[Deployment]) -> Record[Verdict] | None:
     """The verdict that let a deployment through; after a break-glass, the newest that saw its data."""
-    leant_on = referred(chain, deployment.entry.body["release"]["verdict_id"])
-    if leant_on is None or leant_on.entry.kind != "break-glass":
-        return leant_on
-    verdicts = (r for r in reversed(chain) if r.entry.kind == "verdict" and r.entry.version == deployment.entry.version)
-    return next((record for record in verdicts if record.entry.body["source"]), None)
+    name, version = deployment.entry.body.release.verdict_id, deployment.entry.version
+    verdict = next((each for each in chain.of(Verdict) if each.reference == name), None)
+    if verdict or not any(each.reference == name for each in chain.of(BreakGlass)):
+        return verdict
+    return next((each for each in reversed(chain.of(Verdict, version)) if each.entry.body.source), None)
 
 
-def acknowledgement(chain: Sequence[Record], glass: Record) -> Record | None:
+def acknowledgement(chain: ReleaseChain, glass: Record[BreakGlass]) -> Record[Acknowledgement] | None:
     """What closed a break-glass, or None while it is open."""
-    name = reference(glass)
-    return next(
-        (r for r in chain if r.entry.kind == "acknowledgement" and r.entry.body["break_glass"] == name),
-        None,
-    )
+    closing = (each for each in chain.of(Acknowledgement) if each.entry.body.break_glass == glass.reference)
+    return next(closing, None)
 
 
-def acknowledgeable(chain: Sequence[Record], sequence: int, person: str) -> Record:
+def acknowledgeable(chain: ReleaseChain, sequence: int, person: str) -> Record[BreakGlass]:
     """The open break-glass with this number. Raises RefusedError for anything else, and for who broke the glass."""
-    found = chain[sequence - 1] if 0 < sequence <= len(chain) else None
-    if found is None or found.entry.kind != "break-glass":
+    glass = next((each for each in chain.of(BreakGlass) if each.sequence == sequence), None)
+    if glass is None:
         raise RefusedError(f"record {sequence}: found no break-glass, expected one; `lockgate status` lists those open")
-    if found.entry.body["person"] == person:
+    if glass.entry.body.person == person:
         raise RefusedError(f"{person} broke the glass: another person has to acknowledge it")
-    return found
+    return glass

@@ -2,137 +2,176 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, assert_never
 
-from lockgate.ledger.approval import decision, newest_request, reference
+from lockgate.ledger.approval import decision
 from lockgate.ledger.break_glass import acknowledgement, ends
-from lockgate.ledger.records import Record, live
+from lockgate.ledger.chain import ReleaseChain
+from lockgate.ledger.kinds import (
+    Acknowledgement,
+    Approval,
+    ApprovalRequest,
+    BreakGlass,
+    Deployment,
+    Holdout,
+    Rejection,
+    ReleaseBody,
+    Restore,
+    Rollback,
+    Verdict,
+    Waiver,
+)
+from lockgate.ledger.records import Record
 
-Chains = Mapping[str, Sequence[Record]]
+Chains = Mapping[str, ReleaseChain]
 
 
-def live_facts(chain: Sequence[Record], environment: str) -> dict[str, Any] | None:
+def live_facts(chain: ReleaseChain, environment: str) -> dict[str, Any] | None:
     """What an environment serves of one model, or None."""
-    record = live(chain, environment)
+    record = chain.live(environment)
     if record is None:
         return None
-    release = record.entry.body["release"]
+    deployment = record.entry.body
+    release = deployment.release
     return {
         "version": record.entry.version,
-        "commit": release["commit"],
-        "image_digest": release["image"].rpartition("@")[2],
-        "model_sha256": release["model_sha256"],
-        "since": record.entry.body.get("at", record.time),
-        "verdict_id": release["verdict_id"],
-        "url": record.entry.body.get("url"),
+        "commit": release.commit,
+        "image_digest": release.image.rpartition("@")[2],
+        "model_sha256": release.model_sha256,
+        "since": deployment.at or record.time,
+        "verdict_id": release.verdict_id,
+        "url": deployment.url,
     }
 
 
-def seconds_to_traffic(chain: Sequence[Record], record: Record) -> tuple[Record, float] | None:
+def seconds_to_traffic(chain: ReleaseChain, record: Record[ReleaseBody]) -> tuple[Record[ReleaseBody], float] | None:
     """How long a release took to all traffic: what let it go, and the seconds from there to its deployment's end.
 
     What let it go is the last before it of its verdict or break-glass, an approval of it, and an operator's word. None
     for any record but of a deployment that succeeded, and where nothing let it go.
     """
-    entry = record.entry
-    if entry.kind != "deployment" or entry.body["outcome"] != "succeeded":
+    deployment = record.entry.body
+    if not isinstance(deployment, Deployment) or deployment.outcome != "succeeded":
         return None
-    operated = {f"{kind}:{entry.environment}:{entry.id.split(':')[3]}" for kind in ("rollback", "restore")}
-    end = _moment(record)
-    let_go = [
-        each
-        for each in chain[: record.sequence - 1]
-        if _moment(each) <= end
-        and (
-            reference(each) == entry.body["release"]["verdict_id"]
-            or each.entry.id in operated
-            or (each.entry.kind, each.entry.version, each.entry.environment)
-            == ("approval", entry.version, entry.environment)
-        )
+    version, environment, end = record.entry.version, record.entry.environment, _moment(record)
+    before = chain.before(record)
+    let_go: list[Record[Any]] = [
+        *(each for each in before if each.reference == deployment.release.verdict_id),
+        *before.of(Approval, version, environment),
+        *_operated(before, record),
     ]
-    if not let_go:
+    in_time = [each for each in let_go if _moment(each) <= end]
+    if not in_time:
         return None
-    last = max(let_go, key=_moment)
+    last = max(in_time, key=_moment)
     return last, (end - _moment(last)).total_seconds()
 
 
-def _moment(record: Record) -> datetime:
+def _operated(chain: ReleaseChain, deployment: Record[ReleaseBody]) -> list[Record[Any]]:
+    """The operator's word that a deployment answered, if it did: their ids have the same attempt."""
+    entry = deployment.entry
+    attempt = Deployment.execution_of(entry.id, entry.version, entry.environment, "succeeded")
+    words = (chain.find(kind.id(entry.environment, attempt)) for kind in (Rollback, Restore))
+    return [word for word in words if word]
+
+
+def _moment(record: Record[ReleaseBody]) -> datetime:
     """When it happened, where that is known; what an environment did may be recorded later."""
-    return datetime.fromisoformat(str(record.entry.body.get("at", record.time)))
+    match record.entry.body:
+        case Rollback(at=at) | Restore(at=at):
+            return datetime.fromisoformat(at)
+        case Deployment(at=ended):
+            return datetime.fromisoformat(ended or record.time)
+        case Verdict() | ApprovalRequest() | Approval() | Rejection() | Waiver() | Holdout():
+            return datetime.fromisoformat(record.time)
+        case BreakGlass() | Acknowledgement():
+            return datetime.fromisoformat(record.time)
+        case _:
+            assert_never(record.entry.body)
 
 
 def refused(chains: Chains) -> list[dict[str, Any]]:
     """Every version that a gate or a person kept out of an environment, oldest first."""
-    found = []
+    refusals = []
     for model, chain in chains.items():
         for record in chain:
             reasons = _reasons_against(record)
             if reasons:
                 where = {"model": model, "version": record.entry.version, "environment": record.entry.environment}
-                found.append({**where, "reasons": reasons, "time": record.time})
-    return sorted(found, key=lambda entry: str(entry["time"]))
+                refusals.append({**where, "reasons": reasons, "time": record.time})
+    return sorted(refusals, key=lambda entry: str(entry["time"]))
 
 
-def _reasons_against(record: Record) -> list[str]:
-    body = record.entry.body
-    if record.entry.kind == "rejection":
-        return [f"rejected by {body['person']}: {body['reason']}"]
-    if record.entry.kind == "verdict" and body["outcome"] != "passed":
-        against = [reason for reason in body["reasons"] if reason["outcome"] != "passed"]
-        return [f"{reason['rule']} {reason['outcome']}: {reason['message']}" for reason in against]
-    return []
+def _reasons_against(record: Record[ReleaseBody]) -> list[str]:
+    match record.entry.body:
+        case Rejection(person=person, reason=reason):
+            return [f"rejected by {person}: {reason}"]
+        case Verdict(outcome="passed"):
+            return []
+        case Verdict(reasons=reasons):
+            against = [each for each in reasons if each.outcome != "passed"]
+            return [f"{each.rule} {each.outcome}: {each.message}" for each in against]
+        case ApprovalRequest() | Approval() | Deployment() | Waiver() | Holdout():
+            return []
+        case Rollback() | Restore() | BreakGlass() | Acknowledgement():
+            return []
+        case _:
+            assert_never(record.entry.body)
 
 
 def failed_deployments(chains: Chains) -> list[dict[str, Any]]:
     """Every version whose last deployment to an environment failed, unless a newer one is live there; oldest first."""
-    last: dict[tuple[str, str, int], Record] = {}
+    last: dict[tuple[str, str, int], Record[Deployment]] = {}
     for model, chain in chains.items():
-        for record in chain:
-            if record.entry.kind == "deployment":
-                last[model, record.entry.environment, record.entry.version] = record
-    found = []
+        for record in chain.of(Deployment):
+            last[model, record.entry.environment, record.entry.version] = record
+    failures = []
     for (model, environment, version), record in last.items():
-        served = live(chains[model], environment)
-        if record.entry.body["outcome"] == "failed" and (served is None or served.entry.version <= version):
+        served = chains[model].live(environment)
+        if record.entry.body.outcome == "failed" and (served is None or served.entry.version <= version):
             where = {"model": model, "version": version, "environment": environment}
-            found.append({**where, "reason": record.entry.body["reason"], "time": record.time})
-    return sorted(found, key=lambda entry: str(entry["time"]))
+            failures.append({**where, "reason": record.entry.body.reason, "time": record.time})
+    return sorted(failures, key=lambda entry: str(entry["time"]))
 
 
 def rollbacks(chains: Chains) -> list[dict[str, Any]]:
     """Who took which environment back, and why, oldest first."""
-    found = [
+    asked = [
         {
             "model": model,
             "environment": record.entry.environment,
-            **{name: record.entry.body[name] for name in ("from", "to", "person", "reason", "at")},
+            "from": record.entry.body.from_,
+            "to": record.entry.body.to,
+            "person": record.entry.body.person,
+            "reason": record.entry.body.reason,
+            "at": record.entry.body.at,
         }
         for model, chain in chains.items()
-        for record in chain
-        if record.entry.kind == "rollback"
+        for record in chain.of(Rollback)
     ]
-    return sorted(found, key=lambda entry: str(entry["at"]))
+    return sorted(asked, key=lambda entry: str(entry["at"]))
 
 
 def broken_glass(chains: Chains) -> list[dict[str, Any]]:
     """Every break-glass that nobody else has acknowledged, oldest first."""
-    found = [
+    still_open = [
         {
-            "record": reference(record),
+            "record": record.reference,
             "model": model,
             "version": record.entry.version,
             "environment": record.entry.environment,
-            **{name: record.entry.body[name] for name in ("person", "reason")},
+            "person": record.entry.body.person,
+            "reason": record.entry.body.reason,
             "time": record.time,
-            "outcome": next((str(end.entry.body["outcome"]) for end in reversed(ends(chain, record))), None),
+            "outcome": next((str(end.entry.body.outcome) for end in reversed(ends(chain, record))), None),
         }
         for model, chain in chains.items()
-        for record in chain
-        if record.entry.kind == "break-glass" and acknowledgement(chain, record) is None
+        for record in chain.of(BreakGlass)
+        if acknowledgement(chain, record) is None
     ]
-    return sorted(found, key=lambda entry: str(entry["time"]))
+    return sorted(still_open, key=lambda entry: str(entry["time"]))
 
 
 def waiting(chains: Chains, now: str) -> list[dict[str, Any]]:
@@ -140,17 +179,13 @@ def waiting(chains: Chains, now: str) -> list[dict[str, Any]]:
 
     now: UTC, ISO 8601, as in the records.
     """
-    found = []
+    still_open = []
     for model, chain in chains.items():
-        for record in chain:
+        for record in chain.of(ApprovalRequest):
             entry = record.entry
-            if entry.kind != "approval-request" or newest_request(chain, entry.version, entry.environment) != record:
+            if chain.newest(ApprovalRequest, entry.version, entry.environment) is not record:
                 continue
-            if decision(chain, record) is None and now < entry.body["expires"]:
+            if decision(chain, record) is None and now < entry.body.expires:
                 where = {"model": model, "version": entry.version, "environment": entry.environment}
-                found.append({**where, "since": record.time, "expires": entry.body["expires"]})
-    return found
-
-
-def of_version(chain: Sequence[Record], version: int) -> tuple[Record, ...]:
-    return tuple(record for record in chain if record.entry.version == version)
+                still_open.append({**where, "since": record.time, "expires": entry.body.expires})
+    return still_open

@@ -7,66 +7,72 @@ clock; nothing here asks AWS.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from lockgate.errors import BusyError, RefusedError
-from lockgate.ledger.journal import Action, Fact, find, last, previous, refuse_if_rolled_back
+from lockgate.ledger.journal import (
+    Action,
+    Asked,
+    Ended,
+    Fact,
+    Facts,
+    Started,
+    find,
+    last,
+    previous,
+    refuse_if_rolled_back,
+)
 from lockgate.release.parameters import (
     AT_ONCE,
     AT_ONCE_AGAIN,
     MODE_PARAMETER,
-    PARAMETERS,
+    JudgedRelease,
     Release,
+    read_judged_release,
     read_version,
     refuse_if_superseded,
 )
 from lockgate.release.stack import Progress, Stack
 
 LONGEST_RUN = timedelta(minutes=15)  # of any Lambda function
-COPY = "model_version_id"  # the one field of a release that is the environment's own
+Attempt: TypeAlias = Fact[Started | Asked]  # by the fact that began it
 
 
-def read_promoted(release: object) -> dict[str, str]:
+def read_promoted(release: object) -> JudgedRelease:
     """What a promotion asks for: a release without the environment's own copy. Raises RefusedError."""
-    if not isinstance(release, dict) or set(release) != set(PARAMETERS) - {COPY}:
-        raise RefusedError(f"release: found {release!r}, expected all fields but {COPY}")
-    read_version(release["version"])
-    return release
+    wanted = read_judged_release(release)
+    read_version(wanted.version)
+    return wanted
 
 
-def promoted(release: Mapping[str, str]) -> dict[str, str]:
-    """What a promotion asked for, of a release that an environment has its own copy of."""
-    return {name: value for name, value in release.items() if name != COPY}
-
-
-class Asked(NamedTuple):
-    """How an attempt is asked about. release: what its promotion asks for; None for what a person asked for."""
+class Question(NamedTuple):
+    """How is an attempt getting on? release: what its promotion asks for; None for what a person asked for."""
 
     token: str
-    release: Mapping[str, str] | None
+    release: JudgedRelease | None
 
 
-def asked_of(attempt: Fact) -> Asked:
-    """The question how an attempt is getting on, from the fact that began it."""
-    return Asked(attempt.token, promoted(attempt.body["release"]) if attempt.kind == "started" else None)
+def question_about(attempt: Attempt) -> Question:
+    """From the fact that began it."""
+    return Question(attempt.token, attempt.body.release.judged if isinstance(attempt.body, Started) else None)
 
 
-def began(journal: Sequence[Fact], token: str) -> Fact | None:
+def began(journal: Facts, token: str) -> Attempt | None:
     """The fact that began an attempt."""
-    return find(journal, "started", token) or find(journal, "asked", token)
+    return find(journal, Started, token) or find(journal, Asked, token)
 
 
 # May a promotion begin?
 
 
-def refuse_to_promote(journal: Sequence[Fact], stack: Stack, wanted: Mapping[str, str]) -> None:
+def refuse_to_promote(journal: Facts, stack: Stack, wanted: JudgedRelease) -> None:
     """Raises RefusedError where this release was rolled back from, or where a newer one is live by now."""
-    refuse_if_rolled_back(journal, wanted["verdict_id"], wanted["version"])
+    refuse_if_rolled_back(journal, wanted.verdict_id, wanted.version)
     if not stack.busy:  # until then what is pinned may yet be taken back
-        refuse_if_superseded(stack.release, wanted["version"])
+        refuse_if_superseded(stack.release, wanted.version)
 
 
 def refuse_in_alarm(alarms: Sequence[str]) -> None:
@@ -81,7 +87,7 @@ def refuse_in_alarm(alarms: Sequence[str]) -> None:
         )
 
 
-def refuse_unless_ended(before: Fact, status: str, deadline: int, now: datetime) -> None:
+def refuse_unless_ended(before: Attempt, status: str, deadline: int, now: datetime) -> None:
     """Raises BusyError while an earlier attempt has not ended, until it is past its deadline."""
     if status == "IN_PROGRESS" and not is_past(before, deadline, now):
         raise BusyError(f"attempt {before.token} has not ended: another deployment runs")
@@ -90,14 +96,14 @@ def refuse_unless_ended(before: Fact, status: str, deadline: int, now: datetime)
 # Deadlines
 
 
-def deadline_of(attempt: Fact | None, configured: int) -> int:
+def deadline_of(attempt: Attempt | None, configured: int) -> int:
     """Minutes until an attempt is stopped: what was configured when it began, since a `cdk deploy` with another
     deadline is for the attempts that follow it; `configured` where nothing says so.
     """
-    return int((attempt and attempt.body.get("deadline_minutes")) or configured)
+    return (attempt.body.deadline_minutes if attempt else None) or configured
 
 
-def is_past(attempt: Fact, deadline: int, now: datetime) -> bool:
+def is_past(attempt: Attempt, deadline: int, now: datetime) -> bool:
     return _age(attempt, now) > timedelta(minutes=deadline)
 
 
@@ -109,7 +115,7 @@ def stopped(deadline: int) -> str:
 # Where does an operator lead?
 
 
-def destination(action: Action, journal: Sequence[Fact], stack: Stack) -> Release:
+def destination(action: Action, journal: Facts, stack: Stack) -> Release:
     """What a rollback or a restore leads to. Raises RefusedError when there is nothing to go back to, or to restore."""
     if action == "restore":
         wanted = last(journal)
@@ -139,22 +145,25 @@ class Status:
 
     status: str
     reason: str
-    release: Mapping[str, str] | None
+    release: Release | None
     url: str
     place: int | None = None
 
 
-def remembered_success(journal: Sequence[Fact], token: str) -> Status | None:
+def remembered_success(journal: Facts, token: str) -> Status | None:
     """The success of an attempt that the journal knows: it stays one, whatever was begun since."""
-    end = find(journal, "deployment", token)
-    if end is None or not end.succeeded:
+    end = find(journal, Ended, token)
+    if end is None or end.body.outcome != "succeeded":
         return None
-    return Status("SUCCEEDED", end.body["reason"], end.body["release"], end.body["url"], end.sequence)
+    return Status("SUCCEEDED", end.body.reason, end.body.release, end.body.url, end.sequence)
 
 
-def wanted_by(asked: Asked, operator: Fact | None) -> Mapping[str, str]:
+def wanted_by(asked: Question, operator: Fact[Asked] | None) -> JudgedRelease:
     """What an attempt is to lead to, whichever copy: `operator` is the fact of a person who asked. RefusedError."""
-    return promoted(operator.body["to"]) if operator else read_promoted(asked.release)
+    wanted = operator.body.to.judged if operator else asked.release
+    if wanted is None:
+        raise RefusedError(f"attempt {asked.token}: found nothing that began it here, expected what it leads to")
+    return wanted
 
 
 def reason_of_failure(findings: Iterable[str], alarms: Iterable[str], said: str) -> str:
@@ -163,21 +172,20 @@ def reason_of_failure(findings: Iterable[str], alarms: Iterable[str], said: str)
 
 
 def end_of(
-    progress: Progress, operator: Fact | None, release: Mapping[str, str] | None, url: str, now: datetime
-) -> dict[str, Any] | None:
+    progress: Progress, operator: Fact[Asked] | None, release: Release | None, url: str, now: datetime
+) -> Ended | None:
     """The body of the fact that an attempt has ended; None while it has not.
 
     release: what the stack pins. The failure of a promotion is its workflow's to record, and may be tried again under
     its token. The failure of what a person asked for is remembered here; where nothing was begun for it, only once no
     function can still be between writing it down and doing it.
     """
-    facts = {"outcome": progress.status.lower(), "reason": progress.reason, "url": url}
-    if progress.status == "SUCCEEDED":
-        return {**facts, "release": release}
+    if progress.status == "SUCCEEDED" and release:
+        return Ended(outcome="succeeded", reason=progress.reason, url=url, release=release)
     if progress.status == "FAILED" and operator and (progress.begun or _age(operator, now) > LONGEST_RUN):
-        return {**facts, "release": dict(operator.body["to"])}
+        return Ended(outcome="failed", reason=progress.reason, url=url, release=operator.body.to)
     return None
 
 
-def _age(attempt: Fact, now: datetime) -> timedelta:
+def _age(attempt: Attempt, now: datetime) -> timedelta:
     return now - datetime.fromisoformat(attempt.time)

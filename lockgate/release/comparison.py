@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from lockgate.release.parameters import Release
+from lockgate.release.parameters import JudgedRelease, Release
 
 PINNED = ("version", "image", "model_sha256", "model_version_id", "replay_sha256", "policy_sha256")
 
@@ -32,14 +30,14 @@ def not_the_stacks(definition: str | None, running: str | None) -> str:
     return f"the stack made {definition}, the service runs {running}: `lockgate rollback --restore` puts it back"
 
 
-def differences(recorded: Mapping[str, Any] | None, found: Reality | None) -> list[str]:
+def differences(recorded: JudgedRelease | None, found: Reality | None) -> list[str]:
     """What changed behind the ledger's back, each in a sentence with what mends it; none while a deployment runs.
 
     recorded: the release of the ledger's last succeeded deployment, None where there was none; found: None where the
     environment has no stack for the model.
     """
     if found is None:
-        live = f"the ledger says version {recorded['version']}, and " if recorded else ""
+        live = f"the ledger says version {recorded.version}, and " if recorded else ""
         return [
             f"{live}there is no release stack: `cdk deploy`"
             + (", then `lockgate rollback --restore`" if recorded else "")
@@ -49,20 +47,20 @@ def differences(recorded: Mapping[str, Any] | None, found: Reality | None) -> li
     said: list[str] = []
     if recorded and found.release is None:
         said.append(
-            f"the ledger says version {recorded['version']}, the stack pins no release: it was lost: "
+            f"the ledger says version {recorded.version}, the stack pins no release: it was lost: "
             "`lockgate rollback --restore` puts it back"
         )
     elif found.release and not recorded:
         said.append(f"the stack pins version {found.release.version}, the ledger knows of no deployment")
-    elif found.release and recorded and recorded["verdict_id"] != found.release.verdict_id:
-        both = (recorded["version"], found.release.version)
-        by = (f" by {recorded['verdict_id']}", f" by {found.release.verdict_id}") if both[0] == both[1] else ("", "")
+    elif found.release and recorded and recorded.verdict_id != found.release.verdict_id:
+        both = (recorded.version, found.release.version)
+        by = (f" by {recorded.verdict_id}", f" by {found.release.verdict_id}") if both[0] == both[1] else ("", "")
         said.append(f"the ledger says version {both[0]}{by[0]}, the stack pins version {both[1]}{by[1]}")
     elif found.release and recorded:
         said += [
-            f"{name}: the ledger says {recorded[name]}, the stack pins {getattr(found.release, name)}"
+            f"{name}: the ledger says {getattr(recorded, name, None)}, the stack pins {getattr(found.release, name)}"
             for name in PINNED
-            if recorded[name] != getattr(found.release, name)
+            if getattr(recorded, name, None) != getattr(found.release, name)
         ]
     if found.release and found.running != found.definition:
         said.append(not_the_stacks(found.definition, found.running))

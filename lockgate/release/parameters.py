@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
+from lockgate import schema
 from lockgate.errors import RefusedError
 
 # Frozen: a renamed parameter is a new one to CloudFormation and takes its default, which would delete production.
@@ -28,27 +29,41 @@ MODES = GRADUAL, AT_ONCE, AT_ONCE_AGAIN = "gradual", "at-once", "at-once-again"
 
 
 @dataclass(frozen=True)
-class Release:
-    """All texts, as CloudFormation has them.
-
-    version: model package version; image: full URI with digest, as it was judged (an environment runs its own copy, by
-    the same digest); model_version_id: S3 version of the copy of the model data in the environment's own releases
-    bucket; replay_sha256: of the rows that evaluation recorded with its predictions, which new tasks must answer before
-    they get traffic.
-    """
+class JudgedRelease:
+    """What a gate let through, before an environment has its own copies. All texts, as CloudFormation has them."""
 
     version: str
+    """Model package version."""
     commit: str
+    """Git commit, 40 hexadecimal digits."""
     package_arn: str
+    """ARN of the model package."""
     image: str
+    """The image as it was judged, full URI with digest; an environment runs its own copy, by the same digest."""
     model_sha256: str
-    model_version_id: str
+    """SHA-256 of model.tar.gz."""
     replay_sha256: str
+    """SHA-256 of the rows that evaluation recorded with its predictions; new tasks answer them before any traffic."""
     policy_sha256: str
+    """SHA-256 of the policy that let it through."""
     verdict_id: str
+    """What let it through, `<model>/<sequence>`: a verdict, or a break-glass."""
+
+
+@dataclass(frozen=True)
+class Release(JudgedRelease):
+    """What an environment serves: a judged release, and which copy of the model data it is."""
+
+    model_version_id: str
+    """S3 version of the copy of the model data in the environment's own releases bucket."""
+
+    @property
+    def judged(self) -> JudgedRelease:
+        """What the gate let through, of which this is the environment's copy."""
+        return JudgedRelease(**{field.name: getattr(self, field.name) for field in fields(JudgedRelease)})
 
     def __post_init__(self) -> None:
-        empty = [name for name in PARAMETERS if not getattr(self, name)]
+        empty = [field.name for field in fields(self) if not getattr(self, field.name)]
         if empty:
             raise RefusedError(f"release: {', '.join(empty)} found empty; a release sets all parameters or none")
         if not re.fullmatch(r".+@sha256:[0-9a-f]{64}", self.image):
@@ -66,12 +81,12 @@ def read_parameters(parameters: Mapping[str, str]) -> Release | None:
 
 def read_release(data: object) -> Release:
     """A release as an event carries it. Raises RefusedError unless it has exactly the fields, all texts."""
-    if not isinstance(data, Mapping) or set(data) != set(PARAMETERS):
-        found = sorted(data) if isinstance(data, Mapping) else data
-        raise RefusedError(f"release: found {found!r}, expected {', '.join(PARAMETERS)}")
-    if not all(isinstance(value, str) for value in data.values()):
-        raise RefusedError(f"release: found {dict(data)!r}, expected texts")
-    return Release(**data)
+    return schema.read(Release, data, "release", RefusedError)
+
+
+def read_judged_release(data: object) -> JudgedRelease:
+    """The same for a release that no environment has copied yet."""
+    return schema.read(JudgedRelease, data, "release", RefusedError)
 
 
 def read_version(data: object) -> int:

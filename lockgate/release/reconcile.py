@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 from lockgate import names
 from lockgate.evidence.package import Registered
-from lockgate.ledger.approval import decision, newest_request
-from lockgate.ledger.records import Record, find, live
+from lockgate.ledger.approval import decision
+from lockgate.ledger.chain import ReleaseChain
+from lockgate.ledger.kinds import ApprovalRequest, Deployment, Verdict
 
 UNDER_WAY = ("RUNNING", "PENDING_REDRIVE")
 DIED = ("FAILED", "TIMED_OUT")  # what a person stopped is ABORTED, and stays so
@@ -49,13 +50,13 @@ def version_of(model: str, execution: str) -> int | None:
 def losses(
     model: str,
     registered: Sequence[Registered],
-    chain: Sequence[Record],
+    chain: ReleaseChain,
     attempts: Sequence[Attempt],
     environments: Sequence[str],
     now: str,
 ) -> list[Loss]:
     """What is lost now, oldest version first. environments: the way of a release, in order; now: UTC, ISO 8601."""
-    served = live(chain, environments[-1])
+    served = chain.live(environments[-1])
     found = []
     for package in sorted(registered, key=lambda package: package.version):
         own = [attempt for attempt in attempts if version_of(model, attempt.name) == package.version]
@@ -74,27 +75,27 @@ def losses(
     return found
 
 
-def _ended(chain: Sequence[Record], version: int, attempt: Attempt, environments: Sequence[str], now: str) -> bool:
+def _ended(chain: ReleaseChain, version: int, attempt: Attempt, environments: Sequence[str], now: str) -> bool:
     """Whether an attempt that failed had come to an end that is recorded."""
     for environment in environments:
         ends = {
-            outcome: find(chain, f"deployment:{version}:{environment}:{attempt.name}:{outcome}")
+            outcome: chain.find(Deployment.id(version, environment, attempt.name, outcome))
             for outcome in ("succeeded", "failed")
         }
         if ends["failed"] and not ends["succeeded"]:
             return True
-        request = newest_request(chain, version, environment)
-        if request and decision(chain, request) is None and now >= request.entry.body["expires"]:
+        request = chain.newest(ApprovalRequest, version, environment)
+        if request and decision(chain, request) is None and now >= request.entry.body.expires:
             return True
     return False
 
 
-def _lost(chain: Sequence[Record], version: int, environments: Sequence[str]) -> str:
+def _lost(chain: ReleaseChain, version: int, environments: Sequence[str]) -> str:
     """The first step of the way that has no record."""
     for environment in environments:
-        own = [r.entry for r in chain if (r.entry.version, r.entry.environment) == (version, environment)]
-        if not any(entry.kind == "verdict" for entry in own):
+        if not chain.of(Verdict, version, environment):
             return f"no verdict for {environment}"
-        if not any(entry.kind == "deployment" and entry.body["outcome"] == "succeeded" for entry in own):
+        deployments = chain.of(Deployment, version, environment)
+        if not any(record.entry.body.outcome == "succeeded" for record in deployments):
             return f"no deployment in {environment} after its verdict"
     return "no end"

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from lockgate import canonical
 from lockgate.errors import BusyError, RefusedError
 from lockgate.release.comparison import not_the_stacks
-from lockgate.release.parameters import PARAMETERS, Release, read_parameters
+from lockgate.release.parameters import PARAMETERS, JudgedRelease, Release, read_parameters
 
 READY = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE")
 
@@ -41,9 +41,9 @@ class Stack:
     def release(self) -> Release | None:
         return read_parameters(self.parameters)
 
-    def pins(self, wanted: Mapping[str, str]) -> bool:
+    def pins(self, wanted: JudgedRelease) -> bool:
         """Whether its parameters are those of the release, whichever copy of the model data it uses."""
-        return all(self.parameters.get(PARAMETERS[name]) == value for name, value in wanted.items())
+        return all(self.parameters.get(PARAMETERS[name]) == value for name, value in vars(wanted).items())
 
     def refuse_if_busy(self) -> None:
         """Raises BusyError while another update runs, RefusedError when the stack cannot be updated."""

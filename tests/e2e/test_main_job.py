@@ -22,6 +22,7 @@ from lockgate.aws.function_urls import post_as_caller
 from lockgate.aws.ledger import LedgerStore
 from lockgate.configuration.project import read_configuration
 from lockgate.errors import RefusedError
+from lockgate.ledger import kinds
 
 ROOT = Path(__file__).parents[2]
 TOOLS = read_configuration(ROOT).tools
@@ -349,7 +350,7 @@ def test_a_holdout_is_recorded_as_fresh_only_by_a_known_person_and_only_if_no_ro
     assert done.returncode == 0, done.stderr
     assert "69126 rows, none of which is in" in done.stdout
     assert "69126 rows alike" in done.stdout, "which says that these are the same people numbered anew"
-    assert ledger.chain(MODEL)[-1].entry.body["person"] == "grace"
+    assert ledger.chain(MODEL).of(kinds.Holdout)[-1].entry.body.person == "grace"
 
 
 def test_data_outside_the_contract_fails_the_prepare_step_and_registers_nothing(demo: Any, aws: Any) -> None:
@@ -408,11 +409,11 @@ def test_a_waiver_by_another_person_is_in_the_next_verdict_and_lets_only_its_own
     commit = demo.facts("explain", "2")["records"][0]["commit"]
     followed = demo.lockgate("follow", commit, cwd=demo.clone)
     assert followed.returncode == 3, followed.stderr
-    verdicts = [r for r in ledger.chain(MODEL) if r.entry.kind == "verdict" and r.entry.version == 2]
-    outcomes = {reason["rule"]: reason for reason in verdicts[-1].entry.body["reasons"]}
+    verdicts = ledger.chain(MODEL).of(kinds.Verdict, 2)
+    outcomes = {reason.rule: reason for reason in verdicts[-1].entry.body.reasons}
     assert len(verdicts) == 2
-    assert outcomes["ranking"]["message"].startswith("failed, waived by grace")
-    assert outcomes["not worse than what is served"]["outcome"] == "failed"
+    assert outcomes["ranking"].message.startswith("failed, waived by grace")
+    assert outcomes["not worse than what is served"].outcome == "failed"
 
 
 def test_evidence_altered_in_s3_is_an_error_that_the_ledger_keeps(demo: Any, aws: Any, ledger: LedgerStore) -> None:
@@ -430,9 +431,10 @@ def test_evidence_altered_in_s3_is_an_error_that_the_ledger_keeps(demo: Any, aws
     finally:
         s3.put_bucket_policy(Bucket=bucket, Policy=policy)
     assert (answer["outcome"], answer["release"]) == ("error", None)
-    record = ledger.chain(MODEL)[-1]
-    assert (record.entry.kind, record.entry.environment) == ("verdict", ENVIRONMENTS[1])
-    assert record.entry.body["holdout_sha256"] is None, "it looked at no row, so it spent nothing"
+    record = ledger.chain(MODEL).records[-1]
+    assert isinstance(record.entry.body, kinds.Verdict)
+    assert record.entry.environment == ENVIRONMENTS[1]
+    assert record.entry.body.holdout_sha256 is None, "it looked at no row, so it spent nothing"
     refused = demo.facts("status")["refused"][-1]
     assert (refused["version"], refused["environment"]) == (2, ENVIRONMENTS[1])
     assert "the registry recorded" in refused["reasons"][0]

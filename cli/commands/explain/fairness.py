@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
 from typing import Any
 
 from cli.context import Context
@@ -12,6 +11,7 @@ from lockgate.aws.evidence import kept
 from lockgate.errors import EvidenceError, NotFoundError
 from lockgate.evidence import fairness
 from lockgate.evidence.document import Evidence, read_evidence
+from lockgate.ledger.kinds import Verdict
 from lockgate.policy.rules import MEASURES
 from lockgate.statistics.interval import Interval
 
@@ -49,14 +49,11 @@ def run(context: Context, model: str, arguments: argparse.Namespace) -> int:
 
 def _evidence(context: Context, model: str, version: int) -> Evidence:
     """What the newest verdict on the version was based on, verified against its digest there."""
-    bodies: list[Mapping[str, Any]] = [
-        record.entry.body
-        for record in context.ledger.chain(model)
-        if record.entry.kind == "verdict" and record.entry.version == version and record.entry.body["evidence_uri"]
-    ]
-    if not bodies:
+    bodies = (record.entry.body for record in reversed(context.ledger.chain(model).of(Verdict, version)))
+    verdict = next((body for body in bodies if body.evidence_uri and body.evidence_sha256), None)
+    if verdict is None or verdict.evidence_uri is None or verdict.evidence_sha256 is None:
         raise NotFoundError(f"{model} version {version}: no verdict with evidence in the ledger")
-    evidence = read_evidence(kept(context.client("s3"), bodies[-1]["evidence_uri"]), bodies[-1]["evidence_sha256"])
+    evidence = read_evidence(kept(context.client("s3"), verdict.evidence_uri), verdict.evidence_sha256)
     if not evidence.groups:
         raise EvidenceError(f"{model} version {version}: model.toml names no protected attribute")
     return evidence

@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, assert_never
 
 from cli.context import Context
-from cli.terminal import Shown, line, outcome, show, show_json, styled, table, whole
+from cli.terminal import Shown, line, outcome, progress, show, show_json, styled, table, whole
+from lockgate import schema
 from lockgate.errors import NotFoundError
-from lockgate.ledger.approval import reference
+from lockgate.ledger.chain import ReleaseChain
+from lockgate.ledger.kinds import (
+    Acknowledgement,
+    Approval,
+    ApprovalRequest,
+    BreakGlass,
+    Deployment,
+    Holdout,
+    Reason,
+    Rejection,
+    ReleaseBody,
+    Restore,
+    Rollback,
+    Verdict,
+    Waiver,
+)
 from lockgate.ledger.records import Record
-from lockgate.ledger.standing import of_version, seconds_to_traffic
+from lockgate.ledger.standing import seconds_to_traffic
 
 LINEAGE = (
     "execution",
@@ -31,11 +46,13 @@ DATA = ("train_sha256", "features_sha256", "labels_sha256", "train_rows", "holdo
 
 
 def run(context: Context, model: str, arguments: argparse.Namespace) -> int:
-    chain = context.ledger.chain(model)
-    records = of_version(chain, arguments.version)
+    chain = context.ledger.look(model)
+    records = chain.about(arguments.version)
     if arguments.env:
         environment = context.environment(arguments.env)
         records = tuple(record for record in records if record.entry.environment == environment)
+    for bad in chain.bad:
+        progress(line(f"{bad.why}; see `lockgate verify`"))
     if not records:
         known = sorted({record.entry.version for record in chain})
         raise NotFoundError(f"{model} version {arguments.version}: no record; the ledger knows versions {known}")
@@ -48,27 +65,30 @@ def run(context: Context, model: str, arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _evaluate_again(records: Sequence[Record]) -> str | None:
+Records = tuple[Record[ReleaseBody], ...]
+
+
+def _evaluate_again(records: Records) -> str | None:
     """The command that trains and evaluates the version's commit anew on the same rows; None where they are not known.
 
     It makes a version of its own, compared with what is served by then, whose decision spends of the holdout.
     """
-    known = _known(records)
-    return f"lockgate deliver {known['commit']} --snapshot {known['snapshot']} --again" if known else None
+    verdict = _known(records)
+    return f"lockgate deliver {verdict.commit} --snapshot {verdict.snapshot} --again" if verdict else None
 
 
-def _known(records: Sequence[Record]) -> Mapping[str, Any] | None:
-    """The body of the newest verdict that knows where the version came from."""
-    bodies = (record.entry.body for record in reversed(records) if record.entry.kind == "verdict")
-    return next((body for body in bodies if body["commit"]), None)
+def _known(records: Records) -> Verdict | None:
+    """The newest verdict that knows where the version came from."""
+    bodies = (record.entry.body for record in reversed(records))
+    return next((body for body in bodies if isinstance(body, Verdict) and body.commit), None)
 
 
-def _facts(record: Record, chain: Sequence[Record]) -> dict[str, Any]:
-    body = {key: value for key, value in record.entry.body.items() if key != "task_token"}
+def _facts(record: Record[ReleaseBody], chain: ReleaseChain) -> dict[str, Any]:
+    body = {key: value for key, value in schema.write(record.entry.body).items() if key != "task_token"}
     took = seconds_to_traffic(chain, record)
     if took:
         let_go, seconds = took
-        body["to_traffic"] = {"seconds": seconds, "after": let_go.entry.kind, "record": reference(let_go)}
+        body["to_traffic"] = {"seconds": seconds, "after": let_go.entry.kind, "record": let_go.reference}
     return {
         "sequence": record.sequence,
         "sha256": record.sha256,
@@ -79,54 +99,62 @@ def _facts(record: Record, chain: Sequence[Record]) -> dict[str, Any]:
     }
 
 
-def _text(model: str, version: int, records: Sequence[Record], chain: Sequence[Record]) -> list[Shown]:
+def _text(model: str, version: int, records: Records, chain: ReleaseChain) -> list[Shown]:
     lines: list[Shown] = [styled(f"{model} version {version}", "bold")]
-    body = _known(records)
-    if body:
-        facts = [(f"  {key}", str(body[key])) for key in LINEAGE if body.get(key)]
-        facts += [(f"  {key}", str(body["data"][key])) for key in DATA if body.get("data")]
-        facts += [(f"  {key}", str(body["origin"][key])) for key in ORIGIN if body.get("origin")]
-        facts += [(f"  {key}", _listed(body[key])) for key in ("features", "parameters") if body.get(key)]
+    verdict = _known(records)
+    if verdict:
+        facts = [(f"  {name}", str(getattr(verdict, name))) for name in LINEAGE if getattr(verdict, name)]
+        facts += [(f"  {name}", str(getattr(verdict.data, name))) for name in DATA if verdict.data]
+        facts += [(f"  {name}", str(getattr(verdict.origin, name))) for name in ORIGIN if verdict.origin]
+        facts += [("  features", ", ".join(verdict.features))] if verdict.features else []
+        parameters = [f"{name}={value}" for name, value in (verdict.parameters or {}).items()]
+        facts += [("  parameters", ", ".join(parameters))] if parameters else []
         lines += [*table(facts), "  evaluate it again:", whole(f"    {_evaluate_again(records)}")]
     for record in records:
-        body, where = record.entry.body, f"{record.entry.environment} {record.time[:19]}Z"
-        said = body.get("outcome") or (f"by {body['person']}" if "person" in body else "")
-        lines += ["", line(f"{where}  {record.entry.kind} ", outcome(said), f"  [{model}/{record.sequence}]")]
-        if record.entry.kind == "verdict":
-            lines += [reason_line(reason) for reason in body["reasons"]]
-            lines += [f"  policy {body['policy_sha256'][:12]}", *_decided_on(body)]
-        elif record.entry.kind == "waiver":
-            lines += [f"  {body['rule']} let go until {body['expires'][:10]}: {body['reason']}"]
-        elif body.get("reason"):
-            lines += [f"  {body['reason']}"]
-        elif body.get("url"):
-            lines += [f"  {body['url']}"]
+        where = f"{record.entry.environment} {record.time[:19]}Z"
+        ended, said = _said(record)
+        lines += ["", line(f"{where}  {record.entry.kind} ", outcome(ended), f"  [{record.reference}]"), *said]
         took = seconds_to_traffic(chain, record)
         if took:
-            lines += [f"  all traffic {took[1]:.1f} s after the {took[0].entry.kind} [{reference(took[0])}]"]
+            lines += [f"  all traffic {took[1]:.1f} s after the {took[0].entry.kind} [{took[0].reference}]"]
     return lines
 
 
-def reason_line(reason: Mapping[str, Any]) -> Shown:
+def _said(record: Record[ReleaseBody]) -> tuple[str, list[Shown]]:
+    """How it ended or who said it, in a word, and lines with what else there is to say."""
+    match record.entry.body:
+        case Verdict() as verdict:
+            reasons = [reason_line(reason) for reason in verdict.reasons]
+            return verdict.outcome, [*reasons, f"  policy {verdict.policy_sha256[:12]}", *_decided_on(verdict)]
+        case Waiver() as waiver:
+            return f"by {waiver.person}", [f"  {waiver.rule} let go until {waiver.expires[:10]}: {waiver.reason}"]
+        case Deployment() as deployment:
+            what = deployment.reason or deployment.url
+            return deployment.outcome, [f"  {what}"] if what else []
+        case Approval() | Rejection() | BreakGlass() | Acknowledgement() as by:
+            return f"by {by.person}", [f"  {by.reason}"] if by.reason else []
+        case Rollback() | Restore() as asked:
+            return f"by {asked.person}", [f"  {asked.reason}"] if asked.reason else []
+        case Holdout() as holdout:
+            return f"by {holdout.person}", []
+        case ApprovalRequest():
+            return "", []
+        case _:
+            assert_never(record.entry.body)
+
+
+def reason_line(reason: Reason) -> Shown:
     """A reason of a verdict: its rule, how it ended, and the numbers."""
-    dry = " (dry run, decides nothing)" if reason.get("dry_run") else ""
-    return line(f"  {reason['rule']}{dry}: ", outcome(reason["outcome"]), f": {reason['message']}")
+    dry = " (dry run, decides nothing)" if reason.dry_run else ""
+    return line(f"  {reason.rule}{dry}: ", outcome(reason.outcome), f": {reason.message}")
 
 
-def _decided_on(body: Mapping[str, Any]) -> list[str]:
+def _decided_on(verdict: Verdict) -> list[Shown]:
     """The champion that was served, and what the decision spent of the holdout."""
-    champion = body["champion"]
-    served = (
-        f"version {champion['version']}, model {champion['model_sha256'][:12]}" if champion else "nothing was served"
-    )
-    lines = [f"  champion: {served}", f"  approvals asked for: {body['approvals']}"]
-    if body["alpha"] is not None:
-        spent = f"decision {body['spent_before'] + 1} on holdout {body['holdout']}, at error {body['alpha']:.2g}"
-        lines += [f"  {spent}; feedback to authors: {body['feedback']}"]
+    champion = verdict.champion
+    served = f"version {champion.version}, model {champion.model_sha256[:12]}" if champion else "nothing was served"
+    lines: list[Shown] = [f"  champion: {served}", f"  approvals asked for: {verdict.approvals}"]
+    if verdict.alpha is not None and verdict.spent_before is not None:
+        spent = f"decision {verdict.spent_before + 1} on holdout {verdict.holdout}, at error {verdict.alpha:.2g}"
+        lines += [f"  {spent}; feedback to authors: {verdict.feedback}"]
     return lines
-
-
-def _listed(found: Any) -> str:
-    """Features and parameters in one line each."""
-    pairs = [f"{key}={value}" for key, value in found.items()] if isinstance(found, dict) else found
-    return ", ".join(pairs)

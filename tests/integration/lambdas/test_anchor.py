@@ -11,7 +11,8 @@ from lambdas import anchor, gate, shared
 from lockgate import names
 from lockgate.aws.anchor import Anchor
 from lockgate.errors import LedgerError
-from lockgate.ledger.records import FIRST, Head
+from lockgate.ledger.chain import Head
+from lockgate.ledger.records import FIRST
 
 if TYPE_CHECKING:
     from tests.integration.lambdas.conftest import World
@@ -39,7 +40,7 @@ def test_the_head_of_each_chain_is_kept_and_grows_with_it(world: World) -> None:
     decide(world, 2, 3)
     assert anchor.handler({}, None) == {"heads": {"income": 3}}
     chain = shared.ledger("test-ledger").chain("income")
-    assert kept(world) == Head(3, chain[-1].sha256)
+    assert kept(world) == Head(3, chain.records[-1].sha256)
     assert Anchor(world.s3, "test-anchor").models() == ("income",)
 
 

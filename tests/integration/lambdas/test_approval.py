@@ -12,7 +12,7 @@ import pytest
 
 from lambdas import approval, gate, request_approval, shared
 from lockgate.errors import RefusedError
-from lockgate.ledger.records import Entry
+from tests import records
 
 if TYPE_CHECKING:
     from tests.integration.lambdas.conftest import ScriptedStepFunctions, World
@@ -182,7 +182,7 @@ def test_an_approval_of_a_superseded_version_is_refused_and_a_rejection_taken(
     world: World, workflow: ScriptedStepFunctions, ask: Callable[..., str]
 ) -> None:
     ask()
-    deployed = Entry("deployment", "deployment:2:prod:x:succeeded", 2, "prod", {"outcome": "succeeded"})
+    deployed = records.entry(records.deployment(version=2), 2, "prod")
     shared.ledger("test-ledger").append("income", deployed, "2026-11-21T00:00:00.000Z")
     status, body = answer("bob")
     assert (status, "superseded: version 2 is live in prod" in body["message"]) == (409, True)
@@ -376,7 +376,7 @@ def test_a_workflow_that_took_an_answer_and_whose_deployment_failed_since_has_go
     answer("bob")
     workflow.executions["income-1"] = "FAILED"
     assert answer("bob")[0] == 409
-    deployed = Entry("deployment", "deployment:1:prod:income-1:failed", 1, "prod", {"outcome": "failed"})
+    deployed = records.entry(records.deployment("failed"), 1, "prod")
     shared.ledger("test-ledger").append("income", deployed, "2026-11-21T00:00:00.000Z")
     assert answer("bob")[0] == 200
 

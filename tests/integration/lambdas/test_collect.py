@@ -11,12 +11,14 @@ from botocore.exceptions import ClientError
 from lambdas import collect
 from lockgate.aws import reader
 from lockgate.aws.journal import Journal
+from lockgate.ledger.journal import Asked, Ended
+from tests import records
 
 if TYPE_CHECKING:
     from tests.integration.lambdas.conftest import World
 
-RELEASE = {"version": "1", "verdict_id": "income/1", "commit": "c" * 40}
 TIME = "2026-11-21T00:00:00.000Z"
+ENDED = Ended(outcome="succeeded", reason="", url="u", release=records.release(1))
 
 
 @pytest.fixture
@@ -30,10 +32,10 @@ def prod(world: World, monkeypatch: pytest.MonkeyPatch) -> Journal:
 
 
 def remember_a_rollback(journal: Journal) -> None:
-    asked = {"action": "rollback", "person": "olga", "user_arn": "arn", "reason": "too slow", "url": "u"}
-    journal.append("asked", "rollback-1", {**asked, "from": {**RELEASE, "version": "2"}, "to": RELEASE}, TIME)
-    ended = {"outcome": "succeeded", "reason": "", "url": "u", "release": RELEASE}
-    journal.append("deployment", "rollback-1", ended, TIME)
+    said = {"person": "olga", "user_arn": "arn", "reason": "too slow", "url": "u"}
+    asked = Asked(**said, action="rollback", from_=records.release(2), to=records.release(1))
+    journal.append("rollback-1", asked, TIME)
+    journal.append("rollback-1", ENDED, TIME)
 
 
 def test_a_rollback_is_recorded_once_with_who_and_why(world: World, prod: Journal) -> None:
@@ -49,8 +51,7 @@ def test_a_rollback_is_recorded_once_with_who_and_why(world: World, prod: Journa
 def test_a_deployment_whose_workflow_died_is_recorded_under_the_id_it_would_have_had(
     world: World, prod: Journal
 ) -> None:
-    ended = {"outcome": "succeeded", "reason": "", "url": "u", "release": RELEASE}
-    prod.append("deployment", "income-1-prod", ended, TIME)
+    prod.append("income-1-prod", ENDED, TIME)
     collect.handler({}, None)
     assert [record["id"] for record in world.records()] == ["deployment:1:prod:income-1:succeeded"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,35 +12,35 @@ from botocore.exceptions import ClientError
 
 from cli import terminal
 from cli.commands import follow
-from cli.commands.explain import records
+from cli.commands.explain import records as explain_records
 from lambdas import gate, shared
 from lockgate.aws import promotions
 from lockgate.gate.waiver import numbers
-from lockgate.ledger.records import Entry
-from lockgate.ledger.standing import of_version
+from lockgate.ledger.kinds import Body
+from tests import records
 
 if TYPE_CHECKING:
     from tests.integration.lambdas.conftest import World
 
 MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:lockgate-promotion"
-WAIVER = {"rule": "ranking", "person": "grace", "reason": "holiday data", "expires": "2099-12-01T00:00:00.000Z"}
+WAIVER = records.waiver(reason="holiday data", expires="2099-12-01T00:00:00.000Z")
 
 
-def say(kind: Any, body: dict[str, Any]) -> None:
-    shared.ledger("test-ledger").append("income", Entry(kind, f"{kind}:1", 1, "dev", body), "2026-11-22T00:00:00.000Z")
+def say(body: Body) -> None:
+    shared.ledger("test-ledger").append("income", records.entry(body), "2026-11-22T00:00:00.000Z")
 
 
 def text(version: int = 1) -> str:
     chain = shared.ledger("test-ledger").chain("income")
-    return "\n".join(map(str, records._text("income", version, of_version(chain, version), chain)))
+    return "\n".join(map(str, explain_records._text("income", version, chain.about(version), chain)))
 
 
 def test_a_verdict_is_explained_with_lineage_champion_waivers_approvals_and_how_to_evaluate_again(world: World) -> None:
     world.register(roc_auc=0.79)
     gate.handler(world.gate_event(), None)
-    say("waiver", WAIVER)
+    say(WAIVER)
     gate.handler(world.gate_event(), None)
-    say("approval", {"person": "carol", "reason": "tried it", "request": "income/9"})
+    say(records.approval("carol", "income/9", reason="tried it"))
     said, lineage = text(), world.lineage(1)
     body = world.records()[0]["body"]
     facts = [lineage[name] for name in ("commit", "image", "execution", "actor", "model_sha256", "evidence_sha256")]
@@ -78,7 +79,7 @@ class Executions:
 
 
 def test_an_attempt_that_a_waiver_started_is_seen_and_does_not_count(world: World) -> None:
-    say("waiver", WAIVER)
+    say(WAIVER)
     waivers = numbers(shared.ledger("test-ledger").chain("income"), 1)
 
     def last(**started: int) -> tuple[str, int] | None:
@@ -98,10 +99,10 @@ def test_what_persons_wrote_is_shown_without_what_a_terminal_would_obey(
     written = "\x1b[2J\x9b1m\u202e\rdev 2026-01-01Z  verdict passed\n\x07[red]x[/red]"
     world.register(roc_auc=0.79)
     gate.handler(world.gate_event(), None)
-    say("waiver", {**WAIVER, "reason": written})
-    say("approval", {"person": written, "reason": written, "request": "income/9"})
+    say(replace(WAIVER, reason=written))
+    say(records.approval(written, "income/9", reason=written))
     chain = shared.ledger("test-ledger").chain("income")
-    terminal.show(*records._text("income", 1, of_version(chain, 1), chain))
+    terminal.show(*explain_records._text("income", 1, chain.about(1), chain))
     for record in chain:
         terminal.progress(follow._line(record))
     said = capsys.readouterr()

@@ -15,7 +15,7 @@ from lambdas import gate, record, shared
 from lockgate.aws.delivery import find_champion
 from lockgate.errors import RefusedError
 from lockgate.gate.scan import PendingError
-from lockgate.ledger.records import Entry
+from tests import records
 
 if TYPE_CHECKING:
     from tests.integration.lambdas.conftest import World
@@ -448,8 +448,7 @@ def on_fresh_rows(world: World, version: int, **changes: str) -> None:
 
 
 def prove_fresh(labels_sha256: str = "7" * 64) -> None:
-    body = {"holdout_sha256": labels_sha256, "holdout_identities_sha256": "8" * 64}
-    entry = Entry("holdout", f"holdout:{labels_sha256}", 0, "", body)
+    entry = records.entry(records.holdout(labels_sha256, holdout_identities_sha256="8" * 64), 0, "")
     shared.ledger("test-ledger").append("income", entry, "2026-11-22T00:00:00.000Z")
 
 

@@ -11,10 +11,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError
 
+from lockgate import names, schema
 from lockgate.aws.ledger import LedgerStore
 from lockgate.aws.write_once import put_once
 from lockgate.errors import BusyError, LedgerError
+from lockgate.ledger.chain import Chain
+from lockgate.ledger.kinds import Verdict
 from lockgate.ledger.records import Entry
+from tests import records
 
 if TYPE_CHECKING:
     from tests.integration.lambdas.conftest import World
@@ -22,8 +26,8 @@ if TYPE_CHECKING:
 TIME = "2026-11-21T00:00:00.000Z"
 
 
-def entry(name: str) -> Entry:
-    return Entry("verdict", name, 1, "dev", {"outcome": "passed"})
+def entry(name: str) -> Entry[Verdict]:
+    return records.entry(records.verdict(), entry_id=name)
 
 
 class Atomic:
@@ -54,17 +58,19 @@ def store(world: World) -> LedgerStore:
 def test_records_are_numbered_from_one_and_read_back_in_order(store: LedgerStore) -> None:
     written = [store.append("income", entry(f"e{i}"), TIME) for i in range(3)]
     assert [record.sequence for record in written] == [1, 2, 3]
-    assert store.chain("income") == tuple(written)
+    assert store.chain("income") == Chain("income", tuple(written))
 
 
 def test_a_model_without_records_has_an_empty_chain(store: LedgerStore) -> None:
-    assert store.chain("income") == ()
+    assert store.chain("income") == Chain("income")
 
 
 def test_every_model_has_its_own_chain(store: LedgerStore) -> None:
     for model in ("zebra", "ant"):
         store.append(model, entry("same"), TIME)
+    store.append(names.INFRASTRUCTURE_CHAIN, records.entry(records.stack_request(), 0), TIME)
     assert store.models() == ("ant", "zebra")
+    assert store.chains() == ("ant", names.INFRASTRUCTURE_CHAIN, "zebra")
     assert [record.model for record in store.chain("ant")] == ["ant"]
 
 
@@ -184,7 +190,7 @@ def test_a_changed_record_is_noticed_also_by_a_process_that_read_it_before(world
     for i in range(3):
         store.append("income", entry(f"e{i}"), TIME)
     assert len(store.chain("income")) == 3
-    plant(world, 2, body={"outcome": "failed"})
+    plant(world, 2, body=schema.write(records.verdict(outcome="failed")))
     with pytest.raises(LedgerError, match="the first 3 records, read before, changed or went"):
         store.chain("income")
     with pytest.raises(LedgerError, match="record 3"):
@@ -200,7 +206,7 @@ def test_a_last_record_that_fits_the_hashes_is_noticed_by_a_process_that_read_an
         store.append("income", entry(f"e{i}"), TIME)
     assert len(store.chain("income")) == 3
     if change == "rewritten":
-        plant(world, 3, body={"outcome": "failed"})
+        plant(world, 3, body=schema.write(records.verdict(outcome="failed")))
     else:
         world.s3.delete_object(Bucket="test-ledger", Key="income/0000000003.json")
     assert len(LedgerStore(world.s3, "test-ledger").chain("income")) in (2, 3)
@@ -223,6 +229,17 @@ def test_an_object_that_is_no_record_is_noticed(world: World, store: LedgerStore
     world.s3.put_object(Bucket="test-ledger", Key="income/0000000001.json", Body=b"hello")
     with pytest.raises(LedgerError, match="not JSON"):
         store.chain("income")
+
+
+def test_who_looks_sees_the_others_where_one_record_cannot_be_read(world: World, store: LedgerStore) -> None:
+    for i in range(2):
+        store.append("income", entry(f"e{i}"), TIME)
+    plant(world, 2, body={})
+    seen = LedgerStore(world.s3, "test-ledger").look("income")
+    assert [record.entry.id for record in seen] == ["e0"]
+    assert [(bad.model, bad.sequence) for bad in seen.bad] == [("income", 2)]
+    with pytest.raises(LedgerError, match="record 2: record income/2, verdict: found no "):
+        LedgerStore(world.s3, "test-ledger").chain("income")
 
 
 def test_a_record_is_fetched_once_a_process(world: World) -> None:

@@ -17,5 +17,5 @@ def test_the_measured_decision_is_recorded_after_the_others_and_applied_every_ru
     _, record = decision.decide(answers, environment, chain)
     body = record.entry.body
     assert record.sequence == 6
-    assert (body["outcome"], body["alpha"] is not None, body["champion"]["version"]) == ("passed", True, 1)
-    assert [reason["rule"] for reason in body["reasons"]] == [rule.name for rule in environment.policy.rules]
+    assert (body.outcome, body.alpha is not None, body.champion and body.champion.version) == ("passed", True, 1)
+    assert [reason.rule for reason in body.reasons] == [rule.name for rule in environment.policy.rules]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +12,9 @@ import pytest
 from bench.faults import check, plan
 from bench.faults.__main__ import report
 from bench.faults.runs import Run
-from lockgate.ledger.records import Entry, Record
+from lockgate.ledger.chain import ReleaseChain
+from lockgate.ledger.kinds import Approval, Verdict
+from tests import records
 
 PLANNED = [fault for seed in range(1, 201) for fault in plan.faults(seed)]
 
@@ -44,22 +47,18 @@ def test_a_fault_is_reported_where_it_happened(fault: dict[str, str], place: str
     assert plan.place_of(fault) == place
 
 
-VERDICT = {"outcome": "passed", "model_sha256": "m", "image": "registry/models@sha256:1", "approvals": 1}
-REQUEST = {"approvals": 1, "verdict_id": "income/1"}
-APPROVAL = {"person": "grace", "request": "income/2"}
+VERDICT = records.verdict(model_sha256="m", image="registry/models@sha256:1", approvals=1)
+APPROVAL = records.approval(request="income/2")
 SERVED = {"VERDICT_ID": "income/1", "RELEASE_VERSION": "7", "MODEL_DATA_SHA256": "m"}
 IMAGE = "copies/models@sha256:1"
 
 
-def chain(*entries: tuple[str, dict[str, Any]]) -> list[Record]:
-    return [
-        Record("income", place, "", "", Entry(kind, f"{kind}-{place}", 7, "prod", body))  # type: ignore[arg-type]
-        for place, (kind, body) in enumerate(entries, start=1)
-    ]
+def chain(*bodies: Any) -> ReleaseChain:
+    return records.chain_of(*(records.entry(body, 7, "prod") for body in bodies))
 
 
-def asked(verdict: dict[str, Any], *answers: dict[str, Any]) -> list[Record]:
-    return chain(("verdict", verdict), ("approval-request", REQUEST), *(("approval", answer) for answer in answers))
+def asked(verdict: Verdict, *answers: Approval) -> ReleaseChain:
+    return chain(verdict, records.request(), *answers)
 
 
 def test_what_passed_and_was_approved_may_be_served() -> None:
@@ -67,11 +66,11 @@ def test_what_passed_and_was_approved_may_be_served() -> None:
 
 
 @pytest.mark.parametrize(
-    ("records", "environment", "image", "why"),
+    ("made", "environment", "image", "why"),
     [
         (chain(), "prod", IMAGE, "income/1 is no verdict"),
-        (asked({**VERDICT, "outcome": "failed"}, APPROVAL), "prod", IMAGE, "'failed'"),
-        (asked({**VERDICT, "model_sha256": "other"}, APPROVAL), "prod", IMAGE, "'other'"),
+        (asked(replace(VERDICT, outcome="failed"), APPROVAL), "prod", IMAGE, "'failed'"),
+        (asked(replace(VERDICT, model_sha256="other"), APPROVAL), "prod", IMAGE, "'other'"),
         (asked(VERDICT, APPROVAL), "staging", IMAGE, "'prod'"),
         (asked(VERDICT, APPROVAL), "prod", "copies/models@sha256:2", "judged was"),
         (asked(VERDICT), "prod", IMAGE, "0 of 1 approvals"),
@@ -79,9 +78,9 @@ def test_what_passed_and_was_approved_may_be_served() -> None:
     ids=["no-verdict", "failed", "other-model", "other-environment", "other-image", "not-approved"],
 )
 def test_what_no_gate_or_nobody_let_through_is_a_breach(
-    records: list[Record], environment: str, image: str, why: str
+    made: ReleaseChain, environment: str, image: str, why: str
 ) -> None:
-    assert why in str(check.unjustified(records, environment, SERVED, image))
+    assert why in str(check.unjustified(made, environment, SERVED, image))
 
 
 class Reality(SimpleNamespace):
@@ -129,9 +128,12 @@ def test_a_bad_end_of_which_no_alarm_tells_is_a_breach() -> None:
 
 
 def test_a_copy_of_what_passes_that_is_refused_is_a_breach() -> None:
-    refused = chain(("verdict", {**VERDICT, "outcome": "error", "reasons": ["the evidence is gone"]}))
+    refused = chain(
+        replace(VERDICT, outcome="error", reasons=(records.reason("lineage", "error", "the evidence is gone"),))
+    )
     (said,) = check.refusals(refused, Run(1, 7, [], outcome="refused"))
-    assert "prod error: ['the evidence is gone']" in said
+    assert "prod error: " in said
+    assert "the evidence is gone" in said
 
 
 def test_the_report_names_faults_by_kind_ends_and_every_kind_of_breach() -> None:

@@ -59,6 +59,7 @@ STATUS = {
             "models": {"m": {"live": {"version": 1, "commit": "", "since": "", "verdict_id": ""}, "differences": [""]}}
         }
     },
+    "bad_records": [{"model": "income", "sequence": 7, "why": ""}],
     "break_glass": [
         {
             "model": "",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from lockgate.configuration.persons import Person, author_of, authors_of, caller_of, refuse_own, refuse_unknown
 from lockgate.errors import RefusedError
-from lockgate.ledger.records import Entry, Record
+from lockgate.ledger.chain import ReleaseChain
+from lockgate.ledger.kinds import Verdict
+from tests import records
 
 ACCOUNT = "123456789012"
 STS = f"arn:aws:sts::{ACCOUNT}:assumed-role"
@@ -86,18 +86,19 @@ def test_the_author_is_whom_aws_vouches_for_and_the_map_knows(arn: str, author: 
     assert author_of(arn, ACCOUNT, PERSONS) == author
 
 
-def verdict(sequence: int, commit: str | None, delivered_by: str | None) -> Record:
-    body: dict[str, Any] = {"commit": commit, "delivered_by": delivered_by}
-    return Record("income", sequence, "0" * 64, "", Entry("verdict", f"v{sequence}", sequence, "prod", body))
+def verdicts(*bodies: tuple[str | None, str | None]) -> ReleaseChain:
+    """Of commits, and who delivered them."""
+    made = (records.verdict(commit=commit, delivered_by=delivered_by) for commit, delivered_by in bodies)
+    return records.chain_of(*(records.entry(body, version) for version, body in enumerate(made, start=1)))
 
 
 def test_everyone_who_ever_delivered_the_commit_is_its_author() -> None:
-    chain = [
-        verdict(1, "c", f"{STS}/lockgate-delivery/3003"),
-        verdict(2, "other", f"{STS}/lockgate-delivery/4000"),
-        verdict(3, "c", f"{STS}/lockgate-delivery/3004"),
-    ]
-    authors = authors_of(chain, chain[2], ACCOUNT, PERSONS)
+    chain = verdicts(
+        ("c", f"{STS}/lockgate-delivery/3003"),
+        ("other", f"{STS}/lockgate-delivery/4000"),
+        ("c", f"{STS}/lockgate-delivery/3004"),
+    )
+    authors = authors_of(chain, chain.of(Verdict)[2], ACCOUNT, PERSONS)
     assert set(authors.values()) == {"ada", "grace"}
     refuse_unknown(authors)
     for person in ("ada", "grace"):
@@ -108,11 +109,11 @@ def test_everyone_who_ever_delivered_the_commit_is_its_author() -> None:
 
 @pytest.mark.parametrize("delivered_by", [None, "", f"{STS}/lockgate-delivery/4000"])
 def test_what_somebody_delivered_who_is_not_in_the_map_is_nobodys_to_approve(delivered_by: str | None) -> None:
-    only = verdict(1, "c", delivered_by)
+    chain = verdicts(("c", delivered_by))
     with pytest.raises(RefusedError, match=r"\[persons\] of environments/tools.toml does not name"):
-        refuse_unknown(authors_of([only], only, ACCOUNT, PERSONS))
+        refuse_unknown(authors_of(chain, chain.of(Verdict)[0], ACCOUNT, PERSONS))
 
 
 def test_verdicts_that_know_no_commit_are_not_about_the_same_one() -> None:
-    chain = [verdict(1, None, f"{STS}/lockgate-delivery/3003"), verdict(2, None, f"{STS}/lockgate-delivery/3004")]
-    assert set(authors_of(chain, chain[1], ACCOUNT, PERSONS).values()) == {"grace"}
+    chain = verdicts((None, f"{STS}/lockgate-delivery/3003"), (None, f"{STS}/lockgate-delivery/3004"))
+    assert set(authors_of(chain, chain.of(Verdict)[1], ACCOUNT, PERSONS).values()) == {"grace"}

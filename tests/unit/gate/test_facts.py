@@ -7,21 +7,19 @@ from typing import Any
 
 from lockgate.evidence.document import Drift, Evidence, Metric
 from lockgate.gate.facts import Fact, facts_of
-from lockgate.ledger.records import Entry, Kind, Record, next_record
+from lockgate.ledger.chain import Chain, ReleaseChain
+from lockgate.ledger.kinds import Approval, Rejection
+from tests import records
 
 NOW = "2026-11-22T12:00:00.000Z"
 
 
-def facts(evidence: Evidence, ended: str = "", chain: tuple[Record, ...] = ()) -> dict[str, Fact]:
-    return dict(facts_of(evidence, ended=ended, now=NOW, chain=chain, version=3))
+def facts(evidence: Evidence, ended: str = "", chain: ReleaseChain | None = None) -> dict[str, Fact]:
+    return dict(facts_of(evidence, ended=ended, now=NOW, chain=chain or Chain("income"), version=3))
 
 
-def chain(*entries: tuple[Kind, int, str]) -> tuple[Record, ...]:
-    made: list[Record] = []
-    for number, (kind, version, person) in enumerate(entries):
-        entry = Entry(kind, str(number), version, "staging", {"person": person})
-        made.append(next_record("income", made, entry, NOW))
-    return tuple(made)
+def chain(*answers: tuple[int, Approval | Rejection]) -> ReleaseChain:
+    return records.chain_of(*(records.entry(body, version, "staging") for version, body in answers))
 
 
 def test_what_was_not_measured_is_not_there(make_evidence: Callable[..., Evidence]) -> None:
@@ -49,11 +47,11 @@ def test_parity_is_what_the_evaluator_measured(make_evidence: Callable[..., Evid
 
 def test_approvals_are_different_persons_who_approved_this_version(make_evidence: Callable[..., Evidence]) -> None:
     said = chain(
-        ("approval", 3, "grace"),
-        ("approval", 3, "alan"),
-        ("approval", 3, "grace"),
-        ("approval", 2, "kay"),
-        ("rejection", 3, "olga"),
+        (3, records.approval("grace")),
+        (3, records.approval("alan")),
+        (3, records.approval("grace")),
+        (2, records.approval("kay")),
+        (3, records.rejection("olga")),
     )
     assert facts(make_evidence(), chain=said)["approvals"] == Fact(2.0, "by grace, alan")
     assert facts(make_evidence())["approvals"] == Fact(0.0, "by nobody so far")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,26 +12,24 @@ from hypothesis import strategies as st
 from lockgate.evidence.document import Data
 from lockgate.gate.holdout import Rows, Usage, holdouts, known_rows, overspends, tells_authors, usage, why_not
 from lockgate.gate.waiver import numbers, waived
-from lockgate.ledger.records import Entry, Kind, Record, next_record
+from lockgate.ledger.chain import ReleaseChain
+from lockgate.ledger.kinds import Body, Holdout, Outcome, Verdict
 from lockgate.statistics.budget import Budget, depth_weight
+from tests import records
 
 BUDGET = Budget(0.05, "policy", 3, "every-verdict")
 
 
-def chain(*entries: tuple[Kind, dict[str, Any]]) -> list[Record]:
-    made: list[Record] = []
-    for number, (kind, body) in enumerate(entries):
-        entry = Entry(kind, f"{kind}:{number}", 1, "prod", body)
-        made.append(next_record("income", made, entry, "2026-11-22T00:00:00.000Z"))
-    return made
+def chain(*bodies: Body) -> ReleaseChain:
+    return records.chain_of(*(records.entry(body, 1, "prod") for body in bodies))
 
 
-def decision(holdout: str | None, outcome: str = "failed", budget: Budget = BUDGET) -> tuple[Kind, dict[str, Any]]:
-    return "verdict", {"holdout_sha256": holdout, "outcome": outcome, "budget": asdict(budget)}
+def decision(holdout: str | None, outcome: Outcome = "failed", budget: Budget = BUDGET) -> Verdict:
+    return records.verdict(holdout_sha256=holdout, outcome=outcome, budget=budget)
 
 
-def proof(holdout: str, identities: str = "rows") -> tuple[Kind, dict[str, Any]]:
-    return "holdout", {"holdout_sha256": holdout, "holdout_identities_sha256": identities}
+def proof(holdout: str, identities: str = "rows") -> Holdout:
+    return records.holdout(holdout, holdout_identities_sha256=identities)
 
 
 def data(labels: str, identities: str = "rows") -> Data:
@@ -39,27 +37,27 @@ def data(labels: str, identities: str = "rows") -> Data:
 
 
 def test_a_holdout_that_nothing_looked_at_is_whole_and_comes_after_the_others() -> None:
-    assert usage([], "a", 2) == Usage(1, 0, 0)
+    assert usage(chain(), "a", 2) == Usage(1, 0, 0)
     assert usage(chain(decision("a"), decision("b")), "c", 2) == Usage(3, 0, 0)
 
 
 def test_decisions_on_a_holdout_are_counted_and_those_that_passed() -> None:
-    records = chain(decision("a"), decision("b", "passed"), decision("a", "passed"), decision("a", "error"))
-    assert usage(records, "a", 2) == Usage(1, 3, 1)
-    assert usage(records, "b", 2) == Usage(2, 1, 1)
+    seen = chain(decision("a"), decision("b", "passed"), decision("a", "passed"), decision("a", "error"))
+    assert usage(seen, "a", 2) == Usage(1, 3, 1)
+    assert usage(seen, "b", 2) == Usage(2, 1, 1)
 
 
 def test_the_first_pass_ends_a_holdout_for_every_version_but_the_one_on_its_way_up() -> None:
     budget = Budget(0.05, "holdout", 10, "first-pass")
-    records = chain(decision("a"), decision("a", "passed"))  # of version 1
-    assert usage(records, "a", 1).level(budget) == pytest.approx(0.05 / 10)
-    assert usage(records, "a", 2).level(budget) is None
-    other_way = usage(records, "a", 1).level(Budget(0.05, "holdout", 10, "every-verdict"))
-    assert other_way == usage(records, "a", 2).level(Budget(0.05, "holdout", 10, "every-verdict"))
+    seen = chain(decision("a"), decision("a", "passed"))  # of version 1
+    assert usage(seen, "a", 1).level(budget) == pytest.approx(0.05 / 10)
+    assert usage(seen, "a", 2).level(budget) is None
+    other_way = usage(seen, "a", 1).level(Budget(0.05, "holdout", 10, "every-verdict"))
+    assert other_way == usage(seen, "a", 2).level(Budget(0.05, "holdout", 10, "every-verdict"))
 
 
 def test_a_verdict_that_looked_at_no_row_spends_nothing() -> None:
-    assert usage(chain(decision(None, "error"), ("deployment", {"outcome": "succeeded"})), "a", 2) == Usage(1, 0, 0)
+    assert usage(chain(decision(None, "error"), records.deployment()), "a", 2) == Usage(1, 0, 0)
 
 
 @given(st.lists(st.sampled_from(["passed", "failed", "inconclusive"]), max_size=5))
@@ -73,13 +71,13 @@ def test_a_used_up_holdout_has_no_level_and_any_other_spends_less_than_the_rate(
 
 
 def test_holdouts_are_numbered_as_the_chain_first_saw_them() -> None:
-    records = chain(decision("a"), proof("b"), decision(None), decision("c"), decision("b"), ("deployment", {}))
-    assert holdouts(records) == ["a", "b", "c"]
-    assert usage(records, "b", 2) == Usage(2, 1, 0)
+    seen = chain(decision("a"), proof("b"), decision(None), decision("c"), decision("b"), records.deployment())
+    assert holdouts(seen) == ["a", "b", "c"]
+    assert usage(seen, "b", 2) == Usage(2, 1, 0)
 
 
 def test_the_first_holdout_needs_no_proof_and_every_other_one_does() -> None:
-    assert why_not([], data("a"), BUDGET, 2) == ""
+    assert why_not(chain(), data("a"), BUDGET, 2) == ""
     assert why_not(chain(decision("a")), data("a"), BUDGET, 2) == ""
     missing = why_not(chain(decision("a")), data("b"), BUDGET, 2)
     assert missing.startswith("holdout b of 1000 rows: found no record that these rows are fresh")
@@ -88,9 +86,9 @@ def test_the_first_holdout_needs_no_proof_and_every_other_one_does() -> None:
 
 
 def test_a_proof_is_about_the_rows_that_the_evaluator_saw() -> None:
-    records = chain(proof("a"))
-    assert why_not(records, data("a"), BUDGET, 2) == ""
-    assert "of which income/1 says that they are fresh" in why_not(records, data("a", "others"), BUDGET, 2)
+    seen = chain(proof("a"))
+    assert why_not(seen, data("a"), BUDGET, 2) == ""
+    assert "of which income/1 says that they are fresh" in why_not(seen, data("a", "others"), BUDGET, 2)
 
 
 def test_a_used_up_holdout_names_the_command_and_the_number_of_fresh_rows() -> None:
@@ -110,19 +108,19 @@ def test_messages_name_digests_by_their_first_digits() -> None:
 
 
 def test_a_refused_budget_is_compared_with_that_of_the_last_decision() -> None:
-    records = chain(decision("a", budget=replace(HERE, rate=0.01)), decision("a", budget=replace(HERE, rate=0.02)))
-    assert overspends(records, "a", replace(HERE, rate=0.005)).startswith("found a budget of 0.02 for 10 decisions")
+    seen = chain(decision("a", budget=replace(HERE, rate=0.01)), decision("a", budget=replace(HERE, rate=0.02)))
+    assert overspends(seen, "a", replace(HERE, rate=0.005)).startswith("found a budget of 0.02 for 10 decisions")
 
 
 def test_a_holdout_that_nobody_used_hides_no_other() -> None:
-    records = chain(proof("a"), *[decision("b", budget=HERE)] * 3)
-    assert overspends(records, "b", replace(HERE, rate=0.04))
+    seen = chain(proof("a"), *[decision("b", budget=HERE)] * 3)
+    assert overspends(seen, "b", replace(HERE, rate=0.04))
 
 
 def test_a_budget_of_fewer_decisions_than_were_made_counts_the_others_as_its_last() -> None:
-    records = chain(*[decision("a", budget=HERE)] * 3)  # spent 3 (0.9 / 10 + ...) of 0.05, 0.0135
-    assert overspends(records, "a", replace(HERE, rate=0.00874, decisions=2))
-    assert not overspends(records, "a", replace(HERE, rate=0.009, decisions=2))
+    seen = chain(*[decision("a", budget=HERE)] * 3)  # spent 3 (0.9 / 10 + ...) of 0.05, 0.0135
+    assert overspends(seen, "a", replace(HERE, rate=0.00874, decisions=2))
+    assert not overspends(seen, "a", replace(HERE, rate=0.009, decisions=2))
 
 
 HERE = Budget(0.05, "holdout", 10, "every-verdict")
@@ -143,25 +141,25 @@ HERE = Budget(0.05, "holdout", 10, "every-verdict")
     ids=str,
 )
 def test_a_changed_budget_is_spent_from_only_where_both_cannot_overspend(budget: Budget, refused: bool) -> None:
-    records = chain(*[decision("a", budget=HERE)] * 3)
-    assert bool(overspends(records, "a", budget)) == refused
-    assert overspends(records, "b", replace(budget, scope="holdout")) == ""
+    seen = chain(*[decision("a", budget=HERE)] * 3)
+    assert bool(overspends(seen, "a", budget)) == refused
+    assert overspends(seen, "b", replace(budget, scope="holdout")) == ""
 
 
 @pytest.mark.parametrize("learned", ["none", "first-pass"])
 def test_authors_who_learned_less_before_spend_no_more_now(learned: Any) -> None:
-    records = chain(decision("a", budget=replace(HERE, rate=0.01, feedback=learned)))
-    assert overspends(records, "a", HERE) == ""
+    seen = chain(decision("a", budget=replace(HERE, rate=0.01, feedback=learned)))
+    assert overspends(seen, "a", HERE) == ""
 
 
 def test_a_rate_over_the_policys_life_looks_at_what_other_holdouts_spent() -> None:
-    records = chain(*[decision("a", budget=HERE)] * 10, proof("b"))  # all of 0.05
+    seen = chain(*[decision("a", budget=HERE)] * 10, proof("b"))  # all of 0.05
     life = replace(HERE, scope="policy")
-    said = overspends(records, "b", life)
+    said = overspends(seen, "b", life)
     assert "10 decisions spent 0.05, where now 0.0304 is allowed" in said
     assert "on holdout 1, expected no other one than 0.05 for 10 decisions over a policy's life" in said
     assert said.endswith("put the budget back in every environment")
-    assert overspends(records, "b", replace(life, rate=0.09)) == ""
+    assert overspends(seen, "b", replace(life, rate=0.09)) == ""
 
 
 @given(st.lists(st.tuples(st.integers(1, 6), st.floats(0.01, 0.2)), min_size=1, max_size=8))
@@ -169,7 +167,7 @@ def test_whatever_changes_a_budget_sees_the_holdout_never_spends_more_than_its_l
     changes: list[tuple[int, float]],
 ) -> None:
     """Each change that is let through is spent from once; what the tree of all that could happen spends is counted."""
-    entries: list[tuple[Kind, dict[str, Any]]] = []
+    entries: list[Verdict] = []
     spent = 0.0
     for decisions, rate in changes:
         budget = Budget(rate, "holdout", decisions, "every-verdict")
@@ -192,39 +190,41 @@ def test_authors_learn_one_bit_at_most() -> None:
     assert [tells_authors("every-verdict", passed) for passed in (True, False)] == [True, True]
 
 
-WAIVER = {"rule": "fair", "person": "grace", "reason": "holiday data", "expires": "2026-12-01T00:00:00.000Z"}
+WAIVER = records.waiver("fair", reason="holiday data")
 
 
 def test_a_waiver_holds_for_its_rule_version_and_environment_until_it_expires() -> None:
-    records = chain(("waiver", WAIVER))
+    seen = chain(WAIVER)
     said = {"fair": "grace (income/1, until 2026-12-01: holiday data)"}
-    assert waived(records, 1, "prod", "2026-11-30T23:59:59.999Z") == said
-    assert waived(records, 1, "prod", "2026-12-01T00:00:00.000Z") == {}
-    assert waived(records, 2, "prod", "2026-11-23T00:00:00.000Z") == {}
-    assert waived(records, 1, "staging", "2026-11-23T00:00:00.000Z") == {}
+    assert waived(seen, 1, "prod", "2026-11-30T23:59:59.999Z") == said
+    assert waived(seen, 1, "prod", "2026-12-01T00:00:00.000Z") == {}
+    assert waived(seen, 2, "prod", "2026-11-23T00:00:00.000Z") == {}
+    assert waived(seen, 1, "staging", "2026-11-23T00:00:00.000Z") == {}
 
 
-def judged_on(labels: str, snapshot: str) -> tuple[Kind, dict[str, Any]]:
-    identities = {"train_identities_sha256": f"train-{snapshot}", "holdout_identities_sha256": f"rows-{labels}"}
-    data = {"labels_sha256": labels, "snapshot": snapshot, **identities}
-    return "verdict", {"holdout_sha256": None, "outcome": "inconclusive", "data": data}
+def identities(labels: str, snapshot: str) -> dict[str, str]:
+    return {"train_identities_sha256": f"train-{snapshot}", "holdout_identities_sha256": f"rows-{labels}"}
 
 
-def added(labels: str, snapshot: str) -> tuple[Kind, dict[str, Any]]:
-    identities = {"train_identities_sha256": f"train-{snapshot}", "holdout_identities_sha256": f"rows-{labels}"}
-    return "holdout", {"holdout_sha256": labels, "snapshot": snapshot, **identities}
+def judged_on(labels: str, snapshot: str) -> Verdict:
+    rows = records.data(labels_sha256=labels, snapshot=snapshot, **identities(labels, snapshot))
+    return records.verdict(outcome="inconclusive", data=rows)
+
+
+def added(labels: str, snapshot: str) -> Holdout:
+    return records.holdout(labels, snapshot, **identities(labels, snapshot))
 
 
 def test_what_a_fresh_holdout_is_compared_with_is_every_other_and_all_that_was_trained_on() -> None:
-    unreadable: tuple[Kind, dict[str, Any]] = ("verdict", {"holdout_sha256": None, "outcome": "error", "data": None})
-    records = chain(unreadable, judged_on("a", "1"), judged_on("a", "2"), added("b", "3"), ("deployment", {"data": {}}))
+    unreadable = records.verdict(outcome="error")
+    seen = chain(unreadable, judged_on("a", "1"), judged_on("a", "2"), added("b", "3"), records.deployment())
     trained = [Rows(each, "train", f"train-{each}") for each in "123"]
     others = [Rows("1", "holdout", "rows-a"), Rows("2", "holdout", "rows-a"), Rows("3", "holdout", "rows-b")]
-    assert set(known_rows(records, "c")) == {*trained, *others}
-    assert set(known_rows(records, "b")) == {*trained, *others[:2]}
-    assert set(known_rows(records, "a")) == {*trained, others[2]}
+    assert set(known_rows(seen, "c")) == {*trained, *others}
+    assert set(known_rows(seen, "b")) == {*trained, *others[:2]}
+    assert set(known_rows(seen, "a")) == {*trained, others[2]}
 
 
 def test_waivers_are_numbered_by_their_place_also_when_they_hold_no_more() -> None:
-    records = chain(("deployment", {}), ("waiver", WAIVER), ("waiver", {**WAIVER, "expires": "2020"}))
-    assert (numbers(records, 1), numbers(records, 2)) == ([2, 3], [])
+    seen = chain(records.deployment(), WAIVER, replace(WAIVER, expires="2020"))
+    assert (numbers(seen, 1), numbers(seen, 2)) == ([2, 3], [])

@@ -6,31 +6,29 @@ import pytest
 
 from lockgate.errors import RefusedError
 from lockgate.gate.waiver import newest, waivable, waived
-from lockgate.ledger.records import Entry, Record, next_record
+from lockgate.ledger.chain import ReleaseChain
+from tests import records
 
 NOW = "2026-11-22T00:00:00.000Z"
 
 
-def chain(*verdicts: dict[str, str]) -> list[Record]:
+def chain(*verdicts: dict[str, str]) -> ReleaseChain:
     """Verdicts on version 1 for prod, oldest first: rule -> outcome."""
-    made: list[Record] = []
-    for number, outcomes in enumerate(verdicts):
-        reasons = [{"rule": rule, "outcome": outcome} for rule, outcome in outcomes.items()]
-        made.append(next_record("income", made, Entry("verdict", str(number), 1, "prod", {"reasons": reasons}), NOW))
-    return made
+    reasons = (tuple(records.reason(rule, outcome) for rule, outcome in each.items()) for each in verdicts)
+    return records.chain_of(*(records.entry(records.verdict(reasons=each), 1, "prod") for each in reasons))
 
 
 @pytest.mark.parametrize("outcome", ["failed", "inconclusive"])
 def test_a_rule_that_keeps_a_version_from_passing_can_be_waived(outcome: str) -> None:
-    records = chain({"fair": outcome, "good": "passed"})
-    assert waivable(records, 1, "prod", "fair") == records[0]
+    verdicts = chain({"fair": outcome, "good": "passed"})
+    assert waivable(verdicts, 1, "prod", "fair").sequence == 1
 
 
 def test_the_newest_verdict_counts() -> None:
-    records = chain({"fair": "failed"}, {"fair": "passed"}, {"fair": "inconclusive"})
-    assert waivable(records, 1, "prod", "fair") == records[2]
+    verdicts = [{"fair": "failed"}, {"fair": "passed"}, {"fair": "inconclusive"}]
+    assert waivable(chain(*verdicts), 1, "prod", "fair").sequence == 3
     with pytest.raises(RefusedError, match="found fair passed"):
-        waivable(records[:2], 1, "prod", "fair")
+        waivable(chain(*verdicts[:2]), 1, "prod", "fair")
 
 
 @pytest.mark.parametrize(
@@ -53,10 +51,9 @@ def test_a_version_without_a_verdict_there_has_nothing_to_waive(version: int, en
 
 
 def test_the_newest_waiver_that_holds_is_found_and_none_is_zero() -> None:
-    made: list[Record] = []
-    for number, expires in enumerate(["2026-12-01", "2026-12-02", "2026-11-01"]):
-        body = {"rule": "fair", "person": "grace", "reason": "r", "expires": f"{expires}T00:00:00.000Z"}
-        made.append(next_record("income", made, Entry("waiver", str(number), 1, "prod", body), NOW))
+    days = ("2026-12-01", "2026-12-02", "2026-11-01")
+    waivers = (records.waiver("fair", reason="r", expires=f"{day}T00:00:00.000Z") for day in days)
+    made = records.chain_of(*(records.entry(body, 1, "prod") for body in waivers))
     assert newest(made, 1, "prod", NOW) == 2
     assert newest(made, 1, "prod", "2026-12-01T12:00:00.000Z") == 2
     assert newest(made, 1, "prod", "2026-12-03T00:00:00.000Z") == 0

@@ -3,111 +3,110 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from cli.commands.infrastructure import digest_of
 from cli.commands.status import stacks
 from lockgate.errors import NotFoundError
+from lockgate.ledger.chain import StackChain
 from lockgate.ledger.infrastructure import request_id, standing, unfinished
-from lockgate.ledger.records import Entry, Kind, Record, next_record
+from lockgate.ledger.kinds import Body, StackApprovalRequest, StackDeployment
+from tests import records
 
 ONE, TWO, COMMIT = "1" * 64, "2" * 64, "c" * 40
-RUN = {"commit": COMMIT, "run": "17.1", "actor_id": "100"}
 
 
-def chain(*entries: tuple[Kind, dict[str, object]]) -> tuple[Record, ...]:
-    made: list[Record] = []
-    for number, (kind, body) in enumerate(entries, start=1):
-        entry = Entry(kind, f"{kind}:{number}", 0, "prod", body)
-        made.append(next_record("infrastructure", made, entry, "2026-01-01T00:00:00.000Z"))
-    return tuple(made)
+def chain(*bodies: Body) -> StackChain:
+    return records.stack_chain_of(*(records.entry(body, 0, "prod") for body in bodies))
 
 
-def asked(assembly: str = ONE, approvals: int = 1) -> tuple[Kind, dict[str, object]]:
-    return "approval-request", {**RUN, "assembly": assembly, "approvals": approvals}
+def asked(assembly: str = ONE, approvals: int = 1) -> StackApprovalRequest:
+    return records.stack_request(approvals, assembly=assembly)
 
 
-def answered(kind: Kind, request: int, person: str = "grace", reason: str = "") -> tuple[Kind, dict[str, object]]:
-    return kind, {"request": f"infrastructure/{request}", "person": person, "reason": reason}
+def approved(request: int, person: str = "grace") -> Body:
+    return records.stack_approval(f"infrastructure/{request}", person)
 
 
-def deployed(assembly: str = ONE, outcome: str = "succeeded") -> tuple[Kind, dict[str, object]]:
+def rejected(request: int, reason: str = "") -> Body:
+    return records.stack_rejection(f"infrastructure/{request}", reason=reason)
+
+
+def deployed(assembly: str = ONE, outcome: Literal["succeeded", "failed"] = "succeeded") -> StackDeployment:
     reason = "UPDATE_ROLLBACK_COMPLETE" if outcome == "failed" else ""
-    return "deployment", {**RUN, "assembly": assembly, "outcome": outcome, "reason": reason}
+    return records.stack_deployment(outcome, assembly=assembly, reason=reason)
 
 
-def state(records: Sequence[Record], assembly: str = ONE, approvals: int = 1) -> str:
-    return standing(records, "prod", assembly, approvals).state
+def state(stacks: StackChain, assembly: str = ONE, approvals: int = 1) -> str:
+    return standing(stacks, "prod", assembly, approvals).state
 
 
 def test_where_nobody_is_asked_everything_may_be_deployed() -> None:
-    assert state((), approvals=0) == "approved"
+    assert state(chain(), approvals=0) == "approved"
 
 
 def test_an_assembly_nobody_asked_for_is_unasked() -> None:
-    assert state(()) == "unasked"
+    assert state(chain()) == "unasked"
     assert state(chain(asked(TWO))) == "unasked"
 
 
 def test_a_request_waits_until_enough_different_persons_approved() -> None:
-    twice = chain(asked(approvals=2), answered("approval", 1), answered("approval", 1))
+    twice = chain(asked(approvals=2), approved(1), approved(1))
     assert state(twice, approvals=2) == "waiting"
-    both = chain(asked(approvals=2), answered("approval", 1), answered("approval", 1, "olga"))
+    both = chain(asked(approvals=2), approved(1), approved(1, "olga"))
     assert state(both, approvals=2) == "approved"
 
 
 def test_a_rejection_stays() -> None:
-    assert state(chain(asked(), answered("rejection", 1))) == "rejected"
+    assert state(chain(asked(), rejected(1))) == "rejected"
 
 
 def test_an_approval_of_other_stacks_is_none_of_these() -> None:
-    assert state(chain(asked(TWO), answered("approval", 1), asked(ONE))) == "waiting"
-    assert state(chain(asked(ONE), answered("approval", 1), asked(TWO))) == "unasked"
+    assert state(chain(asked(TWO), approved(1), asked(ONE))) == "waiting"
+    assert state(chain(asked(ONE), approved(1), asked(TWO))) == "unasked"
 
 
 def test_an_approval_is_for_one_deployment() -> None:
-    after = chain(
-        asked(ONE), answered("approval", 1), deployed(ONE), asked(TWO), answered("approval", 4), deployed(TWO)
-    )
+    after = chain(asked(ONE), approved(1), deployed(ONE), asked(TWO), approved(4), deployed(TWO))
     assert state(after) == "unasked"
     assert state(after, TWO) == "live"
 
 
 def test_a_failed_deployment_may_be_tried_again_and_leaves_nothing_live() -> None:
-    failed = chain(asked(), answered("approval", 1), deployed(outcome="failed"))
+    failed = chain(asked(), approved(1), deployed(outcome="failed"))
     assert state(failed) == "approved"
-    unsure = chain(asked(TWO), answered("approval", 1), deployed(TWO), asked(ONE), deployed(ONE, "failed"))
+    unsure = chain(asked(TWO), approved(1), deployed(TWO), asked(ONE), deployed(ONE, "failed"))
     assert state(unsure, TWO) == "unasked", "the failed one may have changed some of its stacks"
 
 
 def test_a_request_of_when_fewer_were_asked_counts_no_more() -> None:
-    assert state(chain(asked(approvals=1), answered("approval", 1)), approvals=2) == "unasked"
+    assert state(chain(asked(approvals=1), approved(1)), approvals=2) == "unasked"
 
 
 def test_other_environments_approvals_do_not_count() -> None:
-    assert standing(chain(asked(), answered("approval", 1)), "staging", ONE, 1).state == "unasked"
+    assert standing(chain(asked(), approved(1)), "staging", ONE, 1).state == "unasked"
 
 
 def test_a_request_has_a_new_name_after_each_deployment() -> None:
-    before, after = chain(asked()), chain(asked(), answered("approval", 1), deployed())
+    before, after = chain(asked()), chain(asked(), approved(1), deployed())
     assert request_id(before, "prod", TWO) == request_id(before, "prod", TWO)
     assert request_id(before, "prod", TWO) != request_id(after, "prod", TWO)
 
 
-def shown(records: Sequence[Record], author: str | None = "amelie") -> list[str]:
+def shown(chain: StackChain, author: str | None = "amelie") -> list[str]:
     """What `lockgate status` says of the one environment whose stacks are unfinished."""
-    (entry,) = unfinished(records)
+    (entry,) = unfinished(chain)
     return [str(line) for line in stacks({**entry, "author": author})]
 
 
 def test_stacks_that_wait_are_shown_with_who_asked_and_what_to_run() -> None:
-    lines = shown(chain(asked(TWO), asked(ONE, approvals=2), answered("approval", 2)))
+    lines = shown(chain(asked(TWO), asked(ONE, approvals=2), approved(2)))
     assert lines == [
         f"waiting: stacks of prod: assembly {ONE}",
-        f"  of commit {COMMIT}, pushed by amelie; run 17.1, since 2026-01-01T00:00:00Z",
+        f"  of commit {COMMIT}, pushed by amelie; run 17.1, since 2026-11-21T00:00:00Z",
         "  approved by grace: 1 of 2",
         f"  check: git checkout {COMMIT[:12]} && make synth && lockgate infrastructure digest prod",
         f'  lockgate approve {ONE} --env prod --reason "..."',
@@ -119,18 +118,18 @@ def test_stacks_that_a_stranger_pushed_are_shown_as_a_strangers() -> None:
 
 
 def test_stacks_that_are_approved_wait_for_their_job() -> None:
-    lines = shown(chain(asked(), answered("approval", 1)))
+    lines = shown(chain(asked(), approved(1)))
     assert lines[0].startswith("approved: ")
     assert lines[-1] == "  not deployed yet: run the job of the workflow `infrastructure` again"
 
 
 def test_stacks_that_somebody_rejected_are_shown_with_the_reason() -> None:
-    lines = shown(chain(asked(), answered("rejection", 1, reason="opens a port")))
+    lines = shown(chain(asked(), rejected(1, "opens a port")))
     assert (lines[0], lines[-1]) == (f"rejected: stacks of prod: assembly {ONE}", "  opens a port")
 
 
 def test_stacks_that_failed_to_deploy_are_shown_until_they_are_live() -> None:
-    failed = (asked(), answered("approval", 1), deployed(outcome="failed"))
+    failed = (asked(), approved(1), deployed(outcome="failed"))
     lines = shown(chain(*failed))
     assert (lines[0], lines[-1]) == (f"failed: stacks of prod: assembly {ONE}", "  UPDATE_ROLLBACK_COMPLETE")
     assert shown(chain(deployed(outcome="failed")))[0].startswith("failed: "), "where nobody is asked"
@@ -139,8 +138,8 @@ def test_stacks_that_failed_to_deploy_are_shown_until_they_are_live() -> None:
 
 
 def test_nothing_is_shown_of_stacks_that_are_live() -> None:
-    assert unfinished(()) == []
-    assert unfinished(chain(asked(), answered("approval", 1), deployed())) == []
+    assert unfinished(chain()) == []
+    assert unfinished(chain(asked(), approved(1), deployed())) == []
 
 
 @pytest.fixture

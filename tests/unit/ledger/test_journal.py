@@ -2,43 +2,53 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import json
+import re
 from typing import Any
 
 import pytest
 
+from lockgate import canonical
 from lockgate.errors import LedgerError, RefusedError
-from lockgate.ledger.journal import Fact, last, open_attempt, previous, read_fact, refuse_if_rolled_back, to_ledger
+from lockgate.ledger.journal import (
+    Action,
+    Asked,
+    Ended,
+    Fact,
+    FactBody,
+    Started,
+    last,
+    open_attempt,
+    previous,
+    read_fact,
+    refuse_if_rolled_back,
+    to_ledger,
+)
+from lockgate.ledger.kinds import Deployment, Ending, Rollback
 from lockgate.release.parameters import Release
+from tests import records
 
 
 def release(version: int) -> Release:
-    return Release(
-        version=str(version),
-        commit="c" * 40,
-        package_arn=f"package/{version}",
-        image="r@sha256:" + "a" * 64,
-        model_sha256="b" * 64,
-        model_version_id="v",
-        replay_sha256="e" * 64,
-        policy_sha256="d" * 64,
-        verdict_id=f"income/{version}",
-    )
+    return records.release(version, verdict_id=f"income/{version}")
 
 
-class Journal(list[Fact]):
+class Journal(list[Fact[FactBody]]):
     """Facts in the order they are told."""
 
-    def tell(self, kind: Any, token: str, **body: Any) -> None:
-        self.append(Fact(len(self) + 1, "2026-11-21T00:00:00.000Z", kind, token, body))
+    def tell(self, token: str, body: FactBody) -> None:
+        self.append(Fact(len(self) + 1, "2026-11-21T00:00:00.000Z", token, body))
 
-    def end(self, version: int, token: str = "", outcome: str = "succeeded") -> None:
-        token = token or f"income-{version}-prod"
-        self.tell("deployment", token, outcome=outcome, reason="", url="u", release=asdict(release(version)))
+    def start(self, version: int) -> None:
+        self.tell(f"income-{version}-prod", Started(release=release(version), deadline_minutes=60))
 
-    def ask(self, before: int, to: int, token: str, action: str = "rollback") -> None:
+    def end(self, version: int, token: str = "", outcome: Ending = "succeeded") -> None:
+        body = Ended(outcome=outcome, reason="", url="u", release=release(version))
+        self.tell(token or f"income-{version}-prod", body)
+
+    def ask(self, before: int, to: int, token: str, action: Action = "rollback") -> None:
         who = {"person": "olga", "user_arn": "arn", "reason": "too slow", "url": "u"}
-        self.tell("asked", token, action=action, **who, **{"from": asdict(release(before))}, to=asdict(release(to)))
+        self.tell(token, Asked(**who, action=action, from_=release(before), to=release(to)))
 
 
 def promoted(*versions: int) -> Journal:
@@ -118,13 +128,37 @@ def test_the_last_release_is_the_one_that_succeeded_last_whoever_asked_for_it() 
 
 def test_a_fact_is_read_as_it_was_written() -> None:
     journal = promoted(1)
+    journal.start(2)
     journal.ask(2, 1, "rollback-1")
     assert [read_fact(fact.to_bytes()) for fact in journal] == journal
 
 
-def test_other_bytes_are_no_fact() -> None:
-    with pytest.raises(LedgerError, match=r"lockgate\.journal/1"):
-        read_fact(b'{"kind":"deployment"}')
+FACT = {**json.loads(promoted(1)[0].to_bytes())}
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        ({"kind": "deployment"}, "found schema None, expected 'lockgate.journal/1'"),
+        ({**FACT, "kind": "wish"}, "found kind 'wish', expected one of started, asked, deployment"),
+        ({**FACT, "kind": ["asked"]}, "kind: found ['asked'], expected text"),
+        ({**FACT, "sequence": "1"}, "sequence: found '1', expected a whole number"),
+        ({key: value for key, value in FACT.items() if key != "token"}, "found no token, expected it"),
+        ({**FACT, "more": 1}, "found more, expected no such field"),
+        ({**FACT, "body": {}}, "journal entry 1, deployment: found no outcome, reason, release, url, expected it"),
+        ({**FACT, "body": {**FACT["body"], "outcome": "perhaps"}}, "outcome: found 'perhaps', expected succeeded or"),
+    ],
+    ids=lambda each: each if isinstance(each, str) else "",
+)
+def test_what_is_no_fact_is_refused_with_what_is_wrong(document: dict[str, Any], said: str) -> None:
+    with pytest.raises(LedgerError, match=re.escape(said)):
+        read_fact(canonical.to_bytes(document))
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"\xff", b'{"kind":NaN}'], ids=str)
+def test_other_bytes_are_no_fact(data: bytes) -> None:
+    with pytest.raises(LedgerError):
+        read_fact(data)
 
 
 def test_the_ledger_is_told_of_a_rollback_under_the_version_that_was_rolled_back_from() -> None:
@@ -134,10 +168,12 @@ def test_the_ledger_is_told_of_a_rollback_under_the_version_that_was_rolled_back
     first, _, asked, ended = to_ledger(journal, "prod")
     assert (first.id, first.version) == ("deployment:1:prod:income-1:succeeded", 1)
     assert (asked.kind, asked.id, asked.version) == ("rollback", "rollback:prod:rollback-1", 2)
-    assert (asked.body["person"], asked.body["reason"]) == ("olga", "too slow")
-    assert (asked.body["from"], asked.body["to"], asked.body["place"]) == ("2", "1", 3)
+    assert isinstance(asked.body, Rollback)
+    assert (asked.body.person, asked.body.reason) == ("olga", "too slow")
+    assert (asked.body.from_, asked.body.to, asked.body.place) == ("2", "1", 3)
     assert (ended.kind, ended.id) == ("deployment", "deployment:1:prod:rollback-1:succeeded")
-    assert (ended.version, ended.body["place"]) == (1, 4)
+    assert isinstance(ended.body, Deployment)
+    assert (ended.version, ended.body.place) == (1, 4)
 
 
 @pytest.mark.parametrize("execution", ["income-1", "income-1-R2"])
@@ -151,7 +187,7 @@ def test_a_deployment_has_in_the_ledger_the_id_that_its_workflow_gives(execution
 def test_what_was_begun_last_and_has_not_ended_is_open() -> None:
     journal = promoted(1)
     assert open_attempt(journal) is None
-    journal.tell("started", "income-2-prod", release=asdict(release(2)))
+    journal.start(2)
     assert open_attempt(journal) == journal[-1]
     journal.end(2)
     assert open_attempt(journal) is None
@@ -159,14 +195,14 @@ def test_what_was_begun_last_and_has_not_ended_is_open() -> None:
 
 def test_an_attempt_that_another_followed_is_not_open() -> None:
     journal = promoted(1)
-    journal.tell("started", "income-2-prod", release=asdict(release(2)))
-    journal.tell("started", "income-3-prod", release=asdict(release(3)))
+    journal.start(2)
+    journal.start(3)
     journal.end(3)
     assert open_attempt(journal) is None
 
 
 def test_the_ledger_learns_of_ends_and_of_what_persons_asked_for_and_not_of_beginnings() -> None:
     journal = Journal()
-    journal.tell("started", "income-1-prod", release=asdict(release(1)))
+    journal.start(1)
     journal.end(1)
     assert [entry.kind for entry in to_ledger(journal, "prod")] == ["deployment"]

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from lockgate import schema
 from lockgate.errors import BusyError, RefusedError
-from lockgate.ledger.journal import Fact
+from lockgate.ledger.journal import Asked, Ended, Fact, FactBody, Started
 from lockgate.release.attempts import (
     LONGEST_RUN,
-    Asked,
+    Question,
     deadline_of,
     destination,
     end_of,
     is_past,
     mode_towards,
-    promoted,
     read_promoted,
     reason_of_failure,
     refuse_to_promote,
@@ -27,23 +26,14 @@ from lockgate.release.attempts import (
 )
 from lockgate.release.parameters import AT_ONCE, AT_ONCE_AGAIN, GRADUAL, Release
 from lockgate.release.stack import Progress, Stack
+from tests import records
 
 BEGUN = datetime(2026, 11, 21, tzinfo=UTC)
 FAILED = Progress("FAILED", "UPDATE_ROLLBACK_COMPLETE: no task")
 
 
 def release(version: int) -> Release:
-    return Release(
-        version=str(version),
-        commit="c" * 40,
-        package_arn=f"package/{version}",
-        image="r@sha256:" + "a" * 64,
-        model_sha256="b" * 64,
-        model_version_id="v",
-        replay_sha256="e" * 64,
-        policy_sha256="d" * 64,
-        verdict_id=f"income/{version}",
-    )
+    return records.release(version, verdict_id=f"income/{version}")
 
 
 def stack(version: int | None, mode: str = GRADUAL, status: str = "UPDATE_COMPLETE") -> Stack:
@@ -51,33 +41,41 @@ def stack(version: int | None, mode: str = GRADUAL, status: str = "UPDATE_COMPLE
     return Stack("release-income", status, "", {**pinned, "ReleaseMode": mode}, ())
 
 
-def fact(kind: Any, **body: Any) -> Fact:
-    return Fact(1, BEGUN.isoformat(), kind, "token", body)
+def fact(body: FactBody) -> Fact[Any]:
+    return Fact(1, BEGUN.isoformat(), "token", body)
 
 
-def rollback(before: int, to: int) -> Fact:
-    who = {"action": "rollback", "person": "olga", "reason": "too slow"}
-    return fact("asked", **who, **{"from": asdict(release(before))}, to=asdict(release(to)))
+def started(deadline_minutes: int | None = None) -> Fact[Started]:
+    return fact(Started(release=release(1), deadline_minutes=deadline_minutes))
+
+
+def ended() -> Fact[Ended]:
+    return fact(Ended(outcome="succeeded", reason="", url="u", release=release(1)))
+
+
+def rollback(before: int, to: int) -> Fact[Asked]:
+    who = {"action": "rollback", "person": "olga", "user_arn": "arn", "reason": "too slow", "url": "u"}
+    return fact(Asked(**who, from_=release(before), to=release(to)))
 
 
 def test_a_promotion_asks_for_all_of_a_release_but_the_environments_own_copy() -> None:
-    wanted = promoted(asdict(release(2)))
-    assert read_promoted(wanted) == wanted
-    for wrong in (None, {}, asdict(release(2)), {**wanted, "version": "02"}):
+    wanted = schema.write(release(2).judged)
+    assert read_promoted(wanted) == release(2).judged
+    for wrong in (None, {}, schema.write(release(2)), {**wanted, "version": "02"}):
         with pytest.raises(RefusedError):
             read_promoted(wrong)
 
 
 def test_an_attempt_wants_what_its_promotion_asks_for_or_what_a_person_was_led_to() -> None:
-    first, second = (promoted(asdict(release(version))) for version in (1, 2))
-    assert wanted_by(Asked("token", second), None) == second
-    assert wanted_by(Asked("token", None), rollback(2, 1)) == first
-    with pytest.raises(RefusedError, match="found None"):
-        wanted_by(Asked("token", None), None)
+    first, second = (release(version).judged for version in (1, 2))
+    assert wanted_by(Question("token", second), None) == second
+    assert wanted_by(Question("token", None), rollback(2, 1)) == first
+    with pytest.raises(RefusedError, match="found nothing that began it"):
+        wanted_by(Question("token", None), None)
 
 
 def test_a_promotion_that_a_newer_release_overtook_is_refused_once_that_one_is_live() -> None:
-    wanted = promoted(asdict(release(2)))
+    wanted = release(2).judged
     refuse_to_promote([], stack(3, status="UPDATE_IN_PROGRESS"), wanted)  # it may yet be taken back
     with pytest.raises(RefusedError, match="version 2 was superseded"):
         refuse_to_promote([], stack(3), wanted)
@@ -85,18 +83,18 @@ def test_a_promotion_that_a_newer_release_overtook_is_refused_once_that_one_is_l
 
 def test_a_promotion_of_what_was_rolled_back_from_is_refused() -> None:
     with pytest.raises(RefusedError, match="was rolled back from"):
-        refuse_to_promote([rollback(2, 1)], stack(1), promoted(asdict(release(2))))
+        refuse_to_promote([rollback(2, 1)], stack(1), release(2).judged)
 
 
 def test_an_attempt_keeps_the_deadline_of_when_it_began() -> None:
-    attempt = fact("started", deadline_minutes=60)
-    assert [deadline_of(each, 30) for each in (attempt, fact("started"), None)] == [60, 30, 30]
+    attempt = started(60)
+    assert [deadline_of(each, 30) for each in (attempt, started(), None)] == [60, 30, 30]
     assert not is_past(attempt, 60, BEGUN + timedelta(minutes=60))
     assert is_past(attempt, 60, BEGUN + timedelta(minutes=60, seconds=1))
 
 
 def test_a_promotion_waits_for_the_attempt_before_it_until_that_is_past_its_deadline() -> None:
-    attempt, later = fact("started"), BEGUN + timedelta(minutes=61)
+    attempt, later = started(), BEGUN + timedelta(minutes=61)
     refuse_unless_ended(attempt, "FAILED", 60, BEGUN)
     refuse_unless_ended(attempt, "IN_PROGRESS", 60, later)
     with pytest.raises(BusyError, match="has not ended"):
@@ -104,17 +102,15 @@ def test_a_promotion_waits_for_the_attempt_before_it_until_that_is_past_its_dead
 
 
 def test_a_restore_leads_to_what_was_live_last_and_only_where_it_was_lost() -> None:
-    ended = fact("deployment", outcome="succeeded", release=asdict(release(1)))
-    assert destination("restore", [ended], stack(None)) == destination("restore", [ended], stack(1)) == release(1)
+    assert destination("restore", [ended()], stack(None)) == destination("restore", [ended()], stack(1)) == release(1)
     with pytest.raises(RefusedError, match="it was changed, not lost"):
-        destination("restore", [ended], stack(2))
+        destination("restore", [ended()], stack(2))
 
 
 def test_a_rollback_leads_to_the_release_before_the_live_one() -> None:
-    ended = fact("deployment", outcome="succeeded", release=asdict(release(1)))
-    assert destination("rollback", [ended], stack(2)) == release(1)
+    assert destination("rollback", [ended()], stack(2)) == release(1)
     with pytest.raises(RefusedError, match="pins no release"):
-        destination("rollback", [ended], stack(None))
+        destination("rollback", [ended()], stack(None))
 
 
 def test_pinning_the_same_release_again_is_still_a_change() -> None:
@@ -124,18 +120,18 @@ def test_pinning_the_same_release_again_is_still_a_change() -> None:
 
 
 def test_a_success_is_remembered_with_what_the_stack_pins() -> None:
-    end = end_of(Progress("SUCCEEDED", "2 of 2 tasks run"), None, asdict(release(2)), "u", BEGUN)
-    assert end == {"outcome": "succeeded", "reason": "2 of 2 tasks run", "url": "u", "release": asdict(release(2))}
+    end = end_of(Progress("SUCCEEDED", "2 of 2 tasks run"), None, release(2), "u", BEGUN)
+    assert end == Ended(outcome="succeeded", reason="2 of 2 tasks run", url="u", release=release(2))
 
 
 def test_the_failure_of_a_promotion_is_its_workflows_to_record() -> None:
-    assert end_of(FAILED, None, asdict(release(1)), "u", BEGUN) is None
-    assert end_of(Progress("IN_PROGRESS", ""), rollback(2, 1), asdict(release(2)), "u", BEGUN) is None
+    assert end_of(FAILED, None, release(1), "u", BEGUN) is None
+    assert end_of(Progress("IN_PROGRESS", ""), rollback(2, 1), release(2), "u", BEGUN) is None
 
 
 def test_the_failure_of_what_a_person_asked_for_is_remembered_with_what_was_wanted() -> None:
-    end = end_of(FAILED, rollback(2, 1), asdict(release(2)), "u", BEGUN)
-    assert end and (end["outcome"], end["release"]) == ("failed", asdict(release(1)))
+    end = end_of(FAILED, rollback(2, 1), release(2), "u", BEGUN)
+    assert end and (end.outcome, end.release) == ("failed", release(1))
 
 
 def test_what_was_not_begun_has_failed_only_once_no_function_can_be_about_to_begin_it() -> None:

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from lockgate.evidence.package import Registered
-from lockgate.ledger.records import Entry, Record
+from lockgate.ledger.chain import ReleaseChain
 from lockgate.release.reconcile import Attempt, losses, version_of
+from tests import records
 
 WAY = ("dev", "prod")
 
@@ -33,15 +34,12 @@ def test_a_model_whose_name_ends_in_a_number_is_not_taken_for_another() -> None:
     assert version_of("income-2", "income-2-7") == 7
 
 
-def chain(*entries: tuple[str, dict[str, Any]]) -> list[Record]:
-    return [
-        Record("income", place, "", "", Entry(kind, f"{kind}-{place}", 1, "prod", body))  # type: ignore[arg-type]
-        for place, (kind, body) in enumerate(entries, start=1)
-    ]
+def chain(*bodies: Any) -> ReleaseChain:
+    return records.chain_of(*(records.entry(body, 1, "prod") for body in bodies))
 
 
-REQUEST = ("approval-request", {"expires": "2026-11-20T00:00:00.000Z", "approvals": 1})
-APPROVAL = ("approval", {"person": "grace", "request": "income/1"})
+REQUEST = records.request(expires="2026-11-20T00:00:00.000Z")
+APPROVAL = records.approval()
 
 
 @pytest.mark.parametrize(("answers", "lost"), [((), 0), ((APPROVAL,), 1)], ids=["unanswered", "answered"])
@@ -57,7 +55,7 @@ def test_a_request_that_nobody_answered_in_time_is_an_end_and_an_answered_one_is
 def test_the_newest_attempt_counts() -> None:
     package = Registered(1, "arn", waits=False)
     attempts = [Attempt("income-1", "FAILED", "2026-11-20"), Attempt("income-1-waiver-3", "SUCCEEDED", "2026-11-21")]
-    assert losses("income", [package], [], attempts, WAY, "") == []
+    assert losses("income", [package], chain(), attempts, WAY, "") == []
     later = [*attempts, Attempt("income-1-waiver-9", "FAILED", "2026-11-22")]
-    (loss,) = losses("income", [package], [], later, WAY, "")
+    (loss,) = losses("income", [package], chain(), later, WAY, "")
     assert (loss.execution, loss.what) == ("income-1-R2", "no verdict for dev: income-1-waiver-9 FAILED")

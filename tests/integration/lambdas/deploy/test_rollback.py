@@ -159,5 +159,5 @@ def test_a_service_that_was_changed_past_its_stack_is_restored_by_an_update_that
 
 
 def test_the_progress_of_a_token_nobody_asked_with_is_refused(prod: Environment) -> None:
-    with pytest.raises(RefusedError, match="expected all fields"):
+    with pytest.raises(RefusedError, match="found nothing that began it here"):
         prod.end("rollback-unknown")

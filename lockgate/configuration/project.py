@@ -14,6 +14,7 @@ from lockgate.configuration.environment import Environment, read_environment
 from lockgate.configuration.model import Model, read_models
 from lockgate.configuration.tools import Tools, read_tools
 from lockgate.errors import ConfigError
+from lockgate.policy.rules import BUDGET_KEYS
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,11 @@ def read_configuration(root: Path) -> Configuration:
             expected = f"the region of environments/tools.toml, {tools.region}"
             raise ConfigError(f"environments/{environment.name}.toml", "region", environment.region, expected)
         _refuse_certificate_of_another_place(environment)
-        if environment.policy.budget != environments[0].policy.budget:  # all of them decide on the same holdout
-            expected = f"the budget of environments/{environments[0].name}.toml, {environments[0].policy.budget}"
-            raise ConfigError(f"environments/{environment.name}.toml", "budget", environment.policy.budget, expected)
+        for key, field in BUDGET_KEYS.items():
+            said, wanted = (getattr(found.policy.budget, field) for found in (environment, environments[0]))
+            if said != wanted:
+                expected = f"{wanted!r} as in environments/{environments[0].name}.toml: all decide on the same holdout"
+                raise ConfigError(f"environments/{environment.name}.toml", f"budget.{key}", said, expected)
         if environment.approvals and len(tools.persons) <= environment.approvals:
             expected = f"at least {environment.approvals + 1}: an author and {environment.approvals} who approve"
             found_persons = [person.name for person in tools.persons]

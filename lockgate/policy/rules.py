@@ -151,6 +151,10 @@ def read_policy(table: Table) -> Policy:
     return Policy(rules, _read_budget(table.table("budget")))
 
 
+# How a file names the fields of a budget.
+BUDGET_KEYS = {"false_promotion_rate": "rate", "scope": "scope", "decisions": "decisions", "feedback": "feedback"}
+
+
 def _read_budget(table: Table) -> Budget:
     rate = table.number("false_promotion_rate")
     if not 0 < rate < 0.5:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 import unicodedata
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 from cli import main, terminal
 from lockgate.errors import RefusedError
 
+ROOT = Path(__file__).parents[3]
 # Clear the screen, set the title, an 8-bit control, turn the direction, a line of its own, rich's markup, a link.
 HOSTILE = "\x1b[2J\x1b]0;owned\x07\x9b31m\u202e\r\nprod  live\x08\x7f\u2028[red]x[/red][link=https://evil]y[/link]"
 
@@ -181,3 +184,11 @@ def test_what_is_no_terminal_gets_whole_lines(
 def test_tables_align_their_columns(capsys: pytest.CaptureFixture[str]) -> None:
     terminal.show(*terminal.table([("longer", "x")], ("A", "B")))
     assert capsys.readouterr().out == "A       B\nlonger  x\n"
+
+
+def test_nothing_else_of_the_command_line_writes_to_the_terminal() -> None:
+    """ruff refuses print; these are the other ways."""
+    ways = re.compile(r"sys\.(stdout|stderr)\.write|Console\(|os\.write")
+    files = [file for file in (ROOT / "cli").rglob("*.py") if file.name != "terminal.py"]
+    assert len(files) > 20
+    assert [str(file) for file in files if ways.search(file.read_text())] == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shutil
 from collections.abc import Callable
@@ -14,6 +15,8 @@ from lockgate.configuration.model import Feature, model_named, read_models
 from lockgate.configuration.project import read_configuration
 from lockgate.configuration.tools import read_tools
 from lockgate.errors import ConfigError
+from lockgate.policy.rules import BUDGET_KEYS
+from lockgate.statistics.budget import Budget
 
 ENVIRONMENTS = Path(__file__).parents[3] / "environments"
 MODEL = """
@@ -115,7 +118,7 @@ INCOME = "model/income/model.toml"
             "environments/prod.toml",
             "[service]",
             "[budget]\ndecisions = 7\n\n[service]",
-            "budget: found Budget(rate=0.05, scope='policy', decisions=7",
+            "budget.decisions: found 7, expected 100 as in environments/dev.toml",
         ),
         (
             DEV,
@@ -446,3 +449,7 @@ def test_a_workflow_of_another_branch_than_aws_trusts_is_refused(root: Path) -> 
     (workflows / "deliver.yml").write_text("on:\n  push:\n    branches: [trunk]\n")
     with pytest.raises(ConfigError, match=r"deliver.yml: branches: found '\[trunk\]', expected \[main\]"):
         read_configuration(root)
+
+
+def test_a_difference_in_each_key_of_the_budget_is_found() -> None:
+    assert set(BUDGET_KEYS.values()) == {field.name for field in dataclasses.fields(Budget)}

@@ -17,6 +17,7 @@ from local.clock import CLOCK, Thread
 from local.cloudwatch import log_metrics
 from local.elbv2 import targets
 from local.iam.resources import judge_on
+from local.seams import wrap
 from local.settings import Settings
 
 _log = logging.getLogger("alb-metrics")
@@ -34,10 +35,8 @@ _BREACHES: dict[str, Callable[[float, float], bool]] = {
 
 def install(settings: Settings) -> None:
     """Patch the emulator's CloudWatch, and begin to look at alarms. Every extension has this signature."""
-    from ministack.services import cloudwatch
-
-    cloudwatch._evaluate_alarm = _of_others(cloudwatch._evaluate_alarm)
-    cloudwatch._record_history = _told(cloudwatch._record_history)
+    wrap("services.cloudwatch._evaluate_alarm", _of_others)
+    wrap("services.cloudwatch._record_history", _told)
     judge_on("monitoring", _named_alarm)
     Thread(target=_every_minute, name="metrics and alarms", daemon=True).start()
 

@@ -9,17 +9,19 @@ from typing import Any
 from ministack.core.concurrency import spawn_background
 from ministack.core.responses import error_response_json, json_response
 from ministack.services import ecs
-from ministack.services.cloudformation import provisioners, stacks
+from ministack.services.cloudformation import provisioners
 
 from local.clock import CLOCK
 from local.ecs import deployments, metadata, tasks, traffic
 from local.ecs.records import Release, deployment_arn, revision_arn
 from local.elbv2 import targets
 from local.iam.resources import judge_on
+from local.seams import handler_of, rebind, wrap
 from local.settings import Settings
 
 _create_service = ecs._create_service
 _update_service = ecs._update_service
+_delete_service = ecs._delete_service
 _mark_task_stopped = ecs._mark_task_stopped
 _mark_task_running = ecs._mark_task_running
 _task_definition_create = provisioners._ecs_task_def_create
@@ -63,31 +65,33 @@ def install(settings: Settings) -> None:
     metadata.install()
     CLOCK.probe(tasks.busy)
     # Any true value makes the emulator start tasks through its worker, which is ours.
-    ecs._get_docker = lambda: "processes"
-    ecs._run_task_worker = run
-    ecs._cleanup_task_resources = _clean_up
-    ecs._maybe_mark_stopped = lambda *_: None
-    ecs._mark_task_stopped = _stopped
-    ecs._mark_task_running = _started
-    ecs._record_service_task_failure = deployments.task_failed
-    ecs._sync_service_targets = lambda *_: None
-    ecs._reconcile_service_tasks = deployments.reconcile
-    ecs._delete_service = ecs._ACTION_MAP["DeleteService"] = _told(ecs._delete_service)
-    ecs._create_service = _checked(_create_service)
-    ecs._update_service = _checked(_update_service)
-    ecs._ACTION_MAP["CreateService"] = ecs._create_service
-    ecs._ACTION_MAP["UpdateService"] = ecs._update_service
-    ecs._ACTION_MAP["ListServiceDeployments"] = _list_deployments
-    ecs._ACTION_MAP["DescribeServiceDeployments"] = _describe_deployments
-    ecs._ACTION_MAP["DescribeServiceRevisions"] = _describe_revisions
-    ecs._ACTION_MAP["StopServiceDeployment"] = _stop_deployment
-    provisioners._ecs_task_def_create = _create_task_definition
-    handlers = provisioners._RESOURCE_HANDLERS
-    handlers["AWS::ECS::TaskDefinition"]["create"] = _create_task_definition
-    handlers["AWS::ECS::Service"]["create"] = _create_from_template
-    handlers["AWS::ECS::Service"]["update"] = _update_from_template
-    stacks._runs_on_worker_thread = _also_services(stacks._runs_on_worker_thread)
-    stacks._sends_back_failed_update = _also_services(stacks._sends_back_failed_update)
+    rebind("services.ecs._get_docker", lambda: "processes")
+    rebind("services.ecs._run_task_worker", run)
+    rebind("services.ecs._cleanup_task_resources", _clean_up)
+    rebind("services.ecs._maybe_mark_stopped", lambda *_: None)
+    rebind("services.ecs._mark_task_stopped", _stopped)
+    rebind("services.ecs._mark_task_running", _started)
+    rebind("services.ecs._record_service_task_failure", deployments.task_failed)
+    rebind("services.ecs._sync_service_targets", lambda *_: None)
+    rebind("services.ecs._reconcile_service_tasks", deployments.reconcile)
+    for call, own in {
+        "create": _checked(_create_service),
+        "update": _checked(_update_service),
+        "delete": _told(_delete_service),
+    }.items():
+        rebind(f"services.ecs._{call}_service", own)
+        rebind(f"services.ecs._ACTION_MAP[{call.capitalize()}Service]", own)
+    rebind("services.ecs._ACTION_MAP[ListServiceDeployments]", _list_deployments)
+    rebind("services.ecs._ACTION_MAP[DescribeServiceDeployments]", _describe_deployments)
+    rebind("services.ecs._ACTION_MAP[DescribeServiceRevisions]", _describe_revisions)
+    rebind("services.ecs._ACTION_MAP[StopServiceDeployment]", _stop_deployment)
+    rebind("services.cloudformation.provisioners._ecs_task_def_create", _create_task_definition)
+    definitions = {"create": _create_task_definition}
+    wrap(handler_of("AWS::ECS::TaskDefinition"), lambda handler: {**handler, **definitions})
+    services = {"create": _create_from_template, "update": _update_from_template}
+    wrap(handler_of("AWS::ECS::Service"), lambda handler: {**handler, **services})
+    wrap("services.cloudformation.stacks._runs_on_worker_thread", _also_services)
+    wrap("services.cloudformation.stacks._sends_back_failed_update", _also_services)
     judge_on("ecs", _named_service)
 
 

@@ -20,6 +20,7 @@ from xml.etree import ElementTree
 from local import recorded
 from local.iam import roles
 from local.iam.resources import judge_on
+from local.seams import wrap
 from local.settings import Settings
 
 METRICS = {
@@ -53,13 +54,11 @@ _token: contextvars.ContextVar[str] = contextvars.ContextVar("task_token", defau
 
 def install(settings: Settings) -> None:
     """Patch the task state. `settings` is not needed; every extension has this signature."""
-    from ministack.services import stepfunctions
-
-    stepfunctions._execute_task = _as_role(stepfunctions._execute_task)
-    stepfunctions._invoke_resource = _authorized(stepfunctions._invoke_resource)
-    stepfunctions._invoke_with_callback = _remembered(_authorized(stepfunctions._invoke_with_callback))
-    stepfunctions._call_lambda = _failing_its_task(stepfunctions._call_lambda)
-    stepfunctions._emit_execution_status_event = _with_metrics(stepfunctions._emit_execution_status_event)
+    wrap("services.stepfunctions._execute_task", _as_role)
+    wrap("services.stepfunctions._invoke_resource", _authorized)
+    wrap("services.stepfunctions._invoke_with_callback", lambda original: _remembered(_authorized(original)))
+    wrap("services.stepfunctions._call_lambda", _failing_its_task)
+    wrap("services.stepfunctions._emit_execution_status_event", _with_metrics)
     judge_on("states", _machine_of_token)
 
 

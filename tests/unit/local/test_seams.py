@@ -188,16 +188,12 @@ def is_rebinding(path: str) -> bool:
     return not path.endswith("[]") or bool(value(path.removesuffix("[]")))
 
 
-# Rewritten elsewhere while this was: they come last.
-NOT_YET = ("local/cloudwatch/metrics.py", "local/ecs/services.py", "local/stepfunctions/task_roles.py")
-
-
 def test_no_module_changes_the_emulator_but_through_the_one_table() -> None:
     found = [
         f"{file}:{line}: {path}"
         for file, uses in modules().items()
         for line, path in uses.written
-        if file not in NOT_YET and is_rebinding(path)
+        if is_rebinding(path)
     ]
     assert found == [], "use local.seams.rebind or wrap, and list it in local/seams.toml"
 

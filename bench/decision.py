@@ -2,9 +2,10 @@
 
     python -m bench.decision
 
-Writes build/bench/decision.json. A decision is the whole handler, from the event to the recorded verdict: only what AWS
-would answer comes from memory (`Answers`, `Bucket`). Hashing the model data and reading attestations, which grow with
-them, are left out. The ledger has 200 records, each a verdict as this gate writes it.
+Writes build/bench/decision.json. A decision begins with reading the configuration and ends with the recorded verdict,
+as the gate's handler does both: only what AWS would answer comes from memory (`Answers`, `Bucket`). Hashing the model
+data and reading attestations, which grow with them, are left out. The ledger has 200 records, each a verdict as this
+gate writes it.
 The evidence has the size of the census example's: two protected attributes with two and nine groups, and a champion;
 the policies are those of environments/ and one with every kind of gap by nine groups; the bill of materials lists 400
 components.
@@ -21,22 +22,22 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
-from lambdas import gate, shared
 from lockgate import canonical, names
-from lockgate.aws import clients
 from lockgate.aws.ledger import LedgerStore
-from lockgate.configuration.environment import Environment
+from lockgate.configuration.environment import Environment, read_environment
 from lockgate.configuration.project import read_configuration
+from lockgate.configuration.tools import read_tools
 from lockgate.evidence.document import Champion, Data, Evidence, Group, Metric
 from lockgate.evidence.provenance import PROVENANCE, SBOM, Attestation, Build, predicate_of, statement
-from lockgate.gate.verification import Evaluation, Expected, Found, ModelData, Package
+from lockgate.gate.decision import Case, entry_of, name_of
+from lockgate.gate.verification import Artifacts, Evaluation, Expected, ModelData, Package
 from lockgate.ledger.chain import ReleaseChain
 from lockgate.ledger.kinds import Deployment, ReleaseBody, Verdict
-from lockgate.ledger.records import Entry, Record, read_record
+from lockgate.ledger.records import Entry, Record
 from lockgate.policy.rules import MEASURES, Gap, Policy
 from lockgate.release.parameters import Release
 from lockgate.statistics import binomial
@@ -102,11 +103,12 @@ class Answers:
         tools = self.tools = read_configuration(ROOT).tools
         account, region = tools.account, tools.region
         self.buckets = {name: names.bucket(name, account, region) for name in ("ledger", "evidence", "models")}
-        self.arn = f"arn:aws:sagemaker:{region}:{account}:model-package/{names.package_group(MODEL)}/99"
+        self.arn = names.package_arn(account, region, MODEL, 99)
         digest = "sha256:" + "a" * 64
         self.image = f"{names.repository_uri(account, region, names.MODELS_REPOSITORY)}@{digest}"
         buckets = (self.buckets["evidence"], self.buckets["models"])
-        expected = Expected(MODEL, 99, self.arn, account, region, tools.evaluator_image_digest, *buckets)
+        evaluator = tools.evaluator_image_digest
+        expected = self.expected = Expected(MODEL, 99, self.arn, account, region, evaluator, *buckets)
         execution = f"{expected.executions}x1"
         folder = expected.evidence_folder(execution)
         self.lineage = {
@@ -139,17 +141,11 @@ class Answers:
         repository = self.image.partition("@")[0]
         self.attestations = tuple(Attestation(statement(repository, digest, *each), signed=True) for each in said)
 
-    def describe(self, arn: str) -> Package:
+    def artifacts(self) -> Artifacts:
         uri = f"s3://{self.model_data.bucket}/{self.model_data.key}"
         group, waits = names.package_group(MODEL), "PendingManualApproval"
-        return Package(arn, group, 99, "Completed", waits, self.image, uri, self.lineage)
-
-    def mark(self, *_: Any) -> None:
-        """The registry hears one bit."""
-
-    def find(self, *_: Any) -> Found:
-        return Found(
-            package=self.describe(self.arn),
+        return Artifacts(
+            package=Package(self.arn, group, 99, "Completed", waits, self.image, uri, self.lineage),
             evidence=self.evidence,
             evaluation=self.evaluation,
             image_digest=self.image.rpartition("@")[2],
@@ -186,32 +182,24 @@ def decide(
     store = LedgerStore(bucket, answers.buckets["ledger"])
     if read_before:
         store.chain(MODEL)
-    event = {"model": MODEL, "version": "99", "package_arn": answers.arn, "environment": environment.name}
-    variables = {f"{name.upper()}_BUCKET": bucket for name, bucket in answers.buckets.items()}
-    with (
-        patch.dict("os.environ", {**variables, "SIGNING_KEY": "key"}),
-        patch.object(shared, "ledger", lambda bucket: store),
-        patch.object(shared, "environment", _reading(environment)),
-        patch.object(gate, "Registry", lambda client: answers),
-        patch.object(gate, "_find", answers.find),
-        patch.object(clients, "client", lambda service: None),
-    ):
-        binomial.interval.cache_clear()  # another version has other counts
-        begin = time.process_time()
-        gate.handler(event, None)
-        taken = (time.process_time() - begin) * 1000
-    return taken, read_record(bucket.stored[names.ledger_key(MODEL, len(chain) + 1)])
+    artifacts, now = answers.artifacts(), _now()
+    binomial.interval.cache_clear()  # another version has other counts
+    begin = time.process_time()
+    tools = read_tools(ROOT / "environments" / "tools.toml")
+    read = read_environment(ROOT / "environments" / f"{environment.name}.toml")
+    case = Case(answers.expected, artifacts, replace(read, policy=environment.policy), tools.promotion[-1], now)
+    name = name_of(case.expected, case.environment, store.chain(MODEL), now)
+    record = store.append_decided(MODEL, name, partial(entry_of, name, case), now)
+    return (time.process_time() - begin) * 1000, record
 
 
-def _reading(environment: Environment) -> Any:
-    """Read the file as the handler does, then take this environment's policy."""
-    read = shared.environment
-    return lambda name: replace(read(name), policy=environment.policy)
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def history(answers: Answers, environment: Environment) -> ReleaseChain:
     """A deployment of the champion, and verdicts of the size that this gate writes."""
-    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    now = _now()
     release = Release(
         version="1",
         commit="1" * 40,

@@ -27,7 +27,7 @@ from lambdas.signed import AnswerRefusedError, refuse_with
 from lockgate import names
 from lockgate.aws import clients
 from lockgate.aws.notices import publish
-from lockgate.aws.promotions import BreakGlass, start
+from lockgate.aws.promotions import PastGate, start
 from lockgate.aws.registry import Registry
 from lockgate.configuration.persons import Caller
 from lockgate.errors import RefusedError
@@ -74,7 +74,7 @@ def _take(body: dict[str, Any], caller: Caller) -> dict[str, Any]:
         model,
         version,
         package,
-        break_glass=BreakGlass(environment, record.reference),
+        past_gate=PastGate(environment, record.reference),
     )
     return {
         "message": f"recorded as {record.reference}, open until somebody else runs `lockgate approve` on it",

@@ -12,16 +12,16 @@ from lockgate.aws.clients import code
 from lockgate.aws.registry import Registry
 from lockgate.configuration.forms import DIGEST
 from lockgate.errors import EvidenceError
-from lockgate.gate.verification import Expected, Found, ModelData, Package, lineage_of
+from lockgate.gate.verification import Artifacts, Expected, ModelData, Package, lineage_of
 
 ABSENT_OBJECT = ("NoSuchKey", "NoSuchVersion", "404")
 ABSENT_IMAGE = ("ImageNotFoundException", "RepositoryNotFoundException")
 CHUNK = 1 << 20
 
 
-def find_all(
+def artifacts_of(
     expected: Expected, package: Package | None, registry: Registry, s3: Any, ecr: Any, kms: Any, signing_key: str
-) -> Found:
+) -> Artifacts:
     """Fetch what the package's lineage points to, from our own buckets and pipeline only; what is absent stays None.
 
     The model data is streamed, so that memory stays at one chunk whatever its size. It raises AWS failures other than
@@ -29,11 +29,11 @@ def find_all(
     """
     lineage = lineage_of(package) if package else None
     if package is None or lineage is None:
-        return Found(package)
+        return Artifacts(package)
     ours = lineage.execution.startswith(expected.executions)
     digest = lineage.image.rpartition("@")[2]
     images = Attestations(ecr, expected.account, names.MODELS_REPOSITORY)
-    return Found(
+    return Artifacts(
         package=package,
         evidence=read(s3, expected.evidence_bucket, lineage.evidence_uri),
         evaluation=registry.evaluation(lineage.execution) if ours else None,

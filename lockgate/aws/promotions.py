@@ -18,7 +18,7 @@ from lockgate.release import reconcile
 WAITS_NO_MORE = ("TaskTimedOut", "TaskDoesNotExist", "InvalidToken")
 
 
-class BreakGlass(NamedTuple):
+class PastGate(NamedTuple):
     """The one environment that a promotion past its gate goes to, and the record that says who wants it and why."""
 
     environment: str
@@ -43,15 +43,15 @@ def start(
     version: int,
     package_arn: str,
     *,
-    break_glass: BreakGlass | None = None,
+    past_gate: PastGate | None = None,
 ) -> bool:
     """Start the workflow for a version; False when this execution was started before: its name is the lock.
 
-    name: names.promotion_execution and its like. break_glass: where a person puts the version into one environment
+    name: names.promotion_execution and its like. past_gate: where a person puts the version into one environment
     past its gate; nothing but the function of that door gives it.
     """
     event = {"model": model, "version": str(version), "package_arn": package_arn}
-    event |= break_glass._asdict() if break_glass else {}
+    event |= past_gate._asdict() if past_gate else {}
     try:
         stepfunctions.start_execution(
             stateMachineArn=state_machine_arn, name=name, input=canonical.to_bytes(event).decode()

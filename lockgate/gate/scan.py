@@ -35,14 +35,19 @@ class Scan(NamedTuple):
     counts: Mapping[str, int]
     pushed: str
 
-    def still_running(self, now: str) -> bool:
-        """Whether its end is worth waiting for: it has not ended, and its time is not up."""
-        return self.status in RUNNING and _age(self.pushed, now) < WITHIN
+    @property
+    def finished(self) -> bool:
+        return self.status in FINISHED
+
+    def refuse_while_running(self, digest: str, now: str) -> None:
+        """Raises PendingError while its end is worth waiting for: it has not ended, and its time is not up."""
+        if self.status in RUNNING and _age(self.pushed, now) < WITHIN:
+            raise PendingError(f"scan of {digest}: {self.status}; it is waited for until {WITHIN} after the push")
 
     def facts(self) -> dict[str, Fact]:
         """For each severity, how many findings are at least as bad; not known where no scan has ended."""
         said = f"scan {self.status}: {self.description}"
-        if self.status not in FINISHED:
+        if not self.finished:
             return {scan_findings(severity): Fact(None, said) for severity in SEVERITIES}
         counts = {SEVERITIES[-1] if name == UNTRIAGED else name: count for name, count in self.counts.items()}
         # A severity that nobody here has heard of may be any, so it counts as the worst.

@@ -94,7 +94,7 @@ class Expected:
 
 
 @dataclass(frozen=True)
-class Found:
+class Artifacts:
     """What the accounts hold; None is "no such thing". image_digest: what ECR has under the commit's tag.
 
     started_by: ARN of who started the execution of the pipeline; "" when nobody says.
@@ -137,10 +137,10 @@ def lineage_of(package: Package) -> Lineage | None:
         return None
 
 
-def verify(expected: Expected, found: Found) -> Verification:
+def verify(expected: Expected, artifacts: Artifacts) -> Verification:
     """Compare everything with everything; the result has no reasons only when all agree."""
     result = Verification()
-    package = found.package
+    package = artifacts.package
     if package is None:
         result.refuse("package", f"{expected.package_arn}: found no such package, expected one in the registry")
         return result
@@ -156,11 +156,11 @@ def verify(expected: Expected, found: Found) -> Verification:
         result.refuse("lineage", str(error))
         return result
     _verify_lineage(result, expected, package, lineage)
-    _verify_evidence(result, expected, found.evidence, lineage)
-    _verify_evaluation(result, expected, found.evaluation, lineage)
-    _verify_image(result, expected, found.image_digest, lineage)
-    _verify_provenance(result, expected, found.attestations, lineage)
-    _verify_model_data(result, package, found.model_data, lineage)
+    _verify_evidence(result, expected, artifacts.evidence, lineage)
+    _verify_evaluation(result, expected, artifacts.evaluation, lineage)
+    _verify_image(result, expected, artifacts.image_digest, lineage)
+    _verify_provenance(result, expected, artifacts.attestations, lineage)
+    _verify_model_data(result, package, artifacts.model_data, lineage)
     return result
 
 

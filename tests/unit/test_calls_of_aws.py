@@ -28,7 +28,6 @@ BESIDE = {
 LEFT = {
     "lambdas/approval.py": {"botocore", "send_task_success"},
     "lambdas/collect.py": {"botocore"},
-    "lambdas/gate.py": {"put_metric_data"},
     "lambdas/reconcile.py": {"put_metric_data"},
     "lambdas/waive.py": {"botocore", "start_execution", "update_model_package"},
 }

@@ -12,8 +12,10 @@ import pytest
 from botocore.exceptions import ClientError
 
 from lambdas import gate, record, shared
+from lockgate import names
 from lockgate.aws.delivery import find_champion
 from lockgate.errors import RefusedError
+from lockgate.gate import decision
 from lockgate.gate.scan import PendingError
 from tests import records
 
@@ -570,7 +572,7 @@ def test_two_decisions_at_once_cannot_spend_the_same_share(world: World, monkeyp
     """The other decision is recorded while this one is being made: this one is made anew."""
     world.register(1, roc_auc=0.5)
     world.register(2, roc_auc=0.5)
-    judge, decided = gate.judge, []
+    judge, decided = decision.judge, []
 
     def overtaken(*arguments: Any) -> Any:
         decided.append(arguments)
@@ -578,7 +580,7 @@ def test_two_decisions_at_once_cannot_spend_the_same_share(world: World, monkeyp
             gate.handler(world.gate_event(2), None)
         return judge(*arguments)
 
-    monkeypatch.setattr(gate, "judge", overtaken)
+    monkeypatch.setattr(decision, "judge", overtaken)
     gate.handler(world.gate_event(1), None)
     bodies = [found["body"] for found in world.records()]
     assert len(decided) == 3
@@ -733,5 +735,5 @@ def test_a_scan_that_never_ends_is_inconclusive_and_counted(
     scan |= {"imageScanStatus": {"status": status}, "age": age}
     assert gate.handler(world.gate_event(), None)["outcome"] == "inconclusive"
     assert f"scan_findings:high: not known: scan {status}" in reasons(world)["known weaknesses"]
-    counted = sdk("cloudwatch").list_metrics(Namespace=gate.NAMESPACE, MetricName=gate.SCAN_METRIC)["Metrics"]
-    assert counted
+    counted = {"Namespace": names.METRIC_NAMESPACE, "MetricName": names.SCAN_UNFINISHED}
+    assert sdk("cloudwatch").list_metrics(**counted)["Metrics"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lockgate.gate.scan import Scan
+from lockgate.gate.scan import PendingError, Scan
 from lockgate.policy.rules import SEVERITIES, scan_findings
 
 PUSHED = "2026-11-22T10:00:00+00:00"
@@ -38,6 +38,7 @@ def test_a_scan_that_has_not_ended_is_not_known_and_says_why(status: str) -> Non
 
 
 def test_a_running_scan_is_waited_for_half_an_hour_and_a_failed_one_not_at_all() -> None:
-    assert scan("IN_PROGRESS").still_running("2026-11-22T10:29:59Z")
-    assert not scan("IN_PROGRESS").still_running("2026-11-22T10:30:00Z")
-    assert not scan("FAILED").still_running("2026-11-22T10:00:01Z")
+    with pytest.raises(PendingError, match="it is waited for until 0:30:00 after the push"):
+        scan("IN_PROGRESS").refuse_while_running("sha256:a", "2026-11-22T10:29:59Z")
+    scan("IN_PROGRESS").refuse_while_running("sha256:a", "2026-11-22T10:30:00Z")
+    scan("FAILED").refuse_while_running("sha256:a", "2026-11-22T10:00:01Z")

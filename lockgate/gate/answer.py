@@ -1,0 +1,40 @@
+"""What a gate answers to the promotion workflow: only a version that is let through has a release in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lockgate import names, schema
+from lockgate.ledger import kinds
+from lockgate.ledger.records import Record
+from lockgate.release.parameters import JudgedRelease
+
+
+def answer_of(verdict: Record[kinds.Verdict]) -> dict[str, Any]:
+    body = verdict.entry.body
+    if body.outcome == "passed":
+        return let_through(body, verdict.entry.version, verdict.reference, body.approvals)
+    answer = {"outcome": body.outcome, "verdict_id": verdict.reference, "approvals": body.approvals}
+    return {**answer, "release": None, "source": None}
+
+
+def let_through(body: kinds.Verdict, version: int, record: str, approvals: int) -> dict[str, Any]:
+    """The answer with the release, on the record of this reference, after so many approvals."""
+    release = JudgedRelease(
+        version=str(version),
+        commit=body.commit or "",
+        package_arn=body.package_arn,
+        image=body.image or "",
+        model_sha256=body.model_sha256 or "",
+        replay_sha256=body.replay_sha256 or "",
+        policy_sha256=body.policy_sha256,
+        verdict_id=record,
+    )
+    bucket, _, key = names.replay_uri(body.evidence_uri or "").removeprefix("s3://").partition("/")
+    return {
+        "outcome": "passed",
+        "verdict_id": record,
+        "approvals": approvals,
+        "release": schema.write(release),
+        "source": {**schema.write(body.source), "replay": {"bucket": bucket, "key": key}},
+    }

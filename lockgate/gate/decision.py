@@ -1,0 +1,221 @@
+"""One decision of a gate: what it says of a version for an environment, from everything that was fetched about it.
+
+A decision is a function of its case and of the ledger's chain, so that it can be made again, and measured, without AWS.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from lockgate.configuration.environment import Environment
+from lockgate.evidence.document import Evidence
+from lockgate.evidence.package import Lineage
+from lockgate.gate.facts import facts_of
+from lockgate.gate.holdout import Usage, tells_authors, usage, why_not
+from lockgate.gate.verdict import Circumstances, Outcome, Verdict, judge, refusal
+from lockgate.gate.verification import Artifacts, Expected, Package, verify
+from lockgate.gate.waiver import newest, waived
+from lockgate.ledger import kinds
+from lockgate.ledger.chain import ReleaseChain
+from lockgate.ledger.records import Entry, Record
+
+WAITING, REJECTED = "PendingManualApproval", "Rejected"  # how the registry marks a package
+
+
+@dataclass(frozen=True)
+class Case:
+    """What one decision is about. artifacts: what the accounts hold, as it was fetched once; now: UTC, ISO 8601.
+
+    champions: the environment whose release is the champion, which is the last one. break_glass: the record for whose
+    sake the policy is not asked, by reference; "" where it is.
+    """
+
+    expected: Expected
+    artifacts: Artifacts
+    environment: Environment
+    champions: str
+    now: str
+    break_glass: str = ""
+
+
+class _Spending(NamedTuple):
+    """What a decision may spend of its holdout. alpha: None where it may not look at a row; unfit: why, or ""."""
+
+    used: Usage | None
+    alpha: float | None
+    unfit: str
+
+
+def name_of(expected: Expected, environment: Environment, chain: ReleaseChain, now: str, break_glass: str = "") -> str:
+    """The id of the decision's record: another policy, a newer waiver or another package asks anew."""
+    version, name = expected.version, environment.name
+    if break_glass:
+        return kinds.Verdict.id_behind(version, name, break_glass)
+    waiver = newest(chain, version, name, now)
+    return kinds.Verdict.id(version, name, environment.policy.sha256, expected.package_arn, waiver)
+
+
+def recorded(chain: ReleaseChain, decision: str) -> Record[kinds.Verdict] | None:
+    """The verdict of this decision, where it was made before."""
+    return next((verdict for verdict in chain.of(kinds.Verdict) if verdict.entry.id == decision), None)
+
+
+def entry_of(decision: str, case: Case, chain: ReleaseChain) -> Entry[kinds.Verdict]:
+    """The verdict as of this chain: whoever wins the next number has counted every decision before it."""
+    return Entry(decision, case.expected.version, case.environment.name, decide(case, chain))
+
+
+def decide(case: Case, chain: ReleaseChain) -> kinds.Verdict:
+    """What was decided, on which numbers, about which artifacts; null is "not known"."""
+    version, policy = case.expected.version, case.environment.policy
+    artifacts = case.artifacts
+    if artifacts.package:
+        artifacts = replace(artifacts, package=unmarked(artifacts.package, chain, version))
+    checked = verify(case.expected, artifacts)
+    trusted = None if checked.reasons else checked.evidence
+    champion = chain.live(case.champions)
+    spending = _spending(case, trusted, chain)
+    if trusted is None or spending.alpha is None:
+        unfit = spending.unfit
+        said = refusal("holdout", unfit, Outcome.INCONCLUSIVE) if unfit else Verdict(tuple(checked.reasons))
+    else:
+        circumstances = _circumstances(case, trusted, spending.alpha, champion, chain)
+        said = judge(policy, _of_served(trusted, artifacts, champion), circumstances)
+    verdict = _body(case, said, spending, champion)
+    if checked.lineage:
+        verdict = _with_lineage(verdict, checked.lineage)
+    if trusted:
+        verdict = _with_evidence(verdict, trusted)
+    return replace(_with_artifacts(verdict, artifacts), origin=checked.origin)
+
+
+def unmarked(package: Package, chain: ReleaseChain, version: int) -> Package:
+    """Without the mark that an earlier gate's refusal left in the registry; a person's rejection stays."""
+    refused = any(record.entry.body.outcome != "passed" for record in chain.of(kinds.Verdict, version))
+    return replace(package, approval=WAITING) if refused and package.approval == REJECTED else package
+
+
+def may_mark(package: Package, verdict: Record[kinds.Verdict]) -> bool:
+    """Whether the registry may show what was decided: to authors it is the bit that the budget counts on.
+
+    An event may name another package under a version that was judged: that one is left alone.
+    """
+    body, version = verdict.entry.body, verdict.entry.version
+    same = (package.arn, package.version) == (body.package_arn, version)
+    return same and tells_authors(body.feedback, body.outcome == "passed")
+
+
+def _spending(case: Case, trusted: Evidence | None, chain: ReleaseChain) -> _Spending:
+    if trusted is None:
+        return _Spending(None, None, "")
+    budget, version = case.environment.policy.budget, case.expected.version
+    used = usage(chain, trusted.data.labels_sha256, version)
+    unfit = why_not(chain, trusted.data, budget, version)
+    return _Spending(used, None if unfit else used.level(budget), unfit)
+
+
+def _circumstances(
+    case: Case, trusted: Evidence, alpha: float, champion: Record[kinds.Deployment] | None, chain: ReleaseChain
+) -> Circumstances:
+    evaluation, scan, version = case.artifacts.evaluation, case.artifacts.scan, case.expected.version
+    ended = evaluation.ended if evaluation else ""
+    facts = facts_of(trusted, ended=ended, now=case.now, chain=chain, version=version)
+    return Circumstances(
+        alpha=alpha,
+        champion_sha256=champion.entry.body.release.model_sha256 if champion else "",
+        facts={**facts, **(scan.facts() if scan else {})},
+        waived=waived(chain, version, case.environment.name, case.now),
+    )
+
+
+def _of_served(trusted: Evidence, artifacts: Artifacts, champion: Record[kinds.Deployment] | None) -> Evidence:
+    """The evidence, without its champion unless the predictions were made by the very image that is served."""
+    image = artifacts.evaluation.champion_image if artifacts.evaluation else ""
+    served = champion is not None and champion.entry.body.release.image == image
+    return trusted if served else replace(trusted, champion=None)
+
+
+def _body(case: Case, said: Verdict, spending: _Spending, champion: Record[kinds.Deployment] | None) -> kinds.Verdict:
+    """The record's body as far as it is known of every case."""
+    environment, used = case.environment, spending.used
+    return kinds.Verdict(
+        outcome=said.outcome.value,
+        reasons=tuple(
+            kinds.Reason(rule=each.rule, outcome=each.outcome.value, message=each.message, dry_run=each.dry_run)
+            for each in said.reasons
+        ),
+        policy_sha256=environment.policy.sha256,
+        approvals=environment.approvals,
+        package_arn=case.expected.package_arn,
+        champion=_served(champion) if champion else None,
+        # What this decision spent of the holdout; a decision that looked at no row spends nothing.
+        alpha=spending.alpha,
+        spent_before=used.spent if used else None,
+        holdout=used.holdout if used else None,
+        budget=environment.policy.budget,
+        feedback=environment.policy.budget.feedback,
+        break_glass=case.break_glass or None,
+        metrics={},
+        **_UNKNOWN,
+    )
+
+
+# What only a package with lineage, evidence and artifacts says.
+_UNKNOWN = dict.fromkeys(
+    (
+        *("commit", "image", "actor", "execution", "snapshot", "model_sha256", "evidence_sha256", "evidence_uri"),
+        *("delivered_by", "scan", "origin", "evaluator_image", "source"),
+        *("replay_sha256", "data", "features", "parameters", "holdout_sha256"),
+    )
+)
+
+
+def _served(deployment: Record[kinds.Deployment]) -> kinds.Served:
+    release = deployment.entry.body.release
+    return kinds.Served(
+        version=deployment.entry.version,
+        model_sha256=release.model_sha256,
+        image=release.image,
+        since=deployment.time,
+    )
+
+
+def _with_lineage(verdict: kinds.Verdict, lineage: Lineage) -> kinds.Verdict:
+    return replace(
+        verdict,
+        commit=lineage.commit,
+        image=lineage.image,
+        actor=lineage.actor,
+        execution=lineage.execution,
+        snapshot=lineage.snapshot,
+        model_sha256=lineage.model_sha256,
+        evidence_sha256=lineage.evidence_sha256,
+        evidence_uri=lineage.evidence_uri,
+    )
+
+
+def _with_evidence(verdict: kinds.Verdict, trusted: Evidence) -> kinds.Verdict:
+    return replace(
+        verdict,
+        replay_sha256=trusted.replay_sha256,
+        metrics={
+            name: kinds.Number(value=metric.value, rows=metric.rows, statistics=dict(metric.statistics))
+            for name, metric in trusted.metrics.items()
+        },
+        data=trusted.data,
+        features=trusted.features,
+        parameters=dict(trusted.parameters),
+        holdout_sha256=trusted.data.labels_sha256 if verdict.alpha else None,
+    )
+
+
+def _with_artifacts(verdict: kinds.Verdict, artifacts: Artifacts) -> kinds.Verdict:
+    scan, data = artifacts.scan, artifacts.model_data
+    return replace(
+        verdict,
+        delivered_by=artifacts.started_by or None,
+        scan=kinds.Scan(status=scan.status, counts=dict(scan.counts)) if scan else None,
+        evaluator_image=artifacts.evaluation.image if artifacts.evaluation else None,
+        source=kinds.Source(bucket=data.bucket, key=data.key, version_id=data.version_id) if data else None,
+    )

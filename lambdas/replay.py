@@ -31,7 +31,7 @@ from lockgate.aws.evidence import read
 from lockgate.aws.hook_findings import hook_details, put_finding
 from lockgate.aws.invocations import UnansweredError, predictions
 from lockgate.errors import EvidenceError
-from lockgate.release.hook_findings import Finding
+from lockgate.release.hook_findings import HookFinding
 from lockgate.release.replay import Parity, compare, read_rows
 
 ATTEMPTS, AGAIN_SECONDS = 6, 10
@@ -59,7 +59,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
         parity = Parity(False, f"replay: {error}, {attempt} times")
     except EvidenceError as error:
         parity = Parity(False, str(error))
-    finding = Finding(details["verdict_id"], parity.passed, parity.message)
+    finding = HookFinding(details["verdict_id"], parity.passed, parity.message)
     put_finding(clients.client("s3"), settings.releases_bucket, details["model"], event["resourceArn"], finding)
     shared.log("replay", deployment=event["resourceArn"], passed=parity.passed, found=parity.message)
     return {"hookStatus": "SUCCEEDED" if parity.passed else "FAILED"}

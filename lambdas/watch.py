@@ -33,7 +33,7 @@ from lambdas import shared
 from lockgate.aws import clients
 from lockgate.aws.canary import groups_of, minutes_since
 from lockgate.aws.hook_findings import hook_details, put_finding
-from lockgate.release.hook_findings import Finding
+from lockgate.release.hook_findings import HookFinding
 from lockgate.statistics.canary import Minute, e_value
 
 MINUTE_SECONDS = 60
@@ -66,7 +66,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
             f"canary: {_counted(minutes)}: evidence {evidence:.3g} that it fails more often, "
             f"expected below {steps / rate:g} (false alarm rate {rate:g}, steps {steps})"
         )
-        finding = Finding(details["verdict_id"], False, message)
+        finding = HookFinding(details["verdict_id"], False, message)
         put_finding(clients.client("s3"), settings.releases_bucket, details["model"], event["resourceArn"], finding)
         return {"hookStatus": "FAILED"}
     if looks >= details["step_minutes"]:

@@ -92,7 +92,7 @@ class Operators:
         log = self.session.settings.faults_log
         return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
 
-    def attempt(self, version: int) -> promotions.Attempt | None:
+    def attempt(self, version: int) -> promotions.LastRun | None:
         return promotions.last_attempt(self.client("stepfunctions"), self.machine, self.model, version)
 
     def approve(self, version: int, environment: str) -> bool:

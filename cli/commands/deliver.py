@@ -25,7 +25,7 @@ from lockgate.aws.attestations import Attestations
 from lockgate.aws.sessions import caller_of
 from lockgate.aws.write_once import put_once
 from lockgate.errors import NotFoundError, RefusedError
-from lockgate.gate.champion import Champion
+from lockgate.gate.champion import ChampionNote
 
 EXAMPLE = "lockgate deliver HEAD"
 
@@ -89,7 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if without else 0
 
 
-def _refuse_older(context: Context, session: Any, commit: str, champions: Mapping[str, Champion | None]) -> None:
+def _refuse_older(context: Context, session: Any, commit: str, champions: Mapping[str, ChampionNote | None]) -> None:
     """Raise RefusedError where the commit is an ancestor of what some model serves, or nobody here can tell."""
     last = context.tools.promotion[-1]
     for model, champion in champions.items():

@@ -11,7 +11,7 @@ from lambdas.deploy.place import Place
 from lockgate.aws.images import has_image
 from lockgate.errors import BusyError, NotFoundError, RefusedError
 from lockgate.ledger.journal import Asked, Fact, find
-from lockgate.release.attempts import destination, mode_towards
+from lockgate.release.attempts import mode_towards, target_of
 from lockgate.release.parameters import AT_ONCE, Release
 from lockgate.release.stack import Stack
 
@@ -29,7 +29,7 @@ def _change(place: Place, event: dict[str, Any]) -> dict[str, Any]:
     asked = find(journal, Asked, event["token"])
     if asked is None:
         stack.refuse_if_busy()
-        target = destination(event["action"], journal, stack)
+        target = target_of(event["action"], journal, stack)
         _refuse_without_image(place, target)
         asked = _remember(place, event, stack, target)
     before, wanted = asked.body.from_, asked.body.to

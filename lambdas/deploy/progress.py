@@ -26,7 +26,7 @@ from lockgate.release.attempts import (
     stopped,
     wanted_by,
 )
-from lockgate.release.hook_findings import Finding
+from lockgate.release.hook_findings import HookFinding
 from lockgate.release.parameters import JudgedRelease
 from lockgate.release.stack import Stack
 
@@ -60,7 +60,7 @@ def stop(place: Place, event: dict[str, Any]) -> dict[str, Any]:
     stack = place.stack()
     if place.deployments.runs(stack, token):
         release = attempt.body.to if isinstance(attempt.body, Asked) else attempt.body.release
-        finding = Finding(release.verdict_id, False, stopped(place.deadline(attempt)))
+        finding = HookFinding(release.verdict_id, False, stopped(place.deadline(attempt)))
         put_finding(place.s3, place.settings.releases_bucket, place.model, token, finding)
         place.deployments.stop(stack)
     return {"status": "IN_PROGRESS"}
@@ -76,7 +76,7 @@ def status_of(place: Place, asked: Question) -> Status:
     try:
         stack = place.stack()
     except NotFoundError as error:
-        return Status("FAILED", str(error), None, place.url)
+        return Status("FAILED", str(error), None, place.url, None)
     progress = place.deployments.progress(stack, wanted, asked.token)
     if progress.status == "FAILED":
         progress = replace(progress, reason=_why(place, stack, began(journal, asked.token), wanted, progress.reason))

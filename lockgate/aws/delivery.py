@@ -19,7 +19,7 @@ from lockgate.aws.clients import code
 from lockgate.clock import pause
 from lockgate.errors import LockgateError, NotFoundError
 from lockgate.evidence.provenance import DIGEST_VARIABLE
-from lockgate.gate.champion import Champion, read_champion
+from lockgate.gate.champion import ChampionNote, read_champion
 
 POLL_SECONDS = 1.0
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -195,7 +195,7 @@ def newest_snapshot(s3: Any, bucket: str, model: str) -> str:
     return found[-1]
 
 
-def find_champion(s3: Any, bucket: str, model: str) -> Champion | None:
+def find_champion(s3: Any, bucket: str, model: str) -> ChampionNote | None:
     """What is served, as the recorder of deployments noted it; None when nothing is yet."""
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=names.champion_prefix(model))
     keys = [found["Key"] for page in pages for found in page.get("Contents", [])]
@@ -212,7 +212,7 @@ def start_training(
     actor: str,
     attempt: int,
     *,
-    champion: Champion | None,
+    champion: ChampionNote | None,
     data: str,
 ) -> str:
     """ARN of the execution of a model's pipeline; the same inputs, champion and attempt give the same execution.

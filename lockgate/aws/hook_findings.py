@@ -10,7 +10,7 @@ from typing import Any
 from lockgate import names
 from lockgate.aws.write_once import put_once
 from lockgate.errors import RefusedError
-from lockgate.release.hook_findings import Finding, read_finding
+from lockgate.release.hook_findings import HookFinding, read_finding
 
 
 def hook_details(event: Mapping[str, Any], texts: Sequence[str], numbers: Sequence[str] = ()) -> dict[str, Any]:
@@ -24,13 +24,13 @@ def hook_details(event: Mapping[str, Any], texts: Sequence[str], numbers: Sequen
     return details
 
 
-def put_finding(s3: Any, bucket: str, model: str, about: str, finding: Finding) -> None:
+def put_finding(s3: Any, bucket: str, model: str, about: str, finding: HookFinding) -> None:
     """Keep a finding under the id of a deployment's ARN, or of a token. The same again changes nothing."""
     name = f"{about.rpartition('/')[2]}-{'passed' if finding.passed else 'failed'}"
     put_once(s3, bucket, f"{names.findings_prefix(model)}{name}.json", finding.to_bytes())
 
 
-def failed_findings(s3: Any, bucket: str, model: str, verdict_id: str, since: datetime) -> Iterator[Finding]:
+def failed_findings(s3: Any, bucket: str, model: str, verdict_id: str, since: datetime) -> Iterator[HookFinding]:
     """Why deployments of a verdict's release failed since a moment, oldest first."""
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=names.findings_prefix(model))
     entries = [entry for page in pages for entry in page.get("Contents", ())]

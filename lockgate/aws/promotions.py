@@ -26,7 +26,7 @@ class PastGate(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Attempt:
+class LastRun:
     """One execution of the promotion workflow; status as Step Functions has it: RUNNING, SUCCEEDED, FAILED, ..."""
 
     attempt: int
@@ -74,14 +74,14 @@ def wake(stepfunctions: Any, task_token: str, decision: str) -> bool:
     return True
 
 
-def attempts(stepfunctions: Any, state_machine_arn: str, *, since: datetime) -> tuple[reconcile.Attempt, ...]:
+def attempts(stepfunctions: Any, state_machine_arn: str, *, since: datetime) -> tuple[reconcile.PromotionRun, ...]:
     """Every execution that started since then, of all models, newest first."""
-    begun: list[reconcile.Attempt] = []
+    begun: list[reconcile.PromotionRun] = []
     for page in stepfunctions.get_paginator("list_executions").paginate(stateMachineArn=state_machine_arn):
         for entry in page["executions"]:  # newest first
             if entry["startDate"] < since:
                 return tuple(begun)
-            begun.append(reconcile.Attempt(entry["name"], entry["status"], entry["startDate"].isoformat()))
+            begun.append(reconcile.PromotionRun(entry["name"], entry["status"], entry["startDate"].isoformat()))
     return tuple(begun)
 
 
@@ -96,7 +96,7 @@ def status_of(stepfunctions: Any, state_machine_arn: str, name: str) -> str | No
 
 def last_attempt(
     stepfunctions: Any, state_machine_arn: str, model: str, version: int, waivers: Sequence[int] = ()
-) -> Attempt | None:
+) -> LastRun | None:
     """The newest attempt to promote a version, or None when there was none; `attempt` is the last that has a number.
 
     waivers: numbers in the ledger of those of this version, each of which started an execution of its own.
@@ -114,7 +114,7 @@ def last_attempt(
     if not executions:
         return None
     _, name, status, reason = max(executions, key=lambda each: each[0])
-    return Attempt(numbered, name, status, reason)
+    return LastRun(numbered, name, status, reason)
 
 
 def _described(stepfunctions: Any, machine: str, name: str) -> tuple[datetime, str, str, str] | None:

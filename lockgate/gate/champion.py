@@ -16,7 +16,7 @@ from lockgate.ledger.records import Record
 
 
 @dataclass(frozen=True)
-class Champion:
+class ChampionNote:
     """A served version: its image with digest, the s3:// URI of its model.tar.gz, and that file's SHA-256."""
 
     version: int
@@ -28,17 +28,17 @@ class Champion:
         return canonical.to_bytes(asdict(self))
 
 
-def champion_of(deployment: Record[Deployment] | None, verdict: Record[Verdict] | None) -> Champion | None:
+def champion_of(deployment: Record[Deployment] | None, verdict: Record[Verdict] | None) -> ChampionNote | None:
     """What a successful deployment put in place, from its record and the verdict's on that version."""
     source = verdict.entry.body.source if verdict else None
     if deployment is None or source is None:
         return None
     release = deployment.entry.body.release
     uri = f"s3://{source.bucket}/{source.key}"
-    return Champion(deployment.entry.version, release.image, uri, release.model_sha256)
+    return ChampionNote(deployment.entry.version, release.image, uri, release.model_sha256)
 
 
-def read_champion(data: bytes) -> Champion:
+def read_champion(data: bytes) -> ChampionNote:
     """Raises EvidenceError when bytes are not a champion's note."""
     document: Mapping[str, object] = canonical.from_bytes(data, "champion")
     version, texts = (
@@ -49,4 +49,4 @@ def read_champion(data: bytes) -> Champion:
         raise EvidenceError(
             f"champion: found {dict(document)!r}, expected version, image, model_data_uri, model_sha256"
         )
-    return Champion(version, *(str(text) for text in texts))
+    return ChampionNote(version, *(str(text) for text in texts))

@@ -13,37 +13,42 @@ from lockgate.ledger.kinds import Approval
 SECONDS_A_DAY = 86_400
 
 
-class Fact(NamedTuple):
+class Reading(NamedTuple):
     """A number, None where it cannot be known yet, and what a reader must know of it; "" where it says all itself."""
 
     value: float | None
     note: str = ""
 
 
-def facts_of(evidence: Evidence, *, ended: str, now: str, chain: ReleaseChain, version: int) -> Mapping[str, Fact]:
+def facts_of(evidence: Evidence, *, ended: str, now: str, chain: ReleaseChain, version: int) -> Mapping[str, Reading]:
     """Facts about a version whose package, lineage and evidence were verified.
 
     ended: when SageMaker says that the evaluation ended, "" where it does not; now: both UTC, ISO 8601.
     lineage and data_contract count what is missing: nothing, or there would be no evidence to trust.
     """
-    found = {"lineage": Fact(0.0, "complete"), "data_contract": Fact(0.0, "kept: the step prepare checked every row")}
+    found = {
+        "lineage": Reading(0.0, "complete"),
+        "data_contract": Reading(0.0, "kept: the step prepare checked every row"),
+    }
     if evidence.drift:
-        found |= {"drift": _largest(evidence, "psi"), "effect_size": _largest(evidence, "effect_size")}
+        facts |= {"drift": _largest(evidence, "psi"), "effect_size": _largest(evidence, "effect_size")}
     if ended:
-        found["evidence_age"] = Fact(_days(ended, now), f"days since the evaluation ended at {ended[:19]}Z")
+        facts["evidence_age"] = Reading(_days(ended, now), f"days since the evaluation ended at {ended[:19]}Z")
     if "serving_difference" in evidence.metrics:
         metric = evidence.metrics["serving_difference"]
         note = f"largest difference from scikit-learn of {metric.rows} rows that the serving engine answered"
-        found["parity"] = Fact(metric.value, note)
+        facts["parity"] = Reading(metric.value, note)
     persons = _approvers(chain, version)
-    found["approvals"] = Fact(float(len(persons)), f"by {', '.join(persons)}" if persons else "by nobody so far")
-    return found
+    facts["approvals"] = Reading(float(len(persons)), f"by {', '.join(persons)}" if persons else "by nobody so far")
+    return facts
 
 
-def _largest(evidence: Evidence, name: str) -> Fact:
+def _largest(evidence: Evidence, name: str) -> Reading:
     values = {feature: getattr(drift, name) for feature, drift in evidence.drift.items()}
     feature = max(sorted(values), key=lambda each: values[each])
-    return Fact(values[feature], f"the largest of {len(values)} features, of {feature}, holdout against training rows")
+    return Reading(
+        values[feature], f"the largest of {len(values)} features, of {feature}, holdout against training rows"
+    )
 
 
 def _days(ended: str, now: str) -> float:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from lockgate.errors import LockgateError
-from lockgate.gate.facts import Fact
+from lockgate.gate.facts import Reading
 from lockgate.policy.rules import SEVERITIES, scan_findings
 
 # Enhanced scanning's word for what has no severity yet, which basic scanning calls UNDEFINED.
@@ -44,18 +44,18 @@ class Scan(NamedTuple):
         if self.status in RUNNING and _age(self.pushed, now) < WITHIN:
             raise PendingError(f"scan of {digest}: {self.status}; it is waited for until {WITHIN} after the push")
 
-    def facts(self) -> dict[str, Fact]:
+    def facts(self) -> dict[str, Reading]:
         """For each severity, how many findings are at least as bad; not known where no scan has ended."""
         said = f"scan {self.status}: {self.description}"
         if not self.finished:
-            return {scan_findings(severity): Fact(None, said) for severity in SEVERITIES}
+            return {scan_findings(severity): Reading(None, said) for severity in SEVERITIES}
         counts = {SEVERITIES[-1] if name == UNTRIAGED else name: count for name, count in self.counts.items()}
         # A severity that nobody here has heard of may be any, so it counts as the worst.
         total = sum(count for name, count in counts.items() if name not in SEVERITIES)
         found = {}
         for severity in SEVERITIES:
             total += counts.get(severity, 0)
-            found[scan_findings(severity)] = Fact(float(total), f"findings of severity {severity} or worse; {said}")
+            found[scan_findings(severity)] = Reading(float(total), f"findings of severity {severity} or worse; {said}")
         return found
 
 

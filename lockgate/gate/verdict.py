@@ -16,7 +16,7 @@ from typing import Any
 from lockgate.errors import EvidenceError
 from lockgate.evidence.document import Evidence, Group
 from lockgate.evidence.measurement import Measured, Unmeasured, compared, gaps, groups_of, measured
-from lockgate.gate.facts import Fact
+from lockgate.gate.facts import Reading
 from lockgate.policy.rules import Compare, Gap, Limit, Policy, Require, Rule
 
 SIGNS = {("floor", True): ">=", ("floor", False): "<", ("ceiling", True): "<=", ("ceiling", False): ">"}
@@ -74,7 +74,7 @@ class Circumstances:
 
     alpha: float
     champion_sha256: str = ""
-    facts: Mapping[str, Fact] = field(default_factory=dict)
+    facts: Mapping[str, Reading] = field(default_factory=dict)
     waived: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -221,7 +221,7 @@ def _gap(rule: Gap, evidence: Evidence, alpha: float) -> Reason:
     return _with_left_out(_worst(rule.name, found), rule)
 
 
-def _require(rule: Require, facts: Mapping[str, Fact]) -> Reason:
+def _require(rule: Require, facts: Mapping[str, Reading]) -> Reason:
     if rule.what not in facts:
         return Reason(rule.name, Outcome.ERROR, f"{rule.what}: found no evidence of it, expected a number")
     found = facts[rule.what]

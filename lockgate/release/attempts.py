@@ -115,7 +115,7 @@ def stopped(deadline: int) -> str:
 # Where does an operator lead?
 
 
-def destination(action: Action, journal: Facts, stack: Stack) -> Release:
+def target_of(action: Action, journal: Facts, stack: Stack) -> Release:
     """What a rollback or a restore leads to. Raises RefusedError when there is nothing to go back to, or to restore."""
     if action == "restore":
         wanted = last(journal)
@@ -147,7 +147,7 @@ class Status:
     reason: str
     release: Release | None
     url: str
-    place: int | None = None
+    place: int | None
 
 
 def remembered_success(journal: Facts, token: str) -> Status | None:

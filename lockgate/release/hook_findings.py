@@ -11,7 +11,7 @@ SCHEMA = "lockgate.finding/1"
 
 
 @dataclass(frozen=True)
-class Finding:
+class HookFinding:
     """verdict_id: of the release that was deployed; passed: whether the deployment went on; message: why."""
 
     verdict_id: str
@@ -22,9 +22,9 @@ class Finding:
         return canonical.to_bytes({"schema": SCHEMA, **asdict(self)})
 
 
-def read_finding(data: bytes) -> Finding:
+def read_finding(data: bytes) -> HookFinding:
     """Raises LedgerError when bytes are not a finding."""
     document = canonical.from_bytes(data, "finding")
     if document.pop("schema", None) != SCHEMA or set(document) != {"verdict_id", "passed", "message"}:
         raise LedgerError(f"finding: found {document}, expected {SCHEMA}")
-    return Finding(**document)
+    return HookFinding(**document)

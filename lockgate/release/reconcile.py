@@ -23,7 +23,7 @@ NAME = re.compile(r"(?P<model>.+?)-(?P<version>[1-9]\d*)(-R(?P<attempt>\d+)|-wai
 
 
 @dataclass(frozen=True)
-class Attempt:
+class PromotionRun:
     """An execution of the workflow: its name, its status as Step Functions has it, and when it started (sortable)."""
 
     name: str
@@ -51,7 +51,7 @@ def losses(
     model: str,
     registered: Sequence[Registered],
     chain: ReleaseChain,
-    attempts: Sequence[Attempt],
+    attempts: Sequence[PromotionRun],
     environments: Sequence[str],
     now: str,
 ) -> list[Loss]:
@@ -75,7 +75,7 @@ def losses(
     return found
 
 
-def _ended(chain: ReleaseChain, version: int, attempt: Attempt, environments: Sequence[str], now: str) -> bool:
+def _ended(chain: ReleaseChain, version: int, attempt: PromotionRun, environments: Sequence[str], now: str) -> bool:
     """Whether an attempt that failed had come to an end that is recorded."""
     for environment in environments:
         ends = {

@@ -12,9 +12,9 @@ import pytest
 from cli.commands import deliver
 from cli.git import Relation, is_shallow, models_of, relation
 from lockgate.errors import RefusedError
-from lockgate.gate.champion import Champion
+from lockgate.gate.champion import ChampionNote
 
-CHAMPION = Champion(3, "registry/lockgate-models@sha256:" + "a" * 64, "s3://models/model.tar.gz", "b" * 64)
+CHAMPION = ChampionNote(3, "registry/lockgate-models@sha256:" + "a" * 64, "s3://models/model.tar.gz", "b" * 64)
 
 
 def git(root: Path, *arguments: str) -> str:
@@ -41,7 +41,7 @@ def history(tmp_path: Path) -> tuple[Path, dict[str, str]]:
 
 
 def delivered(
-    root: Path, sha: str, live: str, monkeypatch: pytest.MonkeyPatch, champion: Champion | None = CHAMPION
+    root: Path, sha: str, live: str, monkeypatch: pytest.MonkeyPatch, champion: ChampionNote | None = CHAMPION
 ) -> None:
     monkeypatch.setattr("lockgate.aws.delivery.commit_of_image", lambda *_: live)
     context: Any = SimpleNamespace(root=root, tools=SimpleNamespace(promotion=("dev", "prod")))

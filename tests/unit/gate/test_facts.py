@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lockgate.evidence.document import Drift, Evidence, Metric
-from lockgate.gate.facts import Fact, facts_of
+from lockgate.gate.facts import Reading, facts_of
 from lockgate.ledger.chain import Chain, ReleaseChain
 from lockgate.ledger.kinds import Approval, Rejection
 from tests import records
@@ -14,7 +14,7 @@ from tests import records
 NOW = "2026-11-22T12:00:00.000Z"
 
 
-def facts(evidence: Evidence, ended: str = "", chain: ReleaseChain | None = None) -> dict[str, Fact]:
+def facts(evidence: Evidence, ended: str = "", chain: ReleaseChain | None = None) -> dict[str, Reading]:
     return dict(facts_of(evidence, ended=ended, now=NOW, chain=chain or Chain("income"), version=3))
 
 
@@ -29,8 +29,8 @@ def test_what_was_not_measured_is_not_there(make_evidence: Callable[..., Evidenc
 
 def test_drift_is_that_of_the_feature_that_drifts_most(make_evidence: Callable[..., Evidence]) -> None:
     found = facts(make_evidence(drift={"b": Drift(0.1, 0.4), "a": Drift(0.3, 0.2), "c": Drift(0.3, 0.1)}))
-    assert found["drift"] == Fact(0.3, "the largest of 3 features, of a, holdout against training rows")
-    assert found["effect_size"] == Fact(0.4, "the largest of 3 features, of b, holdout against training rows")
+    assert found["drift"] == Reading(0.3, "the largest of 3 features, of a, holdout against training rows")
+    assert found["effect_size"] == Reading(0.4, "the largest of 3 features, of b, holdout against training rows")
 
 
 def test_evidence_is_as_old_as_its_evaluation(make_evidence: Callable[..., Evidence]) -> None:
@@ -42,7 +42,7 @@ def test_evidence_is_as_old_as_its_evaluation(make_evidence: Callable[..., Evide
 def test_parity_is_what_the_evaluator_measured(make_evidence: Callable[..., Evidence]) -> None:
     measured: dict[str, Any] = {"serving_difference": Metric(2e-7, 1000)}
     note = "largest difference from scikit-learn of 1000 rows that the serving engine answered"
-    assert facts(make_evidence(metrics=measured))["parity"] == Fact(2e-7, note)
+    assert facts(make_evidence(metrics=measured))["parity"] == Reading(2e-7, note)
 
 
 def test_approvals_are_different_persons_who_approved_this_version(make_evidence: Callable[..., Evidence]) -> None:
@@ -53,5 +53,5 @@ def test_approvals_are_different_persons_who_approved_this_version(make_evidence
         (2, records.approval("kay")),
         (3, records.rejection("olga")),
     )
-    assert facts(make_evidence(), chain=said)["approvals"] == Fact(2.0, "by grace, alan")
-    assert facts(make_evidence())["approvals"] == Fact(0.0, "by nobody so far")
+    assert facts(make_evidence(), chain=said)["approvals"] == Reading(2.0, "by grace, alan")
+    assert facts(make_evidence())["approvals"] == Reading(0.0, "by nobody so far")

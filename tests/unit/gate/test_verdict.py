@@ -16,7 +16,7 @@ from lockgate import canonical
 from lockgate.errors import EvidenceError
 from lockgate.evidence.document import Champion, Data, Evidence, Group, Metric, read_evidence
 from lockgate.evidence.measurement import Measured
-from lockgate.gate.facts import Fact
+from lockgate.gate.facts import Reading
 from lockgate.gate.verdict import Circumstances, Outcome, Reason, Verdict, judge, refusal, rows_needed
 from lockgate.policy.rules import Compare, Decide, Gap, Limit, Policy, Require, Rule
 from lockgate.statistics.budget import Budget
@@ -365,8 +365,8 @@ def test_champions_are_never_compared_across_rows(make_evidence: Make) -> None:
 def test_what_is_required_and_unknown_is_an_error(make_evidence: Make) -> None:
     rule = policy(Require("drift", "drift", "ceiling", 0.2))
     assert judged(rule, make_evidence()).outcome is Outcome.ERROR
-    assert judged(rule, make_evidence(), facts={"drift": Fact(0.2)}).outcome is Outcome.PASSED
-    assert judged(rule, make_evidence(), facts={"drift": Fact(0.21)}).outcome is Outcome.FAILED
+    assert judged(rule, make_evidence(), facts={"drift": Reading(0.2)}).outcome is Outcome.PASSED
+    assert judged(rule, make_evidence(), facts={"drift": Reading(0.21)}).outcome is Outcome.FAILED
 
 
 def test_a_dry_run_is_reported_and_decides_nothing(make_evidence: Make) -> None:
@@ -564,8 +564,8 @@ def test_one_group_alone_is_not_counted(make_evidence: Make) -> None:
 
 def test_what_is_required_is_said_with_its_note(make_evidence: Make) -> None:
     rule = policy(Require("drift", "drift", "ceiling", 0.2))
-    noted = judged(rule, make_evidence(), facts={"drift": Fact(0.1, "of AGEP")}).reasons[0].message
-    bare = judged(rule, make_evidence(), facts={"drift": Fact(0.3)}).reasons[0].message
+    noted = judged(rule, make_evidence(), facts={"drift": Reading(0.1, "of AGEP")}).reasons[0].message
+    bare = judged(rule, make_evidence(), facts={"drift": Reading(0.3)}).reasons[0].message
     assert (noted, bare) == ("drift 0.1 <= ceiling 0.2; of AGEP", "drift 0.3 > ceiling 0.2")
 
 

@@ -14,7 +14,6 @@ from lockgate.release.attempts import (
     LONGEST_RUN,
     Question,
     deadline_of,
-    destination,
     end_of,
     is_past,
     mode_towards,
@@ -22,6 +21,7 @@ from lockgate.release.attempts import (
     reason_of_failure,
     refuse_to_promote,
     refuse_unless_ended,
+    target_of,
     wanted_by,
 )
 from lockgate.release.parameters import AT_ONCE, AT_ONCE_AGAIN, GRADUAL, Release
@@ -102,15 +102,15 @@ def test_a_promotion_waits_for_the_attempt_before_it_until_that_is_past_its_dead
 
 
 def test_a_restore_leads_to_what_was_live_last_and_only_where_it_was_lost() -> None:
-    assert destination("restore", [ended()], stack(None)) == destination("restore", [ended()], stack(1)) == release(1)
+    assert target_of("restore", [ended()], stack(None)) == target_of("restore", [ended()], stack(1)) == release(1)
     with pytest.raises(RefusedError, match="it was changed, not lost"):
-        destination("restore", [ended()], stack(2))
+        target_of("restore", [ended()], stack(2))
 
 
 def test_a_rollback_leads_to_the_release_before_the_live_one() -> None:
-    assert destination("rollback", [ended()], stack(2)) == release(1)
+    assert target_of("rollback", [ended()], stack(2)) == release(1)
     with pytest.raises(RefusedError, match="pins no release"):
-        destination("rollback", [ended()], stack(None))
+        target_of("rollback", [ended()], stack(None))
 
 
 def test_pinning_the_same_release_again_is_still_a_change() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from lockgate.evidence.package import Registered
 from lockgate.ledger.chain import ReleaseChain
-from lockgate.release.reconcile import Attempt, losses, version_of
+from lockgate.release.reconcile import PromotionRun, losses, version_of
 from tests import records
 
 WAY = ("dev", "prod")
@@ -47,15 +47,18 @@ def test_a_request_that_nobody_answered_in_time_is_an_end_and_an_answered_one_is
     answers: tuple[Any, ...], lost: int
 ) -> None:
     package = Registered(1, "arn", waits=False)
-    died = Attempt("income-1", "FAILED", "2026-11-21")
+    died = PromotionRun("income-1", "FAILED", "2026-11-21")
     found = losses("income", [package], chain(REQUEST, *answers), [died], WAY, "2026-11-21T00:00:00.000Z")
     assert len(found) == lost
 
 
 def test_the_newest_attempt_counts() -> None:
     package = Registered(1, "arn", waits=False)
-    attempts = [Attempt("income-1", "FAILED", "2026-11-20"), Attempt("income-1-waiver-3", "SUCCEEDED", "2026-11-21")]
+    attempts = [
+        PromotionRun("income-1", "FAILED", "2026-11-20"),
+        PromotionRun("income-1-waiver-3", "SUCCEEDED", "2026-11-21"),
+    ]
     assert losses("income", [package], chain(), attempts, WAY, "") == []
-    later = [*attempts, Attempt("income-1-waiver-9", "FAILED", "2026-11-22")]
+    later = [*attempts, PromotionRun("income-1-waiver-9", "FAILED", "2026-11-22")]
     (loss,) = losses("income", [package], chain(), later, WAY, "")
     assert (loss.execution, loss.what) == ("income-1-R2", "no verdict for dev: income-1-waiver-9 FAILED")

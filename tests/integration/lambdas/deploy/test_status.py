@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lockgate.release.hook_findings import Finding
+from lockgate.release.hook_findings import HookFinding
 
 if TYPE_CHECKING:
     from tests.integration.lambdas.deploy.conftest import Environment
@@ -131,7 +131,7 @@ def test_a_rollback_that_went_through_at_the_second_attempt_is_a_failure_with_th
 
 def test_what_a_hook_found_comes_first_in_the_reason_and_older_findings_do_not_count(prod: Environment) -> None:
     def find(name: str, verdict_id: str, passed: bool, message: str) -> None:
-        body = Finding(verdict_id, passed, message).to_bytes()
+        body = HookFinding(verdict_id, passed, message).to_bytes()
         prod.world.s3.put_object(Bucket="test-releases", Key=f"income/findings/{name}.json", Body=body)
 
     prod.start()

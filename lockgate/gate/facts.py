@@ -26,7 +26,7 @@ def facts_of(evidence: Evidence, *, ended: str, now: str, chain: ReleaseChain, v
     ended: when SageMaker says that the evaluation ended, "" where it does not; now: both UTC, ISO 8601.
     lineage and data_contract count what is missing: nothing, or there would be no evidence to trust.
     """
-    found = {
+    facts = {
         "lineage": Reading(0.0, "complete"),
         "data_contract": Reading(0.0, "kept: the step prepare checked every row"),
     }

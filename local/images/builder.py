@@ -1,7 +1,9 @@
 """The local image builder: from a Dockerfile and a folder a real OCI image, the same bytes for the same files.
 
 Performed: ARG, ENV, WORKDIR, COPY, USER, LABEL, ENTRYPOINT, CMD, EXPOSE, HEALTHCHECK, stages. Not performed, and
-said in `Build.not_performed`: FROM a registry, RUN, and copying what RUN would have made.
+said in `BuiltImage.not_performed`: FROM a registry, RUN, and copying what RUN would have made. One RUN leaves a trace:
+of what `pip install --target FOLDER --requirement LOCK` would install, each package's name and version stand in the
+image as metadata, so that its bill of materials lists what the lock pins.
 """
 
 from __future__ import annotations
@@ -25,16 +27,23 @@ CONFIG = "application/vnd.oci.image.config.v1+json"
 CREATED = "1970-01-01T00:00:00Z"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _HEALTH_TIMES = {"interval": "Interval", "timeout": "Timeout", "start-period": "StartPeriod"}
+_PIP_INSTALL = re.compile(r"\bpip install\b.*?--target (?P<folder>\S+).*?--requirement (?P<lock>\S+)")
+_PINNED = re.compile(r"^([A-Za-z0-9][\w.-]*)==([\w.!+-]+)", re.MULTILINE)
 _COPY_FLAGS = {"chmod", "chown", "from", "link"}
 
 
 @dataclass(frozen=True)
 class LayerEntry:
-    """One file (read only when a layer is written), folder (neither field) or symbolic link of a layer."""
+    """One file (read only when a layer is written, or with its content), symbolic link or folder (none of these)."""
 
     mode: int
     file: Path | None = None
     target: str | None = None
+    content: bytes | None = None
+
+    @property
+    def is_folder(self) -> bool:
+        return self.file is None and self.target is None and self.content is None
 
 
 @dataclass(frozen=True)
@@ -130,7 +139,8 @@ class _Builder:
         word, settings = instruction.word, stage.settings
         if word == "RUN":
             self._skip(f"RUN {instruction.text}")
-            return stage
+            listed = _listed_packages(stage, instruction.text)
+            return replace(stage, layers=(*stage.layers, listed)) if listed else stage
         if word == "COPY":
             layer = self._copy(stage, instruction, values)
             return replace(stage, layers=(*stage.layers, layer)) if layer else stage
@@ -191,6 +201,20 @@ class _Builder:
         self.not_performed.append(what)
 
 
+def _listed_packages(stage: Stage, command: str) -> dict[str, LayerEntry]:
+    """The metadata of each package that this command would install from a lock into a folder; nothing for any other."""
+    install = _PIP_INSTALL.search(command)
+    lock = stage.files().get(install["lock"].lstrip("/")) if install else None
+    if install is None or lock is None or lock.file is None:
+        return {}
+    listed = {}
+    for name, version in _PINNED.findall(lock.file.read_text(encoding="utf-8")):
+        folder = f"{install['folder'].strip('/')}/{name.replace('-', '_')}-{version}.dist-info"
+        content = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n".encode()
+        listed[f"{folder}/METADATA"] = LayerEntry(0o644, content=content)
+    return _with_parents(listed)
+
+
 def _select(available: Mapping[str, LayerEntry], source: str, target: str, into_folder: bool) -> dict[str, LayerEntry]:
     """What one COPY source names among `available`, at its place in the image (names without leading slash)."""
     wanted = str(PurePosixPath("/", source)).lstrip("/")
@@ -201,7 +225,7 @@ def _select(available: Mapping[str, LayerEntry], source: str, target: str, into_
     for name in sorted(available):
         if not pattern.fullmatch(name):
             continue
-        if available[name].file is None and available[name].target is None:
+        if available[name].is_folder:
             inside = {n[len(name) + 1 :]: e for n, e in available.items() if n.startswith(f"{name}/")}
             found |= {_joined(target, inner): entry for inner, entry in inside.items()}
             found[target.lstrip("/")] = available[name]
@@ -305,9 +329,9 @@ def _layer(entries: Mapping[str, LayerEntry]) -> bytes:
             info.mode, info.mtime, info.uid, info.gid = entry.mode, 0, 0, 0
             if entry.target is not None:
                 info.type, info.linkname = tarfile.SYMTYPE, entry.target
-            elif entry.file is None:
+            elif entry.is_folder:
                 info.type = tarfile.DIRTYPE
-            content = entry.file.read_bytes() if entry.file else b""
+            content = entry.file.read_bytes() if entry.file else entry.content or b""
             info.size = len(content)
             archive.addfile(info, io.BytesIO(content))
     return written.getvalue()

@@ -76,8 +76,17 @@ def test_what_others_put_beside_an_image_changes_nothing() -> None:
         ([replace(one, signed=False) for one in both()], "among 2 attestations, 0 signed with our key"),
         (both(replace(BUILD, project_arn=BUILD.project_arn.replace("image", "laptop"))), "provenance: builder: found"),
         (both(replace(BUILD, commit="e" * 40)), f"provenance: commit: found '{'e' * 40}', expected '{COMMIT}'"),
-        ([both()[0], said(SBOM, {"bomFormat": "SPDX"})], "bill of materials: found 'SPDX', expected CycloneDX"),
-        ([both()[0], said(SBOM, {**BOM, "components": "all"})], "expected CycloneDX with a list of components"),
+        (
+            [both()[0], said(SBOM, {"bomFormat": "SPDX"})],
+            "bill of materials: found 'SPDX' with 1 components, expected CycloneDX",
+        ),
+        *(
+            (
+                [both()[0], said(SBOM, {**BOM, "components": nothing})],
+                "with 0 components, expected CycloneDX with those",
+            )
+            for nothing in ("all", [], None, ["numpy"], [{"version": "1"}])
+        ),
         ([*both(), *both(replace(BUILD, commit="e" * 40))], "provenance: commit: found"),
         ([both()[1], said(PROVENANCE, {"buildDefinition": [], "runDetails": 3})], "builder: found None"),
     ],

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -222,3 +224,26 @@ def test_docker_commands_beyond_those_of_a_build_are_refused(tmp_path: Path) -> 
     assert done.returncode == 64
     assert "run --privileged x is not supported here" in done.stderr
     assert shutil.which("docker", path=str(ROOT / "local" / "codebuild" / "bin"))
+
+
+def test_what_a_lock_would_install_is_listed_in_the_image_and_read_by_the_scanner_of_its_contents(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "requirements.lock").write_text("numpy==2.4.6 \\\n    --hash=sha256:00\nscikit-learn==1.9.1 \\\n")
+    install = "python3 -m pip install --no-deps --require-hashes --target /packages/site --requirement /lock/all.lock"
+    recipe = (
+        f"FROM scratch AS packages\nCOPY requirements.lock /lock/all.lock\nRUN {install} && true\n"
+        "FROM scratch\nCOPY --from=packages --chmod=0755 /packages/site /opt/packages\n"
+    )
+    built = builder.build(recipe, tmp_path)
+    manifest = json.loads(built.manifest)
+    names: dict[str, bytes] = {}
+    for layer in manifest["layers"]:
+        with tarfile.open(fileobj=io.BytesIO(built.blobs[layer["digest"]])) as archive:
+            names |= {m.name: archive.extractfile(m).read() for m in archive if m.isfile()}  # type: ignore[union-attr]
+    assert sorted(names) == [
+        "opt/packages/numpy-2.4.6.dist-info/METADATA",
+        "opt/packages/scikit_learn-1.9.1.dist-info/METADATA",
+    ]
+    assert b"Name: scikit-learn\nVersion: 1.9.1\n" in names["opt/packages/scikit_learn-1.9.1.dist-info/METADATA"]
+    assert any(what.startswith("RUN ") for what in built.not_performed), "that nothing was installed is still said"

@@ -134,7 +134,7 @@ class Deployments:
                 try:
                     self._ecs.stop_service_deployment(serviceDeploymentArn=arn, stopType="ROLLBACK")
                 except ClientError as error:
-                    # It ended while we looked.
+                    # With these two ECS says that it ended while we looked, which is as good.
                     if code(error) not in ("ConflictException", "ServiceDeploymentNotFoundException"):
                         raise
             if running:
@@ -142,7 +142,7 @@ class Deployments:
         try:
             self._cloudformation.cancel_update_stack(StackName=stack.name)
         except ClientError as error:
-            # It is past the point where it could be cancelled, and ends by itself.
+            # With this one CloudFormation says that it is too late to cancel. The update then ends by itself.
             if code(error) != "ValidationError":
                 raise
 

@@ -47,7 +47,7 @@ class Model:
 def read_models(folder: Path) -> tuple[Model, ...]:
     """Every folder model/<name>/ is a model; one without model.toml or train.py is a mistake, not a skip.
 
-    A folder that holds nothing but compiled Python is what git leaves of a model that was removed: none is there.
+    Git leaves a folder with nothing but compiled Python where a model was removed. Such a folder is no model.
     """
     if not folder.is_dir():
         raise ConfigError(folder.name, "folder", "nothing", "a folder with one folder a model")

@@ -27,8 +27,8 @@ WAITING, REJECTED = "PendingManualApproval", "Rejected"  # how the registry mark
 class Case:
     """What one decision is about. artifacts: what the accounts hold, as it was fetched once; now: UTC, ISO 8601.
 
-    champions: the environment whose release is the champion, which is the last one. break_glass: the record for whose
-    sake the policy is not asked, by reference; "" where it is.
+    champions: the environment whose release is the champion, which is the last one.
+    break_glass: the record for whose sake the policy is not asked, by reference; "" where the policy is asked.
     """
 
     expected: Expected

@@ -1,9 +1,10 @@
 """Break-glass: a person puts a version into one environment past its gate and its approvals, and nothing else.
 
 What is skipped is judgement: verdict and approvals. What is never skipped is whether the package, its evidence, its
-image and its model data are what they claim to be. It is recorded before anything happens; the deployment's own record,
-whose verdict_id names it, or a verdict that is an error, says how it ended; it stays open until another person
-acknowledges it.
+image and its model data are what they claim to be.
+
+It is recorded before anything happens. The deployment's own record, whose verdict_id names it, says how it ended; so
+does a verdict that is an error. It stays open until another person acknowledges it.
 """
 
 from __future__ import annotations

@@ -65,8 +65,9 @@ def request_id(chain: StackChain, environment: str, assembly: str) -> str:
 def unfinished(chain: StackChain) -> list[dict[str, Any]]:
     """Each environment whose stacks are not as somebody last wanted them: who asked for what, and what became of it.
 
-    state: waiting (for persons), approved (and not deployed since), rejected, or failed (the deployment did). A request
-    stays when the branch goes back to what is deployed, since nothing is asked for then: reject it.
+    state: waiting (for persons), approved (and not deployed since), rejected, or failed (the deployment did).
+
+    A request stays when the branch goes back to what is deployed, since nothing is asked for then. Reject it.
     """
     unfinished = []
     for environment in dict.fromkeys(record.entry.environment for record in chain):

@@ -16,9 +16,11 @@ from lockgate.statistics.plan import Need, paired_need, rate_need
 class Guess:
     """What no policy says about models.
 
-    difference: how far a model that must pass is on the right side of a limit; disagreement: share of rows on which
-    challenger and champion are not both right or both wrong; rate: of a group; deviation: of a row's loss, or of the
-    difference of two; power: how often a model like that must pass.
+    difference: how far a model that must pass is on the right side of a limit.
+    disagreement: share of rows on which challenger and champion are not both right or both wrong.
+    rate: of a group.
+    deviation: of a row's loss, or of the difference of two.
+    power: how often a model like that must pass.
     """
 
     difference: float

@@ -1,7 +1,7 @@
 """What an environment asks of a model, as reviewed data. docs/policy.md is the language on one page.
 
-Four kinds of rule (limit, compare, gap, require), and the budget: how often, at most, a model that a rule should have
-stopped may be let through, and over what that holds.
+It has rules of four kinds (limit, compare, gap, require) and a budget. The budget says how often, at most, a model that
+a rule should have stopped may be let through, and over what that holds.
 """
 
 from __future__ import annotations
@@ -78,8 +78,8 @@ class Gap:
     """Any two groups of a protected attribute may differ by so much: a ceiling for the difference of a rate, or a floor
     for the ratio of the lower to the higher.
 
-    minimum_rows: a smaller group makes the rule inconclusive. leave_out: groups that a reviewer excused, named in every
-    verdict.
+    minimum_rows: a smaller group makes the rule inconclusive.
+    leave_out: groups that a reviewer excused. Every verdict names them.
     """
 
     name: str

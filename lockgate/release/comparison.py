@@ -13,8 +13,10 @@ PINNED = ("version", "image", "model_sha256", "model_version_id", "replay_sha256
 class Reality:
     """What CloudFormation and ECS say of one model in one environment.
 
-    release: what the stack's parameters pin, or None; status: the stack's; definition: ARN of the task definition that
-    the stack made; running: ARN of the one that the service's primary deployment runs; None where there is none.
+    release: what the stack's parameters pin, or None.
+    status: the stack's.
+    definition: ARN of the task definition that the stack made; None where there is none.
+    running: ARN of the one that the service's primary deployment runs; None where there is none.
     """
 
     release: Release | None
@@ -33,8 +35,8 @@ def not_the_stacks(definition: str | None, running: str | None) -> str:
 def differences(recorded: JudgedRelease | None, found: Reality | None) -> list[str]:
     """What changed behind the ledger's back, each in a sentence with what mends it; none while a deployment runs.
 
-    recorded: the release of the ledger's last succeeded deployment, None where there was none; found: None where the
-    environment has no stack for the model.
+    recorded: the release of the ledger's last succeeded deployment; None where there was none.
+    found: None where the environment has no stack for the model.
     """
     if found is None:
         live = f"the ledger says version {recorded.version}, and " if recorded else ""

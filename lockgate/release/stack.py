@@ -60,7 +60,7 @@ class Stack:
 class Progress:
     """How far a deployment has come. SUCCEEDED: the stack is updated and the service runs what it pins.
 
-    begun: False where the stack pins something else and shows no failure of this update: it may not have begun.
+    begun: False where the stack pins something else and shows no failure of this update, so that it may not have begun.
     """
 
     status: Literal["IN_PROGRESS", "SUCCEEDED", "FAILED"]
@@ -97,8 +97,9 @@ def progress_of_service(
 ) -> Progress:
     """Whether the one ECS service of a stack that is updated runs the stack's tasks, as many as it is asked for.
 
-    services: ids of the stack's services; primary: their primary deployments, as ECS describes them; definitions: ARNs
-    of the stack's task definitions.
+    services: ids of the stack's services.
+    primary: their primary deployments, as ECS describes them.
+    definitions: ARNs of the stack's task definitions.
     """
     if len(services) != 1:
         return Progress("FAILED", f"stack {stack}: found {len(services)} ECS services, expected one")

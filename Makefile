@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo down test image check synth review lock docs picture clean clean-caches renew pipeline bench-canary bench-decision bench-gate bench-serving bench-synth faults fuzz mutation posture soak
+.PHONY: help setup demo down test image check synth review lock docs picture records clean clean-caches renew pipeline bench-canary bench-decision bench-gate bench-serving bench-synth faults fuzz mutation posture soak
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ check: setup ## format, lint, types, import rules
 
 picture: synth ## the picture and the tables of docs/architecture.md, from the templates
 	@python -m scripts.architecture cdk.out
+
+records: setup ## docs/records.md, from the types of what is kept for years
+	@python -m scripts.records
 
 docs: setup .venv-docs/.ready ## docs/ as a site in build/site, whose every link leads somewhere
 	@.venv-docs/bin/sphinx-build -q -E -W --keep-going -n docs build/site

@@ -11,7 +11,7 @@ these. Of several dataclasses in a union the one with the document's fields is r
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -147,23 +147,47 @@ def _union(kinds: tuple[Any, ...]) -> Reader:
 def _dataclass(kind: Any) -> Reader:
     hints = get_type_hints(kind)
     parts = [(key, field.name, _reader(hints[field.name])) for key, field in _fields(kind)]
-    needed = {key for key, field in _fields(kind) if field.default is dataclasses.MISSING}
     known = keys(kind)
+    defaults = {field.name: field.default for _, field in _fields(kind) if field.default is not dataclasses.MISSING}
+    needed = {key for key, field in _fields(kind) if field.name not in defaults}
 
     def read(found: Any) -> Any:
         if type(found) is not dict:
             raise _MistypedError(f"found {found!r}, expected an object with {', '.join(sorted(needed))}")
-        if not needed <= found.keys():
-            raise _MistypedError(f"found no {', '.join(sorted(needed - found.keys()))}, expected it")
-        if not found.keys() <= known:
-            raise _MistypedError(f"found {', '.join(sorted(found.keys() - known))}, expected no such field")
-        values = {name: _within(key, item, found[key]) for key, name, item in parts if key in found}
+        if found.keys() != known:
+            _refuse_missing_or_unknown(found.keys(), needed, known)
+        values, key = dict(defaults), ""
         try:
-            return kind(**values)
-        except LockgateError as error:
-            raise _MistypedError(str(error)) from error
+            for key, name, item in parts:
+                if key in found:
+                    values[name] = item(found[key])
+                    if name in defaults and values[name] == defaults[name]:
+                        raise _MistypedError(f"found {found[key]!r}, expected that it is left out")
+        except _MistypedError as mistake:
+            mistake.path.append(key)
+            raise
+        return _made(kind, values)
 
     return read
+
+
+def _refuse_missing_or_unknown(found: Set[str], needed: Set[str], known: Set[str]) -> None:
+    if not needed <= found:
+        raise _MistypedError(f"found no {', '.join(sorted(needed - found))}, expected it")
+    if not found <= known:
+        raise _MistypedError(f"found {', '.join(sorted(found - known))}, expected no such field")
+
+
+def _made(kind: Any, values: dict[str, Any]) -> Any:
+    """An instance, past the slow assignments of a frozen class; its own checks are made."""
+    instance = object.__new__(kind)
+    instance.__dict__.update(values)
+    if hasattr(instance, "__post_init__"):
+        try:
+            instance.__post_init__()
+        except LockgateError as error:
+            raise _MistypedError(str(error)) from error
+    return instance
 
 
 def _within(key: str, item: Reader, found: Any) -> Any:

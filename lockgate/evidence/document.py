@@ -92,19 +92,24 @@ class Drift:
 
 @dataclass(frozen=True)
 class Data:
-    """The rows training and evaluation used, by digest (SHA-256 of the Parquet files, hexadecimal).
-
-    *_identities_sha256: of the digests that say which rows these are (lockgate.data.row_identities).
-    """
+    """The rows that training and evaluation used, by the SHA-256 of files in hexadecimal digits."""
 
     snapshot: str
+    """Id of the data snapshot."""
     train_sha256: str
+    """Of the training rows."""
     features_sha256: str
+    """Of the holdout's features."""
     labels_sha256: str
+    """Of the holdout's labels, which is the holdout's name."""
     train_identities_sha256: str
+    """Of the digests that say which rows were trained on (lockgate.data.row_identities)."""
     holdout_identities_sha256: str
+    """Of the digests that say which rows the holdout has."""
     train_rows: int
+    """How many rows were trained on."""
     holdout_rows: int
+    """How many rows the holdout has."""
 
 
 @dataclass(frozen=True)

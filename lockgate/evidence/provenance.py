@@ -155,15 +155,19 @@ class Origin:
     """What the statements about an image say, once they are verified; for the verdict and its readers."""
 
     builder: str
+    """ARN of the build project."""
     build: str
+    """ARN of the build."""
     source: str
+    """Where the commit's archive lies, s3://…"""
     source_sha256: str
+    """SHA-256 of the archive."""
     base_image: str
+    """The image that it was built on, with digest."""
     sbom_sha256: str
+    """SHA-256 of the bill of materials."""
     components: int
-
-    def as_dict(self) -> dict[str, Any]:
-        return dict(vars(self))
+    """How many packages the bill of materials lists."""
 
 
 class Checked(NamedTuple):

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from math import isinf
-from typing import Any
 
 from lockgate.errors import EvidenceError
 from lockgate.evidence.document import Evidence, Group
@@ -44,10 +43,6 @@ class Reason:
     message: str
     dry_run: bool = False
 
-    def as_dict(self) -> dict[str, Any]:
-        shown = {"rule": self.rule, "outcome": self.outcome.value, "message": self.message}
-        return {**shown, "dry_run": True} if self.dry_run else shown
-
 
 @dataclass(frozen=True)
 class Verdict:
@@ -59,9 +54,6 @@ class Verdict:
     def outcome(self) -> Outcome:
         deciding = [reason.outcome for reason in self.reasons if not reason.dry_run]
         return max(deciding, key=lambda outcome: outcome.badness) if deciding else Outcome.ERROR
-
-    def as_dict(self) -> dict[str, Any]:
-        return {"outcome": self.outcome.value, "reasons": [reason.as_dict() for reason in self.reasons]}
 
 
 @dataclass(frozen=True)

@@ -150,8 +150,6 @@ def _placed(model: str, position: int, before: str, data: bytes) -> Record[Any]:
             f"ledger of {model}: record {position}: previous is {record.previous[:12]}, "
             f"the record before has {before[:12]}: one of them was changed"
         )
-    if record.to_bytes() != data:
-        raise LedgerError(f"ledger of {model}: record {position}: not in canonical form: it was changed")
     return record
 
 

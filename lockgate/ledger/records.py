@@ -87,11 +87,16 @@ class _Document:
 
 
 def read_record(data: bytes) -> Record[Any]:
-    """A record with a body of its kind, ReleaseBody or StackBody. Raises LedgerError when bytes are not a record."""
+    """A record with a body of its kind, ReleaseBody or StackBody; its `to_bytes` are these bytes.
+
+    Raises LedgerError when bytes are not a record in canonical form.
+    """
     try:
         stored = canonical.from_bytes(data, "ledger record")
     except EvidenceError as error:
         raise LedgerError(str(error)) from error
+    if canonical.to_bytes(stored) != data:
+        raise LedgerError("ledger record: not in canonical form: it was changed")
     if stored.get("schema") != SCHEMA:
         raise LedgerError(f"ledger record: found schema {stored.get('schema')!r}, expected {SCHEMA!r}: {ADVICE}")
     document = schema.read(_Document, stored, "ledger record", LedgerError, ADVICE)

@@ -23,18 +23,16 @@ Scope = Literal["holdout", "policy"]
 
 @dataclass(frozen=True)
 class Budget:
-    """What a policy states.
-
-    rate: the probability of ever letting a model through that a rule should have stopped, at most.
-    scope: over what the rate holds; one holdout's life, or the policy's, over all its successive holdouts.
-    decisions: how many decisions one holdout serves; then it is used up.
-    feedback: what authors learn: nothing; the first pass, which ends the holdout's life; or of each if it passed.
-    """
+    """What a policy states about how often a holdout may be asked."""
 
     rate: float
+    """The probability of ever letting a model through that a rule should have stopped, at most."""
     scope: Scope
+    """Over what the rate holds: one holdout's life, or the policy's, over all its successive holdouts."""
     decisions: int
+    """How many decisions one holdout serves; then it is used up."""
     feedback: Feedback
+    """What authors learn: nothing; the first pass, which ends the holdout's life; or of each if it passed."""
 
 
 def holdout_rate(budget: Budget, holdout: int) -> float:

@@ -374,8 +374,8 @@ def test_a_dry_run_is_reported_and_decides_nothing(make_evidence: Make) -> None:
     tried = Limit("tried", "accuracy", "floor", 0.99, dry_run=True)
     verdict = judged(policy(*limit().rules, tried), evidence)
     assert verdict.outcome is Outcome.PASSED
-    assert verdict.reasons[1].as_dict()["outcome"] == "failed"
-    assert verdict.reasons[1].as_dict()["dry_run"] is True
+    assert verdict.reasons[1].outcome is Outcome.FAILED
+    assert verdict.reasons[1].dry_run
     assert judged(policy(tried), evidence).outcome is Outcome.ERROR, "a policy of dry runs passes nothing"
 
 
@@ -517,10 +517,9 @@ def test_a_smaller_error_rate_never_turns_a_failure_or_doubt_into_a_pass(
 
 
 def test_a_refusal_is_an_error_with_its_reason() -> None:
-    assert refusal("evidence", "it was altered").as_dict() == {
-        "outcome": "error",
-        "reasons": [{"rule": "evidence", "outcome": "error", "message": "it was altered"}],
-    }
+    verdict = refusal("evidence", "it was altered")
+    assert verdict.outcome is Outcome.ERROR
+    assert verdict.reasons == (Reason("evidence", Outcome.ERROR, "it was altered"),)
 
 
 HEX = "0123456789abcdef" * 4

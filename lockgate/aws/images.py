@@ -111,7 +111,8 @@ def upload_layer(ecr: Any, repository: str, digest: str, parts: Callable[[int], 
     try:
         ecr.complete_layer_upload(repositoryName=repository, uploadId=upload["uploadId"], layerDigests=[digest])
     except ClientError as error:
-        if code(error) != "LayerAlreadyExistsException":  # another attempt was faster
+        # With LayerAlreadyExistsException another attempt was faster, and the layer is there.
+        if code(error) != "LayerAlreadyExistsException":
             raise
 
 

@@ -32,7 +32,8 @@ from lockgate.aws.registry import Registry
 from lockgate.configuration.persons import Caller
 from lockgate.errors import RefusedError
 from lockgate.ledger import kinds
-from lockgate.ledger.records import Entry, Record
+from lockgate.ledger.break_glass import announcement, refuse_unless_said
+from lockgate.ledger.records import Entry
 
 FIELDS = {"model", "version", "environment", "reason", "token"}
 TOKEN = re.compile(r"[a-z0-9]{8,64}", re.ASCII)
@@ -63,9 +64,10 @@ def _take(body: dict[str, Any], caller: Caller) -> dict[str, Any]:
     )
     entry = Entry(kinds.BreakGlass.id(version, environment, token), version, environment, said)
     record = shared.ledger(settings.ledger_bucket).append(model, entry, shared.timestamp(shared.now()))
-    if record.entry.body != said:
-        raise AnswerRefusedError(409, f"token: found the one of {record.reference}, expected a new one")
-    _say(settings, record)
+    refuse_with(409, lambda: refuse_unless_said(record, said))
+    # Before it happens: nobody breaks the glass in silence.
+    subject, text = announcement(record)
+    publish(clients.client("sns"), settings.topic_arn, subject, text)
     execution = names.break_glass_execution(model, version, record.sequence)
     start(
         clients.client("stepfunctions"),
@@ -96,15 +98,3 @@ def _read(body: dict[str, Any]) -> tuple[str, int, str, str]:
     if not TOKEN.fullmatch(token):
         raise AnswerRefusedError(400, f"token: found {token!r}, expected 8 to 64 small letters and digits")
     return model, version, environment, token
-
-
-def _say(settings: Settings, record: Record[kinds.BreakGlass]) -> None:
-    """Before it happens: nobody breaks the glass in silence."""
-    entry = record.entry
-    text = (
-        f"{entry.body.person} puts version {entry.version} of {record.model} into {entry.environment} past its gate "
-        f"and approvals: {entry.body.reason}\n\nRecord {record.reference}, by {entry.body.user_arn}. It stays "
-        f"open in `lockgate status` until somebody else runs `lockgate approve {record.reference}`."
-    )
-    subject = f"Break-glass: {record.model} {entry.version} in {entry.environment}"
-    publish(clients.client("sns"), settings.topic_arn, subject, text)

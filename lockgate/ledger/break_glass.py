@@ -25,6 +25,24 @@ def broken(chain: ReleaseChain, name: str, version: int, environment: str) -> Re
     return glass
 
 
+def refuse_unless_said(glass: Record[BreakGlass], said: BreakGlass) -> None:
+    """Raises RefusedError where the record that has the token says something else than its caller says now."""
+    if glass.entry.body != said:
+        raise RefusedError(f"token: found the one of {glass.reference}, expected a new one")
+
+
+def announcement(glass: Record[BreakGlass]) -> tuple[str, str]:
+    """What everybody hears of a break-glass: subject and text, with who did it, why, and how it is closed."""
+    entry, said = glass.entry, glass.entry.body
+    subject = f"Break-glass: {glass.model} {entry.version} in {entry.environment}"
+    text = (
+        f"{said.person} puts version {entry.version} of {glass.model} into {entry.environment} past its gate and "
+        f"approvals: {said.reason}\n\nRecord {glass.reference}, by {said.user_arn}. It stays open in `lockgate status` "
+        f"until somebody else runs `lockgate approve {glass.reference}`."
+    )
+    return subject, text
+
+
 def ends(chain: ReleaseChain, glass: Record[BreakGlass]) -> list[Record[Deployment | Verdict]]:
     """How a break-glass ended, oldest first: deployments that lean on it, or the error that kept it out."""
     name = glass.reference

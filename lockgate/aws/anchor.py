@@ -46,10 +46,10 @@ class Anchor:
     def _read(self, key: str) -> Head:
         data = self._s3.get_object(Bucket=self._bucket, Key=key)["Body"].read()
         try:
-            found = canonical.from_bytes(data, f"anchor {key}")
+            document = canonical.from_bytes(data, f"anchor {key}")
         except EvidenceError as error:
             raise LedgerError(str(error)) from error
-        head = Head(found.get("sequence", 0), str(found.get("sha256")))
-        if found.get("schema") != SCHEMA or names.ledger_key(str(found.get("model")), head.sequence) != key:
-            raise LedgerError(f"anchor {key}: found {found}, expected a head of this model and number")
+        head = Head(document.get("sequence", 0), str(document.get("sha256")))
+        if document.get("schema") != SCHEMA or names.ledger_key(str(document.get("model")), head.sequence) != key:
+            raise LedgerError(f"anchor {key}: found {document}, expected a head of this model and number")
         return head

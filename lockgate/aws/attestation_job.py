@@ -104,8 +104,8 @@ def _ours(images: Attestations, digest: str, kms: Any, key: str) -> bool:
 
 
 def _origin(build: dict[str, Any], commit: str, bucket: str, key: str, region: str, account: str) -> Build:
-    found = clients.client("s3").get_object(Bucket=bucket, Key=key)
-    archive = found["Body"].read()
+    stored = clients.client("s3").get_object(Bucket=bucket, Key=key)
+    archive = stored["Body"].read()
     if archive_commit(archive) != commit:
         raise ProvenanceError(
             f"s3://{bucket}/{key}: found an archive of {archive_commit(archive)!r}, expected {commit}"
@@ -116,7 +116,7 @@ def _origin(build: dict[str, Any], commit: str, bucket: str, key: str, region: s
         build_arn=build["arn"],
         commit=commit,
         source_uri=f"s3://{bucket}/{key}",
-        source_version=found.get("VersionId", ""),
+        source_version=stored.get("VersionId", ""),
         source_sha256=canonical.sha256(archive),
         base_image=variables["BASE_IMAGE"],
         started=build["startTime"].isoformat(),
@@ -153,8 +153,8 @@ def bill_of_materials(images: Attestations, digest: str) -> dict[str, Any]:
         done = subprocess.run(command, env=environment, capture_output=True, check=False)
     if done.returncode:
         raise ProvenanceError(f"syft: exit code {done.returncode}: {done.stderr.decode(errors='replace')[-500:]}")
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    document: dict[str, Any] = json.loads(done.stdout)
+    return document
 
 
 if __name__ == "__main__":

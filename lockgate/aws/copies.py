@@ -29,14 +29,14 @@ def copy_model(s3: Any, source: Mapping[str, str], bucket: str, model: str, sha2
     if fingerprint(s3, bucket, key) is None:
         with tempfile.TemporaryFile() as file:
             try:
-                found = s3.get_object(Bucket=source["bucket"], Key=source["key"], VersionId=source["version_id"])
+                original = s3.get_object(Bucket=source["bucket"], Key=source["key"], VersionId=source["version_id"])
             except ClientError as error:
                 if code(error) not in ("NoSuchKey", "NoSuchVersion"):
                     raise
                 raise RefusedError(f"model data: {dict(source)} is gone: {error}") from error
-            if found["ContentLength"] > LARGEST:
-                raise RefusedError(f"model data: found {found['ContentLength']} bytes, expected at most {LARGEST}")
-            digest = canonical.sha256(_written(found["Body"].iter_chunks(CHUNK), file))
+            if original["ContentLength"] > LARGEST:
+                raise RefusedError(f"model data: found {original['ContentLength']} bytes, expected at most {LARGEST}")
+            digest = canonical.sha256(_written(original["Body"].iter_chunks(CHUNK), file))
             _refuse_other(digest, sha256, f"s3://{source['bucket']}/{source['key']}")
             file.seek(0)
             _put(s3, bucket, key, file, sha256)

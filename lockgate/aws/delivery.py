@@ -96,15 +96,15 @@ def start_attestation(codebuild: Any, build_id: str, token: str) -> None:
 
 def build_with(codebuild: Any, build_id: str) -> list[dict[str, Any]]:
     """The build with this id, as CodeBuild describes it; none where it knows of none."""
-    found: list[dict[str, Any]] = codebuild.batch_get_builds(ids=[build_id])["builds"]
-    return found
+    described: list[dict[str, Any]] = codebuild.batch_get_builds(ids=[build_id])["builds"]
+    return described
 
 
 def recent_builds(codebuild: Any, project: str) -> list[dict[str, Any]]:
     """The newest builds of a project, newest first, a hundred at most."""
     ids = codebuild.list_builds_for_project(projectName=project, sortOrder="DESCENDING").get("ids", [])[:100]
-    found = codebuild.batch_get_builds(ids=ids)["builds"] if ids else []
-    return sorted(found, key=lambda build: build["startTime"], reverse=True)
+    described = codebuild.batch_get_builds(ids=ids)["builds"] if ids else []
+    return sorted(described, key=lambda build: build["startTime"], reverse=True)
 
 
 def commit_of_build(build: Mapping[str, Any]) -> str:

@@ -98,10 +98,10 @@ class Deployments:
 
     def alarms(self, stack: Stack, cloudwatch: Any) -> tuple[str, ...]:
         """Names of the stack's alarms that are in ALARM; ECS would ignore them for a whole deployment."""
-        found = self._resources(stack, ALARM)
-        if not found:
+        names_of_alarms = self._resources(stack, ALARM)
+        if not names_of_alarms:
             return ()
-        pages = cloudwatch.get_paginator("describe_alarms").paginate(AlarmNames=found)
+        pages = cloudwatch.get_paginator("describe_alarms").paginate(AlarmNames=names_of_alarms)
         alarms = [alarm for page in pages for alarm in page["MetricAlarms"]]
         return tuple(sorted(alarm["AlarmName"] for alarm in alarms if alarm["StateValue"] == "ALARM"))
 
@@ -193,8 +193,8 @@ class Deployments:
 
     def _primary(self, services: list[str]) -> list[dict[str, Any]]:
         """The primary deployments of services, of those that were not deleted."""
-        found = self._ecs.describe_services(cluster=self._cluster, services=services)["services"]
-        active = [service for service in found if service["status"] == "ACTIVE"]
+        described = self._ecs.describe_services(cluster=self._cluster, services=services)["services"]
+        active = [service for service in described if service["status"] == "ACTIVE"]
         return [entry for service in active for entry in service["deployments"] if entry["status"] == "PRIMARY"]
 
     def _resources(self, stack: Stack, kind: str) -> list[str]:

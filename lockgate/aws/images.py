@@ -52,15 +52,15 @@ def copy_image(ecr: Any, source: str, repository: str, tag: str) -> None:
 
 
 def _copy(ecr: Any, source: Repository, digest: str, repository: str, tag: str | None) -> None:
-    found = ecr.batch_get_image(
+    answer = ecr.batch_get_image(
         registryId=source.account,
         repositoryName=source.name,
         imageIds=[{"imageDigest": digest}],
         acceptedMediaTypes=MANIFESTS,
     )
-    if not found["images"]:
-        raise RefusedError(f"image: {source.name}@{digest} of {source.account} is gone: {found['failures']}")
-    text = str(found["images"][0]["imageManifest"])
+    if not answer["images"]:
+        raise RefusedError(f"image: {source.name}@{digest} of {source.account} is gone: {answer['failures']}")
+    text = str(answer["images"][0]["imageManifest"])
     if f"sha256:{canonical.sha256(text.encode())}" != digest:
         raise RefusedError(f"image: {source.name}@{digest} of {source.account}: its manifest was replaced")
     manifest = json.loads(text)
@@ -69,7 +69,7 @@ def _copy(ecr: Any, source: Repository, digest: str, repository: str, tag: str |
     if "config" in manifest:
         for layer in (manifest["config"], *manifest["layers"]):
             _copy_layer(ecr, source, layer["digest"], repository)
-    put = {"imageManifest": text, "imageManifestMediaType": _media_type(manifest, found["images"][0])}
+    put = {"imageManifest": text, "imageManifestMediaType": _media_type(manifest, answer["images"][0])}
     try:
         ecr.put_image(repositoryName=repository, imageDigest=digest, **put, **({"imageTag": tag} if tag else {}))
     except ClientError as error:

@@ -10,6 +10,7 @@ Calls:
     s3:ListBucket on both buckets; s3:GetObject on <ledger>/*
     s3:GetObject, s3:PutObject (If-None-Match: *) on <anchor>/*
     kms:Decrypt on the keys of both (of the anchor: what heads were encrypted with before)
+    kms:Decrypt, kms:GenerateDataKey   on the key of the queue of dead letters (Lambda sends there with the role)
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 State = Literal["ok", "note", "missing"]
@@ -43,13 +43,17 @@ class Certificate:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the project says of the account; certificate_arn: None for tools, which serve nothing."""
+    """What the project says of the account; certificate_arn: None for tools, which serve nothing.
+
+    repository_id: of the GitHub repository whose Lockgate this is.
+    """
 
     name: str
     account: str
     region: str
     certificate_arn: str | None
     provider_arn: str | None
+    repository_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,7 @@ class AccountState:
     providers: ARN -> audiences, of GitHub's issuer only.
     provider_is_ours: whether Lockgate's own delivery stack made the one that is there.
     linked_services: those that have their role.
+    owners: each stack whose name begins as ours do -> the id of the repository that made it, "" where it says none.
     """
 
     account: str
@@ -71,6 +76,12 @@ class AccountState:
     certificate: Certificate | None
     linked_services: Sequence[str]
     concurrency: int
+    owners: Mapping[str, str] = field(default_factory=dict)
+
+
+def foreign_stacks(owners: Mapping[str, str], repository_id: str) -> dict[str, str]:
+    """The stacks that the Lockgate of another repository made: a deploy would take them over."""
+    return {stack: owner for stack, owner in owners.items() if owner and owner != repository_id}
 
 
 def diagnose(wanted: Wanted, found: AccountState) -> list[AccountCheck]:
@@ -78,10 +89,22 @@ def diagnose(wanted: Wanted, found: AccountState) -> list[AccountCheck]:
     if found.account != wanted.account:
         todo = f"use credentials of {wanted.account}, or set account in environments/{wanted.name}.toml"
         return [AccountCheck("account", "missing", f"{found.account}, expected {wanted.account}", todo)]
-    common = [AccountCheck("account", "ok", found.account), *_bootstrap(wanted, found)]
+    common = [AccountCheck("account", "ok", found.account), _owner(wanted, found), *_bootstrap(wanted, found)]
     if wanted.certificate_arn is None:
         return [*common, _provider(wanted, found), _scan(found), _concurrency(found)]
     return [*common, _certificate(wanted, found), *_linked(found), _scan(found), _concurrency(found)]
+
+
+def _owner(wanted: Wanted, found: AccountState) -> AccountCheck:
+    foreign = foreign_stacks(found.owners, wanted.repository_id)
+    if not foreign:
+        return AccountCheck("names", "ok", "no stack of another Lockgate has ours")
+    named = ", ".join(f"{stack} (repository {owner})" for stack, owner in sorted(foreign.items()))
+    todo = (
+        f"this project is repository {wanted.repository_id}; use another account, or set repository_id in "
+        "environments/tools.toml to the one whose stacks these are"
+    )
+    return AccountCheck("names", "missing", f"another Lockgate is here: {named}; a deploy would take it over", todo)
 
 
 def _bootstrap(wanted: Wanted, found: AccountState) -> list[AccountCheck]:

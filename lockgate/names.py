@@ -5,6 +5,8 @@ Everything else is named by CloudFormation.
 
 from __future__ import annotations
 
+import re
+
 PIPELINE_ROLE = "lockgate-pipeline"
 TRAINING_ROLE = "lockgate-training"
 EVALUATION_ROLE = "lockgate-evaluation"
@@ -140,6 +142,22 @@ def rollback_function(environment: str) -> str:
 def release_cloudformation_role(environment: str) -> str:
     """The narrow role with which CloudFormation changes a release stack during a promotion."""
     return f"lockgate-{environment}-release-cfn"
+
+
+# What every stack's description ends with: names of stacks are fixed, so two Lockgates in an account would share them.
+STACKS = "lockgate-"
+_OWNER = re.compile(r"\[GitHub repository ([0-9]+)\]\Z")
+
+
+def owned_by(repository_id: str) -> str:
+    """The end of the description of each stack: the repository whose Lockgate it is."""
+    return f"[GitHub repository {repository_id}]"
+
+
+def owner_of(description: str) -> str:
+    """The id of the repository whose Lockgate made a stack with this description; "" where it says none, as in 0.1."""
+    found = _OWNER.search(description)
+    return found[1] if found else ""
 
 
 def edge_stack(environment: str) -> str:

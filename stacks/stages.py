@@ -35,6 +35,10 @@ def compose(app: Construct, configuration: Configuration, root: Path) -> None:
     for environment in configuration.environments:
         _environment(app, configuration, environment, root)
     inline_policies(app)
+    for stack in app.node.find_all():
+        if isinstance(stack, cdk.Stack):
+            owner = names.owned_by(configuration.tools.github.repository_id)
+            stack.template_options.description = f"{stack.template_options.description} {owner}"
 
 
 def bundle(root: Path) -> lambda_.Code:

@@ -23,8 +23,10 @@ from cli.context import Context, json_argument, open_context
 from cli.git import commit_of
 from cli.terminal import progress, show, show_json
 from lockgate import names
+from lockgate.aws.account import stack_owners
 from lockgate.aws.managed_policies import put_policy
 from lockgate.aws.sessions import caller_of
+from lockgate.doctor import foreign_stacks
 from lockgate.errors import LockgateError, NotFoundError, RefusedError
 from lockgate.templates import rights
 
@@ -56,6 +58,13 @@ def run(arguments: argparse.Namespace) -> int:
     caller, _ = caller_of(context.session)
     if caller != account:
         raise LockgateError(f"{arguments.environment}: found credentials of {caller}, expected those of {account}")
+    foreign = foreign_stacks(stack_owners(context.client("cloudformation")), context.tools.github.repository_id)
+    if foreign:
+        named = ", ".join(f"{stack} (repository {owner})" for stack, owner in sorted(foreign.items()))
+        raise RefusedError(
+            f"{arguments.environment}: found stacks of another Lockgate in account {account}: {named}; expected none: "
+            "its policies and stacks would be taken over. Use another account"
+        )
     iam = context.client("iam")
     arns = {name: _put(iam, account, name, document) for name, document in documents.items()}
     execution = [arn for name, arn in arns.items() if name.startswith(rights.EXECUTION)]

@@ -41,10 +41,17 @@ def run(arguments: argparse.Namespace) -> int:
 def _wanted(context: Context, name: str) -> Wanted:
     tools = context.tools
     if name == "tools":
-        return Wanted(name, tools.account, tools.region, None, tools.github.provider_arn)
+        return Wanted(name, tools.account, tools.region, None, tools.github.provider_arn, tools.github.repository_id)
     for environment in context.configuration.environments:
         if environment.name == name:
-            return Wanted(name, environment.account, environment.region, environment.certificate_arn, None)
+            return Wanted(
+                name,
+                environment.account,
+                environment.region,
+                environment.certificate_arn,
+                None,
+                tools.github.repository_id,
+            )
     raise NotFoundError(f"environment: found {name!r}, expected tools or one of {', '.join(tools.promotion)}")
 
 

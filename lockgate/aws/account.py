@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 from botocore.exceptions import ClientError
 
+from lockgate import names
 from lockgate.aws.clients import code
 from lockgate.doctor import ISSUER, LINKED_ROLES, QUALIFIER, AccountState, Certificate, Wanted
 
@@ -33,8 +34,20 @@ def look(client: Callable[[str], Any], wanted: Wanted) -> AccountState:
         scan_type=str(client("ecr").get_registry_scanning_configuration()["scanningConfiguration"]["scanType"]),
         certificate=_certificate(client("acm"), wanted.certificate_arn),
         linked_services=[service for service in LINKED_ROLES if _is_linked(iam, service)],
+        owners=stack_owners(client("cloudformation")),
         concurrency=int(client("lambda").get_account_settings()["AccountLimit"]["ConcurrentExecutions"]),
     )
+
+
+def stack_owners(cloudformation: Any) -> dict[str, str]:
+    """Each stack whose name begins as Lockgate's do, with the id of the repository that made it, "" where none is."""
+    pages = cloudformation.get_paginator("describe_stacks").paginate()
+    return {
+        str(stack["StackName"]): names.owner_of(stack.get("Description", ""))
+        for page in pages
+        for stack in page["Stacks"]
+        if stack["StackName"].startswith(names.STACKS)
+    }
 
 
 def _absent_is_none(call: Callable[..., Any], **request: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from lockgate import names
 from lockgate.doctor import AUDIENCE, LINKED_ROLES, AccountState, Certificate, Wanted, diagnose
 
 ACCOUNT, REGION = "222222222222", "us-east-1"
@@ -97,3 +98,15 @@ def test_an_account_has_one_identity_provider_of_github(
     wanted = replace(TOOLS, provider_arn=configured)
     said = states(wanted, providers=providers, provider_is_ours=ours)
     assert said == ({"identity provider": state} if state else {})
+
+
+def test_stacks_of_another_lockgate_are_missing_ground_and_ours_or_unmarked_ones_are_not() -> None:
+    wanted = replace(TOOLS, repository_id="17")
+    owners = {"lockgate-tools-artifacts": "17", "lockgate-tools-delivery": ""}
+    assert states(wanted, owners=owners) == {}
+    assert states(wanted, owners={**owners, "lockgate-tools-training": "99"}) == {"names": "missing"}
+
+
+def test_a_stack_says_whose_it_is() -> None:
+    assert names.owner_of(f"Lockgate: heads of the ledger {names.owned_by('17')}") == "17"
+    assert names.owner_of("Lockgate: heads of the ledger") == ""

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from lockgate import names
 from lockgate.aws.account import look
 from lockgate.doctor import ISSUER, LINKED_ROLES, AccountCheck, Wanted, diagnose
 
@@ -90,3 +91,18 @@ def test_the_scan_type_of_the_whole_account_is_seen(aws: Any, scan_type: str, st
     aws.client("ecr", "dev").put_registry_scanning_configuration(scanType=scan_type, rules=[])
     _, findings = doctor(aws, "dev", "dev")
     assert findings["image scans"].state == state
+
+
+def test_the_stacks_of_another_lockgate_are_seen(aws: Any) -> None:
+    cloudformation = aws.client("cloudformation", "dev")
+    template = {
+        "Description": f"Lockgate: {names.owned_by('4242')}",
+        "Resources": {"Q": {"Type": "AWS::SQS::Queue"}},
+    }
+    cloudformation.create_stack(StackName="lockgate-dev-edge", TemplateBody=json.dumps(template))
+    try:
+        _, findings = doctor(aws, "dev", "dev")
+        assert findings["names"].state == "missing"
+        assert "lockgate-dev-edge (repository 4242)" in findings["names"].found
+    finally:
+        cloudformation.delete_stack(StackName="lockgate-dev-edge")

@@ -46,6 +46,7 @@ from lockgate.gate.decision import Case, decide, entry_of, may_mark, name_of, re
 from lockgate.gate.scan import Scan
 from lockgate.gate.verification import Artifacts, Expected, Package
 from lockgate.ledger.break_glass import broken
+from lockgate.release.workflow import GateAnswer, GateRequest, read_message
 
 
 @dataclass(frozen=True)
@@ -58,11 +59,11 @@ class Settings:
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     settings, now = shared.settings(Settings), shared.timestamp(shared.now())
-    model, version = shared.model_and_version(event)
-    environment = shared.environment(str(event.get("environment")))
-    glass, dry_run = str(event.get("break_glass") or ""), event.get("dry_run") is True
+    asked = read_message(GateRequest, event)
+    model, version, environment = asked.model, asked.number, shared.environment(asked.environment)
+    glass, dry_run = asked.break_glass or "", asked.dry_run
     store, registry = shared.ledger(settings.ledger_bucket), Registry(clients.client("sagemaker"))
-    expected = _expected(settings, model, version, str(event.get("package_arn")))
+    expected = _expected(settings, model, version, asked.package_arn)
     package, chain = registry.describe(expected.package_arn), store.chain(model)
     if glass:
         broken(chain, glass, version, environment.name)
@@ -77,14 +78,19 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
         body = decide(case, chain) if glass else None
         if body and body.data is not None:  # it is what it claims to be; what the policy says of it is not asked
             shared.log("break-glass", record=glass, environment=environment.name)
-            return let_through(body, version, glass, 0)
+            return answered(let_through(body, version, glass, 0))
         verdict = store.append_decided(model, name, partial(entry_of, name, case), now)
     if package and environment.name == shared.tools().promotion[0] and may_mark(package, verdict):
         passed = verdict.entry.body.outcome == "passed"
         shown = unmarked(package, store.chain(model), version) if passed else package
         registry.mark(shown, passed, f"verdict {verdict.reference}: {'passed' if passed else 'not passed'}")
     shared.log("gate", verdict=verdict.reference, outcome=verdict.entry.body.outcome, environment=environment.name)
-    return answer_of(verdict)
+    return answered(answer_of(verdict))
+
+
+def answered(answer: GateAnswer) -> dict[str, Any]:
+    said: dict[str, Any] = schema.write(answer)
+    return said
 
 
 def _expected(settings: Settings, model: str, version: int, package_arn: str) -> Expected:

@@ -23,12 +23,16 @@ Reader = Callable[[Any], Any]
 _EXPECTED = {str: "text", int: "a whole number", float: "a number", bool: "true or false", NoneType: "null"}
 
 
-def read(kind: type[T], document: object, where: str, error: type[LockgateError], advice: str = "") -> T:
+def read(
+    kind: type[T], document: object, where: str, error: type[LockgateError], advice: str = "", *, strict: bool = True
+) -> T:
     """The document as an instance of `kind`.
 
     Raises `error`, saying where, what was found and what was expected, when a field is missing, unknown or mistyped.
+    strict: what is kept has no field that its type does not know, and leaves out what has its default. What is sent may
+    come from a younger sender, who says more: then False. A type with `STRICT` is always read strictly.
     """
-    reader: Reader = _reader(kind)  # type: ignore[arg-type]  # a type can be hashed
+    reader: Reader = _reader(kind, strict)  # type: ignore[arg-type]  # a type can be hashed
     try:
         found: T = reader(document)
     except _MistypedError as mistake:
@@ -72,7 +76,7 @@ def _fields(kind: Any) -> tuple[tuple[str, dataclasses.Field[Any]], ...]:
 
 
 @cache
-def _reader(kind: Any) -> Reader:
+def _reader(kind: Any, strict: bool) -> Reader:
     """What reads a value of a type; made once a type, since a gate reads a whole ledger."""
     origin, arguments = get_origin(kind), get_args(kind)
     if kind is Any:
@@ -80,13 +84,13 @@ def _reader(kind: Any) -> Reader:
     if origin is Literal:
         return _literal(arguments)
     if origin in (Union, UnionType):
-        return _union(arguments)
+        return _union(arguments, strict)
     if origin is tuple:
-        return _tuple(_reader(arguments[0]))
+        return _tuple(_reader(arguments[0], strict))
     if origin is Mapping:
-        return _mapping(_reader(arguments[1]))
+        return _mapping(_reader(arguments[1], strict))
     if dataclasses.is_dataclass(kind):
-        return _dataclass(kind)
+        return _dataclass(kind, strict)
     return _scalar((int, float) if kind is float else (kind,), _EXPECTED[kind])
 
 
@@ -126,13 +130,13 @@ def _mapping(item: Reader) -> Reader:
     return read
 
 
-def _union(kinds: tuple[Any, ...]) -> Reader:
+def _union(kinds: tuple[Any, ...], strict: bool) -> Reader:
     """One dataclass or several, told apart by their fields, or another type; or null."""
     shapes: list[Any] = [kind for kind in kinds if dataclasses.is_dataclass(kind)]
     others = [kind for kind in kinds if kind not in shapes]
-    known = {keys(shape): _reader(shape) for shape in shapes}
+    known = {keys(shape): _reader(shape, strict) for shape in shapes}
     if shapes and set(others) <= {NoneType}:
-        fallback = _reader(shapes[0])
+        fallback = _reader(shapes[0], strict)
 
         def read_shape(found: Any) -> Any:
             if found is None and others:
@@ -140,14 +144,15 @@ def _union(kinds: tuple[Any, ...]) -> Reader:
             return known.get(frozenset(found) if type(found) is dict else frozenset(), fallback)(found)
 
         return read_shape
-    (other,) = [_reader(kind) for kind in others if kind is not NoneType]
+    (other,) = [_reader(kind, strict) for kind in others if kind is not NoneType]
     return lambda found: None if found is None and NoneType in others else other(found)
 
 
-def _dataclass(kind: Any) -> Reader:
+def _dataclass(kind: Any, strict: bool) -> Reader:
     hints = get_type_hints(kind)
-    parts = [(key, field.name, _reader(hints[field.name])) for key, field in _fields(kind)]
+    parts = [(key, field.name, _reader(hints[field.name], strict)) for key, field in _fields(kind)]
     known = keys(kind)
+    strict = strict or getattr(kind, "STRICT", False)
     defaults = {field.name: field.default for _, field in _fields(kind) if field.default is not dataclasses.MISSING}
     needed = {key for key, field in _fields(kind) if field.name not in defaults}
 
@@ -155,13 +160,13 @@ def _dataclass(kind: Any) -> Reader:
         if type(found) is not dict:
             raise _MistypedError(f"found {found!r}, expected an object with {', '.join(sorted(needed))}")
         if found.keys() != known:
-            _refuse_missing_or_unknown(found.keys(), needed, known)
+            _refuse_missing_or_unknown(found.keys(), needed, known if strict else found.keys())
         values, key = dict(defaults), ""
         try:
             for key, name, item in parts:
                 if key in found:
                     values[name] = item(found[key])
-                    if name in defaults and values[name] == defaults[name]:
+                    if strict and name in defaults and values[name] == defaults[name]:
                         raise _MistypedError(f"found {found[key]!r}, expected that it is left out")
         except _MistypedError as mistake:
             mistake.path.append(key)

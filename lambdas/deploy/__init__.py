@@ -53,7 +53,7 @@ Needs temporary disk for the model data: lockgate.aws.copies.LARGEST, which is w
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, assert_never
 
 from lambdas import shared
 from lambdas.deploy.operation import operate
@@ -61,17 +61,42 @@ from lambdas.deploy.place import Place, Settings
 from lambdas.deploy.progress import look, status, stop
 from lambdas.deploy.promotion import start
 from lockgate.errors import RefusedError
+from lockgate.release.workflow import DeployRequest, LookRequest, OperatorRequest, StatusRequest, read_message
 
-ACTIONS = {"start": start, "status": status, "rollback": operate, "restore": operate, "look": look, "stop": stop}
+ACTIONS = ("start", "status", "stop", "rollback", "restore", "look")
 
 __all__ = ["Settings", "handler"]
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    settings, model = shared.settings(Settings), shared.model(event)
-    action = ACTIONS.get(event.get("action", ""))
-    if action is None:
-        raise RefusedError(f"action: found {event.get('action')!r}, expected one of {', '.join(ACTIONS)}")
-    answer = action(Place(settings, model), event)
-    shared.log("deploy", action=event["action"], environment=settings.environment, model=model, answer=answer)
+    settings, request = shared.settings(Settings), _read(event)
+    place = Place(settings, request.model)
+    match request:
+        case DeployRequest(action="start"):
+            answer = start(place, request)
+        case DeployRequest(action="stop"):
+            answer = stop(place, request.token)
+        case DeployRequest() | StatusRequest():
+            answer = status(place, request)
+        case OperatorRequest():
+            answer = operate(place, request)
+        case LookRequest():
+            answer = look(place)
+        case _:
+            assert_never(request)
+    shared.log("deploy", action=request.action, environment=settings.environment, model=request.model, answer=answer)
     return answer
+
+
+def _read(event: dict[str, Any]) -> DeployRequest | StatusRequest | OperatorRequest | LookRequest:
+    """Of whom the event is says its action; of a status also whether it names a release."""
+    action = event.get("action")
+    if action in ("start", "stop") or (action == "status" and event.get("release") is not None):
+        return read_message(DeployRequest, event)
+    if action == "status":
+        return read_message(StatusRequest, event)
+    if action in ("rollback", "restore"):
+        return read_message(OperatorRequest, event)
+    if action == "look":
+        return read_message(LookRequest, event)
+    raise RefusedError(f"action: found {action!r}, expected one of {', '.join(ACTIONS)}")

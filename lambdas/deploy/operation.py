@@ -14,43 +14,44 @@ from lockgate.ledger.journal import Asked, Fact, find
 from lockgate.release.attempts import mode_towards, target_of
 from lockgate.release.parameters import AT_ONCE, Release
 from lockgate.release.stack import Stack
+from lockgate.release.workflow import OperatorRequest
 
 
-def operate(place: Place, event: dict[str, Any]) -> dict[str, Any]:
+def operate(place: Place, request: OperatorRequest) -> dict[str, Any]:
     try:
-        return _change(place, event)
+        return _change(place, request)
     except (RefusedError, BusyError, NotFoundError) as error:
         return {"refused": str(error)}
 
 
-def _change(place: Place, event: dict[str, Any]) -> dict[str, Any]:
+def _change(place: Place, request: OperatorRequest) -> dict[str, Any]:
     """Write down who wants what and why, then do it: what somebody wanted away stays away if we die in between."""
     journal, stack = place.journal.entries(), place.stack()
-    asked = find(journal, Asked, event["token"])
+    asked = find(journal, Asked, request.token)
     if asked is None:
         stack.refuse_if_busy()
-        target = target_of(event["action"], journal, stack)
+        target = target_of(request.action, journal, stack)
         _refuse_without_image(place, target)
-        asked = _remember(place, event, stack, target)
+        asked = _remember(place, request, stack, target)
     before, wanted = asked.body.from_, asked.body.to
     if not (stack.updating and stack.release == wanted):
-        place.deployments.update(stack, wanted, event["token"], asked.body.mode or AT_ONCE)
+        place.deployments.update(stack, wanted, request.token, asked.body.mode or AT_ONCE)
     return {"status": "IN_PROGRESS", "from": before.version if before else None, "to": wanted.version}
 
 
-def _remember(place: Place, event: dict[str, Any], stack: Stack, target: Release) -> Fact[Asked]:
+def _remember(place: Place, request: OperatorRequest, stack: Stack, target: Release) -> Fact[Asked]:
     asked = Asked(
-        action=event["action"],
-        person=event["person"],
-        user_arn=event["user_arn"],
-        reason=event["reason"],
+        action=request.action,
+        person=request.person,
+        user_arn=request.user_arn,
+        reason=request.reason,
         url=place.url,
         from_=stack.release,
         to=target,
         mode=mode_towards(target, stack),
         deadline_minutes=place.deadline(),
     )
-    return place.remember(event["token"], asked)
+    return place.remember(request.token, asked)
 
 
 def _refuse_without_image(place: Place, release: Release) -> None:

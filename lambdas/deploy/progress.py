@@ -20,7 +20,6 @@ from lockgate.release.attempts import (
     end_of,
     is_past,
     question_about,
-    read_promoted,
     reason_of_failure,
     remembered_success,
     stopped,
@@ -29,31 +28,31 @@ from lockgate.release.attempts import (
 from lockgate.release.hook_findings import HookFinding
 from lockgate.release.parameters import JudgedRelease
 from lockgate.release.stack import Stack
+from lockgate.release.workflow import DeployRequest, StatusRequest
 
 
-def status(place: Place, event: dict[str, Any]) -> dict[str, Any]:
-    wanted = read_promoted(event["release"]) if event.get("release") else None
-    said: dict[str, Any] = schema.write(status_of(place, Question(event["token"], wanted)))
+def status(place: Place, request: DeployRequest | StatusRequest) -> dict[str, Any]:
+    wanted = request.release if isinstance(request, DeployRequest) else None
+    said: dict[str, Any] = schema.write(status_of(place, Question(request.token, wanted)))
     return said
 
 
-def look(place: Place, event: dict[str, Any]) -> dict[str, Any]:
+def look(place: Place) -> dict[str, Any]:
     """An end that nobody waits for any more is remembered, and what is past its deadline is stopped."""
     attempt = open_attempt(place.journal.entries())
     if attempt is None:
         return {"status": "NOTHING"}
     said = status_of(place, question_about(attempt)).status
     if said == "IN_PROGRESS" and is_past(attempt, place.deadline(attempt), shared.now()):
-        return stop(place, {"token": attempt.token})
+        return stop(place, attempt.token)
     return {"status": said}
 
 
-def stop(place: Place, event: dict[str, Any]) -> dict[str, Any]:
+def stop(place: Place, token: str) -> dict[str, Any]:
     """Our own deadline: nothing else ends a deployment that hangs before CloudFormation does, after hours.
 
     Another's update is left alone, such as a `cdk deploy` long after an attempt that failed.
     """
-    token = event["token"]
     attempt = began(place.journal.entries(), token)
     if attempt is None:
         raise RefusedError(f"stop: no attempt with token {token!r} was begun here")

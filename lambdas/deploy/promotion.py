@@ -14,27 +14,27 @@ from lockgate.ledger.journal import Started, open_attempt
 from lockgate.release.attempts import (
     Attempt,
     question_about,
-    read_promoted,
     refuse_in_alarm,
     refuse_to_promote,
     refuse_unless_ended,
 )
 from lockgate.release.parameters import GRADUAL, JudgedRelease, Release
 from lockgate.release.stack import Stack
+from lockgate.release.workflow import DeployRequest, Source
 
 
-def start(place: Place, event: dict[str, Any]) -> dict[str, Any]:
-    wanted = read_promoted(event.get("release"))
+def start(place: Place, request: DeployRequest) -> dict[str, Any]:
+    wanted = request.release
     stack = _stack_for(place, wanted)
     if stack.updating and stack.pins(wanted):
         return _begun(place, open_attempt(place.journal.entries()))  # this very release, started before
-    release = _copied(place, wanted, event["source"])
+    release = _copied(place, wanted, request.source)
     stack = _stack_for(place, wanted)  # as it is now: copies may have taken minutes
     stack.refuse_if_busy()
     refuse_in_alarm(place.deployments.alarms(stack, place.cloudwatch))
-    _remember_end(place, event["token"])
-    began = place.remember(event["token"], Started(release=release, deadline_minutes=place.deadline()))
-    place.deployments.update(stack, release, event["token"], GRADUAL)
+    _remember_end(place, request.token)
+    began = place.remember(request.token, Started(release=release, deadline_minutes=place.deadline()))
+    place.deployments.update(stack, release, request.token, GRADUAL)
     return _begun(place, began)
 
 
@@ -49,12 +49,12 @@ def _stack_for(place: Place, wanted: JudgedRelease) -> Stack:
     return stack
 
 
-def _copied(place: Place, wanted: JudgedRelease, source: dict[str, Any]) -> Release:
+def _copied(place: Place, wanted: JudgedRelease, source: Source) -> Release:
     """The release, once this environment has its image, its model data and its recorded rows."""
     settings = place.settings
     copy_image(place.ecr, wanted.image, settings.releases_repository, wanted.commit)
     version_id = copy_model(place.s3, source, settings.releases_bucket, place.model, wanted.model_sha256)
-    copy_replay(place.s3, source["replay"], settings.releases_bucket, place.model, wanted.replay_sha256)
+    copy_replay(place.s3, source.replay, settings.releases_bucket, place.model, wanted.replay_sha256)
     return Release(**schema.write(wanted), model_version_id=version_id)
 
 

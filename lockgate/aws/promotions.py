@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from lockgate import canonical, names
+from lockgate import names
 from lockgate.aws.clients import code
 from lockgate.release import reconcile
+from lockgate.release.workflow import Promotion
 
 WAITS_NO_MORE = ("TaskTimedOut", "TaskDoesNotExist", "InvalidToken")
 
@@ -50,12 +51,15 @@ def start(
     name: names.promotion_execution and its like. past_gate: where a person puts the version into one environment
     past its gate; nothing but the function of that door gives it.
     """
-    event = {"model": model, "version": str(version), "package_arn": package_arn}
-    event |= past_gate._asdict() if past_gate else {}
+    promotion = Promotion(
+        model=model,
+        version=str(version),
+        package_arn=package_arn,
+        environment=past_gate.environment if past_gate else None,
+        break_glass=past_gate.break_glass if past_gate else None,
+    )
     try:
-        stepfunctions.start_execution(
-            stateMachineArn=state_machine_arn, name=name, input=canonical.to_bytes(event).decode()
-        )
+        stepfunctions.start_execution(stateMachineArn=state_machine_arn, name=name, input=promotion.to_text())
     except ClientError as error:
         if code(error) != "ExecutionAlreadyExists":
             raise

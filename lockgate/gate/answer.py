@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from lockgate import names, schema
+from lockgate import names
 from lockgate.ledger import kinds
 from lockgate.ledger.records import Record
 from lockgate.release.parameters import JudgedRelease
+from lockgate.release.workflow import GateAnswer, Rows, Source
 
 
-def answer_of(verdict: Record[kinds.Verdict]) -> dict[str, Any]:
+def answer_of(verdict: Record[kinds.Verdict]) -> GateAnswer:
     body = verdict.entry.body
     if body.outcome == "passed":
         return let_through(body, verdict.entry.version, verdict.reference, body.approvals)
-    answer = {"outcome": body.outcome, "verdict_id": verdict.reference, "approvals": body.approvals}
-    return {**answer, "release": None, "source": None}
+    return GateAnswer(
+        outcome=body.outcome, verdict_id=verdict.reference, approvals=body.approvals, release=None, source=None
+    )
 
 
-def let_through(body: kinds.Verdict, version: int, record: str, approvals: int) -> dict[str, Any]:
+def let_through(body: kinds.Verdict, version: int, record: str, approvals: int) -> GateAnswer:
     """The answer with the release, on the record of this reference, after so many approvals."""
     release = JudgedRelease(
         version=str(version),
@@ -31,10 +31,12 @@ def let_through(body: kinds.Verdict, version: int, record: str, approvals: int) 
         verdict_id=record,
     )
     bucket, _, key = names.replay_uri(body.evidence_uri or "").removeprefix("s3://").partition("/")
-    return {
-        "outcome": "passed",
-        "verdict_id": record,
-        "approvals": approvals,
-        "release": schema.write(release),
-        "source": {**schema.write(body.source), "replay": {"bucket": bucket, "key": key}},
-    }
+    source = None
+    if body.source:
+        source = Source(
+            bucket=body.source.bucket,
+            key=body.source.key,
+            version_id=body.source.version_id,
+            replay=Rows(bucket=bucket, key=key),
+        )
+    return GateAnswer(outcome="passed", verdict_id=record, approvals=approvals, release=release, source=source)

@@ -31,21 +31,12 @@ from lockgate.release.parameters import (
     MODE_PARAMETER,
     JudgedRelease,
     Release,
-    read_judged_release,
-    read_version,
     refuse_if_superseded,
 )
 from lockgate.release.stack import Progress, Stack
 
 LONGEST_RUN = timedelta(minutes=15)  # of any Lambda function
 Attempt: TypeAlias = Fact[Started | Asked]  # by the fact that began it
-
-
-def read_promoted(release: object) -> JudgedRelease:
-    """What a promotion asks for: a release without the environment's own copy. Raises RefusedError."""
-    wanted = read_judged_release(release)
-    read_version(wanted.version)
-    return wanted
 
 
 class Question(NamedTuple):

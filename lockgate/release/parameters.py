@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import ClassVar
 
 from lockgate import schema
 from lockgate.errors import RefusedError
@@ -31,6 +32,8 @@ MODES = GRADUAL, AT_ONCE, AT_ONCE_AGAIN = "gradual", "at-once", "at-once-again"
 @dataclass(frozen=True)
 class JudgedRelease:
     """What a gate let through, before an environment has its own copies. All texts, as CloudFormation has them."""
+
+    STRICT: ClassVar = True  # who pinned less than was judged, or more, would serve something else
 
     version: str
     """Model package version."""

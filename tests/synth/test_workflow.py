@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import re
+from dataclasses import MISSING, fields
 from typing import Any
 
 from jsonata import Jsonata
 
+from lockgate import schema
+from lockgate.release.workflow import (
+    ApprovalAsked,
+    DeployRequest,
+    EndingRecorded,
+    GateAnswer,
+    GateRequest,
+    Promotion,
+)
 from lockgate_constructs.promotion_workflow import (
     POLL_SECONDS,
     POLLS_AFTER_DEADLINE,
@@ -20,9 +32,39 @@ WORKFLOW = definition(DESTINATIONS, gate_arn="gate", request_approval_arn="ask",
 STATES: dict[str, Any] = WORKFLOW["States"]
 
 
+# Task -> what its function reads the payload as.
+MESSAGES = {
+    "Gate": GateRequest,
+    "Approval": ApprovalAsked,
+    "Deploy": DeployRequest,
+    "Status": DeployRequest,
+    "Stop": DeployRequest,
+    "Record": EndingRecorded,
+    "RecordFailure": EndingRecorded,
+}
+
+
 def following(state: dict[str, Any]) -> set[str]:
     found = {state[key] for key in ("Next", "Default") if key in state}
     return found | {part["Next"] for key in ("Choices", "Catch") for part in state.get(key, [])}
+
+
+def test_each_task_passes_what_its_function_reads() -> None:
+    tasks = {name: state for name, state in STATES.items() if state["Type"] == "Task"}
+    assert {name.partition(" ")[0] for name in tasks} == set(MESSAGES)
+    for name, task in tasks.items():
+        kind = MESSAGES[name.partition(" ")[0]]
+        needed = {field.name for field in fields(kind) if field.default is MISSING}
+        assert needed <= task["Arguments"]["Payload"].keys() <= schema.keys(kind), name
+
+
+def test_the_workflow_reads_nothing_of_its_input_that_a_promotion_has_not() -> None:
+    read = set(re.findall(r"Execution\.Input\.(\w+)", json.dumps(WORKFLOW)))
+    assert read == schema.keys(Promotion)
+
+
+def test_the_workflow_reads_nothing_of_the_gates_answer_that_it_has_not() -> None:
+    assert set(re.findall(r"\$gate\.(\w+)", json.dumps(WORKFLOW))) == schema.keys(GateAnswer)
 
 
 def test_every_state_is_reached_and_every_way_ends() -> None:

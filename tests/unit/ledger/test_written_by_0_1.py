@@ -15,7 +15,7 @@ from lockgate.ledger import infrastructure, journal, kinds, standing
 from lockgate.ledger.chain import Chain, Head, ReleaseChain, StackChain, read_chain, refuse_unless_extends
 from lockgate.ledger.journal import Asked, Ended, Fact, FactBody, Started, read_fact
 from lockgate.ledger.records import read_record
-from lockgate.release.attempts import destination
+from lockgate.release.attempts import target_of
 from lockgate.release.stack import Stack
 
 DATA = Path(__file__).parents[2] / "data" / "ledger-0.1"
@@ -136,10 +136,10 @@ def pinned(environment: str) -> Stack:
 
 
 def test_an_environment_goes_back_from_there() -> None:
-    assert destination("rollback", facts("dev"), pinned("dev")).version == "2"
-    assert destination("restore", facts("prod"), Stack("release", "CREATE_COMPLETE", "", {}, ())).version == "1"
+    assert target_of("rollback", facts("dev"), pinned("dev")).version == "2"
+    assert target_of("restore", facts("prod"), Stack("release", "CREATE_COMPLETE", "", {}, ())).version == "1"
     with pytest.raises(RefusedError, match="no release before it is left to go back to"):
-        destination("rollback", facts("prod"), pinned("prod"))
+        target_of("rollback", facts("prod"), pinned("prod"))
 
 
 def test_what_was_rolled_back_from_stays_away() -> None:

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from lockgate import schema
 from lockgate.errors import BusyError, RefusedError
 from lockgate.ledger.journal import Asked, Ended, Fact, FactBody, Started
 from lockgate.release.attempts import (
@@ -17,7 +16,6 @@ from lockgate.release.attempts import (
     end_of,
     is_past,
     mode_towards,
-    read_promoted,
     reason_of_failure,
     refuse_to_promote,
     refuse_unless_ended,
@@ -56,14 +54,6 @@ def ended() -> Fact[Ended]:
 def rollback(before: int, to: int) -> Fact[Asked]:
     who = {"action": "rollback", "person": "olga", "user_arn": "arn", "reason": "too slow", "url": "u"}
     return fact(Asked(**who, from_=release(before), to=release(to)))
-
-
-def test_a_promotion_asks_for_all_of_a_release_but_the_environments_own_copy() -> None:
-    wanted = schema.write(release(2).judged)
-    assert read_promoted(wanted) == release(2).judged
-    for wrong in (None, {}, schema.write(release(2)), {**wanted, "version": "02"}):
-        with pytest.raises(RefusedError):
-            read_promoted(wrong)
 
 
 def test_an_attempt_wants_what_its_promotion_asks_for_or_what_a_person_was_led_to() -> None:

@@ -65,7 +65,7 @@ def test_a_promotion_that_follows_at_once_hides_nothing_from_whoever_waits_for_t
     prod.start("income-3-prod", release=third)
     answer = prod.status("income-2-prod", release=second)
     assert (answer["status"], answer["release"]["version"]) == ("SUCCEEDED", "2")
-    assert prod.end("income-3-prod", release=third)["status"] == "SUCCEEDED"
+    assert prod.end("income-3-prod", release=third, source=prod.source)["status"] == "SUCCEEDED"
     assert [fact["body"]["release"]["version"] for fact in prod.journal("deployment")] == ["1", "2", "3"]
     assert prod.operate("rollback", "rollback-1")["to"] == "2"
 
@@ -78,7 +78,7 @@ def test_a_failure_that_a_promotion_follows_at_once_is_none_of_its_successes(pro
     prod.cloudformation.parameters, prod.cloudformation.status = before, "UPDATE_ROLLBACK_COMPLETE"
     prod.cloudformation.happen("UPDATE_ROLLBACK_COMPLETE", token="income-2-prod")
     prod.start("income-3-prod", release=third)
-    assert prod.end("income-3-prod", release=third)["status"] == "SUCCEEDED"
+    assert prod.end("income-3-prod", release=third, source=prod.source)["status"] == "SUCCEEDED"
     assert prod.status("income-2-prod", release=second)["status"] == "FAILED"
     assert [fact["body"]["release"]["version"] for fact in prod.journal("deployment")] == ["1", "3"]
 

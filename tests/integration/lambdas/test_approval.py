@@ -471,3 +471,14 @@ def test_nobody_is_asked_about_what_was_refused(world: World, monkeypatch: pytes
     event = {**world.gate_event(environment="prod"), "verdict_id": verdict["verdict_id"], "task_token": "t"}
     with pytest.raises(RefusedError, match="nothing to approve"):
         request_approval.handler(event, None)
+
+
+def test_stacks_that_wait_for_an_approval_do_not_trouble_the_schedule(
+    workflow: ScriptedStepFunctions, ask: Callable[..., str]
+) -> None:
+    ask()
+    answer("bob")
+    workflow.waiting.add("token-1")
+    stacks = records.entry(records.stack_request(), 0, "prod")
+    shared.ledger("test-ledger").append("infrastructure", stacks, records.TIME)
+    assert approval.handler({"action": "wake"}, None) == {"woken": ["income/2"]}

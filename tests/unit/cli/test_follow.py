@@ -1,0 +1,43 @@
+"""What `lockgate follow` says of each kind of record, and which of them is an end."""
+
+from __future__ import annotations
+
+import pytest
+
+from cli.commands.follow import _line
+from lockgate.ledger import kinds
+from tests import records
+
+WAITS = "waits for an approval"
+
+
+def said(body: kinds.Body) -> str:
+    (record,) = records.chain_of(records.entry(body, 2))
+    return str(_line(record))
+
+
+@pytest.mark.parametrize(
+    ("body", "line"),
+    [
+        (records.verdict(), "passed; for readers of the ledger: lockgate explain 2"),
+        (records.verdict(outcome="error"), "refused; for readers of the ledger: lockgate explain 2"),
+        (records.verdict(feedback="none"), "decided; for readers of the ledger: lockgate explain 2"),
+        (records.request(), WAITS),
+        (records.approval(reason=""), "approval by grace: no reason given"),
+        (records.rejection(reason="unfair"), "rejection by grace: unfair"),
+        (records.deployment("failed"), "deployment failed"),
+        (records.waiver("fair", reason="holiday data"), "fair waived by grace: holiday data"),
+        (records.holdout("3" * 64), "fresh holdout recorded by grace"),
+        (records.rollback(2, 1, person="olga"), "rolled back from version 2 to 1 by olga: why"),
+        (records.restore(1, person="olga"), "version 1 restored by olga: why"),
+        (records.break_glass("ada"), "break-glass by ada: why"),
+        (records.acknowledgement("income/1"), "break-glass acknowledged by grace: why"),
+    ],
+    ids=lambda each: each.KIND if isinstance(each, kinds.Body) else "",
+)
+def test_each_kind_of_record_is_said_in_words_of_its_own(body: kinds.Body, line: str) -> None:
+    assert said(body) == line
+
+
+def test_nothing_but_a_request_waits_for_an_approval() -> None:
+    assert {body.KIND for body in records.ALL if said(body) == WAITS} == {"approval-request"}

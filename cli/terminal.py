@@ -87,7 +87,9 @@ def table(rows: Sequence[Sequence[Shown]], heading: Sequence[str] = ()) -> list[
     from rich.text import Text
 
     columns = len(heading or rows[0]) if heading or rows else 0
-    grid = Table.grid(*([""] * columns), padding=(0, 2, 0, 0))
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    for _ in range(columns):
+        grid.add_column(overflow="fold")  # a digest is worth nothing when its end is cut off
     if heading:
         grid.add_row(*(styled(title, "bold") for title in heading))
     for row in rows:
@@ -98,6 +100,13 @@ def table(rows: Sequence[Sequence[Shown]], heading: Sequence[str] = ()) -> list[
     for each in lines:
         each.rstrip()
     return lines
+
+
+def pairs(facts: Sequence[tuple[str, str]]) -> list[Text]:
+    """Names and values below each other; a value without spaces, such as a digest or an address, stays whole."""
+    width = max((len(name) for name, _ in facts), default=0)
+    shown = [(f"  {name:<{width}}  {value}", value) for name, value in facts]
+    return [line(text) if " " in value else whole(text) for text, value in shown]
 
 
 def show(*lines: Shown) -> None:

@@ -163,7 +163,7 @@ def images(facts: dict[str, Any]) -> list[Shown]:
 
 
 def _text(facts: dict[str, Any]) -> list[Shown]:
-    heading = ("ENVIRONMENT", "MODEL", "LIVE", "COMMIT", "SINCE", "VERDICT")
+    heading = ("ENV", "MODEL", "LIVE", "COMMIT", "SINCE", "VERDICT")
     rows: list[tuple[str, ...]] = []
     for environment, found in facts["environments"].items():
         for model, entry in found["models"].items():
@@ -171,7 +171,7 @@ def _text(facts: dict[str, Any]) -> list[Shown]:
             if live is None:
                 rows.append((environment, model, "nothing yet", "", "", ""))
             else:
-                since = live["since"][:19] + "Z"
+                since = live["since"][:16] + "Z"
                 shown = (f"version {live['version']}", live["commit"][:12], since, live["verdict_id"])
                 rows.append((environment, model, *shown))
     lines: list[Shown] = [*table(rows, heading)]

@@ -41,7 +41,12 @@ def run(context: Context, model: str, arguments: argparse.Namespace) -> int:
         show_json({attribute: [_facts(row) for row in rows] for attribute, rows in tables.items()})
         return 0
     for attribute, rows in tables.items():
-        heading = (attribute, "people", *(name.replace("_", " ") for name in fairness.SHOWN), wanted["measure"])
+        heading = (
+            attribute,
+            "people",
+            *(name.replace("_", " ") for name in fairness.SHOWN),
+            wanted["measure"].replace("_", " "),
+        )
         cells = [(row.group, str(row.rows), *(_cell(*found) for found in row.rates), _said(row)) for row in rows]
         show(*table(cells, heading), "")
     return 0

@@ -6,7 +6,7 @@ import argparse
 from typing import Any, assert_never
 
 from cli.context import Context
-from cli.terminal import Shown, line, outcome, progress, show, show_json, styled, table, whole
+from cli.terminal import Shown, line, outcome, pairs, progress, show, show_json, styled, whole
 from lockgate import schema
 from lockgate.errors import NotFoundError
 from lockgate.ledger.chain import ReleaseChain
@@ -103,13 +103,13 @@ def _text(model: str, version: int, records: Records, chain: ReleaseChain) -> li
     lines: list[Shown] = [styled(f"{model} version {version}", "bold")]
     verdict = _known(records)
     if verdict:
-        facts = [(f"  {name}", str(getattr(verdict, name))) for name in LINEAGE if getattr(verdict, name)]
-        facts += [(f"  {name}", str(getattr(verdict.data, name))) for name in DATA if verdict.data]
-        facts += [(f"  {name}", str(getattr(verdict.origin, name))) for name in ORIGIN if verdict.origin]
-        facts += [("  features", ", ".join(verdict.features))] if verdict.features else []
+        facts = [(name, str(getattr(verdict, name))) for name in LINEAGE if getattr(verdict, name)]
+        facts += [(name, str(getattr(verdict.data, name))) for name in DATA if verdict.data]
+        facts += [(name, str(getattr(verdict.origin, name))) for name in ORIGIN if verdict.origin]
+        facts += [("features", ", ".join(verdict.features))] if verdict.features else []
         parameters = [f"{name}={value}" for name, value in (verdict.parameters or {}).items()]
-        facts += [("  parameters", ", ".join(parameters))] if parameters else []
-        lines += [*table(facts), "  evaluate it again:", whole(f"    {_evaluate_again(records)}")]
+        facts += [("parameters", ", ".join(parameters))] if parameters else []
+        lines += [*pairs(facts), "  evaluate it again:", whole(f"    {_evaluate_again(records)}")]
     for record in records:
         where = f"{record.entry.environment} {record.time[:19]}Z"
         ended, said = _said(record)

@@ -165,6 +165,31 @@ def test_lines_and_tables_fit_the_terminal(on_a_terminal: Callable[[int], Termin
     assert lines[1].startswith("    a word")
 
 
+def test_no_end_of_a_value_is_cut_off(on_a_terminal: Callable[[int], Terminal]) -> None:
+    screen = on_a_terminal(40)
+    digest = "".join(f"{i:02x}" for i in range(32))
+    terminal.show(*terminal.table([("digest", digest)]))
+    terminal.show(*terminal.pairs([("sha256", digest), ("features", "A, B, " * 20)]))
+    folded, name, rest = screen.getvalue().partition("  sha256  ")
+    assert digest in re.sub(r"\s", "", folded)
+    first, *others = (name + rest).splitlines()
+    assert first.split() == ["sha256", digest]
+    assert max(map(len, others)) <= 40
+
+
+def test_the_table_of_status_fits_eighty_columns(
+    monkeypatch: pytest.MonkeyPatch, on_a_terminal: Callable[[int], Terminal]
+) -> None:
+    live = {"version": 10, "commit": "c" * 40, "since": "2026-11-28T21:33:49.000Z", "verdict_id": "employment/12"}
+    entry = {"live": live, "differences": []}
+    facts = {**{name: [] for name in STATUS}, "environments": {"staging": {"models": {"employment": entry}}}}
+    monkeypatch.setattr("cli.commands.status.collect", lambda context, models: facts)
+    screen = on_a_terminal(80)
+    assert main.main(["status"]) == 0
+    (row,) = [said for said in screen.getvalue().splitlines() if said.startswith("staging")]
+    assert row.split() == ["staging", "employment", "version", "10", "c" * 12, "2026-11-28T21:33Z", "employment/12"]
+
+
 def test_a_command_is_not_broken_so_that_it_can_be_copied(on_a_terminal: Callable[[int], Terminal]) -> None:
     screen = on_a_terminal(40)
     approve = f'  lockgate approve {"a" * 64} --env prod --reason "..."'

@@ -16,6 +16,7 @@ from lockgate.errors import EvidenceError, LedgerError, RefusedError
 from lockgate.ledger import kinds
 from lockgate.ledger.records import ADVICE, Entry
 from lockgate.release.parameters import Release
+from lockgate.schema import Document
 
 SCHEMA = "lockgate.journal/1"
 
@@ -23,8 +24,7 @@ Kind = Literal["started", "asked", "deployment"]
 Action = Literal["rollback", "restore"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Started:
+class Started(Document):
     """A promotion began; nothing was changed yet."""
 
     KIND: ClassVar[Kind] = "started"
@@ -35,8 +35,7 @@ class Started:
     """The environment's deadline at that time; facts of before there was one do not say."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Asked:
+class Asked(Document):
     """A person asked for a rollback or a restore; nothing was changed yet."""
 
     KIND: ClassVar[Kind] = "asked"
@@ -61,8 +60,7 @@ class Asked:
     """The environment's deadline at that time; facts of before there was one do not say."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ended:
+class Ended(Document):
     """A deployment ended."""
 
     KIND: ClassVar[Kind] = "deployment"

@@ -12,12 +12,12 @@ id apart elsewhere.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
 from lockgate.evidence.document import Data
 from lockgate.evidence.provenance import Origin
 from lockgate.release.parameters import JudgedRelease, Release
+from lockgate.schema import Document
 from lockgate.statistics.budget import Budget, Feedback
 
 Kind = Literal[
@@ -37,14 +37,12 @@ Outcome = Literal["passed", "inconclusive", "failed", "error"]
 Ending = Literal["succeeded", "failed"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Body:
+class Body(Document):
     """What every kind of record has beside its own fields: nothing but the name of its kind."""
 
     KIND: ClassVar[Kind]
 
 
-@dataclass(frozen=True, kw_only=True)
 class Request(Body):
     """Persons are asked to approve something."""
 
@@ -54,7 +52,6 @@ class Request(Body):
     """How many different persons must approve."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class Said(Body):
     """A person said something, over a call that AWS authenticated."""
 
@@ -66,7 +63,6 @@ class Said(Body):
     """Why, in the person's words; it may be empty in an approval."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class Answer(Said):
     """A person's answer to a request."""
 
@@ -74,14 +70,12 @@ class Answer(Said):
     """The request that is answered, by reference."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class Approving(Answer):
     """A person agrees."""
 
     KIND = "approval"
 
 
-@dataclass(frozen=True, kw_only=True)
 class Rejecting(Answer):
     """A person does not agree; one is enough to end a request."""
 
@@ -91,8 +85,7 @@ class Rejecting(Answer):
 # Of a model's chain
 
 
-@dataclass(frozen=True, kw_only=True)
-class Reason:
+class Reason(Document):
     """What one rule of a policy says."""
 
     rule: str
@@ -105,8 +98,7 @@ class Reason:
     """Whether the rule is only tried: it is told and decides nothing."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Scan:
+class Scan(Document):
     """What the registry's scanner found in the image."""
 
     status: str
@@ -115,8 +107,7 @@ class Scan:
     """Severity in small letters -> number of findings."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Source:
+class Source(Document):
     """Where the model data lies that was judged."""
 
     bucket: str
@@ -127,8 +118,7 @@ class Source:
     """S3's version of the object."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Number:
+class Number(Document):
     """A metric of the evidence."""
 
     value: float
@@ -139,8 +129,7 @@ class Number:
     """The sums that it was computed from."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Served:
+class Served(Document):
     """The champion: what the last environment served when the decision was made, by this chain."""
 
     version: int
@@ -153,7 +142,6 @@ class Served:
     """When its deployment was recorded."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class Verdict(Body):
     """A gate decided about a version. Null means that it is not known, since it could not be verified."""
 
@@ -233,7 +221,6 @@ class Verdict(Body):
         return f"verdict:{version}:{environment}:break-glass:{break_glass.rpartition('/')[2]}"
 
 
-@dataclass(frozen=True, kw_only=True)
 class ApprovalRequest(Request):
     """A promotion waits for persons to approve a version for an environment."""
 
@@ -252,7 +239,6 @@ class ApprovalRequest(Request):
         return f"approval-request:{version}:{environment}:{token_sha256[:16]}"
 
 
-@dataclass(frozen=True, kw_only=True)
 class Approval(Approving):
     """A person approves a version for an environment."""
 
@@ -266,7 +252,6 @@ class Approval(Approving):
         return f"approval:{version}:{environment}:{request}:{person}"
 
 
-@dataclass(frozen=True, kw_only=True)
 class Rejection(Rejecting):
     """A person rejects a version for an environment."""
 
@@ -280,7 +265,6 @@ class Rejection(Rejecting):
         return f"rejection:{version}:{environment}:{request}:{person}"
 
 
-@dataclass(frozen=True, kw_only=True)
 class Deployment(Body):
     """A deployment to an environment ended."""
 
@@ -314,7 +298,6 @@ class Deployment(Body):
         return entry_id.removeprefix(f"deployment:{version}:{environment}:").removesuffix(f":{outcome}")
 
 
-@dataclass(frozen=True, kw_only=True)
 class Waiver(Said):
     """A person lets one rule go for one version in one environment."""
 
@@ -333,8 +316,7 @@ class Waiver(Said):
         return f"waiver:{version}:{environment}:{rule}:{person}:{day}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Compared:
+class Compared(Document):
     """Rows that a fresh holdout was compared with."""
 
     snapshot: str
@@ -349,7 +331,6 @@ class Compared:
     """How many rows of the holdout have the contents of one of them, under another identifier."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class Holdout(Body):
     """A person recorded a fresh holdout, with what it was compared with. About no version and no environment."""
 
@@ -381,7 +362,6 @@ class Holdout(Body):
         return f"holdout:{holdout_sha256}"
 
 
-@dataclass(frozen=True, kw_only=True)
 class Operation(Said):
     """An operator changed an environment without the tools account, which learned of it from the journal."""
 
@@ -402,21 +382,18 @@ class Operation(Said):
         return f"{cls.KIND}:{environment}:{token}"
 
 
-@dataclass(frozen=True, kw_only=True)
 class Rollback(Operation):
     """An operator took an environment back; about the version that was rolled back from."""
 
     KIND = "rollback"
 
 
-@dataclass(frozen=True, kw_only=True)
 class Restore(Operation):
     """An operator put back what an environment had lost; about the version that was restored."""
 
     KIND = "restore"
 
 
-@dataclass(frozen=True, kw_only=True)
 class BreakGlass(Said):
     """A person put a version into an environment past its gate and approvals; recorded before it happened."""
 
@@ -431,7 +408,6 @@ class BreakGlass(Said):
         return f"break-glass:{version}:{environment}:{token}"
 
 
-@dataclass(frozen=True, kw_only=True)
 class Acknowledgement(Said):
     """A person looked at a break-glass that another caused, which closes it; the reason is what was found out."""
 
@@ -449,8 +425,7 @@ class Acknowledgement(Said):
 # Of the chain of infrastructure; about no version, and about the stacks of an environment, of tools or of anchor
 
 
-@dataclass(frozen=True, kw_only=True)
-class Assembly:
+class Assembly(Document):
     """What `cdk synth` wrote for an environment, and the workflow run that wants it."""
 
     assembly: str
@@ -463,7 +438,6 @@ class Assembly:
     """Id of the GitHub account that pushed: the author."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class StackApprovalRequest(Assembly, Request):
     """Persons are asked to approve a change of stacks."""
 
@@ -473,7 +447,6 @@ class StackApprovalRequest(Assembly, Request):
         return f"approval-request:{environment}:{assembly}:{before}"
 
 
-@dataclass(frozen=True, kw_only=True)
 class StackApproval(Approving):
     """A person approves a change of stacks."""
 
@@ -482,7 +455,6 @@ class StackApproval(Approving):
         return f"approval:{environment}:{request}:{person}"
 
 
-@dataclass(frozen=True, kw_only=True)
 class StackRejection(Rejecting):
     """A person rejects a change of stacks."""
 
@@ -491,7 +463,6 @@ class StackRejection(Rejecting):
         return f"rejection:{environment}:{request}:{person}"
 
 
-@dataclass(frozen=True, kw_only=True)
 class StackDeployment(Assembly, Body):
     """A workflow run deployed stacks, well or not."""
 

@@ -8,19 +8,18 @@ its reader does not know yet is read without it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from lockgate import canonical, schema
 from lockgate.configuration.model import NAME
 from lockgate.errors import RefusedError
 from lockgate.release.parameters import JudgedRelease, Release, read_version
+from lockgate.schema import Document
 
 M = TypeVar("M")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Promotion:
+class Promotion(Document):
     """The workflow's input: which version walks through the environments."""
 
     model: str
@@ -38,8 +37,7 @@ class Promotion:
         return canonical.to_bytes(schema.write(self)).decode()
 
 
-@dataclass(frozen=True, kw_only=True)
-class OfVersion:
+class OfVersion(Document):
     """A message about a version of a model in an environment. Raises RefusedError where these are none."""
 
     model: str
@@ -58,7 +56,6 @@ class OfVersion:
         return int(self.version)
 
 
-@dataclass(frozen=True, kw_only=True)
 class GateRequest(OfVersion):
     """The gate is asked about a package."""
 
@@ -70,8 +67,7 @@ class GateRequest(OfVersion):
     """Whether nothing is recorded or spent."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Rows:
+class Rows(Document):
     """Where the rows lie that evaluation recorded."""
 
     bucket: str
@@ -80,8 +76,7 @@ class Rows:
     """Key of replay.json."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Source:
+class Source(Document):
     """Where the model data lies that a gate let through, and the recorded rows beside it."""
 
     bucket: str
@@ -94,8 +89,7 @@ class Source:
     """The recorded rows."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class GateAnswer:
+class GateAnswer(Document):
     """What the gate answers; only a version that is let through has a release and its source."""
 
     outcome: Literal["passed", "inconclusive", "failed", "error"]
@@ -110,7 +104,6 @@ class GateAnswer:
     """Where it is copied from."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class ApprovalAsked(OfVersion):
     """A release waits for persons."""
 
@@ -122,8 +115,7 @@ class ApprovalAsked(OfVersion):
     """Name of the workflow's execution; one that began before an update does not say."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class DeployRequest:
+class DeployRequest(Document):
     """The deploy function is asked to begin a promotion, how it is getting on, or to stop it."""
 
     action: Literal["start", "status", "stop"]
@@ -143,8 +135,7 @@ class DeployRequest:
         read_version(self.release.version)
 
 
-@dataclass(frozen=True, kw_only=True)
-class OperatorRequest:
+class OperatorRequest(Document):
     """The deploy function is asked for a rollback or a restore; its own journal says where to."""
 
     action: Literal["rollback", "restore"]
@@ -164,8 +155,7 @@ class OperatorRequest:
         refuse_unless_model(self.model)
 
 
-@dataclass(frozen=True, kw_only=True)
-class StatusRequest:
+class StatusRequest(Document):
     """The deploy function is asked how an operator's attempt is getting on."""
 
     action: Literal["status"]
@@ -179,8 +169,7 @@ class StatusRequest:
         refuse_unless_model(self.model)
 
 
-@dataclass(frozen=True, kw_only=True)
-class LookRequest:
+class LookRequest(Document):
     """The environment's own schedule: is there an end that nobody waits for, or an attempt past its deadline?"""
 
     action: Literal["look"]
@@ -192,8 +181,7 @@ class LookRequest:
         refuse_unless_model(self.model)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ending:
+class Ending(Document):
     """How an attempt ended, as the workflow heard it last; a call that failed has a reason and nothing else."""
 
     reason: str
@@ -206,7 +194,6 @@ class Ending:
     """Number of the end in the environment's journal."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class EndingRecorded(OfVersion):
     """The ledger is told how a deployment ended."""
 

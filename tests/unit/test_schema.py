@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import FrozenInstanceError, dataclass, replace
 from typing import Any, Literal
 
 import pytest
@@ -23,8 +23,7 @@ class Long:
     size: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class Thing:
+class Thing(schema.Document):
     from_: str | None
     kind: Literal["a", "b"]
     share: float
@@ -56,6 +55,21 @@ def test_a_document_becomes_its_type_and_is_written_back() -> None:
     assert (thing.from_, thing.parts, thing.owner) == (None, (Short("x"), Long("y", 2)), Short("z"))
     assert schema.write(thing) == WHOLE
     assert schema.write(read({**WHOLE, "since": "t", "tried": True})) == {**WHOLE, "since": "t", "tried": True}
+
+
+def test_a_document_is_made_whole_and_never_changed() -> None:
+    thing = read(WHOLE)
+    assert thing == read(WHOLE) != read({**WHOLE, "kind": "b"})
+    assert replace(thing, kind="b") == read({**WHOLE, "kind": "b"})
+    assert repr(thing).startswith("Thing(from_=None, kind='a', ")
+    with pytest.raises(FrozenInstanceError):
+        thing.kind = "b"  # type: ignore[misc]
+    with pytest.raises(FrozenInstanceError):
+        del thing.kind  # type: ignore[misc]
+    with pytest.raises(TypeError, match="Thing: missing arguments: from_, share, parts"):
+        Thing(kind="a", counts={}, free=1, owner=None)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="Thing: unknown arguments: wish"):
+        replace(thing, wish=1)
 
 
 @pytest.mark.parametrize(

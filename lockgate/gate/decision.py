@@ -1,6 +1,12 @@
 """One decision of a gate: what it says of a version for an environment, from everything that was fetched about it.
 
 A decision is a function of its case and of the ledger's chain, so that it can be made again, and measured, without AWS.
+
+What is decided has a name: the model's contents, what was measured of it and of the champion on which labels by which
+evaluator, the rules that look at these numbers, and the budget. The same name again, of another version or for another
+environment, is the same decision: it is made at the level of the first one and spends nothing, whatever it was. A model
+whose contents are the champion's, and which answers these rows as the champion did, is unchanged: no rule looks at a
+row. What is known without a row (a scan, an age, approvals) is judged anew each time.
 """
 
 from __future__ import annotations
@@ -8,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from lockgate import canonical
 from lockgate.configuration.environment import Environment
 from lockgate.evidence.document import Evidence
 from lockgate.evidence.package import Lineage
@@ -19,6 +26,7 @@ from lockgate.gate.waiver import newest, waived
 from lockgate.ledger import kinds
 from lockgate.ledger.chain import ReleaseChain
 from lockgate.ledger.records import Entry, Record
+from lockgate.policy.rules import Require
 
 WAITING, REJECTED = "PendingManualApproval", "Rejected"  # how the registry marks a package
 
@@ -40,11 +48,19 @@ class Case:
 
 
 class _Spending(NamedTuple):
-    """What a decision may spend of its holdout. alpha: None where it may not look at a row; unfit: why, or ""."""
+    """What a decision may spend of its holdout.
 
-    used: Usage | None
-    alpha: float | None
-    unfit: str
+    alpha: None where it may not look at a row, or need not; unfit: why it may not, or "". decision: its name, "" where
+    nothing is decided about rows. first: the verdict that made the same decision before, whose level this one has.
+    unchanged: the version that serves this very model, or None.
+    """
+
+    used: Usage | None = None
+    alpha: float | None = None
+    unfit: str = ""
+    decision: str = ""
+    first: Record[kinds.Verdict] | None = None
+    unchanged: int | None = None
 
 
 def name_of(expected: Expected, environment: Environment, chain: ReleaseChain, now: str, break_glass: str = "") -> str:
@@ -75,12 +91,13 @@ def decide(case: Case, chain: ReleaseChain) -> kinds.Verdict:
     checked = verify(case.expected, artifacts)
     trusted = None if checked.reasons else checked.evidence
     champion = chain.live(case.champions)
-    spending = _spending(case, trusted, chain)
-    if trusted is None or spending.alpha is None:
-        unfit = spending.unfit
-        said = refusal("holdout", unfit, Outcome.INCONCLUSIVE) if unfit else Verdict(tuple(checked.reasons))
+    spending = _spending(case, trusted, champion, chain)
+    if trusted is None:
+        said = Verdict(tuple(checked.reasons))
+    elif spending.unfit:
+        said = refusal("holdout", spending.unfit, Outcome.INCONCLUSIVE)
     else:
-        circumstances = _circumstances(case, trusted, spending.alpha, champion, chain)
+        circumstances = _circumstances(case, trusted, spending, champion, chain)
         said = judge(policy, _of_served(trusted, artifacts, champion), circumstances)
     verdict = _body(case, said, spending, champion)
     if checked.lineage:
@@ -106,23 +123,81 @@ def may_mark(package: Package, verdict: Record[kinds.Verdict]) -> bool:
     return same and tells_authors(body.feedback, body.outcome == "passed")
 
 
-def _spending(case: Case, trusted: Evidence | None, chain: ReleaseChain) -> _Spending:
+def _spending(
+    case: Case, trusted: Evidence | None, champion: Record[kinds.Deployment] | None, chain: ReleaseChain
+) -> _Spending:
     if trusted is None:
-        return _Spending(None, None, "")
+        return _Spending()
     budget, version = case.environment.policy.budget, case.expected.version
     used = usage(chain, trusted.data.labels_sha256, version)
+    unchanged = _unchanged(trusted, champion, chain)
+    if unchanged is not None:
+        return _Spending(used, unchanged=unchanged)
+    decision = _decision(case, _of_served(trusted, case.artifacts, champion), champion)
+    first = _first(decision, chain)
+    if first is not None:
+        return _Spending(used, first.entry.body.alpha, decision=decision, first=first)
     unfit = why_not(chain, trusted.data, budget, version)
-    return _Spending(used, None if unfit else used.level(budget), unfit)
+    return _Spending(used, None if unfit else used.level(budget), unfit, decision)
+
+
+def _decision(case: Case, evidence: Evidence, champion: Record[kinds.Deployment] | None) -> str:
+    """The name of a decision: all that the rules which look at rows depend on, but for the level, as one digest."""
+    policy, evaluation = case.environment.policy.as_dict(), case.artifacts.evaluation
+    return canonical.sha256(
+        canonical.to_bytes(
+            {
+                "contents": evidence.contents_sha256,
+                "metrics": {name: metric.as_dict() for name, metric in evidence.metrics.items()},
+                "groups": {
+                    attribute: {value: group.as_dict() for value, group in groups.items()}
+                    for attribute, groups in evidence.groups.items()
+                },
+                "champion": evidence.champion.as_dict() if evidence.champion else None,
+                "champion_missing": evidence.champion_missing,
+                "served": champion.entry.body.release.model_sha256 if champion else None,
+                "labels": evidence.data.labels_sha256,
+                "evaluator": evaluation.image if evaluation else None,
+                "rules": [rule for rule in policy["rules"] if rule["kind"] != Require.kind],
+                "budget": policy["budget"],
+            }
+        )
+    )
+
+
+def _first(decision: str, chain: ReleaseChain) -> Record[kinds.Verdict] | None:
+    """The verdict that made this decision, and spent for it, if one did."""
+    verdicts = (record for record in chain.of(kinds.Verdict) if record.entry.body.decision == decision)
+    return next((verdict for verdict in verdicts if verdict.entry.body.same_as is None), None)
+
+
+def _unchanged(evidence: Evidence, champion: Record[kinds.Deployment] | None, chain: ReleaseChain) -> int | None:
+    """The version that serves the very model that is asked about, if it answered these rows alike; else None."""
+    judged = chain.referred(champion.entry.body.release.verdict_id) if champion else None
+    before = judged.entry.body if judged else None
+    if champion is None or not isinstance(before, kinds.Verdict) or before.data is None:
+        return None
+    asked = (evidence.contents_sha256, evidence.data.labels_sha256, _numbers(evidence))
+    same = (before.contents_sha256, before.data.labels_sha256, before.metrics) == asked
+    return champion.entry.version if same else None
+
+
+def _numbers(evidence: Evidence) -> dict[str, kinds.Number]:
+    return {
+        name: kinds.Number(value=metric.value, rows=metric.rows, statistics=dict(metric.statistics))
+        for name, metric in evidence.metrics.items()
+    }
 
 
 def _circumstances(
-    case: Case, trusted: Evidence, alpha: float, champion: Record[kinds.Deployment] | None, chain: ReleaseChain
+    case: Case, trusted: Evidence, spending: _Spending, champion: Record[kinds.Deployment] | None, chain: ReleaseChain
 ) -> Circumstances:
     evaluation, scan, version = case.artifacts.evaluation, case.artifacts.scan, case.expected.version
     ended = evaluation.ended if evaluation else ""
     facts = facts_of(trusted, ended=ended, now=case.now, chain=chain, version=version)
     return Circumstances(
-        alpha=alpha,
+        alpha=spending.alpha or 0.0,
+        unchanged=f"version {spending.unchanged} serves this very model" if spending.unchanged is not None else "",
         champion_sha256=champion.entry.body.release.model_sha256 if champion else "",
         facts={**facts, **(scan.facts() if scan else {})},
         waived=waived(chain, version, case.environment.name, case.now),
@@ -156,6 +231,8 @@ def _body(case: Case, said: Verdict, spending: _Spending, champion: Record[kinds
         budget=environment.policy.budget,
         feedback=environment.policy.budget.feedback,
         break_glass=case.break_glass or None,
+        decision=spending.decision or None if spending.alpha is not None else None,
+        same_as=spending.first.reference if spending.first else None,
         metrics={},
         **_UNKNOWN,
     )
@@ -199,14 +276,12 @@ def _with_evidence(verdict: kinds.Verdict, trusted: Evidence) -> kinds.Verdict:
     return replace(
         verdict,
         replay_sha256=trusted.replay_sha256,
-        metrics={
-            name: kinds.Number(value=metric.value, rows=metric.rows, statistics=dict(metric.statistics))
-            for name, metric in trusted.metrics.items()
-        },
+        contents_sha256=trusted.contents_sha256,
+        metrics=_numbers(trusted),
         data=trusted.data,
         features=trusted.features,
         parameters=dict(trusted.parameters),
-        holdout_sha256=trusted.data.labels_sha256 if verdict.alpha else None,
+        holdout_sha256=trusted.data.labels_sha256 if verdict.alpha and verdict.same_as is None else None,
     )
 
 

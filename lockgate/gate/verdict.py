@@ -61,11 +61,13 @@ class Circumstances:
     """What a decision needs beside policy and evidence.
 
     alpha: what this decision may spend. champion_sha256: digest of the model that the last environment serves, by the
-    ledger; "" where nothing is served. facts: what is known of requirements. waived: rule -> who waived it and why.
+    ledger; "" where nothing is served. unchanged: what serves this very model, in words, so that no rule looks at a
+    row; "" where nothing does. facts: what is known of requirements. waived: rule -> who waived it and why.
     """
 
     alpha: float
     champion_sha256: str = ""
+    unchanged: str = ""
     facts: Mapping[str, Reading] = field(default_factory=dict)
     waived: Mapping[str, str] = field(default_factory=dict)
 
@@ -82,7 +84,9 @@ def refusal(rule: str, message: str, outcome: Outcome = Outcome.ERROR) -> Verdic
 
 def _reason(rule: Rule, evidence: Evidence, circumstances: Circumstances) -> Reason:
     try:
-        if isinstance(rule, Limit):
+        if circumstances.unchanged and not isinstance(rule, Require):
+            reason = Reason(rule.name, Outcome.PASSED, f"unchanged: {circumstances.unchanged}; no row was looked at")
+        elif isinstance(rule, Limit):
             reason = _limit(rule, evidence, circumstances.alpha)
         elif isinstance(rule, Compare):
             reason = _compare(rule, evidence, circumstances)

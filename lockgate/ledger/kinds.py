@@ -209,6 +209,12 @@ class Verdict(Body):
     """What authors may learn of the decision."""
     break_glass: str | None = None
     """Reference of the break-glass that asked, where one did: the policy was not asked."""
+    contents_sha256: str | None = None
+    """Digest of what is in model.tar.gz; since 0.2."""
+    decision: str | None = None
+    """Digest of what makes two decisions the same one (lockgate.gate.decision); null where none was made; since 0.2."""
+    same_as: str | None = None
+    """The verdict that made this decision first, by reference; this one spends nothing of the holdout; since 0.2."""
 
     @staticmethod
     def id(version: int, environment: str, policy_sha256: str, package_arn: str, waiver: int) -> str:

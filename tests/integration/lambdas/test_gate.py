@@ -559,9 +559,18 @@ def test_what_nobody_measured_is_an_error(world: World, what: str) -> None:
     assert reasons(world)[what] == f"{what}: found no evidence of it, expected a number"
 
 
-def test_each_decision_spends_and_has_less_than_the_rate(world: World) -> None:
+def test_the_same_model_delivered_again_spends_nothing_and_is_refused_again(world: World) -> None:
     for version in (1, 2, 3):
         world.register(version, roc_auc=0.5)
+        assert gate.handler(world.gate_event(version), None)["outcome"] == "failed"
+    bodies = [found["body"] for found in world.records()]
+    assert [body.get("same_as") for body in bodies] == [None, "income/1", "income/1"]
+    assert [body["holdout_sha256"] is None for body in bodies] == [False, True, True]
+
+
+def test_each_decision_spends_and_has_less_than_the_rate(world: World) -> None:
+    for version in (1, 2, 3):
+        world.register(version, roc_auc=0.5 + version / 100)
         gate.handler(world.gate_event(version), None)
     bodies = [found["body"] for found in world.records()]
     assert [body["spent_before"] for body in bodies] == [0, 1, 2]

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from bench.decision import MODEL, ROOT, Answers
+from lockgate import schema
 from lockgate.configuration.project import read_configuration
 from lockgate.gate.decision import Case, decide, entry_of, may_mark, name_of, recorded, unmarked
+from lockgate.gate.holdout import usage
 from lockgate.ledger.chain import ReleaseChain
-from lockgate.ledger.kinds import Deployment, ReleaseBody, Verdict, Waiver
+from lockgate.ledger.kinds import Approval, Deployment, Outcome, ReleaseBody, Verdict, Waiver
 from lockgate.ledger.records import Entry
-from lockgate.policy.rules import Compare
+from lockgate.policy.rules import Compare, Require
 from lockgate.release.parameters import Release
 
 NOW = "2026-11-21T00:00:00.000Z"
@@ -89,7 +92,7 @@ def test_no_package_is_an_error_about_which_nothing_is_known() -> None:
 
 def test_a_holdout_that_may_not_serve_is_inconclusive_and_no_rule_is_asked() -> None:
     other = decide(case(), chain_of())
-    spent = chain_of(entry(replace(other, holdout_sha256="7" * 64)))
+    spent = chain_of(entry(replace(other, holdout_sha256="7" * 64, decision="7" * 64)))
     verdict = decide(case(), spent)
     assert (verdict.outcome, outcomes(verdict), verdict.alpha) == ("inconclusive", [("holdout", "inconclusive")], None)
     assert verdict.data  # the evidence is believed; it is the rows that are used up
@@ -159,3 +162,89 @@ def test_the_registry_shows_authors_no_more_than_the_budget_counts_on(feedback: 
     assert may_mark(package, verdict) is marks
     assert not may_mark(replace(package, arn="another"), verdict)
     assert not may_mark(replace(package, version=98), verdict)
+
+
+def judged(verdict: Verdict) -> dict[str, tuple[str, str]]:
+    return {reason.rule: (reason.outcome, reason.message) for reason in verdict.reasons}
+
+
+@pytest.mark.parametrize("outcome", ["passed", "failed"])
+def test_the_same_decision_again_is_made_at_the_first_ones_level_and_spends_nothing(outcome: Outcome) -> None:
+    first = replace(decide(case(), chain_of(deployment())), outcome=outcome)
+    chain = chain_of(deployment(), entry(first, "2", version=2))
+    for place in range(3, 9):
+        again = decide(case(), chain)
+        assert again.same_as == f"{MODEL}/2"
+        assert (again.alpha, again.decision, again.holdout_sha256) == (first.alpha, first.decision, None)
+        assert judged(again) == judged(first), "the same numbers at the same level say the same"
+        chain = chain.extended(entry(again, str(place), version=place), NOW)
+    assert usage(chain, "3" * 64, 99) == (1, 1, int(outcome == "passed"), 0)
+
+
+def test_another_environment_that_asks_the_same_of_the_rows_makes_the_same_decision() -> None:
+    staging = ENVIRONMENTS[1]
+    assert staging.policy.rules == PROD.policy.rules
+    chain = chain_of(deployment(), entry(decide(case(environment=staging), chain_of(deployment())), "2"))
+    assert decide(case(), chain).same_as == f"{MODEL}/2"
+    assert decide(case(environment=DEV), chain).same_as is None, "dev asks less"
+
+
+def test_a_used_up_holdout_still_answers_what_it_was_asked_before() -> None:
+    first = decide(case(), chain_of(deployment()))
+    chain = chain_of(deployment(), entry(first, "2", version=2))
+    for place in range(3, 3 + PROD.policy.budget.decisions):
+        chain = chain.extended(entry(replace(first, decision=f"{place:064d}"), str(place), version=place), NOW)
+    assert decide(case(), chain).outcome == first.outcome
+    assert outcomes(decide(case(environment=DEV), chain)) == [("holdout", "inconclusive")]
+
+
+def test_what_needs_no_row_is_judged_anew() -> None:
+    agreed = Require("agreed", "approvals", "floor", 1.0)
+    asked = case(environment=replace(PROD, policy=replace(PROD.policy, rules=(*PROD.policy.rules, agreed))))
+    chain = chain_of(deployment(), entry(decide(asked, chain_of(deployment())), "2"))
+    approval = Approval(person="olga", user_arn="arn", reason="", request=f"{MODEL}/2", authors=())
+    before, after = decide(asked, chain), decide(asked, chain.extended(entry(approval, "3"), NOW))
+    assert (before.same_as, after.same_as) == (f"{MODEL}/2", f"{MODEL}/2")
+    assert (judged(before)["agreed"][0], judged(after)["agreed"][0]) == ("failed", "passed")
+
+
+def served(first: Verdict) -> ReleaseChain:
+    """A chain in which the model of this verdict is live."""
+    made = deployment().body
+    assert isinstance(made, Deployment)
+    release = replace(made.release, verdict_id=f"{MODEL}/1")
+    return chain_of(entry(first, "1", version=1), entry(replace(made, release=release), "2", version=1))
+
+
+def test_the_model_that_is_served_is_unchanged_and_no_rule_looks_at_a_row() -> None:
+    first = decide(case(), chain_of())
+    verdict = decide(case(), served(first))
+    assert verdict.outcome == "passed"
+    assert (verdict.alpha, verdict.decision, verdict.holdout_sha256, verdict.same_as) == (None, None, None, None)
+    looked = [rule.name for rule in PROD.policy.rules if not isinstance(rule, Require)]
+    said = judged(verdict)
+    assert {said[rule][1] for rule in looked} == {"unchanged: version 1 serves this very model; no row was looked at"}
+    assert usage(served(first).extended(entry(verdict, "3"), NOW), "3" * 64, 99).spent == 1
+
+
+@pytest.mark.parametrize("change", ["contents_sha256", "metrics", "data"])
+def test_a_model_that_answers_otherwise_or_on_other_rows_is_not_unchanged(change: str) -> None:
+    first = decide(case(), chain_of())
+    assert first.data
+    other: dict[str, Any] = {
+        "contents_sha256": "0" * 64,
+        "metrics": {},
+        "data": replace(first.data, labels_sha256="0" * 64),
+    }
+    assert decision_is_made(served(replace(first, **{change: other[change]})))
+    assert decision_is_made(served(replace(first, contents_sha256=None))), "as 0.1 wrote it"
+
+
+def decision_is_made(chain: ReleaseChain) -> bool:
+    reasons = [reason.message for reason in decide(case(), chain).reasons]
+    return not any("unchanged" in reason for reason in reasons)
+
+
+def test_what_0_1_wrote_of_a_verdict_has_the_bytes_of_before() -> None:
+    plain = replace(decide(case(), chain_of()), contents_sha256=None, decision=None, same_as=None)
+    assert {"contents_sha256", "decision", "same_as"} & set(schema.write(plain)) == set()

@@ -202,7 +202,9 @@ def test_what_needs_no_row_is_judged_anew() -> None:
     agreed = Require("agreed", "approvals", "floor", 1.0)
     asked = case(environment=replace(PROD, policy=replace(PROD.policy, rules=(*PROD.policy.rules, agreed))))
     chain = chain_of(deployment(), entry(decide(asked, chain_of(deployment())), "2"))
-    approval = Approval(person="olga", user_arn="arn", reason="", request=f"{MODEL}/2", authors=())
+    approval = Approval(
+        person="olga", user_arn="arn", reason="", request=f"{MODEL}/2", authors=(), verdict_id=f"{MODEL}/2"
+    )
     before, after = decide(asked, chain), decide(asked, chain.extended(entry(approval, "3"), NOW))
     assert (before.same_as, after.same_as) == (f"{MODEL}/2", f"{MODEL}/2")
     assert (judged(before)["agreed"][0], judged(after)["agreed"][0]) == ("failed", "passed")

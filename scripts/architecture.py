@@ -83,7 +83,7 @@ def _stack(place: str, name: str, template: dict[str, Any], everything: list[dic
             called = next((properties[key] for key in properties if key.endswith("Name")), "")
             things.setdefault(SHOWN[kind], []).append(_short(called))
     listed = tuple(f"{kind}: {', '.join(sorted(filter(None, names)))}".rstrip(": ") for kind, names in things.items())
-    title = template.get("Description", "").partition(": ")[2]
+    title = template.get("Description", "").partition(": ")[2].partition(" [")[0]  # behind it, whose stack it is
     return DrawnStack(place, name, title, tuple(sorted(functions, key=lambda function: function.name)), listed)
 
 

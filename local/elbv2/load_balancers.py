@@ -275,7 +275,9 @@ async def _forward(
     except BaseException:
         flight.__exit__(None, None, None)
         raise
-    by_target, target.answered = isinstance(answer, StreamingResponse), time.monotonic()
+    by_target = isinstance(answer, StreamingResponse)
+    if int(status) == 200:
+        target.answered = time.monotonic()
     metrics.answered(group, int(status), time.monotonic() - asked, by_target=by_target)
     if not by_target:
         flight.__exit__(None, None, None)

@@ -30,7 +30,7 @@ class Target:
     reason: str = "Elb.RegistrationInProgress"
     description: str = "Target registration is in progress"
     in_flight: int = 0
-    answered: float = 0.0  # seconds of the clock that only runs forward, when it last answered a request
+    answered: float = 0.0  # when it last answered a request with success, by the clock that only runs forward
     registered: float = field(default_factory=CLOCK.now)
     leaving: bool = False
 

@@ -38,15 +38,18 @@ class ShiftWatch:
     async def look_forever(self) -> None:
         while True:
             await asyncio.sleep(self._seconds)
-            self.look()
+            if self.look():
+                await asyncio.to_thread(self._log.write)
 
-    def look(self) -> None:
-        """Say the distance; nothing where nothing was predicted meanwhile."""
+    def look(self) -> bool:
+        """Say the distance; False, and nothing, where nothing was predicted meanwhile."""
         now = self._telemetry.scores()
         found = [after - before for after, before in zip(now, self._before[0], strict=True)]
         self._before.append(now)
-        if sum(found):
-            self._log.say(self._line(certain_distance(self._expected, found), sum(found)))
+        if not sum(found):
+            return False
+        self._log.say(self._line(certain_distance(self._expected, found), sum(found)))
+        return True
 
     def _line(self, distance: float, rows: float) -> dict[str, Any]:
         metric = {

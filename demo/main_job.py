@@ -151,34 +151,31 @@ def prepare(demo: Demo) -> None:
         synth.result()
 
 
-def bootstrap(demo: Demo) -> None:
-    """`lockgate bootstrap` in each account, by its administrator: what CloudFormation may do there is narrow."""
-    profiles = {account: name for name, account in demo.accounts.items()}  # environments may share an account
-    with ThreadPoolExecutor(2) as pool:
-        done = [
-            pool.submit(
-                demo.lockgate,
-                *("bootstrap", name, "--assembly", str(demo.build / "cdk.out")),
-                environment=demo.session.cdk_environment(name),
-            )
-            for name in profiles.values()
-        ]
+def set_up(demo: Demo) -> None:
+    """Prepare and deploy each account by its own administrator, since no account trusts another.
+
+    The evaluator is built, and the data snapshot published, as soon as tools are there.
+    """
+    stages = {**demo.accounts, "anchor": demo.configuration.tools.anchor_account}
+    of_account: dict[str, list[str]] = {}  # environments may share an account
+    for stage, account in stages.items():
+        of_account.setdefault(account, []).append(stage)
+    with ThreadPoolExecutor(3) as pool:
+        done = [pool.submit(_set_up_account, demo, found) for found in of_account.values()]
         for each in done:
             each.result()
 
 
-def deploy(demo: Demo) -> None:
-    """`cdk deploy` of each environment with its own account's credentials: no account trusts another."""
-    of_account = {account: name for name, account in demo.accounts.items()}
-    stages = {**{name: name for name in demo.accounts}, "anchor": of_account[demo.configuration.tools.anchor_account]}
-    options = ["--app", str(demo.build / "cdk.out"), "--require-approval", "never", "--concurrency", "4"]
-    with ThreadPoolExecutor(2) as pool:
-        done = [
-            pool.submit(demo.cdk, "deploy", f"{name}/*", *options, "--progress", "events", profile=profile)
-            for name, profile in stages.items()
-        ]
-        for each in done:
-            each.result()
+def _set_up_account(demo: Demo, stages: Sequence[str]) -> None:
+    """`lockgate bootstrap`, so that what CloudFormation may do there is narrow, and `cdk deploy`."""
+    assembly, name = str(demo.build / "cdk.out"), stages[0]
+    environment = demo.session.cdk_environment(name)
+    demo.lockgate("bootstrap", name, "--assembly", assembly, environment=environment)
+    options = ("--app", assembly, "--require-approval", "never", "--concurrency", "4", "--progress", "events")
+    demo.cdk("deploy", *(f"{stage}/*" for stage in stages), *options, profile=name)
+    if "tools" in stages:
+        demo.lockgate("bootstrap", "tools", "--evaluator", show=True)
+        demo.lockgate("snapshot")
 
 
 def commit(demo: Demo, message: str) -> str:
@@ -224,15 +221,9 @@ def first_release(demo: Demo) -> int:
     last = demo.configuration.tools.promotion[-1]
     with demo.step("start the embedded AWS (TLS, IAM enforced), and synthesize the stacks"):
         prepare(demo)
-    with demo.step(
-        f"lockgate bootstrap: cdk bootstrap with narrow rights, {len(set(demo.accounts.values()))} account(s)"
-    ):
-        bootstrap(demo)
-    with demo.step(f"cdk deploy: {', '.join(demo.accounts)}"):
-        deploy(demo)
-    with demo.step("build the evaluator that the policy pins; publish the data snapshot"):
-        demo.lockgate("bootstrap", "tools", "--evaluator", show=True)
-        demo.lockgate("snapshot")
+    accounts = f"{len(set(demo.accounts.values()))} account(s) at the same time"
+    with demo.step(f"lockgate bootstrap and cdk deploy, {accounts}; then the evaluator and the data snapshot"):
+        set_up(demo)
     with demo.step("a first commit: deliver it, and let the system do the rest"):
         git(demo.root, "clone", "--quiet", str(demo.root), str(demo.clone))
         first = commit(demo, "The first model")

@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo down test image check synth review lock docs picture records clean clean-caches renew pipeline bench-canary bench-decision bench-gate bench-serving bench-synth faults fuzz mutation posture soak
+.PHONY: help setup demo down test unit image check style types imports synth review lock docs picture records clean clean-caches renew pipeline bench-canary bench-decision bench-gate bench-serving bench-synth faults fuzz mutation posture soak
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,17 +51,31 @@ demo: setup ## the main job on an embedded AWS: a commit reaches production, a w
 down: setup ## stop what the demo started and remove its state
 	@lockgate down
 
-test: setup .venv-pipeline/.ready .venv-onnx/.ready .venv-checkov/.ready .venv-docs/.ready check ## every test
+# Tests wait more than they compute, so there are two processes to a core; a file's tests stay together.
+PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
+
+test: setup ## every test
+	@$(MAKE) --no-print-directory -j 4 .venv-pipeline/.ready .venv-onnx/.ready .venv-checkov/.ready .venv-docs/.ready check
 	@pytest
+
+unit: setup ## the tests that need nothing but Python
+	@pytest $(PARALLEL) tests/unit
 
 image: setup ## build, push, pull, run and verify the real image; needs root and Debian's apt-get
 	@CI=true pytest tests/image
 
 check: setup ## format, lint, types, import rules
+	@$(MAKE) --no-print-directory -j 3 style types imports
+
+style:
 	@ruff format --check -q .
 	@ruff check -q .
-	@mypy
-	@lint-imports --no-cache | tail -n 1
+
+types:
+	@mypy -n 2
+
+imports:
+	@found=$$(lint-imports --no-cache) || { echo "$$found"; exit 1; }; echo "$$found" | tail -n 1
 
 picture: synth ## the picture and the tables of docs/architecture.md, from the templates
 	@python -m scripts.architecture cdk.out

@@ -28,12 +28,14 @@ def use_node_from_python() -> None:
 
 def build(root: Path, **options: Any) -> cdk.App:
     """The app of the project in `root`; `options` go to cdk.App. Raises ConfigError."""
-    import aws_cdk as cdk
-
     from lockgate.configuration.project import read_configuration
-    from stacks.stages import compose
 
     configuration = read_configuration(root)
+
+    import aws_cdk as cdk
+
+    from stacks.stages import compose
+
     app = cdk.App(analytics_reporting=False, tree_metadata=False, **options)
     # Stack traces in metadata name folders of the machine; the CLI warns when cdk.json says this.
     app.node.set_context("aws:cdk:disable-creation-stack-traces", True)

@@ -1,14 +1,20 @@
-"""What holds for every test, and who signs callers' tokens where a test needs somebody."""
+"""What holds for every test, what processes of the suite share, and who signs callers' tokens."""
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import shutil
 import ssl
+import subprocess
+import sys
 import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +22,59 @@ import pytest
 if TYPE_CHECKING:
     from local.settings import Settings
 
+ROOT = Path(__file__).parents[1]
 AUDIENCE = "models"
+# What takes longest begins first, so that at the end no process works alone; the rest follows by its path.
+BEGIN_WITH = ("tests/e2e/", "tests/image/", "tests/synth/", "tests/docs/", "tests/integration/")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """`-n auto`: tests wait more than they compute."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return 2 * (cores or 1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        path = item.path.relative_to(ROOT).as_posix()
+        return next((place for place, folder in enumerate(BEGIN_WITH) if path.startswith(folder)), len(BEGIN_WITH))
+
+    items.sort(key=place)
+
+
+Once = Callable[[str, Callable[[Path], object]], Path]
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Once:
+    """A folder by its name that all processes of the suite read: who needs it first makes it, the others wait."""
+    shared = tmp_path_factory.getbasetemp()
+    shared = shared if worker_id == "master" else shared.parent
+
+    def made(name: str, make: Callable[[Path], object]) -> Path:
+        folder, partial = shared / name, shared / f"{name}.partial"
+        with (shared / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not folder.exists():
+                shutil.rmtree(partial, ignore_errors=True)
+                make(partial)
+                partial.rename(folder)
+        return folder
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def assembly(once: Once) -> Path:
+    """The cloud assembly of this project, as `cdk synth` writes it; nobody changes it."""
+    context = json.dumps(json.loads((ROOT / "cdk.json").read_text())["context"])
+    said = {"CDK_VALIDATION": "false", "CDK_CONTEXT_JSON": context}
+
+    def synth(folder: Path) -> None:
+        environment = {**os.environ, **said, "CDK_OUTDIR": str(folder)}
+        subprocess.run([sys.executable, "app.py"], cwd=ROOT, env=environment, check=True)
+
+    return once("assembly", synth)
 
 
 @pytest.fixture(autouse=True)

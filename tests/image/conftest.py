@@ -26,6 +26,7 @@ from botocore.config import Config
 from local.gateway import proxy
 from local.host import tls
 from local.settings import HOST, Settings
+from tests.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
 SERVER = ROOT / "tests" / "integration" / "local" / "containers" / "container_server.py"
@@ -188,9 +189,7 @@ class Registry:
 
 @pytest.fixture(scope="session")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port = probe.getsockname()[1]
+    port = free_ports(2)
     settings = Settings(tmp_path_factory.mktemp("embedded"), port)
     tls.make(settings)
     made = Registry(settings, tmp_path_factory.mktemp("registry"))

@@ -1,4 +1,4 @@
-"""Apps synthesized once a session, from projects made for the occasion; the context is cdk.json's."""
+"""Apps synthesized once for the whole suite, from projects made for the occasion; the context is cdk.json's."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.conftest import Once
 
 PROJECT = Path(__file__).parents[2]
 CONTEXT: dict[str, Any] = json.loads((PROJECT / "cdk.json").read_text())["context"]
@@ -180,18 +183,25 @@ def build(root: Path, directory: Path) -> Any:
     return app.build(root, context=CONTEXT, outdir=str(directory))
 
 
-def synthesize(root: Path, directory: Path) -> Synthesized:
-    stages = build(root, directory).synth().nested_assemblies
-    return Synthesized(
-        directory, {stack.stack_name: stack.template for stage in stages for stack in stage.nested_assembly.stacks}
-    )
+def read(directory: Path) -> Synthesized:
+    """A cloud assembly from its files."""
+    stacks = {}
+    for manifest in directory.rglob("manifest.json"):
+        for artifact in json.loads(manifest.read_text())["artifacts"].values():
+            if artifact["type"] == "aws:cloudformation:stack":
+                said = artifact["properties"]
+                stacks[said["stackName"]] = json.loads((manifest.parent / said["templateFile"]).read_text())
+    return Synthesized(directory, stacks)
 
 
 @pytest.fixture(scope="session")
-def synthesized(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
+def synthesized(once: Once, tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
     """Two models, three environments."""
-    root = make_project(tmp_path_factory.mktemp("project") / "root")
-    return synthesize(root, tmp_path_factory.mktemp("assembly"))
+
+    def synth(directory: Path) -> None:
+        build(make_project(tmp_path_factory.mktemp("project") / "root"), directory).synth()
+
+    return read(once("assembly-of-two-models", synth))
 
 
 @pytest.fixture(scope="session", autouse=True)

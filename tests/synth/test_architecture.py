@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from scripts.architecture import PAGE, PICTURE, ROOT, DrawnStack, draw, page, read
+from scripts.architecture import PAGE, PICTURE, DrawnStack, draw, page, read
 
 
 @pytest.fixture(scope="module")
-def stacks(tmp_path_factory: pytest.TempPathFactory, new_app: Callable[[Path, Path], Any]) -> list[DrawnStack]:
-    return read(Path(new_app(ROOT, tmp_path_factory.mktemp("assembly")).synth().directory))
+def stacks(assembly: Path) -> list[DrawnStack]:
+    return read(assembly)
 
 
 def test_the_tables_of_the_page_are_those_of_the_templates(stacks: list[DrawnStack]) -> None:

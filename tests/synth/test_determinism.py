@@ -1,6 +1,6 @@
-"""The same commit gives the same assembly, byte for byte, whatever differs around the synth: a test for each.
+"""The same commit gives the same assembly, byte for byte, whatever differs around the synth.
 
-Beside each stands what would break it, run through the same comparison and seen.
+Beside it stands what would break it, run through the same comparison and seen.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).parents[2]
+FARTHEST = "Pacific/Kiritimati"  # from UTC
 LATER_PYTHON = """\
 import datetime, time
 
@@ -100,7 +101,7 @@ def another_folder(folder: Path) -> Around:
 
 def another_time(folder: Path) -> Around:
     """400 days later, in the time zone that is farthest away."""
-    return Around(variables={**hooked(folder, LATER_PYTHON, LATER_NODE), "TZ": "Pacific/Kiritimati"})
+    return Around(variables={**hooked(folder, LATER_PYTHON, LATER_NODE), "TZ": FARTHEST})
 
 
 def another_locale(folder: Path) -> Around:
@@ -175,38 +176,59 @@ def synth(program: list[str], around: Around, folder: Path) -> dict[str, bytes]:
     out = folder / "out"
     variables = {**kept, **fixed, **around.variables, "CDK_OUTDIR": str(out)}
     subprocess.run([sys.executable, *program], cwd=around.folder, env=variables, check=True)
+    return files(out)
+
+
+def files(out: Path) -> dict[str, bytes]:
     return {path.relative_to(out).as_posix(): path.read_bytes() for path in out.rglob("*") if path.is_file()}
 
 
+def differences(found: dict[str, bytes], expected: dict[str, bytes]) -> list[str]:
+    """Names of the files that are in one assembly only, or have other contents there."""
+    return [name for name in sorted({*found, *expected}) if found.get(name) != expected.get(name)]
+
+
 @pytest.fixture(scope="module")
-def assembly(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """Of the project's own app; synthesized with no credentials."""
-    found = synth(["app.py"], Around(), tmp_path_factory.mktemp("assembly"))
-    assert len([name for name in found if name.endswith(".template.json")]) > 10
-    return found
+def everything(tmp_path_factory: pytest.TempPathFactory) -> Around:
+    """All of AROUND at once."""
+    folder = tmp_path_factory.mktemp("everything")
+    elsewhere = another_folder(folder / "project")
+    hooks = hooked(folder / "hooks", LATER_PYTHON + OFFLINE_PYTHON, LATER_NODE + OFFLINE_NODE)
+    of_folders = {"PYTHONPATH": os.pathsep.join((hooks["PYTHONPATH"], elsewhere.variables["PYTHONPATH"]))}
+    others = [another_locale(folder), another_hash_seed(folder), credentials(folder / "home")]
+    variables = {name: value for around in others for name, value in around.variables.items()}
+    return Around(elsewhere.folder, {**hooks, **of_folders, **variables, "TZ": FARTHEST})
 
 
-@pytest.mark.parametrize("where", AROUND)
-def test_the_assembly_is_the_same(assembly: dict[str, bytes], tmp_path: Path, where: str) -> None:
-    again = synth(["app.py"], AROUND[where](tmp_path / "around"), tmp_path / "again")
-    assert sorted(again) == sorted(assembly)
-    assert [name for name in assembly if again[name] != assembly[name]] == []
+def test_the_assembly_is_the_same_whatever_stands_around_the_synth(
+    assembly: Path, everything: Around, tmp_path: Path
+) -> None:
+    """Everything at once first; only where that makes a difference, one after another says which it is."""
+    expected = files(assembly)
+    assert len([name for name in expected if name.endswith(".template.json")]) > 10
+    if differences(synth(["app.py"], everything, tmp_path / "again"), expected):
+        found = {
+            where: differences(synth(["app.py"], around(tmp_path / where), tmp_path / f"{where}, again"), expected)
+            for where, around in AROUND.items()
+        }
+        pytest.fail(f"files that differ, by what stood around the synth: {found}")
 
 
 @pytest.mark.parametrize(("where", "planted"), PLANTED)
-def test_an_app_that_depends_on_it_would_be_seen(tmp_path: Path, where: str, planted: str) -> None:
+def test_an_app_that_depends_on_it_would_be_seen(everything: Around, tmp_path: Path, where: str, planted: str) -> None:
     program = ["-c", SMALL_APP.replace("{}", planted)]
     once = synth(program, Around(), tmp_path / "once")
     assert synth(program, Around(), tmp_path / "same") == once
-    try:
-        again = synth(program, AROUND[where](tmp_path / "around"), tmp_path / "again")
-    except subprocess.CalledProcessError as ended:
-        assert (where, ended.returncode != 0) == ("without a network", True)
-    else:
-        assert again != once
+    for around in (everything, AROUND[where](tmp_path / "around")):
+        try:
+            again = synth(program, around, tmp_path / f"again in {around.folder.name}")
+        except subprocess.CalledProcessError as ended:
+            assert (where, ended.returncode != 0) == ("without a network", True)
+        else:
+            assert again != once
 
 
-def test_the_synth_asks_no_account_for_anything(assembly: dict[str, bytes]) -> None:
-    manifests = [text for name, text in assembly.items() if name.endswith("manifest.json")]
+def test_the_synth_asks_no_account_for_anything(assembly: Path) -> None:
+    manifests = [text for name, text in files(assembly).items() if name.endswith("manifest.json")]
     assert manifests
     assert not [text for text in manifests if b'"missing"' in text]

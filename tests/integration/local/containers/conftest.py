@@ -26,6 +26,7 @@ from local.host import tls
 from local.images import builder
 from local.images import push as registry
 from local.settings import HOST, Settings
+from tests.ports import free_ports
 
 ACCOUNT = "111111111111"
 SECRET = "root-secret"
@@ -139,21 +140,14 @@ def wait_until(reached: Callable[[], Any], seconds: float = 60.0) -> Any:
     return found
 
 
-def _free() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @pytest.fixture(scope="session")
 def free_port() -> int:
-    return _free()
+    return free_ports(1)
 
 
 @pytest.fixture(scope="session")
 def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
-    port = _free()
+    port = free_ports(1)
     settings = Settings(tmp_path_factory.mktemp("embedded"), port)
     tls.make(settings)
     log = settings.state / "server.log"

@@ -121,7 +121,7 @@ def test_a_process_ends_when_the_server_is_killed(image: containers.UnpackedImag
             "from pathlib import Path\n"
             "from local.host import containers\n"
             "from local.settings import Settings\n"
-            "image = containers.Image('', Path(sys.argv[1]), ('sleep', '60'), (), {}, '/app')\n"
+            "image = containers.UnpackedImage('', Path(sys.argv[1]), ('sleep', '60'), (), {}, '/app')\n"
             "def start():\n"
             "    print(containers.start(image, entrypoint=None, arguments=[], environment={}, ml_root=None,\n"
             "        log=Path(sys.argv[2]), settings=Settings(Path(sys.argv[2]).parent)).pid, flush=True)\n"

@@ -5,12 +5,11 @@ from __future__ import annotations
 import configparser
 import io
 import json
-import socket
 import ssl
 import time
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import closing
 from dataclasses import dataclass, field
 from http.client import HTTPSConnection
 from pathlib import Path
@@ -22,17 +21,15 @@ from botocore.config import Config
 
 from local import embedded
 from local.settings import HOST, Settings
+from tests.ports import free_ports
 
 TOOLS, DEV = "111111111111", "222222222222"
 
 
 def free_settings(state: Path) -> Settings:
-    """Settings on three ports that are free now."""
-    with ExitStack() as probes:
-        sockets = [probes.enter_context(socket.socket()) for _ in range(3)]
-        for probe in sockets:
-            probe.bind((HOST, 0))
-        return Settings(state, *(probe.getsockname()[1] for probe in sockets))
+    """Settings on three ports of its own."""
+    port = free_ports(3)
+    return Settings(state, port, port + 1, port + 2)
 
 
 @dataclass

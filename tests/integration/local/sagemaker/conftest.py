@@ -20,6 +20,7 @@ from botocore.config import Config
 
 from local.host import tls
 from local.settings import HOST, Settings
+from tests.ports import free_ports
 
 _HERE = Path(__file__).parent
 ACCOUNT = "111122223333"
@@ -126,9 +127,7 @@ class Embedded:
 
 @pytest.fixture(scope="session")
 def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port = probe.getsockname()[1]
+    port = free_ports(1)
     settings = Settings(tmp_path_factory.mktemp("embedded"), port=port)
     tls.make(settings)
     image = settings.images / "model"

@@ -28,6 +28,7 @@ from runtime.artifact import read_artifact, score
 from runtime.frames import matrix_of_instances
 from runtime.job import Job
 from runtime.train import train
+from tests.ports import free_ports
 
 ROOT = Path(__file__).parents[4]
 JSON = "application/json"
@@ -121,7 +122,7 @@ def serve(archive: Path, model: Model, tmp_path_factory: pytest.TempPathFactory)
 
     @contextmanager
     def start(port: int | None = None, **settings: str) -> Iterator[Served]:
-        port = port or free_port()
+        port = port or free_ports(1)
         folder = tmp_path_factory.mktemp("server")
         environment = {
             **os.environ,
@@ -154,13 +155,6 @@ def served(serve: Serve) -> Iterator[Served]:
     """One server that tests share."""
     with serve() as server:
         yield server
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
 
 
 def wait_until_ready(served: Served, log: Path) -> None:

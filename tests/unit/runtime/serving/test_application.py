@@ -5,7 +5,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -33,6 +32,7 @@ from runtime.serving.model_data import checked, unpacked
 from runtime.serving.serve import released_application
 from runtime.serving.task import ENDPOINT
 from runtime.serving.transform import execution_parameters
+from tests.ports import free_ports
 
 ROOT = Path(__file__).parents[4]
 HEADERS = {"Content-Type": "application/json"}
@@ -502,9 +502,7 @@ def test_a_real_server_answers_and_ends_on_sigterm(
     for name, content in files.items():
         (tmp_path / "model" / name).parent.mkdir(exist_ok=True)
         (tmp_path / "model" / name).write_bytes(content)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_ports(1)
     environment = {
         **os.environ,
         **settings,

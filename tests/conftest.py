@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 AUDIENCE = "models"
+os.environ.pop("COLUMNS", None)  # whoever started the suite has a terminal of some width; what it tests has none
 # What takes longest begins first, so that at the end no process works alone; the rest follows by its path.
 BEGIN_WITH = ("tests/e2e/", "tests/image/", "tests/synth/", "tests/docs/", "tests/integration/")
 

@@ -15,7 +15,6 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from bench.faults.shorter import with_short_canaries
 from bench.faults.world import Operators
 from demo import main_job as demonstration
 from local.settings import Settings
+from lockgate import clock
 from lockgate.configuration.project import read_configuration
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -99,7 +99,7 @@ def work(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def promote_all(world: Operators, given: argparse.Namespace, template: int) -> dict[str, Any]:
-    since, begin = datetime.now(UTC), time.monotonic()
+    since, begin = clock.now(), time.monotonic()
     runs: list[Run] = []
     for seed in range(given.seed, given.seed + given.runs):
         if time.monotonic() - begin > given.minutes * 60:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from bench.faults.runs import Run
 from bench.faults.world import Operators
-from lockgate import names
+from lockgate import clock, names
 from lockgate.aws.deployments import Deployments
 from lockgate.aws.promotions import attempts
 from lockgate.ledger.approval import approvers
@@ -118,7 +118,7 @@ def _sum(world: Operators, namespace: str, metric: str, dimensions: dict[str, st
         MetricName=metric,
         Dimensions=named,
         StartTime=since,
-        EndTime=datetime.now(UTC) + timedelta(minutes=5),
+        EndTime=clock.now() + timedelta(minutes=5),
         Period=60,
         Statistics=["Sum"],
     )["Datapoints"]

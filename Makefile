@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo down test unit image check style types imports synth review lock docs picture records clean clean-caches renew pipeline bench-canary bench-decision bench-gate bench-serving bench-synth faults fuzz mutation posture soak
+.PHONY: help setup weight demo demo-smallest down test unit image check style types imports synth review lock docs picture records clean clean-caches renew pipeline bench-canary bench-decision bench-gate bench-serving bench-synth faults fuzz mutation posture soak
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -132,6 +132,12 @@ review: setup ## what a reviewer must know of this checkout's infrastructure aga
 	@cd $(REVIEW)/base && PYTHONPATH=.:constructs cdk synth --quiet --output ../base.out
 	@lockgate review $(REVIEW)/base.out $(REVIEW)/head.out --markdown --threshold none > $(REVIEW)/review.md
 	@lockgate review $(REVIEW)/base.out $(REVIEW)/head.out $(if $(THRESHOLD),--threshold $(THRESHOLD))
+
+weight: setup ## what the app weighs beside the last version: lines, resources, roles, alarms, keys, idle dollars; fails above a ceiling
+	@CDK_VALIDATION=false PYTHONPATH=.:constructs python -m scripts.weight
+
+demo-smallest: setup ## the same demo in the smallest form: one account, one load balancer for all environments
+	@python -m demo --environments tests/smallest/environments
 
 bench-synth: setup ## CPU of cdk synth beside an empty app, and in whose code it goes; writes build/bench/synth.json
 	@python -m bench.synth

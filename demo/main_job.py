@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -23,6 +24,7 @@ from local import embedded
 from local.github import push_to
 from local.settings import Settings, default_state
 from lockgate.configuration.project import Configuration, read_configuration
+from lockgate.configuration.tools import read_tools
 from lockgate.errors import LockgateError
 
 ROOT = Path(__file__).parent.parent
@@ -48,7 +50,7 @@ class Demo:
         self.clone = build / "clone"
         self.accounts = {"tools": configuration.tools.account}
         self.accounts |= {environment.name: environment.account for environment in configuration.environments}
-        if configuration.tools.anchor_account not in self.accounts.values():
+        if configuration.tools.anchored and configuration.tools.anchor_account not in self.accounts.values():
             self.accounts["anchor"] = configuration.tools.anchor_account
         self.seconds: dict[str, float] = {}
         self._running: set[subprocess.Popen[bytes]] = set()
@@ -156,9 +158,8 @@ def set_up(demo: Demo) -> None:
 
     The evaluator is built, and the data snapshot published, as soon as tools are there.
     """
-    stages = {**demo.accounts, "anchor": demo.configuration.tools.anchor_account}
     of_account: dict[str, list[str]] = {}  # environments may share an account
-    for stage, account in stages.items():
+    for stage, account in demo.configuration.stages.items():
         of_account.setdefault(account, []).append(stage)
     with ThreadPoolExecutor(3) as pool:
         done = [pool.submit(_set_up_account, demo, found) for found in of_account.values()]
@@ -172,7 +173,10 @@ def _set_up_account(demo: Demo, stages: Sequence[str]) -> None:
     environment = demo.session.cdk_environment(name)
     demo.lockgate("bootstrap", name, "--assembly", assembly, environment=environment)
     options = ("--app", assembly, "--require-approval", "never", "--concurrency", "4", "--progress", "events")
-    demo.cdk("deploy", *(f"{stage}/*" for stage in stages), *options, profile=name)
+    sharing = {each.name for each in demo.configuration.environments if each.edge != each.name}
+    for turn in ([each for each in stages if each not in sharing], [each for each in stages if each in sharing]):
+        if turn:  # what is shared comes first
+            demo.cdk("deploy", *(f"{stage}/*" for stage in turn), *options, profile=name)
     if "tools" in stages:
         demo.lockgate("bootstrap", "tools", "--evaluator", show=True)
         demo.lockgate("snapshot")
@@ -290,6 +294,21 @@ def summary(demo: Demo, version: int) -> None:
     (demo.build / "steps.json").write_text(json.dumps(demo.seconds, indent=2) + "\n")
 
 
+def project_with(environments: Path, build: Path) -> Path:
+    """This project, as it is committed, with other files in environments/ and its own evaluator."""
+    root = build.resolve() / "project"
+    git(ROOT, "clone", "--quiet", str(ROOT), str(root))
+    pinned = read_tools(root / "environments" / "tools.toml").evaluator_image_digest
+    for file in (root / "environments").glob("*.toml"):
+        file.unlink()
+    for file in environments.glob("*.toml"):
+        (root / "environments" / file.name).write_text(re.sub(r"sha256:0{64}", pinned, file.read_text()))
+    git(root, "add", "environments")
+    identity = ["-c", "user.name=ada", "-c", "user.email=ada@example.com", "-c", "commit.gpgsign=false"]
+    git(root, *identity, "commit", "--quiet", "--message", "Other environments")
+    return root
+
+
 def clear(build: Path) -> None:
     """An empty folder for this run; a folder that no demo made is left alone."""
     mark = build / "made-by-the-demo"
@@ -304,15 +323,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
     parser.add_argument("--port", type=int, default=4566, help="gateway port; the next two are used as well (4566)")
     parser.add_argument("--build", type=Path, default=ROOT / "build" / "demo", help="folder for logs and the clone")
+    parser.add_argument("--environments", type=Path, help="folder with other files than those of environments/")
     arguments = parser.parse_args()
     for ending in (signal.SIGINT, signal.SIGTERM):  # a shell starts what it puts in the background deaf to SIGINT
         signal.signal(ending, signal.default_int_handler)
     demo: Demo | None = None
     try:
         clear(arguments.build)
-        configuration = read_configuration(ROOT)
+        root = project_with(arguments.environments, arguments.build) if arguments.environments else ROOT
+        configuration = read_configuration(root)
         port, region = arguments.port, configuration.tools.region
-        demo = Demo(configuration, Settings(default_state(), port, port + 1, port + 2, region), arguments.build)
+        demo = Demo(configuration, Settings(default_state(), port, port + 1, port + 2, region), arguments.build, root)
         summary(demo, main_job(demo))
     except (KeyboardInterrupt, LockgateError, OSError) as error:
         if demo is not None:

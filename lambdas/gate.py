@@ -13,7 +13,7 @@ replay_sha256, policy_sha256, verdict_id} or null, "source": {bucket, key, versi
 
 Environment:
     LEDGER_BUCKET, EVIDENCE_BUCKET, MODELS_BUCKET
-    SIGNING_KEY             ARN of the key that vouches for images
+    SIGNING_KEY             ARN of the key that vouches for images; "none" where tools.toml wants no attestation
 Calls:
     s3:ListBucket           on the ledger, evidence and models buckets (without it what is absent is a 403, not a 404)
     s3:GetObject            on <ledger>/*, <evidence>/*, <models>/* ; s3:PutObject on <ledger>/* (If-None-Match: *)
@@ -104,6 +104,7 @@ def _expected(settings: Settings, model: str, version: int, package_arn: str) ->
         evaluator_digest=tools.evaluator_image_digest,
         evidence_bucket=settings.evidence_bucket,
         models_bucket=settings.models_bucket,
+        attestation=tools.attestation,
     )
 
 

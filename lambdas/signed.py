@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from lambdas import shared
 from lockgate.configuration.environment import Environment
 from lockgate.configuration.persons import Caller
-from lockgate.errors import RefusedError
+from lockgate.errors import ForbiddenError, RefusedError
 
 Read = TypeVar("Read")
 
@@ -47,8 +47,10 @@ def answer(
 
 
 def refuse_with(status: int, read: Callable[[], Read]) -> Read:
-    """What `read` finds; its refusal becomes an answer with this HTTP status."""
+    """What `read` finds; its refusal becomes an answer with this HTTP status, one of who asks always 403."""
     try:
         return read()
+    except ForbiddenError as error:
+        raise AnswerRefusedError(403, str(error)) from error
     except RefusedError as error:
         raise AnswerRefusedError(status, str(error)) from error

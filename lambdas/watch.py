@@ -1,26 +1,27 @@
 """Compares a canary's errors with those of the release beside it, before each step; ECS waits for the answer.
 
 Event of a lifecycle hook at PRE_PRODUCTION_TRAFFIC_SHIFT: {"resourceArn" (of the deployment), "executionDetails":
-{"targetServiceRevisionArn", "productionTrafficWeights" (revision -> percent)}, "hookDetails": {"model", "verdict_id",
-"step_minutes", "steps" and "false_alarm_rate" (numbers), "since" and "looks" (ours, from the last answer)}, …}. The
-details are JSON, as text or not. They are what the deployment was started with, whatever is configured since.
+{"targetServiceRevisionArn", "productionTrafficWeights" (revision -> percent)}, "hookDetails": {"environment", "model",
+"verdict_id", "step_minutes", "steps" and "false_alarm_rate" (numbers), "since" and "looks" (ours, from the last
+answer)}, …}. The details are JSON, as text or not. They are what the deployment was started with, whatever is
+configured since.
 
 Before the first step the canary has no traffic yet, and the answer is {"hookStatus": "SUCCEEDED"} at once. Before every
 other step it holds the deployment for step_minutes and looks each minute:
 - It answers {"hookStatus": "IN_PROGRESS"} as long as nothing is wrong and the step lasts.
 - It answers {"hookStatus": "FAILED"} as soon as the evidence that the canary fails more often reaches 1 over this
-  step's share of false_alarm_rate. Then a finding in RELEASES_BUCKET says why.
+  step's share of false_alarm_rate. Then a finding in the bucket of releases says why.
 - Looking often costs nothing, but each step begins without evidence (lockgate.statistics.canary).
 - Without traffic there is no evidence. The deployment goes on, and its alarms watch too.
 It raises what it cannot measure, and ECS then takes the deployment back.
 
 Environment:
-    RELEASES_BUCKET
+    ENVIRONMENT               whose load balancer it is; a deployment that does not say its environment is of this one
     LOAD_BALANCER             app/<name>/<id>, as metrics name it
 Calls:
     cloudwatch:GetMetricData; ecs:DescribeServiceRevisions on service-revision/<cluster>/<service>/*
-    s3:PutObject (If-None-Match: *) on <model>/findings/* of RELEASES_BUCKET
-    kms:Decrypt, kms:GenerateDataKey on its key
+    s3:PutObject (If-None-Match: *) on <model>/findings/* of the buckets of releases of this balancer's environments
+    kms:Decrypt, kms:GenerateDataKey on their key
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from datetime import datetime
 from typing import Any
 
 from lambdas import shared
+from lockgate import names
 from lockgate.aws import clients
 from lockgate.aws.canary import groups_of, minutes_since
 from lockgate.aws.hook_findings import hook_details, put_finding
@@ -41,7 +43,7 @@ MINUTE_SECONDS = 60
 
 @dataclass(frozen=True)
 class Settings:
-    releases_bucket: str
+    environment: str
     load_balancer: str
 
 
@@ -67,7 +69,9 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
             f"expected below {steps / rate:g} (false alarm rate {rate:g}, steps {steps})"
         )
         finding = HookFinding(details["verdict_id"], False, message)
-        put_finding(clients.client("s3"), settings.releases_bucket, details["model"], event["resourceArn"], finding)
+        environment = shared.environment(details.get("environment", settings.environment))
+        bucket = names.releases_bucket(environment.name, environment.account, environment.region)
+        put_finding(clients.client("s3"), bucket, details["model"], event["resourceArn"], finding)
         return {"hookStatus": "FAILED"}
     if looks >= details["step_minutes"]:
         return {"hookStatus": "SUCCEEDED"}

@@ -39,5 +39,9 @@ class RefusedError(LockgateError):
     """What was asked is understood and not allowed."""
 
 
+class ForbiddenError(RefusedError):
+    """What was asked is allowed, and not to who asks."""
+
+
 class BusyError(LockgateError):
     """Something else is changing what this would change; the same again later may work."""

@@ -15,22 +15,12 @@ REVIEW_ROLE = "lockgate-review"
 PROMOTION_ROLE = "lockgate-promotion"
 APPROVER_ROLE = "lockgate-approver"
 BREAK_GLASS_ROLE = "lockgate-break-glass"
-COLLECT_ROLE = "lockgate-collect"
+DECIDE_ROLE = "lockgate-decide"
+CONTROLLER_ROLE = "lockgate-controller"
 ANCHOR_ROLE = "lockgate-anchor"
 BREAK_GLASS_WRITER_ROLE = "lockgate-break-glass-function"  # the person's role has the plain name
 ATTESTATION_ROLE = "lockgate-attestation"
-LEDGER_WRITER_ROLES = (
-    "lockgate-gate",
-    "lockgate-request-approval",
-    "lockgate-approval",
-    "lockgate-record",
-    "lockgate-waive",
-    "lockgate-holdout",
-    BREAK_GLASS_WRITER_ROLE,
-    "lockgate-acknowledge",
-    "lockgate-infrastructure",
-    COLLECT_ROLE,
-)
+LEDGER_WRITER_ROLES = ("lockgate-gate", DECIDE_ROLE, BREAK_GLASS_WRITER_ROLE, CONTROLLER_ROLE)
 
 METRIC_NAMESPACE = "Lockgate"
 STUCK = "Stuck"  # versions that the reconciler could not resume
@@ -44,14 +34,11 @@ EVALUATOR_PROJECT = "lockgate-evaluator"
 ATTESTATION_PROJECT = "lockgate-attestation"
 PROMOTION_STATE_MACHINE = "lockgate-promotion"
 GATE_FUNCTION = "lockgate-gate"
-APPROVAL_FUNCTION = "lockgate-approval"
-WAIVE_FUNCTION = "lockgate-waive"
+DECIDE_FUNCTION = "lockgate-decide"
+CONTROLLER_FUNCTION = "lockgate-controller"
 ANCHOR_FUNCTION = "lockgate-anchor"
 ANCHOR_STACK = "lockgate-anchor"
-HOLDOUT_FUNCTION = "lockgate-holdout"
 BREAK_GLASS_FUNCTION = "lockgate-break-glass"
-ACKNOWLEDGE_FUNCTION = "lockgate-acknowledge"
-INFRASTRUCTURE_FUNCTION = "lockgate-infrastructure"
 INFRASTRUCTURE_CHAIN = "infrastructure"  # of the ledger; no model may have this name
 
 
@@ -132,11 +119,6 @@ def replay_function(environment: str) -> str:
 def watch_function(environment: str) -> str:
     """Compares a canary's errors with those of the release beside it."""
     return f"lockgate-{environment}-watch"
-
-
-def rollback_function(environment: str) -> str:
-    """The door of an environment's operators to its deploy function."""
-    return f"lockgate-{environment}-rollback"
 
 
 def release_cloudformation_role(environment: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aws_cdk import Annotations, Duration, Stack
+from aws_cdk import Duration, Stack
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
@@ -28,11 +28,6 @@ class AnchorStack(Stack):
             lock_mode=tools.ledger_lock_mode,
             writers=[writer],
         )
-        if tools.anchor_account == tools.account:
-            Annotations.of(self).add_warning_v2(
-                "lockgate:anchor",
-                "the ledger's heads are kept in its own account: who may rewrite the one may rewrite the other",
-            )
         account = iam.AccountPrincipal(tools.account)
         read = {"s3:ListBucket": bucket.bucket_arn, "s3:GetObject": bucket.arn_for_objects("*")}
         for action, resource in read.items():

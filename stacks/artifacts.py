@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aws_cdk import Duration, Stack
+from aws_cdk import Annotations, Duration, Stack
 from constructs import Construct
 
 from lockgate import names
@@ -38,12 +38,7 @@ class ArtifactsStack(Stack):
         self.artifacts_key = EncryptionKey(
             self, "ArtifactsKey", description="Lockgate: sources, data, labels, models, images"
         )
-        self.signing_key = SigningKey(
-            self,
-            "SigningKey",
-            description="Lockgate: vouches for images",
-            signer_arn=self._role(names.ATTESTATION_ROLE),
-        )
+        self.signing_key = self._signing_key() if self._tools.attestation else None
         self.access_logs = AccessLogs(self, "Logs", bucket_name=self._name("logs"))
 
         self.source = self._bucket("Source", self.artifacts_key)
@@ -67,6 +62,26 @@ class ArtifactsStack(Stack):
         self.models_repository = self._repository("ModelImages", names.MODELS_REPOSITORY)
         self.evaluator_repository = self._repository("EvaluatorImages", names.EVALUATOR_REPOSITORY)
         self._share(configuration)
+        self._warn()
+
+    def _warn(self) -> None:
+        """Of what the configuration leaves out."""
+        if not self._tools.anchored:
+            Annotations.of(self).add_warning_v2(
+                "lockgate:anchor", "the ledger has no anchor: who may rewrite it can cut its chains unseen"
+            )
+        if not self._tools.attestation:
+            Annotations.of(self).add_warning_v2(
+                "lockgate:attestation", "nobody vouches for images: a gate cannot know where one was built"
+            )
+
+    def _signing_key(self) -> SigningKey:
+        return SigningKey(
+            self,
+            "SigningKey",
+            description="Lockgate: vouches for images",
+            signer_arn=self._role(names.ATTESTATION_ROLE),
+        )
 
     def _evidence(self) -> PrivateBucket:
         """What a gate decides on: only the evaluation writes it."""

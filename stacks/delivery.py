@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aws_cdk import Stack
-from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from lockgate import names
 from lockgate.configuration.project import Configuration
+from lockgate_constructs.build_overrides import refuse_overrides
 from lockgate_constructs.github_trust import GitHubTrust
 from lockgate_constructs.image_build import ImageBuild
 from lockgate_constructs.image_repository import ImageRepository
+from lockgate_constructs.log_group import LogGroup
 from lockgate_constructs.permission import allow
 from lockgate_constructs.url_caller_role import url_rights
 from stacks.artifacts import ArtifactsStack
@@ -39,6 +40,7 @@ class DeliveryStack(Stack):
         )
         self._artifacts = artifacts
         self._tools = configuration.tools
+        self._logs = LogGroup(self, "BuildLogs", key=artifacts.records_key)
         images = self._build(
             "ImageBuild",
             names.IMAGE_PROJECT,
@@ -85,7 +87,7 @@ class DeliveryStack(Stack):
             sources=sources,
             repository=repository,
             key=self._artifacts.artifacts_key,
-            logs_key=self._artifacts.records_key,
+            logs=self._logs,
             failures=self._artifacts.failures,
         )
 
@@ -108,8 +110,7 @@ class DeliveryStack(Stack):
             because="Archives are named after the commits to come; the bucket refuses to replace one.",
         )
         allow(role, ["codebuild:StartBuild", "codebuild:BatchGetBuilds", "codebuild:ListBuildsForProject"], [project])
-        for key in _FIXED:
-            role.add_to_policy(_refuse_override(project, key))
+        refuse_overrides(role, project)
         allow(role, ["ecr:DescribeImages", "ecr:BatchGetImage"], [artifacts.models_repository.repository_arn])
         allow(
             role,
@@ -147,20 +148,9 @@ class DeliveryStack(Stack):
             description=f"Taken by GitHub to deploy the stacks of {environment}.",
         )
         allow(role, ["sts:AssumeRole"], [names.cdk_role(each, account, self.region) for each in _CDK_ROLES])
-        for statement in url_rights([names.function_arn(self.account, self.region, names.INFRASTRUCTURE_FUNCTION)]):
+        for statement in url_rights([names.function_arn(self.account, self.region, names.DECIDE_FUNCTION)]):
             role.add_to_policy(statement)
 
 
 # What `cdk deploy` takes; CloudFormation takes cfn-exec by itself, and no context is looked up.
 _CDK_ROLES = ("deploy", "file-publishing")
-# What whoever starts a build must not choose: the commands, the identity and the machine image.
-_FIXED = ("codebuild:source.buildspec", "codebuild:serviceRole", "codebuild:environment.image")
-
-
-def _refuse_override(project_arn: str, key: str) -> iam.PolicyStatement:
-    return iam.PolicyStatement(
-        effect=iam.Effect.DENY,
-        actions=["codebuild:StartBuild"],
-        resources=[project_arn],
-        conditions={"Null": {key: "false"}},
-    )

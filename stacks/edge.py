@@ -16,21 +16,22 @@ from lockgate.configuration.project import Configuration
 from lockgate_constructs.access_logs import AccessLogs
 from lockgate_constructs.acknowledgement import acknowledge
 from lockgate_constructs.dead_letters import DeadLetters
-from lockgate_constructs.deployment_hooks import DeploymentHooks
+from lockgate_constructs.deployment_hooks import DeploymentHooks, HooksRole
 from lockgate_constructs.encryption_key import EncryptionKey
 from lockgate_constructs.failure_topic import SERVICES, FailureTopic
 from lockgate_constructs.image_repository import PULL_ACTIONS, PUSH_ACTIONS, READ_ACTIONS, ImageRepository
 from lockgate_constructs.log_group import LogGroup
-from lockgate_constructs.model_load_balancer import ModelLoadBalancer
+from lockgate_constructs.model_load_balancer import Balancer, ModelLoadBalancer
 from lockgate_constructs.model_route import ModelRoute
 from lockgate_constructs.model_service import ServiceRoles
-from lockgate_constructs.operators import Operators
 from lockgate_constructs.permission import allow, pass_role
 from lockgate_constructs.private_bucket import PrivateBucket
 from lockgate_constructs.python_function import PythonFunction
 from lockgate_constructs.release_role import ReleaseRole
 from lockgate_constructs.serving_network import ServingNetwork
+from lockgate_constructs.url_caller_role import UrlCallerRole, with_url
 from lockgate_constructs.watched_rule import WatchedRule
+from stacks.shared_edge import Edge, export, imported
 
 LOOK_MINUTES = 5
 _BY_DIGEST = "Released model data lies under its digest, which is known when it is released."
@@ -38,7 +39,7 @@ _STACK_IDS = "CloudFormation adds an id to the ARN of a stack that has exactly t
 
 
 class EdgeStack(Stack):
-    """One VPC, load balancer and cluster an environment; two target groups and two rules a model."""
+    """One cluster, and a network and a load balancer of its own or another's; two target groups and rules a model."""
 
     @property
     @jsii.member(jsii_name="availabilityZones")
@@ -62,38 +63,33 @@ class EdgeStack(Stack):
         self._configuration = configuration
         self._environment = environment
         self._models = [model.name for model in configuration.models]
-        self.key = EncryptionKey(
-            self, "Key", description=f"Lockgate: released models and logs of {environment.name}", services=SERVICES
-        )
-        self.key.allow_log_groups()
-        self.failures = FailureTopic(self, "Failures", key=self.key)
-        self._dead_letters = DeadLetters(self, "DeadLetters", key=self.key, failures=self.failures)
-        self.access_logs = AccessLogs(self, "AccessLogs")
+        edge = environment.edge
+        shared = edge != environment.name
+        sharing = configuration.sharing(edge)
+        self._edge = imported(Construct(self, "Edge"), edge, self.availability_zones) if shared else self._make_edge()
+        self.key, self.failures, self.network = self._edge.key, self._edge.failures, self._edge.network
+        self._dead_letters = self._edge.dead_letters
         self.releases = PrivateBucket(
             self,
             "Releases",
             bucket_name=names.releases_bucket(environment.name, environment.account, environment.region),
             key=self.key,
-            access_logs=self.access_logs,
+            access_logs=self._edge.access_logs,
         )
         self.releases.write_once()
         self.images = ImageRepository(
             self, "Images", repository_name=names.releases_repository(environment.name), key=self.key
         )
-        self.network = ServingNetwork(self, "Network", cidr=environment.vpc_cidr, key=self.key)
-        if environment.jwt:
-            self.network.reach_issuers()
-        balancer = ModelLoadBalancer(
-            self,
-            "Balancer",
-            network=self.network,
-            certificate_arn=environment.certificate_arn,
-            access_logs=self.access_logs,
-            failures=self.failures,
-        )
         self.routes = {
             model: ModelRoute(
-                self, f"Route-{model}", model=model, network=self.network, balancer=balancer, jwt=environment.jwt
+                self,
+                f"Route-{model}",
+                model=model,
+                network=self.network,
+                balancer=self._edge.balancer,
+                jwt=environment.jwt,
+                host=environment.host if sharing else None,
+                shared_as=environment.name if shared else "",
             )
             for model in self._models
         }
@@ -104,26 +100,75 @@ class EdgeStack(Stack):
             "The alarms read metrics that come without charge; Container Insights is paid per metric.",
             "AwsSolutions-ECS4",
         )
-        hooks = DeploymentHooks(
-            self,
-            "Hooks",
-            environment=environment,
-            models=self._models,
-            services=[self.service_name(model) for model in self._models],
-            code=code,
-            network=self.network,
-            balancer=balancer,
-            releases=self.releases,
-            key=self.key,
-            failures=self.failures,
-        )
+        if shared:
+            hooks = [self._function_arn(names.replay_function(edge)), self._function_arn(names.watch_function(edge))]
+            acknowledge(
+                self.releases,
+                "The bucket for logs is another stack's, which lets this one's write there.",
+                "Annotation::@aws-cdk/aws-s3:accessLogsPolicyNotAdded",
+            )
+            hooks_scope: Construct = Construct(self, "Hooks")
+        else:
+            made = self._make_hooks(code)
+            hooks, hooks_scope = [made.replay.function.function_arn, made.watch.function.function_arn], made
         self.roles = ServiceRoles(
-            self._task_role(), self._execution_role(), self._infrastructure_role(balancer), hooks.role
+            self._task_role(),
+            self._execution_role(),
+            self._infrastructure_role(self._edge.balancer),
+            HooksRole(hooks_scope, "Role", hooks=hooks),
         )
-        deploy = self._let_promotions_in(balancer, code)
+        deploy = self._let_promotions_in(code)
         self._let_tools_look()
         self._look_regularly(deploy)
         self._announce_failures()
+
+    def _make_edge(self) -> Edge:
+        """The network and load balancer of this environment, and of those that share them."""
+        environment = self._environment
+        sharing = self._configuration.sharing(environment.name)
+        key = EncryptionKey(
+            self, "Key", description=f"Lockgate: released models and logs of {environment.name}", services=SERVICES
+        )
+        key.allow_log_groups()
+        failures = FailureTopic(self, "Failures", key=key)
+        access_logs = AccessLogs(self, "AccessLogs")
+        for each in sharing:
+            access_logs.take_from(names.releases_bucket(each.name, each.account, each.region))
+        self._network = ServingNetwork(
+            self, "Network", cidr=environment.vpc_cidr, flow_logs_key=key if environment.flow_logs else None
+        )
+        if any(each.jwt for each in (environment, *sharing)):
+            self._network.reach_issuers()
+        self._balancer = ModelLoadBalancer(
+            self,
+            "Balancer",
+            network=self._network,
+            certificate_arn=environment.certificate_arn,
+            access_logs=access_logs,
+            failures=failures,
+        )
+        dead_letters = DeadLetters(self, "DeadLetters", key=key, failures=failures)
+        edge = Edge(key, failures, dead_letters, access_logs, self._network, self._balancer)
+        if sharing:
+            export(self, environment.name, edge, self._network.load_balancer)
+        return edge
+
+    def _make_hooks(self, code: lambda_.Code) -> DeploymentHooks:
+        return DeploymentHooks(
+            self,
+            "Hooks",
+            environments=(self._environment, *self._configuration.sharing(self._environment.name)),
+            models=self._models,
+            services=[self.service_name(model) for model in self._models],
+            code=code,
+            network=self._network,
+            balancer=self._balancer,
+            key=self.key,
+            failures=self.failures,
+        )
+
+    def _function_arn(self, name: str) -> str:
+        return names.function_arn(self._environment.account, self._environment.region, name)
 
     def service_name(self, model: str) -> str:
         """Known before the service exists, so that policies can name it."""
@@ -151,7 +196,7 @@ class EdgeStack(Stack):
         """The objects of released model data."""
         return [self.releases.objects(f"{model}/*") for model in self._models]
 
-    def _infrastructure_role(self, balancer: ModelLoadBalancer) -> iam.Role:
+    def _infrastructure_role(self, balancer: Balancer) -> iam.Role:
         """ECS itself, when it moves traffic between the target groups of a model."""
         role = iam.Role(
             self,
@@ -177,7 +222,7 @@ class EdgeStack(Stack):
         )
         return role
 
-    def _let_promotions_in(self, balancer: ModelLoadBalancer, code: lambda_.Code) -> PythonFunction:
+    def _let_promotions_in(self, code: lambda_.Code) -> PythonFunction:
         """The deploy function, what it may change and with whose rights, and the one role that may call it."""
         environment, tools = self._environment, self._configuration.tools
         stacks = [names.release_stack(environment.name, model) for model in self._models]
@@ -202,7 +247,7 @@ class EdgeStack(Stack):
                 "RELEASES_BUCKET": self.releases.bucket_name,
                 "RELEASES_REPOSITORY": names.releases_repository(environment.name),
                 "CLUSTER": names.cluster(environment.name),
-                "SERVICE_URL": f"https://{environment.host or balancer.load_balancer.load_balancer_dns_name}",
+                "SERVICE_URL": f"https://{environment.host or self._edge.balancer.dns_name}",
                 "RELEASE_ROLE_ARN": release_role.role_arn,
             },
             key=self.key,
@@ -302,14 +347,13 @@ class EdgeStack(Stack):
             ),
         )
         allow(promote, ["lambda:InvokeFunction"], [deploy.function.function_arn])
-        Operators(
-            self,
-            "Operators",
-            environment=environment,
-            code=code,
-            deploy=deploy.function,
-            key=self.key,
-            failures=self.failures,
+        # The id of a role that has a name stays: CloudFormation makes the new one before it takes the old one away.
+        UrlCallerRole(
+            Construct(self, "Operators"),
+            "Operator",
+            role_name=names.operator_role(environment.name),
+            description="Rolls releases back and restores lost ones; a session bears its user's own name.",
+            functions=[with_url(deploy.function)],
         )
         return deploy
 

@@ -116,17 +116,17 @@ class ReleaseStack(Stack):
         """
         account, region, rollout = environment.account, environment.region, environment.rollout
         details = {name: release[name] for name in ("version", "verdict_id", "replay_sha256")}
-        told = {"model": model.name, "mode": mode, **details}
+        told = {"environment": environment.name, "model": model.name, "mode": mode, **details}
         hooks = [
             Hook(
                 "POST_TEST_TRAFFIC_SHIFT",
-                names.function_arn(account, region, names.replay_function(environment.name)),
+                names.function_arn(account, region, names.replay_function(environment.edge)),
                 REPLAY_MINUTES,
                 self.to_json_string(told),
             )
         ]
         if rollout.step_minutes:
-            watch = names.function_arn(account, region, names.watch_function(environment.name))
+            watch = names.function_arn(account, region, names.watch_function(environment.edge))
             steps = {name: getattr(rollout, name) for name in ("step_minutes", "steps", "false_alarm_rate")}
             text = self.to_json_string({**told, **steps})
             hooks.append(Hook("PRE_PRODUCTION_TRAFFIC_SHIFT", watch, rollout.step_minutes + SPARE_MINUTES, text))

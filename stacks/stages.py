@@ -73,16 +73,17 @@ def _tools(app: Construct, configuration: Configuration, root: Path) -> None:
         artifacts=artifacts,
         stack_name="lockgate-tools-delivery",
     )
-    AttestationStack(
-        stage,
-        "attestation",
-        configuration=configuration,
-        artifacts=artifacts,
-        code=bundle(root),
-        root=str(root),
-        exclude=_all_but_the_bundle(),
-        stack_name="lockgate-tools-attestation",
-    )
+    if artifacts.signing_key:
+        AttestationStack(
+            stage,
+            "attestation",
+            configuration=configuration,
+            artifacts=artifacts,
+            signing_key=artifacts.signing_key,
+            root=str(root),
+            exclude=_all_but_the_bundle(),
+            stack_name="lockgate-tools-attestation",
+        )
     TrainingStack(
         stage,
         "training",
@@ -103,6 +104,8 @@ def _tools(app: Construct, configuration: Configuration, root: Path) -> None:
 
 def _anchor(app: Construct, configuration: Configuration) -> None:
     tools = configuration.tools
+    if not tools.anchored:
+        return
     stage = _stage(app, "anchor", tools.anchor_account, tools.region)
     AnchorStack(stage, "anchor", tools=tools, stack_name=names.ANCHOR_STACK)
 

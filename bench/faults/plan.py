@@ -6,22 +6,20 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
+from lockgate import names
+
 # Part of the ARN of each function's sessions, and how many calls it makes in a run or a round of the schedules, as
 # local.faults counts them: all environments and all statuses of a deployment together.
 FUNCTIONS = {
-    "intake": ("IntakeRole", 2),
     "gate": ("assumed-role/lockgate-gate/", 51),
-    "request-approval": ("assumed-role/lockgate-request-approval/", 2),
-    "approval": ("assumed-role/lockgate-approval/", 4),
-    "record": ("assumed-role/lockgate-record/", 8),
+    "controller": ("assumed-role/lockgate-controller/", 24),
+    "decide": ("assumed-role/lockgate-decide/", 4),
     "deploy in dev": ("assumed-role/lockgate-dev-deploy/", 24),
     "deploy in staging": ("assumed-role/lockgate-staging-deploy/", 34),
     "deploy in prod": ("assumed-role/lockgate-prod-deploy/", 34),
     "replay in dev": ("/lockgate-dev-replay", 2),
     "replay in prod": ("/lockgate-prod-replay", 2),
     "watch in staging": ("/lockgate-staging-watch", 4),
-    "reconcile": ("ReconcileRole", 5),
-    "collect": ("assumed-role/lockgate-collect/", 7),
 }
 ENVIRONMENTS = ("dev", "staging", "prod")
 OF_CALLS = ("dies-before", "dies-after", "throttled", "answer-lost", "unanswered")
@@ -49,7 +47,7 @@ def _fault(chance: random.Random, name: str) -> dict[str, Any]:
     kind = chance.choices(KINDS, weights=WEIGHTS)[0]
     fault: dict[str, Any] = {"id": name, "kind": kind}
     if kind in OF_EVENTS:
-        return {**fault, "function": "Intake"}
+        return {**fault, "function": names.CONTROLLER_FUNCTION}
     if kind == TASK_KILLED:
         return {**fault, "environment": chance.choice(ENVIRONMENTS)}
     who, calls = chance.choice(list(FUNCTIONS.values()))
@@ -60,7 +58,7 @@ def _fault(chance: random.Random, name: str) -> dict[str, Any]:
 def place_of(fault: Mapping[str, Any]) -> str:
     """Where an injected fault met what it met: a function, as FUNCTIONS names it, or an environment."""
     who = fault.get("who", fault.get("function", ""))
-    return next((name for name, (part, _) in FUNCTIONS.items() if part == who), "intake" if "Intake" in who else who)
+    return next((name for name, (part, _) in FUNCTIONS.items() if who in (part, f"lockgate-{name}")), who)
 
 
 def rules(plan: list[dict[str, Any]]) -> list[Mapping[str, Any]]:

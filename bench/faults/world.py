@@ -55,7 +55,6 @@ class Operators:
         self._clients: dict[tuple[str, str], Any] = {}
         ledger = names.bucket("ledger", self.tools.account, self.tools.region)
         self.ledger = LedgerStore(self.client("s3"), ledger)
-        self._functions = self._find_functions()
         for profile in self.environments:
             self.client("lambda", profile)  # before threads ask for it
 
@@ -101,7 +100,7 @@ class Operators:
         approver = boto3.Session(profile_name=APPROVER, region_name=self.tools.region)
         try:
             decision = {"decision": "approve", "reason": "a run with faults"}
-            FunctionUrl(approver, names.APPROVAL_FUNCTION).post({**body, **decision})
+            FunctionUrl(approver, names.DECIDE_FUNCTION).post({**body, **decision}, "approval")
         except (RefusedError, OSError, ClientError, BotoCoreError):
             return False
         return True
@@ -111,14 +110,14 @@ class Operators:
         look, wake = {"action": "look", "model": self.model}, {"action": "wake"}
         calls = [
             *((names.deploy_function(environment), environment, look) for environment in self.environments),
-            (names.APPROVAL_FUNCTION, "tools", wake),
-            (self._functions["collect"], "tools", {}),
+            (names.DECIDE_FUNCTION, "tools", wake),
+            (names.CONTROLLER_FUNCTION, "tools", {"action": "collect"}),
         ]
         with ThreadPoolExecutor(len(calls)) as pool:
             answers = list(pool.map(lambda call: self._invoke(*call), calls))
         looked = {answer.get("status") for answer in answers[: len(self.environments)]}
         woken, recorded = answers[-2].get("woken", ()), answers[-1].get("recorded", ())
-        said = self._invoke(self._functions["reconcile"], "tools", {})
+        said = self._invoke(names.CONTROLLER_FUNCTION, "tools", {"action": "resume"})
         resumed, stuck = (tuple(said.get(name, ())) for name in ("resumed", "stuck"))
         settled = all(answers) and bool(said) and looked <= ENDED and not (woken or recorded or resumed)
         return Round(settled, resumed, stuck, tuple(woken))
@@ -153,11 +152,6 @@ class Operators:
     def _server(self) -> int:
         instance: dict[str, Any] = json.loads((self.session.settings.state / "instance.json").read_text())
         return int(instance["pid"])
-
-    def _find_functions(self) -> dict[str, str]:
-        pages = self.client("lambda").get_paginator("list_functions").paginate()
-        found = [function for page in pages for function in page["Functions"]]
-        return {function["Handler"].split(".")[1]: function["FunctionName"] for function in found}
 
     def _invoke(self, function: str, profile: str, event: dict[str, Any]) -> dict[str, Any]:
         try:

@@ -65,7 +65,7 @@ def decide(arguments: argparse.Namespace, decision: str) -> int:
     if isinstance(arguments.what, str):
         environment = arguments.env if arguments.env in OWN else context.environment(arguments.env)
         about = {"ask": decision, "environment": environment, "assembly": arguments.what, "reason": arguments.reason}
-        return say(context, names.INFRASTRUCTURE_FUNCTION, about, json=arguments.json)
+        return say(context, "stacks", about, json=arguments.json)
     body = {
         "model": context.model(arguments.model),
         "version": str(arguments.what),
@@ -73,7 +73,7 @@ def decide(arguments: argparse.Namespace, decision: str) -> int:
         "decision": decision,
         "reason": arguments.reason,
     }
-    return say(context, names.APPROVAL_FUNCTION, body, json=arguments.json)
+    return say(context, "approval", body, json=arguments.json)
 
 
 def _acknowledge(arguments: argparse.Namespace) -> int:
@@ -85,7 +85,7 @@ def _acknowledge(arguments: argparse.Namespace) -> int:
         raise RefusedError("approve: found no --reason, expected what was found out about the break-glass")
     context = open_context()
     body = {"model": context.model(model), "sequence": sequence, "reason": arguments.reason}
-    return say(context, names.ACKNOWLEDGE_FUNCTION, body, json=arguments.json)
+    return say(context, "acknowledgement", body, json=arguments.json)
 
 
 def decided(text: str) -> int | str | BreakGlass:
@@ -102,9 +102,11 @@ def decided(text: str) -> int | str | BreakGlass:
     )
 
 
-def say(context: Context, function: str, body: Mapping[str, Any], *, json: bool) -> int:
-    """Tell a function, signed as the caller, and print its answer."""
-    answer = FunctionUrl(context.session, function).post(body)
+def say(
+    context: Context, path: str, body: Mapping[str, Any], *, json: bool, function: str = names.DECIDE_FUNCTION
+) -> int:
+    """Tell a function what is decided, signed as the caller, and print its answer."""
+    answer = FunctionUrl(context.session, function).post(body, path)
     if json:
         show_json(answer)
     else:

@@ -34,4 +34,4 @@ def run(arguments: argparse.Namespace) -> int:
         "reason": arguments.reason,
         "token": uuid.uuid4().hex,
     }
-    return say(context, names.BREAK_GLASS_FUNCTION, body, json=arguments.json)
+    return say(context, "", body, json=arguments.json, function=names.BREAK_GLASS_FUNCTION)

@@ -153,6 +153,9 @@ def deliver_image(
         if image is None:
             raise delivery.BuildError(f"the build of {commit[:12]} succeeded, yet {repository} has no image of it")
     progress(f"image {image.uri}")
+    if not context.tools.attestation:
+        progress("nobody vouches for images here: [images] attestation is false")
+        return image
     images = Attestations(ecr, context.tools.account, repository)
     if not images.attested(image.digest):
         delivery.refuse_foreign(session.client("codebuild"), project, image)

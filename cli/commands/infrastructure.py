@@ -101,13 +101,13 @@ def _deploy(context: Context, environment: str, assembly: Path, *, json: bool) -
         "commit": commit_of(context.root, "HEAD"),
         "run": f"{os.environ['GITHUB_RUN_ID']}.{os.environ['GITHUB_RUN_ATTEMPT']}",
     }
-    door = FunctionUrl(session, names.INFRASTRUCTURE_FUNCTION)
-    facts = {**run, **door.post({"ask": "begin", **run})}
+    door = FunctionUrl(session, names.DECIDE_FUNCTION)
+    facts = {**run, **door.post({"ask": "begin", **run}, "stacks")}
     code = 0
     if facts["state"] == "approved":
         error = _cdk_deploy(session, environment, assembly)
         ending = {"outcome": "failed" if error else "succeeded", "reason": error}
-        facts |= {**ending, **door.post({"ask": "end", **run, **ending})}
+        facts |= {**ending, **door.post({"ask": "end", **run, **ending}, "stacks")}
         facts["state"] = "failed" if error else "live"
         code = 1 if error else 0
     elif facts["state"] != "live":

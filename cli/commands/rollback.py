@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     name, model = context.environment(arguments.environment), context.model(arguments.model)
     environment = next(found for found in context.configuration.environments if found.name == name)
     try:
-        door = FunctionUrl(open_session(environment.region), names.rollback_function(name))
+        door = FunctionUrl(open_session(environment.region), names.deploy_function(name))
     except FAILURES as error:
         operator = f"an operator of {name}, in its account {environment.account}"
         raise NotFoundError(f"{told(error)}; {action} wants the credentials of {operator}: AWS_PROFILE=...") from error

@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     context = open_context()
     if arguments.record_holdout is not None:
         body = {"model": context.model(arguments.model), "snapshot": arguments.record_holdout}
-        return say(context, names.HOLDOUT_FUNCTION, body, json=arguments.json)
+        return say(context, "holdout", body, json=arguments.json)
     published = {}
     for name in context.models(arguments.model):
         published[name] = publish(context, model_named(context.configuration.models, name))

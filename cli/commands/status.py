@@ -72,7 +72,12 @@ def collect(context: Context, models: tuple[str, ...]) -> dict[str, Any]:
             for model, run in runs
             if run.status == "Executing"
         ],
-        **image_facts(context.client("codebuild"), context.client("ecr"), context.tools.account),
+        **image_facts(
+            context.client("codebuild"),
+            context.client("ecr"),
+            context.tools.account,
+            attestation=context.tools.attestation,
+        ),
         "failed": [
             {"model": model, "run": run.name, "execution": run.arn, "reason": _reason(sagemaker, run)}
             for model, run in runs
@@ -81,15 +86,16 @@ def collect(context: Context, models: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
-def image_facts(codebuild: Any, ecr: Any, account: str) -> dict[str, Any]:
+def image_facts(codebuild: Any, ecr: Any, account: str, *, attestation: bool = True) -> dict[str, Any]:
     """Builds of images and of their provenance that ended badly, and images that nobody has vouched for."""
+    projects = [(names.IMAGE_PROJECT, "COMMIT")]
+    if attestation:
+        projects.append((names.ATTESTATION_PROJECT, "BUILD"))
     return {
         "builds": [
-            entry
-            for project, variable in ((names.IMAGE_PROJECT, "COMMIT"), (names.ATTESTATION_PROJECT, "BUILD"))
-            for entry in delivery.ended_badly(codebuild, project, variable)
+            entry for project, variable in projects for entry in delivery.ended_badly(codebuild, project, variable)
         ],
-        "images": Attestations(ecr, account, names.MODELS_REPOSITORY).missing(),
+        "images": Attestations(ecr, account, names.MODELS_REPOSITORY).missing() if attestation else [],
     }
 
 

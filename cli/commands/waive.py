@@ -6,7 +6,6 @@ import argparse
 
 from cli.commands.approve import say
 from cli.context import json_argument, model_argument, open_context
-from lockgate import names
 
 EXAMPLE = 'lockgate waive 3 --env dev --rule ranking --reason "known, mended in the next" --expires 2030-01-31'
 
@@ -31,4 +30,4 @@ def run(arguments: argparse.Namespace) -> int:
         "reason": arguments.reason,
         "expires": arguments.expires,
     }
-    return say(context, names.WAIVE_FUNCTION, body, json=arguments.json)
+    return say(context, "waiver", body, json=arguments.json)

@@ -13,17 +13,17 @@ from constructs import Construct
 
 from lockgate import names
 from lockgate.configuration.environment import Environment
+from lockgate_constructs.log_group import LogGroup
 from lockgate_constructs.model_load_balancer import ModelLoadBalancer
 from lockgate_constructs.permission import allow
-from lockgate_constructs.private_bucket import PrivateBucket
 from lockgate_constructs.python_function import PythonFunction
 from lockgate_constructs.serving_network import TEST_PORT, ServingNetwork
 
 
 class DeploymentHooks(Construct):
-    """Two functions, and `role`, with which ECS calls them and may do nothing else.
+    """Two functions for all environments of an edge; which one a deployment is of, its hook's details say.
 
-    services: names of the ECS services of the environment's cluster.
+    services: names of the ECS services in each of the clusters. key: of their buckets of releases.
     """
 
     def __init__(
@@ -31,81 +31,88 @@ class DeploymentHooks(Construct):
         scope: Construct,
         construct_id: str,
         *,
-        environment: Environment,
+        environments: Sequence[Environment],
         models: Sequence[str],
         services: Sequence[str],
         code: lambda_.Code,
         network: ServingNetwork,
         balancer: ModelLoadBalancer,
-        releases: PrivateBucket,
         key: kms.IKey,
         failures: sns.ITopic,
     ) -> None:
         super().__init__(scope, construct_id)
-        dns_name = balancer.load_balancer.load_balancer_dns_name
-        replay = PythonFunction(
+        edge = environments[0].name
+        variables = {"ENVIRONMENT": edge, "BALANCER": balancer.dns_name}
+        logs = LogGroup(self, "Logs", key=key)
+        self.replay = PythonFunction(
             self,
             "Replay",
             code=code,
             handler="lambdas.replay.handler",
             description="Asks new tasks for what evaluation recorded, before they get traffic.",
-            environment={
-                "ENVIRONMENT": environment.name,
-                "RELEASES_BUCKET": releases.bucket_name,
-                "BALANCER": dns_name,
-                "BALANCER_PORT": str(TEST_PORT),
-                "HOST": environment.host or dns_name,
-            },
+            environment={**variables, "BALANCER_PORT": str(TEST_PORT)},
             key=key,
             failures=failures,
             timeout=Duration.minutes(1),
-            function_name=names.replay_function(environment.name),
+            function_name=names.replay_function(edge),
             network=(network.vpc, network.replay),
+            logs=logs,
         )
-        replay.allow(
-            "s3:GetObject",
-            on=[releases.objects(f"{model}/replays/*") for model in models],
-            because="Recorded rows lie under their digest, which is known when a release is made.",
-        )
-        watch = PythonFunction(
+        self.watch = PythonFunction(
             self,
             "Watch",
             code=code,
             handler="lambdas.watch.handler",
             description="Compares a canary's errors with those of the release beside it.",
-            environment={
-                "RELEASES_BUCKET": releases.bucket_name,
-                "LOAD_BALANCER": balancer.load_balancer.load_balancer_full_name,
-            },
+            environment={"ENVIRONMENT": edge, "LOAD_BALANCER": balancer.load_balancer.load_balancer_full_name},
             key=key,
             failures=failures,
             timeout=Duration.minutes(1),
-            function_name=names.watch_function(environment.name),
+            function_name=names.watch_function(edge),
+            logs=logs,
         )
-        cluster = names.cluster(environment.name)
-        watch.allow("cloudwatch:GetMetricData", on=["*"], because="Metrics have no resource to name.")
-        watch.allow(
+        partition = Stack.of(self).partition
+        released = [
+            f"arn:{partition}:s3:::{names.releases_bucket(each.name, each.account, each.region)}"
+            for each in environments
+        ]
+        self.replay.allow(
+            "s3:GetObject",
+            on=[f"{bucket}/{model}/replays/*" for bucket in released for model in models],
+            because="Recorded rows lie under their digest, which is known when a release is made.",
+        )
+        self.watch.allow("cloudwatch:GetMetricData", on=["*"], because="Metrics have no resource to name.")
+        self.watch.allow(
             "ecs:DescribeServiceRevisions",
             on=[
                 Stack.of(self).format_arn(
-                    service="ecs", resource="service-revision", resource_name=f"{cluster}/{service}/*"
+                    service="ecs",
+                    resource="service-revision",
+                    resource_name=f"{names.cluster(each.name)}/{service}/*",
                 )
+                for each in environments
                 for service in services
             ],
             because="ECS makes the ids of a service's revisions.",
         )
-        for function in (replay, watch):
+        for function in (self.replay, self.watch):
             function.allow(
                 "s3:PutObject",
-                on=[releases.objects(f"{names.findings_prefix(model)}*") for model in models],
+                on=[f"{bucket}/{names.findings_prefix(model)}*" for bucket in released for model in models],
                 because="Findings lie under the ids of deployments, which ECS makes.",
             )
-            function.allow("s3:ListBucket", on=[releases.known_arn])
             function.allow("kms:Decrypt", "kms:GenerateDataKey", on=[key.key_arn])
-        self.role = iam.Role(
-            self,
-            "Role",
+        self.replay.allow("s3:ListBucket", on=released)
+
+
+class HooksRole(iam.Role):
+    """With which ECS calls the hooks of an edge (ARNs of functions), and may do nothing else."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, hooks: Sequence[str]) -> None:
+        super().__init__(
+            scope,
+            construct_id,
             description="ECS calls the functions that a deployment waits for with it.",
             assumed_by=iam.ServicePrincipal("ecs.amazonaws.com"),
         )
-        allow(self.role, ["lambda:InvokeFunction"], [replay.function.function_arn, watch.function.function_arn])
+        allow(self, ["lambda:InvokeFunction"], hooks)

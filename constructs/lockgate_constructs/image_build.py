@@ -42,12 +42,11 @@ class ImageBuild(Construct):
         sources: str,
         repository: ImageRepository,
         key: kms.IKey,
-        logs_key: kms.IKey,
+        logs: LogGroup,
         failures: sns.ITopic,
     ) -> None:
         super().__init__(scope, construct_id)
         stack = Stack.of(self)
-        logs = LogGroup(self, "Logs", key=logs_key)
         role = iam.Role(
             self,
             "Role",

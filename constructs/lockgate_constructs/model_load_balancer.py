@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from aws_cdk import Duration
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_elasticloadbalancingv2 as elb
@@ -13,6 +15,19 @@ from lockgate_constructs.failure_topic import alarm
 from lockgate_constructs.serving_network import HTTPS_PORT, TEST_PORT, ServingNetwork
 
 NO_RELEASE = '{"error":{"message":"no release of this model is live here"}}'
+
+
+class Balancer(Protocol):
+    """The listeners of a load balancer and its name, whichever stack made it."""
+
+    @property
+    def production(self) -> elb.IApplicationListener: ...
+
+    @property
+    def test(self) -> elb.IApplicationListener: ...
+
+    @property
+    def dns_name(self) -> str: ...
 
 
 class ModelLoadBalancer(Construct):
@@ -48,6 +63,10 @@ class ModelLoadBalancer(Construct):
             description="The load balancer answered a request itself with an error: no task could.",
             topic=failures,
         )
+
+    @property
+    def dns_name(self) -> str:
+        return self.load_balancer.load_balancer_dns_name
 
     def _listener(self, name: str, port: int, certificate_arn: str) -> elb.ApplicationListener:
         return self.load_balancer.add_listener(

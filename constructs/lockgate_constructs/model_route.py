@@ -9,14 +9,18 @@ from aws_cdk import aws_elasticloadbalancingv2 as elb
 from constructs import Construct
 
 from lockgate.configuration.environment import Jwt
-from lockgate_constructs.model_load_balancer import ModelLoadBalancer
-from lockgate_constructs.serving_network import TASK_PORT, ServingNetwork
+from lockgate_constructs.model_load_balancer import Balancer
+from lockgate_constructs.serving_network import TASK_PORT, Network
 
 PRIORITIES = 50_000
 
 
 class ModelRoute(Construct):
-    """ECS rewrites the weights of both rules at each release; the template only says how they start."""
+    """ECS rewrites the weights of both rules at each release; the template only says how they start.
+
+    host: where environments share the load balancer, the name that this one's callers use.
+    shared_as: the environment, where its load balancer is another's, so that no rule has the place of another's.
+    """
 
     def __init__(
         self,
@@ -24,18 +28,20 @@ class ModelRoute(Construct):
         construct_id: str,
         *,
         model: str,
-        network: ServingNetwork,
-        balancer: ModelLoadBalancer,
+        network: Network,
+        balancer: Balancer,
         jwt: Jwt | None = None,
+        host: str | None = None,
+        shared_as: str = "",
     ) -> None:
         super().__init__(scope, construct_id)
-        self.load_balancer = balancer.load_balancer
+        self._host, self._shared_as = host, shared_as
         self.blue = self._target_group("Blue", network)
         self.green = self._target_group("Green", network)
         self.production_rule = self._rule("ProductionRule", balancer.production, model, jwt)
         self.test_rule = self._rule("TestRule", balancer.test, model)
 
-    def _target_group(self, name: str, network: ServingNetwork) -> elb.ApplicationTargetGroup:
+    def _target_group(self, name: str, network: Network) -> elb.ApplicationTargetGroup:
         return elb.ApplicationTargetGroup(
             self,
             name,
@@ -54,7 +60,7 @@ class ModelRoute(Construct):
         )
 
     def _rule(
-        self, name: str, listener: elb.ApplicationListener, model: str, jwt: Jwt | None = None
+        self, name: str, listener: elb.IApplicationListener, model: str, jwt: Jwt | None = None
     ) -> elb.ApplicationListenerRule:
         """With `jwt`, nobody gets as far as a task without a token that its issuer signed for this audience."""
         forward = elb.ListenerAction.weighted_forward(
@@ -67,8 +73,11 @@ class ModelRoute(Construct):
             self,
             name,
             listener=listener,
-            priority=priority(model),
-            conditions=[elb.ListenerCondition.path_patterns([f"/{model}/*"])],
+            priority=priority(f"{self._shared_as}/{model}" if self._shared_as else model),
+            conditions=[
+                *([elb.ListenerCondition.host_headers([self._host])] if self._host else []),
+                elb.ListenerCondition.path_patterns([f"/{model}/*"]),
+            ],
             action=elb.ListenerAction.authenticate_jwt(issuer=jwt.issuer, jwks_endpoint=jwt.jwks_endpoint, next=forward)
             if jwt
             else forward,

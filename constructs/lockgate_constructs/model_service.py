@@ -22,7 +22,7 @@ from lockgate.configuration.rollout import Rollout
 from lockgate_constructs.acknowledgement import acknowledge
 from lockgate_constructs.failure_topic import alarm
 from lockgate_constructs.model_route import ModelRoute
-from lockgate_constructs.serving_network import TASK_PORT, ServingNetwork
+from lockgate_constructs.serving_network import TASK_PORT, Network
 
 Resource = TypeVar("Resource", bound=CfnResource)
 
@@ -82,7 +82,7 @@ class ModelService(Construct):
         memory: int,
         tasks: int,
         cluster_name: str,
-        network: ServingNetwork,
+        network: Network,
         route: ModelRoute,
         roles: ServiceRoles,
         log_group: logs.ILogGroup,

@@ -85,8 +85,7 @@ class PromotionWorkflow(Construct):
         role_name: str,
         destinations: Sequence[Destination],
         gate_arn: str,
-        request_approval_arn: str,
-        record_arn: str,
+        controller_arn: str,
         key: kms.IKey,
         failures: sns.ITopic,
     ) -> None:
@@ -98,7 +97,7 @@ class PromotionWorkflow(Construct):
             description="Walks a version through the environments.",
             assumed_by=iam.ServicePrincipal("states.amazonaws.com"),
         )
-        allow(role, ["lambda:InvokeFunction"], [gate_arn, request_approval_arn, record_arn])
+        allow(role, ["lambda:InvokeFunction"], [gate_arn, controller_arn])
         allow(role, ["sts:AssumeRole"], [destination.promote_role_arn for destination in destinations])
         self.state_machine = sfn.StateMachine(
             self,
@@ -110,8 +109,7 @@ class PromotionWorkflow(Construct):
                     definition(
                         destinations,
                         gate_arn=gate_arn,
-                        request_approval_arn=request_approval_arn,
-                        record_arn=record_arn,
+                        controller_arn=controller_arn,
                     )
                 )
             ),
@@ -140,14 +138,12 @@ class PromotionWorkflow(Construct):
             )
 
 
-def definition(
-    destinations: Sequence[Destination], *, gate_arn: str, request_approval_arn: str, record_arn: str
-) -> State:
+def definition(destinations: Sequence[Destination], *, gate_arn: str, controller_arn: str) -> State:
     """The workflow in Amazon States Language (JSONata)."""
     states: dict[str, State] = {}
     for i, destination in enumerate(destinations):
         following = f"Beyond {destination.environment}" if i + 1 < len(destinations) else "Released"
-        states |= _states_of(destination, following, gate_arn, request_approval_arn, record_arn)
+        states |= _states_of(destination, following, gate_arn, controller_arn)
         if i + 1 < len(destinations):
             released = {"Condition": f"{{% {_BREAK_GLASS} %}}", "Next": "Released"}
             after = f"Gate {destinations[i + 1].environment}"
@@ -186,9 +182,7 @@ def definition(
     }
 
 
-def _states_of(
-    destination: Destination, following: str, gate_arn: str, request_approval_arn: str, record_arn: str
-) -> dict[str, State]:
+def _states_of(destination: Destination, following: str, gate_arn: str, controller_arn: str) -> dict[str, State]:
     environment = destination.environment
     version = {"model": _input("model"), "version": _input("version")}
 
@@ -214,6 +208,7 @@ def _states_of(
 
     def record(outcome: str) -> dict[str, Any]:
         payload = {
+            "action": "record",
             **version,
             "environment": environment,
             "execution": "{% $states.context.Execution.Name %}",
@@ -221,7 +216,7 @@ def _states_of(
             "release": "{% $gate.release %}",
             "deployment": "{% $deployment %}",
         }
-        return _call(record_arn, payload)
+        return _call(controller_arn, payload)
 
     return {
         f"Gate {environment}": {
@@ -250,8 +245,9 @@ def _states_of(
         },
         f"Approval {environment}": {
             **_call(
-                request_approval_arn,
+                controller_arn,
                 {
+                    "action": "request-approval",
                     **version,
                     "environment": environment,
                     "verdict_id": "{% $gate.verdict_id %}",

@@ -34,6 +34,7 @@ class PythonFunction(Construct):
 
     role_name, function_name: only where somebody outside must know them. Default: named by CloudFormation.
     network: where it reaches what is inside a VPC, as (VPC, security group). Default: none.
+    logs: where functions that do one thing together log. Default: a group of its own.
     dead_letters: for a function that is invoked asynchronously; a queue encrypted with `key`. Default: none.
     """
 
@@ -54,9 +55,10 @@ class PythonFunction(Construct):
         role_name: str | None = None,
         dead_letters: sqs.IQueue | None = None,
         network: tuple[ec2.IVpc, ec2.ISecurityGroup] | None = None,
+        logs: LogGroup | None = None,
     ) -> None:
         super().__init__(scope, construct_id)
-        logs = LogGroup(self, "Logs", key=key)
+        logs = logs or LogGroup(self, "Logs", key=key)
         self.role = iam.Role(
             self,
             "Role",

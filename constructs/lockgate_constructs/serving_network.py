@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from aws_cdk import RemovalPolicy
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
@@ -15,15 +17,25 @@ HTTPS_PORT = 443
 TEST_PORT = 8443
 
 
+class Network(Protocol):
+    """Where tasks run, whichever stack made it."""
+
+    @property
+    def vpc(self) -> ec2.IVpc: ...
+
+    @property
+    def tasks(self) -> ec2.ISecurityGroup: ...
+
+
 class ServingNetwork(Construct):
-    """A VPC with flow logs and the security groups of the load balancer and of the tasks.
+    """A VPC and the security groups of the load balancer and of the tasks; flow logs where they have a key.
 
     Callers inside the VPC reach the load balancer on 443. Only the replay reaches 8443, where a release is tested; it
     reaches S3 through the VPC's own endpoint and, having no public address, nothing else. The tasks are reached by the
     load balancer only, and reach HTTPS endpoints only.
     """
 
-    def __init__(self, scope: Construct, construct_id: str, *, cidr: str, key: kms.IKey) -> None:
+    def __init__(self, scope: Construct, construct_id: str, *, cidr: str, flow_logs_key: kms.IKey | None) -> None:
         super().__init__(scope, construct_id)
         self.vpc = ec2.Vpc(
             self,
@@ -35,7 +47,8 @@ class ServingNetwork(Construct):
             ],
         )
         self.vpc.add_gateway_endpoint("S3", service=ec2.GatewayVpcEndpointAwsService.S3)
-        self._log_flows(key)
+        if flow_logs_key:
+            self._log_flows(flow_logs_key)
         self.load_balancer = ec2.SecurityGroup(
             self, "LoadBalancer", vpc=self.vpc, description="The load balancer", allow_all_outbound=False
         )

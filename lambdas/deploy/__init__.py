@@ -1,28 +1,24 @@
 """Changes what an environment serves; invoked by the promotion workflow, through the environment's promote role, and by
-the environment's rollback function.
+the environment's operators, through its URL (lambdas.deploy.door).
 
 Event of a promotion: {"action": "start" | "status" | "stop", "model", "release": {version, commit, package_arn, image,
 model_sha256, replay_sha256, policy_sha256, verdict_id}, "source": {bucket, key, version_id, replay: {bucket, key}},
-"token"}.
-Event of an operator: {"action": "rollback" | "restore", "model", "person", "user_arn", "reason", "token"}, then
-{"action": "status", "model", "token"}. These need nothing but this account: the release comes from the journal.
-Event of the environment's own schedule: {"action": "look", "model"}: an end that nobody waited for any more is
-remembered, as status would have, and what is past its deadline is stopped; answers {"status": … or
-"NOTHING"}.
-token: one an attempt, letters, digits and dashes, a letter first, 128 at most (CloudFormation takes the same token
-again for the same request and does nothing).
-start answers {"status": "IN_PROGRESS", "deadline_minutes" (of what runs; then its caller asks for stop)};
-rollback and restore {"status": "IN_PROGRESS", "from" (version or null), "to"}, or {"refused": why}, since a person's
-vain request is no failure of the function;
-status {"status": "IN_PROGRESS" | "SUCCEEDED" | "FAILED", "reason", "release" (all fields, as the stack pins it, or
-null), "url", "place" (number of this end in the journal, or null)}. url: where the model's /ping and /invocations are.
-A success stays one, whatever is live since; start remembers that of the update before, if nobody has asked for it yet.
-stop, and look past the deadline that was configured when the attempt began, take its own update, if it still runs, back
-to the release that served before; the end says that it was the deadline. A failure's reason begins with what lifecycle
-hooks found and with the alarms that went off.
-start raises BusyError (retry later: another update runs), NotFoundError (no release stack), RefusedError (never
-retry; also a release that was rolled back from, or superseded by a newer one that is live, and while an alarm of the
-service is in ALARM, which ECS would ignore for the whole deployment).
+"token"}. What an operator asks for, as the door reads it: {"action": "rollback" | "restore", "model", "person",
+"user_arn", "reason", "token"}, then {"action": "status", "model", "token"}. These need nothing but this account: the
+release comes from the journal. Event of the environment's own schedule: {"action": "look", "model"}: an end that nobody
+waited for any more is remembered, as status would have, and what is past its deadline is stopped; answers {"status": …
+or "NOTHING"}. token: one an attempt, letters, digits and dashes, a letter first, 128 at most (CloudFormation takes the
+same token again for the same request and does nothing). start answers {"status": "IN_PROGRESS", "deadline_minutes" (of
+what runs; then its caller asks for stop)}; rollback and restore {"status": "IN_PROGRESS", "from" (version or null),
+"to"}, or {"refused": why}, since a person's vain request is no failure of the function; status {"status": "IN_PROGRESS"
+| "SUCCEEDED" | "FAILED", "reason", "release" (all fields, as the stack pins it, or null), "url", "place" (number of
+this end in the journal, or null)}. url: where the model's /ping and /invocations are. A success stays one, whatever is
+live since; start remembers that of the update before, if nobody has asked for it yet. stop, and look past the deadline
+that was configured when the attempt began, take its own update, if it still runs, back to the release that served
+before; the end says that it was the deadline. A failure's reason begins with what lifecycle hooks found and with the
+alarms that went off. start raises BusyError (retry later: another update runs), NotFoundError (no release stack),
+RefusedError (never retry; also a release that was rolled back from, or superseded by a newer one that is live, and
+while an alarm of the service is in ALARM, which ECS would ignore for the whole deployment).
 
 Environment:
     ENVIRONMENT         name of the environment
@@ -56,6 +52,7 @@ from __future__ import annotations
 from typing import Any, assert_never
 
 from lambdas import shared
+from lambdas.deploy import door
 from lambdas.deploy.operation import operate
 from lambdas.deploy.place import Place, Settings
 from lambdas.deploy.progress import look, status, stop
@@ -69,7 +66,14 @@ __all__ = ["Settings", "handler"]
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    settings, request = shared.settings(Settings), _read(event)
+    settings = shared.settings(Settings)
+    if door.is_call_of_the_url(event):
+        return door.answer(settings, event, lambda asked: _act(settings, asked))
+    return _act(settings, event)
+
+
+def _act(settings: Settings, event: dict[str, Any]) -> dict[str, Any]:
+    request = _read(event)
     place = Place(settings, request.model)
     match request:
         case DeployRequest(action="start"):

@@ -40,7 +40,7 @@ def artifacts_of(
         started_by=registry.started_by(lineage.execution) if ours else "",
         image_digest=digest_of_tag(ecr, expected.account, lineage.commit),
         model_data=model_data(s3, expected.models_bucket, package.model_data_uri),
-        attestations=images.find(digest, kms, signing_key) if DIGEST.fullmatch(digest) else (),
+        attestations=images.find(digest, kms, signing_key) if expected.attestation and DIGEST.fullmatch(digest) else (),
     )
 
 

@@ -21,9 +21,9 @@ class FunctionUrl:
         self._session = session
         self._url = session.client("lambda").get_function_url_config(FunctionName=function)["FunctionUrl"]
 
-    def post(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """What the function answers. Raises RefusedError with its message when it refuses."""
-        return post_as_caller(self._session, self._url, "lambda", body)
+    def post(self, body: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+        """What the function answers on a path. Raises RefusedError with its message when it refuses."""
+        return post_as_caller(self._session, f"{self._url.rstrip('/')}/{path}", "lambda", body)
 
 
 def post_as_caller(session: Any, url: str, service: str, body: Mapping[str, Any]) -> dict[str, Any]:

@@ -57,6 +57,8 @@ class Environment:
     prediction_distance: how far the distribution of predictions may be from evaluation's
     (lockgate.evidence.distribution).
     host: the name that callers use and the certificate is for; None: the load balancer's own name.
+    edge: the environment whose network and load balancer serve this one: its own, by default.
+    vpc_cidr, certificate_arn: of that network and load balancer. flow_logs: whether that network's traffic is logged.
     """
 
     name: str
@@ -69,6 +71,8 @@ class Environment:
     tasks: int
     prediction_distance: float
     host: str | None
+    edge: str
+    flow_logs: bool
     jwt: Jwt | None
     approvals: int
     approvers: tuple[str, ...]
@@ -93,6 +97,8 @@ def read_environment(file: Path) -> Environment:
         tasks=service.integer("tasks", 1, 100),
         prediction_distance=service.number("prediction_distance", 0.2),
         host=service.optional_text("host", HOST, "a host name without scheme and port"),
+        edge=service.optional_text("edge", ENVIRONMENT_NAME, "the name of an environment") or file.stem,
+        flow_logs=service.flag("flow_logs", default=True),
         jwt=_jwt(service),
         approvals=table.integer("approvals", 0, 5),
         approvers=_roles(table, "approvers", names.APPROVER_ROLE),

@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from lockgate import names
-from lockgate.errors import RefusedError
+from lockgate.errors import ForbiddenError
 from lockgate.ledger.chain import ReleaseChain
 from lockgate.ledger.kinds import Verdict
 from lockgate.ledger.records import Record
@@ -39,9 +39,9 @@ class Caller(NamedTuple):
     arn: str
 
     def refuse_unless(self, roles: Collection[str], what: str) -> None:
-        """Raises RefusedError unless the session's role is one of these."""
+        """Raises ForbiddenError unless the session's role is one of these."""
         if self.role not in roles:
-            raise RefusedError(f"{what}: found a session of {self.role}, expected one of {', '.join(roles)}")
+            raise ForbiddenError(f"{what}: found a session of {self.role}, expected one of {', '.join(roles)}")
 
 
 def is_permission_set(role: str) -> bool:
@@ -50,7 +50,7 @@ def is_permission_set(role: str) -> bool:
 
 
 def caller_of(arn: str, account: str, roles: Collection[str], persons: Sequence[Person]) -> Caller:
-    """Who signed, from the ARN that AWS gives. Raises RefusedError for everyone but a known person in one of `roles`.
+    """Who signed, from the ARN that AWS gives. Raises ForbiddenError for everyone but a known person in one of `roles`.
 
     roles: names of roles of `account` that force the session's name, or of permission sets without their suffix.
     """
@@ -58,10 +58,10 @@ def caller_of(arn: str, account: str, roles: Collection[str], persons: Sequence[
     role = _configured(found[2]) if found else ""
     if not found or found[1] != account or role not in roles:
         wanted = ", ".join(roles)
-        raise RefusedError(f"found {arn or 'no identity'}, expected a session in account {account} of {wanted}")
+        raise ForbiddenError(f"found {arn or 'no identity'}, expected a session in account {account} of {wanted}")
     person = _with_user(persons, found[3])
     if person is None:
-        raise RefusedError(f"{found[3]}: found no such user in [persons] of environments/tools.toml, expected one")
+        raise ForbiddenError(f"{found[3]}: found no such user in [persons] of environments/tools.toml, expected one")
     return Caller(person.name, role, arn)
 
 
@@ -97,16 +97,16 @@ def authors_of(
 
 
 def refuse_own(person: str, authors: Mapping[str, str | None]) -> None:
-    """Raises RefusedError when `person` delivered the commit."""
+    """Raises ForbiddenError when `person` delivered the commit."""
     if person in authors.values():
-        raise RefusedError(f"{person} delivered this commit: another person has to decide")
+        raise ForbiddenError(f"{person} delivered this commit: another person has to decide")
 
 
 def refuse_unknown(authors: Mapping[str, str | None]) -> None:
-    """Raises RefusedError when nobody in the map is known to have delivered the commit: it might be the approver."""
+    """Raises ForbiddenError when nobody in the map is known to have delivered the commit: it might be the approver."""
     for arn, author in authors.items():
         if author is None:
-            raise RefusedError(
+            raise ForbiddenError(
                 f"the commit was delivered by {arn or 'nobody known'}, whom [persons] of environments/tools.toml does "
                 "not name: add the author there and deploy the tools, then approve"
             )

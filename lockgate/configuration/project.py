@@ -27,9 +27,18 @@ class Configuration:
 
     @property
     def stages(self) -> dict[str, str]:
-        """Account of each stage of the app: tools, anchor, and the environments."""
-        found = {environment.name: environment.account for environment in self.environments}
-        return {"tools": self.tools.account, "anchor": self.tools.anchor_account, **found}
+        """Account of each stage of the app: tools, anchor where there is one, and the environments.
+
+        One whose load balancer others share comes before them.
+        """
+        own = sorted(self.environments, key=lambda environment: environment.edge != environment.name)
+        found = {environment.name: environment.account for environment in own}
+        anchor = {"anchor": self.tools.anchor_account} if self.tools.anchored else {}
+        return {"tools": self.tools.account, **anchor, **found}
+
+    def sharing(self, edge: str) -> tuple[Environment, ...]:
+        """The other environments that are served by the network and load balancer of `edge`."""
+        return tuple(each for each in self.environments if each.edge == edge and each.name != edge)
 
 
 def read_configuration(root: Path) -> Configuration:
@@ -55,6 +64,7 @@ def read_configuration(root: Path) -> Configuration:
             expected = f"at least {environment.approvals + 1}: an author and {environment.approvals} who approve"
             found_persons = [person.name for person in tools.persons]
             raise ConfigError("environments/tools.toml", "persons", found_persons, expected)
+    _refuse_edge_of_another_place(environments)
     _refuse_workflows_of_another_branch(root / ".github" / "workflows", tools.github.branch)
     models = read_models(root / "model")
     for environment in environments:
@@ -69,6 +79,25 @@ def _refuse_certificate_of_another_place(environment: Environment) -> None:
         expected = f"a certificate of account {environment.account} in {environment.region}"
         file = f"environments/{environment.name}.toml"
         raise ConfigError(file, "service.certificate_arn", environment.certificate_arn, expected)
+
+
+def _refuse_edge_of_another_place(environments: tuple[Environment, ...]) -> None:
+    """A shared load balancer is in one account and tells environments apart by the host that callers ask for."""
+    known = {environment.name: environment for environment in environments}
+    hosts: dict[tuple[str, str], str] = {}
+    for environment in environments:
+        file, owner = f"environments/{environment.name}.toml", known.get(environment.edge)
+        if owner is None or owner.edge != owner.name or owner.account != environment.account:
+            expected = f"an environment of account {environment.account} with a load balancer of its own"
+            raise ConfigError(file, "service.edge", environment.edge, expected)
+        alone = not [each for each in environments if each.edge == owner.name and each.name != environment.name]
+        if alone:
+            continue
+        if environment.host is None:
+            raise ConfigError(file, "service.host", "nothing", "the name that callers use: the load balancer is shared")
+        other = hosts.setdefault((owner.name, environment.host), environment.name)
+        if other != environment.name:
+            raise ConfigError(file, "service.host", environment.host, f"another name than that of {other}")
 
 
 def _refuse_workflows_of_another_branch(folder: Path, branch: str) -> None:

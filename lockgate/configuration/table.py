@@ -92,9 +92,8 @@ class Table:
         found = self._take(name, None)
         return None if found is None else self.number(name)
 
-    def flag(self, name: str) -> bool:
-        """False when the key is not there."""
-        found = self._take(name, False)
+    def flag(self, name: str, default: bool = False) -> bool:
+        found = self._take(name, default)
         if not isinstance(found, bool):
             raise self._refuse(name, found, "true or false")
         return found

@@ -57,7 +57,12 @@ class GitHub:
 
 @dataclass(frozen=True)
 class Tools:
-    """The environment that owns images, registry, training, promotion and ledger."""
+    """The environment that owns images, registry, training, promotion and ledger.
+
+    attestation: whether images are vouched for and gates ask for it; else nobody proves where an image was built.
+    anchor_account: where the heads of the ledger are kept; the tools account itself means nowhere, since who may
+        rewrite the ledger could rewrite them there.
+    """
 
     account: str
     region: str
@@ -70,9 +75,15 @@ class Tools:
     ledger_retention_days: int
     persons: tuple[Person, ...]
     ledger_lock_mode: str
+    attestation: bool
     anchor_account: str
     infrastructure_approvals: int
     review_threshold: str
+
+    @property
+    def anchored(self) -> bool:
+        """Whether the ledger's heads are kept where nobody who may rewrite the ledger can rewrite them."""
+        return self.anchor_account != self.account
 
 
 def read_tools(file: Path) -> Tools:
@@ -83,8 +94,9 @@ def read_tools(file: Path) -> Tools:
     training = table.table("training")
     ledger = table.table("ledger")
     persons = _persons(table.table("persons"))
+    account = table.text("account", ACCOUNT, "12 digits")
     tools = Tools(
-        account=table.text("account", ACCOUNT, "12 digits"),
+        account=account,
         region=table.text("region", REGION, REGION_EXPECTED),
         promotion=table.names("promotion"),
         github=GitHub(
@@ -103,7 +115,8 @@ def read_tools(file: Path) -> Tools:
         ledger_retention_days=ledger.integer("retention_days", 1, 36500),
         persons=persons,
         ledger_lock_mode=ledger.choice("lock_mode", ("GOVERNANCE", "COMPLIANCE"), "GOVERNANCE"),
-        anchor_account=ledger.text("anchor_account", ACCOUNT, "12 digits"),
+        attestation=images.flag("attestation", default=True),
+        anchor_account=ledger.optional_text("anchor_account", ACCOUNT, "12 digits") or account,
         infrastructure_approvals=table.integer("infrastructure_approvals", 0, 5, 1),
         review_threshold=table.choice("review_threshold", REVIEW_THRESHOLDS, "high"),
     )

@@ -113,6 +113,8 @@ class ApprovalAsked(OfVersion):
     """Step Functions' token with which an answer wakes the workflow."""
     execution: str | None = None
     """Name of the workflow's execution; one that began before an update does not say."""
+    action: Literal["request-approval"] = "request-approval"
+    """What the controller does of all that it can."""
 
 
 class DeployRequest(Document):
@@ -205,6 +207,8 @@ class EndingRecorded(OfVersion):
     """What was wanted."""
     deployment: Ending
     """What the environment said last."""
+    action: Literal["record"] = "record"
+    """What the controller does of all that it can."""
 
 
 def read_message(kind: type[M], event: Mapping[str, Any]) -> M:

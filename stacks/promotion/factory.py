@@ -19,6 +19,7 @@ from lockgate_constructs.watched_rule import WatchedRule
 from stacks.artifacts import ArtifactsStack
 
 COUNTED = "SageMaker counts the versions in a model's own group."
+LOOK_MINUTES = 5
 KEYS = "Objects are named when they are written: a record, an execution."
 
 
@@ -34,6 +35,13 @@ class FunctionFactory:
         self._code = code
         self.models = [model.name for model in configuration.models]
         self.packages = [self.sagemaker("model-package", f"{names.package_group(model)}/*") for model in self.models]
+        self._clock = WatchedRule(
+            stack,
+            "Regularly",
+            description="Looks for what events lost, and for what was decided or happened while nobody could say so.",
+            dead_letters=artifacts.dead_letters,
+            schedule=events.Schedule.rate(Duration.minutes(LOOK_MINUTES)),
+        )
         self.machine_arn = stack.format_arn(
             service="states",
             resource="stateMachine",
@@ -102,24 +110,9 @@ class FunctionFactory:
             conditions={"StringEquals": {"cloudwatch:namespace": names.METRIC_NAMESPACE}},
         )
 
-    def regularly(
-        self,
-        construct_id: str,
-        function: PythonFunction,
-        *,
-        description: str,
-        minutes: int,
-        dead_letters: DeadLetters,
-        event: Mapping[str, str] | None = None,
-    ) -> None:
-        """Let a clock call a function."""
-        WatchedRule(
-            self.stack,
-            construct_id,
-            description=description,
-            dead_letters=dead_letters,
-            schedule=events.Schedule.rate(Duration.minutes(minutes)),
-        ).calls(function.function, event)
+    def regularly(self, function: PythonFunction, event: Mapping[str, str] | None = None) -> None:
+        """Let the stack's clock call a function: what an event lost, or a function that died, is looked for."""
+        self._clock.calls(function.function, event)
 
     def sagemaker(self, resource: str, name: str) -> str:
         return self.stack.format_arn(service="sagemaker", resource=resource, resource_name=name)

@@ -1,4 +1,4 @@
-"""What persons decide: each through a function of its own that hears who signed."""
+"""What persons decide, through functions that hear who signed."""
 
 from __future__ import annotations
 
@@ -14,92 +14,52 @@ from lockgate_constructs.python_function import PythonFunction
 from lockgate_constructs.url_caller_role import UrlCallerPolicy, UrlCallerRole, with_url
 from stacks.promotion.factory import COUNTED, KEYS, FunctionFactory
 
-WAKE_MINUTES = 5
-
 
 def hear_persons(factory: FunctionFactory) -> None:
-    """The only way for a person to be heard: URLs that hand over who signed, for roles that only call them."""
+    """The only way for a person to be heard: URLs that hand over who signed, for roles that only call them.
+
+    One URL hears decisions. Breaking the glass has a function, a URL and a role of its own: who approves need not be
+    able to pass the gate, and each call of it is an alarm.
+    """
     environments = factory.configuration.environments
-    acknowledge = factory.function(
-        "Acknowledge",
-        "acknowledge",
-        "Closes a break-glass, because another person looked at it.",
-        {},
-        ledger="appends",
-        function_name=names.ACKNOWLEDGE_FUNCTION,
-    )
-    deciding = (_approval(factory), _waive(factory), _holdout(factory), _infrastructure(factory), acknowledge)
-    urls = [with_url(each.function) for each in deciding]
     _callers(
         factory.stack,
         names.APPROVER_ROLE,
         [role for environment in environments for role in environment.approvers],
         "Approves, rejects, waives, records holdouts and acknowledges; a session bears its user's own name.",
-        urls,
+        with_url(_decide(factory).function),
     )
     _callers(
         factory.stack,
         names.BREAK_GLASS_ROLE,
         [role for environment in environments for role in environment.break_glass],
         "Breaks the glass; a session bears its user's own name.",
-        [with_url(_break_glass(factory).function)],
+        with_url(_break_glass(factory).function),
     )
 
 
-def _approval(factory: FunctionFactory) -> PythonFunction:
-    """What a person decides wakes the workflow; the schedule wakes those that the function died before waking."""
-    dead_letters = factory.artifacts.dead_letters
-    approval = factory.function(
-        "Approval",
-        "approval",
-        "Takes a person's decision about a release.",
-        {"STATE_MACHINE_ARN": factory.machine_arn},
-        ledger="appends",
-        function_name=names.APPROVAL_FUNCTION,
-        dead_letters=dead_letters,
-    )
-    approval.allow("states:ListExecutions", "states:SendTaskSuccess", on=[factory.machine_arn])
-    factory.regularly(
-        "WakeRegularly",
-        approval,
-        description="Looks for workflows that wait for what is decided.",
-        minutes=WAKE_MINUTES,
-        dead_letters=dead_letters,
-        event={"action": "wake"},
-    )
-    return approval
-
-
-def _waive(factory: FunctionFactory) -> PythonFunction:
-    waive = factory.function(
-        "Waive",
-        "waive",
-        "Lets one rule go for one version, because a person says so.",
-        {"STATE_MACHINE_ARN": factory.machine_arn},
-        ledger="appends",
-        function_name=names.WAIVE_FUNCTION,
-    )
-    waive.allow("sagemaker:UpdateModelPackage", on=factory.packages, because=COUNTED)
-    waive.allow("states:StartExecution", on=[factory.machine_arn])
-    return waive
-
-
-def _holdout(factory: FunctionFactory) -> PythonFunction:
+def _decide(factory: FunctionFactory) -> PythonFunction:
+    """What a person decides wakes the workflow; the clock wakes those that the function died before waking."""
     artifacts = factory.artifacts
-    holdout = factory.function(
-        "Holdout",
-        "holdout",
-        "Records a fresh holdout that shares no row with any before.",
-        {"DATA_BUCKET": artifacts.data.bucket_name},
+    decide = factory.function(
+        "Decide",
+        "decide",
+        "Hears what persons decide, and whether stacks may be deployed.",
+        {"DATA_BUCKET": artifacts.data.bucket_name, "STATE_MACHINE_ARN": factory.machine_arn},
         ledger="appends",
-        function_name=names.HOLDOUT_FUNCTION,
+        function_name=names.DECIDE_FUNCTION,
         minutes=5,
+        dead_letters=artifacts.dead_letters,
     )
-    read = [artifacts.data.objects("snapshots/*/manifest.json"), artifacts.data.objects("identities/*")]
-    holdout.allow("s3:GetObject", on=read, because=KEYS)
-    holdout.allow("s3:ListBucket", on=[artifacts.data.known_arn])
-    holdout.allow("kms:Decrypt", on=[artifacts.artifacts_key.key_arn])
-    return holdout
+    machine = [factory.machine_arn]
+    decide.allow("states:ListExecutions", "states:SendTaskSuccess", "states:StartExecution", on=machine)
+    decide.allow("sagemaker:UpdateModelPackage", on=factory.packages, because=COUNTED)
+    published = [artifacts.data.objects("snapshots/*/manifest.json"), artifacts.data.objects("identities/*")]
+    decide.allow("s3:GetObject", on=published, because=KEYS)
+    decide.allow("s3:ListBucket", on=[artifacts.data.known_arn])
+    decide.allow("kms:Decrypt", on=[artifacts.artifacts_key.key_arn])
+    factory.regularly(decide, {"action": "wake"})
+    return decide
 
 
 def _break_glass(factory: FunctionFactory) -> PythonFunction:
@@ -127,31 +87,18 @@ def _break_glass(factory: FunctionFactory) -> PythonFunction:
     return glass
 
 
-def _infrastructure(factory: FunctionFactory) -> PythonFunction:
-    return factory.function(
-        "Infrastructure",
-        "infrastructure",
-        "Says whether a workflow run may deploy stacks, and takes persons' decisions about it.",
-        {},
-        ledger="appends",
-        function_name=names.INFRASTRUCTURE_FUNCTION,
-    )
-
-
-def _callers(
-    stack: Stack, name: str, roles: Sequence[str], description: str, functions: Sequence[lambda_.Function]
-) -> None:
+def _callers(stack: Stack, name: str, roles: Sequence[str], description: str, function: lambda_.Function) -> None:
     """A role for each of `roles`; for permission sets, whose roles are not ours, a policy called `name`."""
     for role in dict.fromkeys(roles):
         if is_permission_set(role):
             continue
         made = role.removeprefix("lockgate-").title().replace("-", "")  # Approver, or ProdApprover
-        UrlCallerRole(stack, made, role_name=role, description=description, functions=functions)
+        UrlCallerRole(stack, made, role_name=role, description=description, functions=[function])
     if any(is_permission_set(role) for role in roles):
         UrlCallerPolicy(
             stack,
             f"{name.removeprefix('lockgate-').title().replace('-', '')}Policy",
             name=name,
             description=description,
-            functions=functions,
+            functions=[function],
         )

@@ -1,4 +1,4 @@
-"""The promotion stack: gate, requests for approval, records, and the workflow that asks them."""
+"""The promotion stack: gate, controller, what persons decide, and the workflow that asks them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from constructs import Construct
 from lockgate import names
 from lockgate.configuration.project import Configuration
 from lockgate_constructs.failure_topic import alarm
-from lockgate_constructs.promotion_workflow import APPROVAL_SECONDS, Destination, PromotionWorkflow
+from lockgate_constructs.promotion_workflow import Destination, PromotionWorkflow
 from lockgate_constructs.python_function import PythonFunction
 from stacks.artifacts import ArtifactsStack
+from stacks.promotion.anchor import anchor_heads
+from stacks.promotion.controller import carry_along
 from stacks.promotion.factory import COUNTED, FunctionFactory
-from stacks.promotion.ledger import anchor_heads, collect_what_environments_remember
 from stacks.promotion.persons import hear_persons
-from stacks.promotion.starts import resume_lost, start_registered
 
 
 class PromotionStack(Stack):
@@ -37,14 +37,7 @@ class PromotionStack(Stack):
         )
         factory = FunctionFactory(self, configuration=configuration, artifacts=artifacts, code=code)
         gate = _gate(factory)
-        request_approval = factory.function(
-            "RequestApproval",
-            "request_approval",
-            "Records that a release waits for persons.",
-            {"APPROVAL_SECONDS": str(APPROVAL_SECONDS)},
-            ledger="appends",
-        )
-        record = _record(factory)
+        controller = carry_along(factory)
         hear_persons(factory)
         PromotionWorkflow(
             self,
@@ -62,15 +55,12 @@ class PromotionStack(Stack):
                 for environment in configuration.environments
             ],
             gate_arn=gate.function.function_arn,
-            request_approval_arn=request_approval.function.function_arn,
-            record_arn=record.function.function_arn,
+            controller_arn=controller.function.function_arn,
             key=artifacts.records_key,
             failures=artifacts.failures,
         )
-        start_registered(factory)
-        resume_lost(factory)
-        collect_what_environments_remember(factory)
-        anchor_heads(factory)
+        if configuration.tools.anchored:
+            anchor_heads(factory)
 
 
 def _gate(factory: FunctionFactory) -> PythonFunction:
@@ -82,7 +72,7 @@ def _gate(factory: FunctionFactory) -> PythonFunction:
         {
             "EVIDENCE_BUCKET": artifacts.evidence.bucket_name,
             "MODELS_BUCKET": artifacts.models.bucket_name,
-            "SIGNING_KEY": artifacts.signing_key.key_arn,
+            "SIGNING_KEY": artifacts.signing_key.key_arn if artifacts.signing_key else "none",
         },
         ledger="appends",
         function_name=names.GATE_FUNCTION,
@@ -113,7 +103,8 @@ def _gate(factory: FunctionFactory) -> PythonFunction:
         "ecr:GetDownloadUrlForLayer",
         on=[artifacts.models_repository.repository_arn],
     )
-    gate.allow("kms:Verify", on=[artifacts.signing_key.key_arn])
+    if artifacts.signing_key:
+        gate.allow("kms:Verify", on=[artifacts.signing_key.key_arn])
     factory.let_count(gate)
     alarm(
         factory.stack,
@@ -128,12 +119,3 @@ def _gate(factory: FunctionFactory) -> PythonFunction:
         topic=artifacts.failures,
     )
     return gate
-
-
-def _record(factory: FunctionFactory) -> PythonFunction:
-    bucket = factory.artifacts.data.bucket_name
-    record = factory.function(
-        "Record", "record", "Records how a deployment ended.", {"DATA_BUCKET": bucket}, ledger="appends"
-    )
-    factory.let_note_champions(record)
-    return record

@@ -20,6 +20,7 @@ import pytest
 from botocore.config import Config
 
 from local import embedded
+from lockgate import names
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -103,9 +104,7 @@ class Demo:
     def collect(self) -> list[str]:
         """Invoke the function that a schedule invokes; the records it made."""
         functions = self.client("lambda", "tools")
-        listed = functions.list_functions()["Functions"]
-        (name,) = [found["FunctionName"] for found in listed if found["Handler"] == "lambdas.collect.handler"]
-        answer = functions.invoke(FunctionName=name)
+        answer = functions.invoke(FunctionName=names.CONTROLLER_FUNCTION, Payload=json.dumps({"action": "collect"}))
         said = json.load(answer["Payload"])
         assert "FunctionError" not in answer, said
         recorded: list[str] = said["recorded"]

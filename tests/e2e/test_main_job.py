@@ -124,7 +124,7 @@ def package_event(group: str, version: int) -> dict[str, Any]:
 def test_the_same_event_again_changes_nothing(aws: Any, ledger: LedgerStore) -> None:
     before = ledger.chain(MODEL)
     event = package_event(names.package_group(MODEL), 1)
-    call(aws, "intake", event)
+    call(aws, "controller", event)
     package = event["detail"]["ModelPackageArn"]
     gate = {"model": MODEL, "version": "1", "package_arn": package, "environment": ENVIRONMENTS[0]}
     assert call(aws, "gate", gate)["outcome"] == "passed"
@@ -137,7 +137,7 @@ def test_an_event_for_an_unknown_package_starts_nothing(
 ) -> None:
     machine = f"arn:aws:states:{TOOLS.region}:{TOOLS.account}:stateMachine:{names.PROMOTION_STATE_MACHINE}"
     before = len(aws("stepfunctions").list_executions(stateMachineArn=machine)["executions"])
-    call(aws, "intake", package_event(group, version))
+    call(aws, "controller", package_event(group, version))
     assert len(aws("stepfunctions").list_executions(stateMachineArn=machine)["executions"]) == before
 
 
@@ -168,7 +168,7 @@ def test_a_session_whose_name_its_bearer_chose_is_nobody(demo: Any, aws: Any, mo
         session = boto3.Session(
             keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"], region_name=TOOLS.region
         )
-        url = aws("lambda").get_function_url_config(FunctionName=names.APPROVAL_FUNCTION)["FunctionUrl"]
+        url = aws("lambda").get_function_url_config(FunctionName=names.DECIDE_FUNCTION)["FunctionUrl"] + "approval"
         for name, value in demo.session.cdk_environment("tools").items():
             monkeypatch.setenv(name, value) if value else monkeypatch.delenv(name, raising=False)
         assert f"found arn:aws:sts::{TOOLS.account}:assumed-role/{role}/grace, expected a session" in decide(

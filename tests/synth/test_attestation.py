@@ -33,9 +33,9 @@ def test_the_gate_may_verify_and_the_attestation_too_and_nobody_else(synthesized
 
 def test_delivery_may_not_start_the_attestation(synthesized: Any) -> None:
     starting = {name: json.dumps(s["Resource"]) for name, s in statements(synthesized, "codebuild:StartBuild")}
-    attesting = [name for name, resource in starting.items() if "Attestation" in resource]
+    attesting = [name for name, resource in starting.items() if "project/lockgate-attestation" in resource]
     assert len(attesting) == 1
-    assert "/Starter" in attesting[0]
+    assert "/Controller" in attesting[0]
 
 
 def test_the_attestation_runs_no_container_and_the_stacks_own_code(synthesized: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from lambdas import reconcile
+from lockgate import names
 
 
 def test_every_target_is_retried_and_has_a_dead_letter_queue(synthesized: Any) -> None:
@@ -95,10 +95,16 @@ def test_what_was_lost_is_looked_for_regularly(synthesized: Any) -> None:
             found.setdefault(rule["ScheduleExpression"], []).extend(rule["Targets"])
         return found
 
-    of_tools = schedules("lockgate-tools-promotion")
-    called = {every: sorted(t["Arn"]["Fn::GetAtt"][0] for t in targets) for every, targets in of_tools.items()}
-    assert [name[:6] for name in called["rate(15 minutes)"]] == ["Reconc"]
-    assert [name[:6] for name in called["rate(5 minutes)"]] == ["Anchor", "Approv", "Collec"]
+    ((every, called),) = schedules("lockgate-tools-promotion").items()
+    assert every == "rate(5 minutes)"
+    asked = sorted((t["Arn"]["Fn::GetAtt"][0][:6], json.loads(t.get("Input", "{}")).get("action")) for t in called)
+    assert asked == [
+        ("Anchor", None),
+        ("Contro", "attest"),
+        ("Contro", "collect"),
+        ("Contro", "resume"),
+        ("Decide", "wake"),
+    ]
     for environment in ("dev", "staging", "prod"):
         ((every, targets),) = schedules(f"lockgate-{environment}-edge").items()
         assert every == "rate(5 minutes)"
@@ -110,9 +116,9 @@ def test_what_was_lost_is_looked_for_regularly(synthesized: Any) -> None:
 
 def test_what_stays_stuck_raises_an_alarm(synthesized: Any) -> None:
     alarm = synthesized.only(
-        "AWS::CloudWatch::Alarm", "lockgate-tools-promotion", Namespace=reconcile.NAMESPACE, MetricName=reconcile.METRIC
+        "AWS::CloudWatch::Alarm", "lockgate-tools-promotion", Namespace=names.METRIC_NAMESPACE, MetricName=names.STUCK
     )
-    assert (alarm["Threshold"], alarm["Statistic"], alarm["Period"]) == (1, "Maximum", 900)
+    assert (alarm["Threshold"], alarm["Statistic"], alarm["Period"]) == (1, "Maximum", 300)
 
 
 def test_every_log_group_is_encrypted_and_ends(synthesized: Any) -> None:

@@ -9,26 +9,7 @@ from typing import Any
 
 import pytest
 
-HANDLERS = (
-    "acknowledge",
-    "anchor",
-    "approval",
-    "break_glass",
-    "attest",
-    "collect",
-    "deploy",
-    "gate",
-    "holdout",
-    "infrastructure",
-    "intake",
-    "reconcile",
-    "record",
-    "replay",
-    "request_approval",
-    "rollback",
-    "waive",
-    "watch",
-)
+HANDLERS = ("anchor", "break_glass", "controller", "decide", "deploy", "gate", "replay", "watch")
 
 
 @pytest.mark.parametrize("name", HANDLERS)

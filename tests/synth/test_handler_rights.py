@@ -16,9 +16,7 @@ ACTION = re.compile(r"\b[a-z][a-z0-9-]*:[A-Z][A-Za-z]+")
 # What every function is given, or one with a queue of dead letters or inside a network, without calling it itself.
 GIVEN = {"logs:CreateLogStream", "logs:PutLogEvents", "sqs:SendMessage", *INTERFACE_ACTIONS}
 # Where docstring and role still differ, and why; this list may only shrink.
-DIFFERENCES: dict[str, dict[str, str]] = {
-    "watch": {"s3:ListBucket": "both hooks have one grant on the bucket, and only replay reads there"},
-}
+DIFFERENCES: dict[str, dict[str, str]] = {}
 
 
 def handlers() -> list[str]:

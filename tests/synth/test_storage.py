@@ -134,13 +134,14 @@ def test_every_record_is_told_to_the_function_that_keeps_its_head(synthesized: A
     assert names.ANCHOR_ROLE not in names.LEDGER_WRITER_ROLES
 
 
-def test_an_anchor_in_the_ledgers_own_account_is_warned_of(
+def test_an_anchor_in_the_ledgers_own_account_is_none_and_that_is_warned_of(
     project: Path, tmp_path: Path, new_app: Callable[[Path, Path], Any]
 ) -> None:
     file = project / "environments" / "tools.toml"
     file.write_text(file.read_text().replace("555555555555", TOOLS))
-    new_app(project, tmp_path / "out").synth()
-    assert len(warnings_with("heads are kept in its own account", tmp_path / "out")) == 1
+    stages = new_app(project, tmp_path / "out").synth().nested_assemblies
+    assert "lockgate-anchor" not in {stack.stack_name for stage in stages for stack in stage.nested_assembly.stacks}
+    assert len(warnings_with("the ledger has no anchor", tmp_path / "out")) == 1
 
 
 def test_the_ledger_takes_a_record_only_where_nothing_is(synthesized: Any) -> None:

@@ -28,7 +28,7 @@ from lockgate_constructs.promotion_workflow import (
 )
 
 DESTINATIONS = [Destination(name, f"deploy-{name}", f"promote-{name}") for name in ("dev", "prod")]
-WORKFLOW = definition(DESTINATIONS, gate_arn="gate", request_approval_arn="ask", record_arn="record")
+WORKFLOW = definition(DESTINATIONS, gate_arn="gate", controller_arn="controller")
 STATES: dict[str, Any] = WORKFLOW["States"]
 
 

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lambdas import acknowledge, break_glass, gate, record, shared
+from lambdas import break_glass, gate, shared
+from lambdas.controller import deployment as record
+from lambdas.decide import acknowledgement
 from lockgate.errors import RefusedError
 from lockgate.ledger.standing import broken_glass
 
@@ -67,7 +69,7 @@ def smash(person: str = "bob", role: str = "lockgate-break-glass", **changes: An
 
 def look(person: str = "carol", role: str = "lockgate-approver", **changes: Any) -> tuple[int, dict[str, Any]]:
     body = {"model": "income", "sequence": 1, "reason": "looked at it", **changes}
-    answer = acknowledge.handler(signed(role, person, body), None)
+    answer = acknowledgement.handler(signed(role, person, body), None)
     return answer["statusCode"], json.loads(answer["body"])
 
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError
 
-from lambdas import gate, record, shared
+from lambdas import gate, shared
+from lambdas.controller import deployment as record
 from lockgate import names
 from lockgate.aws.delivery import find_champion
 from lockgate.errors import RefusedError

@@ -7,15 +7,16 @@ import json
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lambdas import replay
+from lambdas import replay, shared
 from local.host import tls
 from local.settings import Settings
+from lockgate import names
 
 if TYPE_CHECKING:
     from tests.integration.lambdas.conftest import World
@@ -66,9 +67,10 @@ def tasks(world: World, certified: Settings, monkeypatch: pytest.MonkeyPatch) ->
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     world.s3.put_object(Bucket="test-releases", Key=f"income/replays/{SHA256}.json", Body=ROWS)
-    settings = {"ENVIRONMENT": "prod", "BALANCER": "127.0.0.1", "BALANCER_PORT": str(made.port), "HOST": "localhost"}
-    for name, value in {**settings, "SSL_CERT_FILE": str(certified.ca_bundle), "NO_PROXY": "127.0.0.1"}.items():
+    settings = {"ENVIRONMENT": "dev", "BALANCER": "localhost", "BALANCER_PORT": str(made.port)}
+    for name, value in {**settings, "SSL_CERT_FILE": str(certified.ca_bundle), "NO_PROXY": "localhost"}.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr(names, "releases_bucket", lambda environment, *_: {"prod": "test-releases"}[environment])
     yield made
     server.shutdown()
     server.server_close()
@@ -76,7 +78,8 @@ def tasks(world: World, certified: Settings, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def call(**details: Any) -> dict[str, Any]:
-    given = {"model": "income", "version": "1", "verdict_id": "income/1", "replay_sha256": SHA256, **details}
+    given = {"environment": "prod", "model": "income", "version": "1", "verdict_id": "income/1", **details}
+    given.setdefault("replay_sha256", SHA256)
     event = {"lifecycleStage": "POST_TEST_TRAFFIC_SHIFT", "resourceArn": DEPLOYMENT, "executionDetails": {}}
     return replay.handler({**event, "hookDetails": json.dumps(given)}, None)
 
@@ -125,7 +128,8 @@ def test_tasks_that_fail_and_a_certificate_for_another_name_stop_the_deployment(
     assert call(attempt=replay.ATTEMPTS) == {"hookStatus": "FAILED"}
     assert "HTTP 500" in findings()[0]["message"]
     tasks.status = 200
-    monkeypatch.setenv("HOST", "models.example.com")
+    read = shared.environment
+    monkeypatch.setattr(shared, "environment", lambda name: replace(read(name), host="models.example.com"))
     assert call()["hookStatus"] == "IN_PROGRESS"
     assert len(tasks.asked) == 1, "nothing is said to who cannot prove its name"
 

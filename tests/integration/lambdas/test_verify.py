@@ -30,7 +30,7 @@ def check(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
         world.register(version, roc_auc=0.5)
         gate.handler(world.gate_event(version), None)
     anchor.handler({}, None)
-    tools = SimpleNamespace(anchor_account="555555555555", region="us-east-1")
+    tools = SimpleNamespace(anchor_account="555555555555", region="us-east-1", anchored=True)
     monkeypatch.setattr(names, "anchor_bucket", lambda account, region: "test-anchor")
 
     def run() -> int:
@@ -110,3 +110,15 @@ def test_a_key_that_was_taken_away_leaves_a_gap_that_is_found(world: World, chec
     world.s3.delete_object(Bucket="test-ledger", Key=names.ledger_key("income", 3))
     with pytest.raises(LedgerError, match=r"found income/0*4\S*, expected income/0*3"):
         check()
+
+
+def test_without_an_anchor_the_chains_are_verified_and_it_is_said(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.register(1, roc_auc=0.5)
+    gate.handler(world.gate_event(1), None)
+    tools = SimpleNamespace(anchor_account="123456789012", region="us-east-1", anchored=False)
+    context = SimpleNamespace(ledger=LedgerStore(world.s3, "test-ledger"), tools=tools, client=lambda service: world.s3)
+    monkeypatch.setattr(verify, "open_context", lambda: context)
+    assert verify.run(argparse.Namespace(json=False)) == 0
+    assert "1 records verified, not anchored" in " ".join(capsys.readouterr().out.split())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lambdas import shared, watch
+from lockgate import names
 from lockgate.errors import NotFoundError, RefusedError
 
 if TYPE_CHECKING:
@@ -82,6 +83,8 @@ def aws(
     use("ecs", ecs.client)
     use("cloudwatch", cloudwatch.client)
     monkeypatch.setenv("LOAD_BALANCER", "app/lb/1")
+    monkeypatch.setenv("ENVIRONMENT", "prod")
+    monkeypatch.setattr(names, "releases_bucket", lambda environment, *_: {"prod": "test-releases"}[environment])
     monkeypatch.setattr(shared, "now", lambda: NOW)
     yield made
     ecs.close()

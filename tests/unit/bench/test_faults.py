@@ -39,7 +39,7 @@ def test_the_embedded_aws_is_not_asked_to_kill_tasks() -> None:
     [
         ({"who": "assumed-role/lockgate-gate/"}, "gate"),
         ({"who": "assumed-role/lockgate-prod-deploy/"}, "deploy in prod"),
-        ({"function": "lockgate-tools-promotion-IntakeFunction0FD4-1"}, "intake"),
+        ({"function": "lockgate-controller"}, "controller"),
         ({"who": "dev"}, "dev"),
     ],
 )
@@ -138,13 +138,16 @@ def test_a_copy_of_what_passes_that_is_refused_is_a_breach() -> None:
 
 def test_the_report_names_faults_by_kind_ends_and_every_kind_of_breach() -> None:
     who, call = plan.DEATHS[0]
-    injected = [{"kind": "dies-before", "who": who, "call": call}, {"kind": "event-lost", "function": "xIntakey"}]
+    injected = [
+        {"kind": "dies-before", "who": who, "call": call},
+        {"kind": "event-lost", "function": "lockgate-controller"},
+    ]
     runs = [Run(1, 7, [], injected, "released", resumed=True), Run(2, 8, [], [], "failed", why="DeploymentFailed")]
     none: dict[str, list[str]] = {kind: [] for kind in check.BREACHES}
     facts = {"runs": [run.as_dict() for run in runs], "minutes": 1, "breaches": {**none, check.LOST: ["run 3"]}}
     text = "\n".join(report(facts))
     assert f"1  dies-before   {plan.place_of(injected[0])} 1" in text
-    assert "1  event-lost    intake 1" in text
+    assert "1  event-lost    controller 1" in text
     assert "1  released, resumed by the reconciler" in text
     assert "1  failed, DeploymentFailed" in text
     assert "lost: 1\n  run 3" in text

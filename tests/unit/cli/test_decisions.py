@@ -15,11 +15,11 @@ ASSEMBLY = "a1" * 32
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
-    """What the functions were asked, by the part of their names behind the last hyphen."""
+    """What was said, by the path it was said on."""
     found: list[tuple[str, dict[str, Any]]] = []
 
-    def say(context: object, function: str, body: dict[str, Any], *, json: bool) -> int:
-        found.append((function.rpartition("-")[2], body))
+    def say(context: object, path: str, body: dict[str, Any], *, json: bool) -> int:
+        found.append((path, body))
         return 0
 
     monkeypatch.setattr(approve, "say", say)
@@ -34,8 +34,8 @@ def test_a_version_an_assembly_and_a_break_glass_can_be_approved(asked: list[tup
         (function, body.get("version") or body.get("assembly") or body["sequence"]) for function, body in asked
     ] == [
         ("approval", "3"),
-        ("infrastructure", ASSEMBLY),
-        ("acknowledge", 7),
+        ("stacks", ASSEMBLY),
+        ("acknowledgement", 7),
     ]
 
 

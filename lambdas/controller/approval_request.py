@@ -1,0 +1,52 @@
+"""Records that a release waits for persons; the workflow's task token is in the record, so that an answer finds it.
+
+Event: {"action": "request-approval", "model", "version", "environment", "verdict_id", "execution", "task_token"};
+invoked with waitForTaskToken. Answer: {"request": "<model>/<sequence>"} (the workflow ignores it). A workflow that asks
+again has another token and so gets another record: the newest request is the one that counts. The same token again is
+the same record.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from lambdas import shared
+from lockgate import canonical
+from lockgate.errors import RefusedError
+from lockgate.ledger.kinds import ApprovalRequest, Verdict
+from lockgate.ledger.records import Entry
+
+
+@dataclass(frozen=True)
+class Settings:
+    ledger_bucket: str
+    approval_seconds: int
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, str]:
+    settings = shared.settings(Settings)
+    model, version = shared.model_and_version(event)
+    environment = shared.environment(str(event.get("environment")))
+    verdict_id, token = str(event.get("verdict_id")), str(event["task_token"])
+    store = shared.ledger(settings.ledger_bucket)
+    verdicts = store.chain(model).of(Verdict, version, environment.name)
+    verdict = next((record for record in verdicts if record.reference == verdict_id), None)
+    if verdict is None:
+        raise RefusedError(f"{verdict_id}: expected the verdict on {model} {version} for {environment.name}")
+    if verdict.entry.body.outcome != "passed":
+        raise RefusedError(f"{verdict_id}: found {verdict.entry.body.outcome}, expected passed: nothing to approve")
+    now = shared.now()
+    body = ApprovalRequest(
+        task_token=token,
+        execution=event.get("execution"),  # a workflow that began before an update does not say
+        verdict_id=verdict_id,
+        approvals=environment.approvals,
+        expires=shared.timestamp(now + timedelta(seconds=settings.approval_seconds)),
+    )
+    entry_id = ApprovalRequest.id(version, environment.name, canonical.sha256(token.encode()))
+    entry = Entry(entry_id, version, environment.name, body)
+    record = store.append(model, entry, shared.timestamp(now))
+    shared.log("approval requested", request=record.reference, verdict=verdict_id, expires=body.expires)
+    return {"request": record.reference}

@@ -1,0 +1,59 @@
+"""Copies into the ledger what happened in environments while nobody could record it: rollbacks, restores, deployments.
+
+Event of a schedule: {"action": "collect"}. Answer: {"recorded": ["<model>/<sequence>", …]}. The same fact again is the
+same record. What the last environment serves by then is noted as the champion. An environment that cannot be asked is
+left for the next time and the others are done; then RuntimeError is raised, so that the function's alarm sees it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from lambdas import shared
+from lockgate import names
+from lockgate.aws import clients, reader
+from lockgate.aws.champions import note_champion
+from lockgate.aws.failures import FAILURES
+from lockgate.aws.journal import Journal
+from lockgate.ledger.journal import Fact, FactBody, to_ledger
+
+
+@dataclass(frozen=True)
+class Settings:
+    ledger_bucket: str
+    data_bucket: str
+    models: str
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, list[str]]:
+    settings = shared.settings(Settings)
+    store = shared.ledger(settings.ledger_bucket)
+    recorded: list[str] = []
+    failed: dict[str, str] = {}
+    for environment in shared.tools().promotion:
+        try:
+            journals = _journals(environment, settings.models.split(","))
+        except FAILURES as error:
+            failed[environment] = str(error)
+            continue
+        for model, facts in journals.items():
+            known = store.chain(model)
+            for entry in to_ledger(facts, environment):
+                if not known.find(entry.id):
+                    recorded.append(store.append(model, entry, shared.timestamp(shared.now())).reference)
+            if environment == shared.tools().promotion[-1]:
+                s3 = clients.client("s3")
+                note_champion(s3, settings.data_bucket, model, store.chain(model), environment)
+    shared.log("collect", recorded=recorded, failed=failed)
+    if failed:
+        raise RuntimeError(f"could not be asked: {failed}")
+    return {"recorded": recorded}
+
+
+def _journals(name: str, models: list[str]) -> dict[str, tuple[Fact[FactBody], ...]]:
+    environment = shared.environment(name)
+    account, region = environment.account, environment.region
+    client = reader.look_into(clients.client("sts"), account=account, region=region, environment=name)
+    s3, bucket = client("s3"), names.releases_bucket(name, account, region)
+    return {model: Journal(s3, bucket, model).entries() for model in models}

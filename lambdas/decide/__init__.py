@@ -1,0 +1,60 @@
+"""Hears what persons decide, and workflow runs that ask whether they may deploy stacks; wakes workflows that wait.
+
+A Function URL with IAM authorization: the path says what is decided, and who decides is who signed the request, never
+something in the body. Each path has its own fields, its own roles and its own record:
+
+    POST /approval          approve or reject a release             (lambdas.decide.approval)
+    POST /waiver            let one rule go for one version         (lambdas.decide.waiver)
+    POST /holdout           record a fresh holdout                  (lambdas.decide.holdout)
+    POST /acknowledgement   close a break-glass of somebody else    (lambdas.decide.acknowledgement)
+    POST /stacks            may these stacks be deployed?           (lambdas.decide.stacks)
+
+Who may is one rule (lockgate.ledger.answer): the roles that an environment names as its approvers decide about its
+releases and its stacks; a session of lockgate-<environment>-infrastructure, which is a workflow run, may only ask about
+the stacks of its environment and say how their deployment ended. IAM cannot tell paths apart, so that this is checked
+here. Answers with {"message", …}; 404 for another path.
+Event of the schedule: {"action": "wake"}: see lambdas.decide.approval.
+
+Environment:
+    LEDGER_BUCKET, DATA_BUCKET, STATE_MACHINE_ARN (the promotion workflow)
+Calls:
+    s3:ListBucket on the ledger and data buckets; s3:GetObject, s3:PutObject (If-None-Match: *) on <ledger>/*
+    s3:GetObject on <data>/snapshots/*/manifest.json and <data>/identities/*
+    kms:Decrypt, kms:GenerateDataKey on the ledger's key (and through it to its queue of dead letters); kms:Decrypt on
+    the data bucket's
+    sagemaker:UpdateModelPackage on model-package/lockgate-<model>/*
+    states:ListExecutions, states:SendTaskSuccess, states:StartExecution on STATE_MACHINE_ARN
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from lambdas import shared
+from lambdas.decide import acknowledgement, approval, holdout, stacks, waiver
+
+WAKE = {"action": "wake"}
+PATHS = {
+    "approval": approval.handler,
+    "waiver": waiver.handler,
+    "holdout": holdout.handler,
+    "acknowledgement": acknowledgement.handler,
+    "stacks": stacks.handler,
+}
+
+
+@dataclass(frozen=True)
+class Settings(approval.Settings, holdout.Settings):
+    """What all paths read together."""
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    if event == WAKE:
+        return approval.wake_answered()
+    path = str(event.get("rawPath", "")).strip("/")
+    answer = PATHS.get(path)
+    if answer is None:
+        expected = ", ".join(f"/{each}" for each in PATHS)
+        return shared.url_answer(404, {"message": f"path: found /{path}, expected one of {expected}"})
+    return answer(event, context)

@@ -1,0 +1,132 @@
+"""A person records a fresh holdout, over a Function URL with IAM authorization; who records it owns it.
+
+POST {"model", "snapshot" (the id that `lockgate snapshot` printed)}. Its holdout must share no row with the snapshot's
+own training rows, nor with any holdout or training rows that the ledger knows: compared here, by the digests of rows
+that were published with each snapshot. The gate later compares their SHA-256 with what the evaluator finds in the rows.
+Answers with {"message", ...}: 200, also for one that is recorded already; 400 malformed; 403 no known person, or nobody
+who approves anywhere; 404 not published; 409 shares a row.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from lambdas import shared, signed
+from lambdas.signed import AnswerRefusedError
+from lockgate import canonical, names
+from lockgate.aws import clients, evidence
+from lockgate.configuration.persons import Caller
+from lockgate.data.row_identities import Identities, alike, read_identities, refuse_shared
+from lockgate.data.snapshot import Manifest, read_manifest
+from lockgate.errors import EvidenceError, RefusedError
+from lockgate.gate.holdout import Rows, known_rows
+from lockgate.ledger.chain import ReleaseChain
+from lockgate.ledger.kinds import Compared, Holdout
+from lockgate.ledger.records import Entry
+
+FIELDS = {"model", "snapshot"}
+SNAPSHOT = re.compile(r"[0-9a-f]{16}")
+
+
+@dataclass(frozen=True)
+class Settings:
+    ledger_bucket: str
+    data_bucket: str
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    return signed.answer("holdout", event, FIELDS, _take)
+
+
+def _take(body: dict[str, Any], caller: Caller) -> dict[str, Any]:
+    settings = shared.settings(Settings)
+    model, snapshot = _read(body)
+    manifest = _manifest(settings, model, snapshot)
+    holdout, holdout_sha256 = _identities(settings, model, Rows(snapshot, "holdout"))
+    _, train_sha256 = _identities(settings, model, Rows(snapshot, "train"))
+    if holdout.rows != manifest.holdout_labels.rows:
+        found = f"digests of {holdout.rows} rows, expected {manifest.holdout_labels.rows}"
+        raise AnswerRefusedError(409, f"snapshot {snapshot}: found {found}: publish it again")
+    labels_sha256 = manifest.holdout_labels.sha256
+    entry_id = Holdout.id(labels_sha256)
+
+    def decide(chain: ReleaseChain) -> Entry[Holdout]:
+        others = [Rows(snapshot, "train", train_sha256), *known_rows(chain, labels_sha256)]
+        said = Holdout(
+            snapshot=snapshot,
+            holdout_sha256=labels_sha256,
+            features_sha256=manifest.holdout_features.sha256,
+            train_sha256=manifest.train.sha256,
+            holdout_identities_sha256=holdout_sha256,
+            train_identities_sha256=train_sha256,
+            rows=holdout.rows,
+            person=caller.person,
+            user_arn=caller.arn,
+            compared=tuple(_compared(settings, model, holdout, other) for other in dict.fromkeys(others)),
+        )
+        return Entry(entry_id, 0, "", said)
+
+    store = shared.ledger(settings.ledger_bucket)
+    record = store.append_decided(model, entry_id, decide, shared.timestamp(shared.now()))
+    compared = record.entry.body.compared
+    against = ", ".join(f"{each.part} of {each.snapshot} ({each.alike} rows alike)" for each in compared)
+    message = f"recorded as {record.reference}: {holdout.rows} rows, none of which is in {against}"
+    return {"message": message, "record": record.reference}
+
+
+def _read(body: dict[str, Any]) -> tuple[str, str]:
+    snapshot = body.get("snapshot")
+    if not isinstance(snapshot, str) or not SNAPSHOT.fullmatch(snapshot):
+        raise AnswerRefusedError(400, f"snapshot: found {snapshot!r}, expected the 16 digits of a snapshot's id")
+    try:
+        return shared.model(body), snapshot
+    except RefusedError as error:
+        raise AnswerRefusedError(400, str(error)) from error
+
+
+def _manifest(settings: Settings, model: str, snapshot: str) -> Manifest:
+    key = f"{names.snapshot_prefix(model, snapshot)}/manifest.json"
+    try:
+        return read_manifest(_object(settings, key, snapshot), snapshot)
+    except EvidenceError as error:
+        raise AnswerRefusedError(409, str(error)) from error
+
+
+def _identities(settings: Settings, model: str, rows: Rows) -> tuple[Identities, str]:
+    """The digests of a part of a snapshot, and their SHA-256, which is compared where it is known."""
+    data = _object(settings, names.identities_key(model, rows.snapshot, rows.part), rows.snapshot)
+    digest = canonical.sha256(data)
+    if rows.identities_sha256 and digest != rows.identities_sha256:
+        raise AnswerRefusedError(
+            409,
+            f"snapshot {rows.snapshot}: found row digests of {rows.part} with SHA-256 {digest[:12]}, the ledger says "
+            f"{rows.identities_sha256[:12]}: they are not those of the rows that were evaluated",
+        )
+    try:
+        return read_identities(data), digest
+    except EvidenceError as error:
+        raise AnswerRefusedError(409, f"snapshot {rows.snapshot}: {rows.part}: {error}") from error
+
+
+def _compared(settings: Settings, model: str, holdout: Identities, other: Rows) -> Compared:
+    found, digest = _identities(settings, model, other)
+    try:
+        refuse_shared("holdout", holdout, f"{other.part} of snapshot {other.snapshot}", found)
+    except EvidenceError as error:
+        raise AnswerRefusedError(409, f"{error}: these rows are not fresh") from error
+    return Compared(
+        snapshot=other.snapshot,
+        part=other.part,
+        identities_sha256=digest,
+        rows=found.rows,
+        alike=alike(holdout, found),
+    )
+
+
+def _object(settings: Settings, key: str, snapshot: str) -> bytes:
+    found = evidence.read(clients.client("s3"), settings.data_bucket, f"s3://{settings.data_bucket}/{key}")
+    if found is None:
+        raise AnswerRefusedError(404, f"snapshot {snapshot}: found no {key}; publish it with `lockgate snapshot` first")
+    return found

@@ -1,0 +1,110 @@
+"""A person lets one rule go for one version in one environment.
+
+POST /waiver {"model", "version", "environment", "rule", "reason", "expires" (a date, YYYY-MM-DD, 90 days ahead at
+most)}; who waives is who signed. Recorded in the ledger, then the version's promotion is started again: gates that
+passed answer as before, and the one that the waiver is about decides anew. Answers with {"message", ...}: 200; 400
+malformed; 403 not an approver, or the one who delivered the commit; 404 no verdict; 409 the newest verdict passed, is
+an error, or is not about this rule. An error is never waived.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from lambdas import shared, signed
+from lambdas.signed import AnswerRefusedError, refuse_with
+from lockgate import names
+from lockgate.aws import clients
+from lockgate.aws.promotions import start
+from lockgate.aws.registry import Registry
+from lockgate.configuration.persons import Caller, authors_of, refuse_own, refuse_unknown
+from lockgate.errors import RefusedError
+from lockgate.gate.waiver import waivable
+from lockgate.ledger.chain import ReleaseChain
+from lockgate.ledger.kinds import Waiver
+from lockgate.ledger.records import Entry, Record
+
+FIELDS = {"model", "version", "environment", "rule", "reason", "expires"}
+LONGEST = timedelta(days=90)
+
+
+@dataclass(frozen=True)
+class Settings:
+    ledger_bucket: str
+    state_machine_arn: str
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    return signed.answer("waive", event, FIELDS, _take)
+
+
+def _take(body: dict[str, Any], caller: Caller) -> dict[str, Any]:
+    settings = shared.settings(Settings)
+    model, version, environment, rule = _read(body)
+    person, known = caller.person, shared.tools()
+    refuse_with(
+        403, lambda: caller.refuse_unless(shared.environment(environment).approvers, f"waivers of {environment}")
+    )
+    expires = _expiry(body["expires"])
+    entry_id = Waiver.id(version, environment, rule, person, body["expires"])
+
+    def decide(chain: ReleaseChain) -> Entry[Waiver]:
+        try:
+            verdict = waivable(chain, version, environment, rule)
+        except RefusedError as error:
+            raise AnswerRefusedError(409, str(error)) from error
+        authors = authors_of(chain, verdict, known.account, known.persons)
+        refuse_with(403, lambda: refuse_own(person, authors))
+        refuse_with(403, lambda: refuse_unknown(authors))
+        said = Waiver(
+            rule=rule,
+            person=person,
+            user_arn=caller.arn,
+            reason=body["reason"].strip(),
+            expires=expires,
+            verdict_id=verdict.reference,
+        )
+        return Entry(entry_id, version, environment, said)
+
+    store = shared.ledger(settings.ledger_bucket)
+    record = store.append_decided(model, entry_id, decide, shared.timestamp(shared.now()))
+    _start_again(settings, model, version, record)
+    return {"message": f"recorded as {record.reference}; the promotion was started again", "record": record.reference}
+
+
+def _read(body: dict[str, Any]) -> tuple[str, int, str, str]:
+    """Model, version, environment and rule. Refuses what is malformed."""
+    if set(body) != FIELDS or not all(isinstance(body[name], str) and body[name].strip() for name in FIELDS):
+        raise AnswerRefusedError(400, f"body: expected texts {', '.join(sorted(FIELDS))} and nothing else")
+    try:
+        model, version = shared.model_and_version(body)
+        environment = shared.environment(body["environment"])
+    except RefusedError as error:
+        raise AnswerRefusedError(400, str(error)) from error
+    rules = [rule.name for rule in environment.policy.rules]
+    if body["rule"] not in rules:
+        raise AnswerRefusedError(400, f"rule: found {body['rule']!r}, expected one of {', '.join(rules)}")
+    return model, version, environment.name, body["rule"]
+
+
+def _expiry(text: str) -> str:
+    """The end of a day from today to 90 days ahead."""
+    now = shared.now()
+    try:
+        end = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC) + timedelta(days=1)
+    except ValueError as error:
+        raise AnswerRefusedError(400, f"expires: found {text!r}, expected a date such as 2026-12-31") from error
+    if not now < end <= now + LONGEST + timedelta(days=1):
+        raise AnswerRefusedError(400, f"expires: found {text}, expected a day from today to {LONGEST.days} days ahead")
+    return shared.timestamp(end)
+
+
+def _start_again(settings: Settings, model: str, version: int, waiver: Record[Waiver]) -> None:
+    """The workflow under a name of its own for this waiver; the registry no longer says that the version is refused."""
+    tools = shared.tools()
+    arn = names.package_arn(tools.account, tools.region, model, version)
+    Registry(clients.client("sagemaker")).reopen(arn, f"waiver {waiver.reference}")
+    name = names.waiver_execution(model, version, waiver.sequence)
+    start(clients.client("stepfunctions"), settings.state_machine_arn, name, model, version, arn)

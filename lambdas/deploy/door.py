@@ -1,0 +1,66 @@
+"""The door of an environment's operators: go back to the previous release, or restore one that was lost.
+
+The deploy function's URL with IAM authorization: POST {"action": "rollback" | "restore", "model", "reason", "token"},
+then {"action": "status", "model", "token"} until it ended. Who asks is who signed the request, a session of the role
+lockgate-<environment>-operator, never something in the body; and no body can name a release: what AWS makes of a call
+of the URL has the body as text, and none of the fields of a promotion's event.
+Answers with what the action answered: 200; 400 malformed, or without a reason; 403 not an operator; 409 not possible
+(see "message"). Needs nothing outside this account.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from lambdas import shared
+from lambdas.deploy.place import Settings
+from lockgate import names
+from lockgate.errors import RefusedError
+
+FIELDS = {"action", "model", "reason", "token"}
+TOKEN = re.compile(r"(rollback|restore)-[a-z0-9-]{8,64}", re.ASCII)
+
+
+def is_call_of_the_url(event: dict[str, Any]) -> bool:
+    return "requestContext" in event
+
+
+def answer(
+    settings: Settings, event: dict[str, Any], act: Callable[[dict[str, Any]], dict[str, Any]]
+) -> dict[str, Any]:
+    """The HTTP answer: what `act` makes of what an operator asked, or why it is not done."""
+    account = settings.release_role_arn.split(":")[4]
+    try:
+        person, arn = shared.session_of(event, account, names.operator_role(settings.environment))
+    except RefusedError as error:
+        return _answer(403, {"message": str(error)})
+    try:
+        asked = _read(event)
+    except RefusedError as error:
+        return _answer(400, {"message": str(error)})
+    if asked["action"] != "status":
+        asked |= {"person": person, "user_arn": arn}
+    said = act(asked)
+    return _answer(409, {"message": said["refused"]}) if "refused" in said else _answer(200, said)
+
+
+def _read(event: dict[str, Any]) -> dict[str, str]:
+    body = shared.url_body(event, FIELDS)
+    action, token, reason = (str(body.get(name, "")) for name in ("action", "token", "reason"))
+    if action not in ("rollback", "restore", "status"):
+        raise RefusedError(f"action: found {action!r}, expected rollback, restore or status")
+    if not TOKEN.fullmatch(token):
+        raise RefusedError(f"token: found {token!r}, expected rollback-… or restore-…")
+    asked = {"action": action, "model": shared.model(body), "token": token}
+    if action == "status":
+        return asked
+    if not reason.strip():
+        raise RefusedError("reason: expected text: why, for the record")
+    return {**asked, "reason": reason.strip()}
+
+
+def _answer(status: int, body: dict[str, Any]) -> dict[str, Any]:
+    shared.log("rollback", status=status, answer=body)
+    return shared.url_answer(status, body)

@@ -155,7 +155,9 @@ def test_the_version_that_was_rolled_back_from_is_refused_by_the_environment_its
     records = demo.facts("explain", str(second), "--env", PROD)["records"]
     (deployed,) = [record for record in records if record["kind"] == "deployment"]
     release = {name: value for name, value in deployed["release"].items() if name != "model_version_id"}
-    event = {"action": "start", "model": MODEL, "release": release, "source": {}, "token": "again-1"}
+    rows = {"bucket": "unread", "key": "unread"}
+    source = {**rows, "version_id": "unread", "replay": rows}
+    event = {"action": "start", "model": MODEL, "release": release, "source": source, "token": "again-1"}
     functions = client(demo, monkeypatch, "lambda", PROD)
     answer = functions.invoke(FunctionName=names.deploy_function(PROD), Payload=json.dumps(event))
     assert "FunctionError" in answer

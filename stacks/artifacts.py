@@ -16,6 +16,8 @@ from lockgate_constructs.ledger_bucket import LedgerBucket
 from lockgate_constructs.private_bucket import PrivateBucket
 from lockgate_constructs.signing_key import SigningKey
 
+UPGRADING = "lockgate:upgrading-from-0.1"  # context of the first of two deployments of tools
+
 
 class ArtifactsStack(Stack):
     """One key for what jobs read and write, another for what is decided and said, of which no job may use anything.
@@ -61,8 +63,17 @@ class ArtifactsStack(Stack):
         self.ledger.tells_events()
         self.models_repository = self._repository("ModelImages", names.MODELS_REPOSITORY)
         self.evaluator_repository = self._repository("EvaluatorImages", names.EVALUATOR_REPOSITORY)
+        if self.node.try_get_context(UPGRADING):
+            self._keep_keys_of_0_1()
         self._share(configuration)
         self._warn()
+
+    def _keep_keys_of_0_1(self) -> None:
+        """CloudFormation takes no export away that a stack imports: they go with the deployment after the first."""
+        for construct_id, description in (("OperationsKey", "logs, alarms and dead letters"), ("LabelsKey", "labels")):
+            key = EncryptionKey(self, construct_id, description=f"Lockgate: {description}", services=SERVICES)
+            key.allow_log_groups()
+            self.export_value(key.key_arn)
 
     def _warn(self) -> None:
         """Of what the configuration leaves out."""

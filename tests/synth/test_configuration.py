@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from lockgate.configuration.project import read_configuration
+from lockgate.errors import ConfigError
+
 PROJECT = Path(__file__).parents[2]
 
 
@@ -79,3 +82,22 @@ def test_a_mistake_ends_the_synth_with_one_line_and_status_1(project: Path, mist
     (line,) = ended.stderr.splitlines()
     for part in expected:
         assert part in line
+
+
+SHARED = {
+    "an edge in another account": ('edge = "prod"\nhost = "dev.example.com"', "", "service.edge"),
+    "an edge that nobody is": ('edge = "moon"', "", "service.edge"),
+    "no host where the load balancer is shared": ('edge = "staging"', 'host = "staging.example.com"', "service.host"),
+    "the host of another": ('edge = "staging"\nhost = "a.example.com"', 'host = "a.example.com"', "service.host"),
+}
+
+
+@pytest.mark.parametrize("what", SHARED)
+def test_a_shared_load_balancer_is_of_one_account_and_tells_environments_apart(project: Path, what: str) -> None:
+    dev, staging, key = SHARED[what]
+    folder = project / "environments"
+    for name, settings in (("dev", dev), ("staging", staging)):
+        text = (folder / f"{name}.toml").read_text().replace("[service]", f"[service]\n{settings}")
+        (folder / f"{name}.toml").write_text(text.replace("333333333333", "222222222222"))
+    with pytest.raises(ConfigError, match=key):
+        read_configuration(project)

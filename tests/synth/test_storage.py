@@ -10,6 +10,7 @@ from typing import Any
 from lockgate import names
 
 TOOLS = "111111111111"
+CONTEXT: dict[str, Any] = json.loads((Path(__file__).parents[2] / "cdk.json").read_text())["context"]
 
 
 def policy_of(synthesized: Any, bucket_id: str, stack: str) -> list[dict[str, Any]]:
@@ -285,3 +286,19 @@ def test_what_an_environment_keeps_for_a_rollback_is_deleted_by_no_rule_and_no_d
             (resource,) = found
             assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain"
             assert rule not in resource["Properties"]
+
+
+def test_the_first_deployment_over_0_1_keeps_what_its_stacks_import(project: Path, tmp_path: Path) -> None:
+    import app
+
+    context = {**CONTEXT, "lockgate:upgrading-from-0.1": "1"}
+    stages = app.build(project, context=context, outdir=str(tmp_path / "out")).synth().nested_assemblies
+    (outputs,) = (
+        stack.template["Outputs"]
+        for stage in stages
+        for stack in stage.nested_assembly.stacks
+        if stack.stack_name == "lockgate-tools-artifacts"
+    )
+    exported = {output["Export"]["Name"] for output in outputs.values()}
+    for name in ("OperationsKey2329F47AArn169EDADE", "LabelsKey9AFCA0D2ArnB9D32F73"):
+        assert f"lockgate-tools-artifacts:ExportsOutputFnGetAtt{name}" in exported

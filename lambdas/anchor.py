@@ -1,8 +1,10 @@
 """Copies the head of every chain into a bucket of another account, as an anchor against truncation.
 
-Event: S3's "Object Created" of a ledger record, or a schedule's; every model is done either way, so that a lost event
-delays an anchor and no more. Answer: {"heads": {model: sequence}}. A chain that is broken, or that has not grown from
-the head that was kept last, raises LedgerError: nothing is kept, and the function's alarm says it.
+Event: S3's "Object Created" of a ledger record, or a schedule's. It does every model either way, so that a lost event
+delays an anchor and no more. Answer: {"heads": {model: sequence}}.
+
+A chain that is broken, or that has not grown from the head that was kept last, raises LedgerError. Then it keeps
+nothing, and the function's alarm says so.
 
 Environment:
     LEDGER_BUCKET, ANCHOR_BUCKET

@@ -1,10 +1,17 @@
 """A person puts a version into an environment past its gate and approvals, over a Function URL with IAM authorization.
 
-POST {"model", "version", "environment", "reason", "token"}; who breaks the glass is who signed (lambdas.signed), in a
-role that the environment names for it. Recorded in the ledger, said aloud on the topic of failures, and only then
-started: the workflow goes to this one environment, where the gate still verifies what the package claims to be.
-Answers with {"message", "record", "execution"}: 200; 400 malformed, or without a reason; 403 not in a break-glass role
-of this environment; 404 no such version. The same token again is the same record and the same execution.
+POST {"model", "version", "environment", "reason", "token"}. Who breaks the glass is who signed (lambdas.signed), in a
+role that the environment names for it.
+
+It records that in the ledger, says it aloud on the topic of failures, and only then starts the workflow. The workflow
+goes to this one environment, where the gate still verifies what the package claims to be. The same token again is the
+same record and the same execution.
+
+It answers {"message", "record", "execution"}:
+- 200 when the workflow has started;
+- 400 when the request is malformed or has no reason;
+- 403 when the caller has no break-glass role of this environment;
+- 404 when there is no such version.
 
 Environment:
     LEDGER_BUCKET, STATE_MACHINE_ARN (the promotion workflow), TOPIC_ARN (failures)

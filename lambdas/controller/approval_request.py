@@ -1,9 +1,10 @@
 """Records that a release waits for persons; the workflow's task token is in the record, so that an answer finds it.
 
-Event: {"action": "request-approval", "model", "version", "environment", "verdict_id", "execution", "task_token"};
-invoked with waitForTaskToken. Answer: {"request": "<model>/<sequence>"} (the workflow ignores it). A workflow that asks
-again has another token and so gets another record: the newest request is the one that counts. The same token again is
-the same record.
+Event: {"action": "request-approval", "model", "version", "environment", "verdict_id", "execution", "task_token"},
+invoked with waitForTaskToken. Answer: {"request": "<model>/<sequence>"}, which the workflow ignores.
+
+A workflow that asks again has another token and so gets another record. The newest request is the one that counts. The
+same token again is the same record.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """Has each image vouched for that a build of ours pushed: once, whatever event was lost or came twice.
 
-Event: EventBridge "CodeBuild Build State Change", or of a schedule: {"action": "attest"} (every build of the last day
-whose image nobody vouched for; what failed before is tried again).
-Answer: {"started": [ids of builds], "handled": [ids of builds]}. What is signed is decided by the attestation project
-from CodeBuild's own record, not from what is passed here.
+Event: EventBridge "CodeBuild Build State Change"; or of a schedule {"action": "attest"}, for every build of the last
+day whose image nobody vouched for. What failed before is tried again.
+Answer: {"started": [ids of builds], "handled": [ids of builds]}.
+
+The attestation project decides what is signed, from CodeBuild's own record and not from what is passed here.
 """
 
 from __future__ import annotations

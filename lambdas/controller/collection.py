@@ -1,8 +1,10 @@
 """Copies into the ledger what happened in environments while nobody could record it: rollbacks, restores, deployments.
 
-Event of a schedule: {"action": "collect"}. Answer: {"recorded": ["<model>/<sequence>", …]}. The same fact again is the
-same record. What the last environment serves by then is noted as the champion. An environment that cannot be asked is
-left for the next time and the others are done; then RuntimeError is raised, so that the function's alarm sees it.
+Event of a schedule: {"action": "collect"}. Answer: {"recorded": ["<model>/<sequence>", …]}.
+
+The same fact again is the same record. It notes as the champion what the last environment serves by then. It leaves an
+environment that cannot be asked for the next time and does the others. Then it raises RuntimeError, so that the
+function's alarm sees it.
 """
 
 from __future__ import annotations

@@ -1,12 +1,15 @@
 """Records how a deployment ended.
 
 Event: {"action": "record", "model", "version", "environment", "execution" (name of the workflow's execution),
-"outcome": "succeeded" | "failed", "release" (as the gate gave it: what was wanted), "deployment" (the deploy function's
-last status: {"reason", "release" (what the stack pins, all fields), "url", "place"}; a failure may have the reason
-alone)}. Answer: {"record": "<model>/<sequence>"}; the body says outcome, release (what is live, or was wanted), url,
-reason, place (the number of this end in the environment's journal, or null). The same end of the same execution again
-is the same record; a redriven execution that ends otherwise adds one. After a deployment to the last environment it
-notes the new champion for whoever starts the next evaluation.
+"outcome": "succeeded" | "failed", "release" (as the gate gave it: what was wanted), "deployment"}. The deployment is
+the deploy function's last status: {"reason", "release" (what the stack pins, all fields), "url", "place"}. A failure
+may have the reason alone.
+
+Answer: {"record": "<model>/<sequence>"}. The body says outcome, release (what is live, or was wanted), url, reason, and
+place (the number of this end in the environment's journal, or null).
+
+The same end of the same execution again is the same record. A redriven execution that ends otherwise adds one. After a
+deployment to the last environment it notes the new champion, for whoever starts the next evaluation.
 """
 
 from __future__ import annotations

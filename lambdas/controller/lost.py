@@ -1,8 +1,10 @@
 """Finds versions that were lost on their way and resumes each once; says how many stay stuck.
 
-Event of a schedule: {"action": "resume"}. Answer: {"resumed": [executions started], "stuck": ["<model> <version>:
-<what>"]}. What stays stuck is counted in the metric Lockgate/Stuck, whose alarm calls a person: `lockgate promote`
-tries again. Versions that were registered more than 30 days ago are left alone.
+Event of a schedule: {"action": "resume"}.
+Answer: {"resumed": [executions started], "stuck": ["<model> <version>: <what>"]}.
+
+What stays stuck is counted in the metric Lockgate/Stuck. Its alarm calls a person: `lockgate promote` tries again.
+Versions that were registered more than 30 days ago are left alone.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Starts the promotion of a registered package: once, whatever is delivered twice, late or out of order.
 
-Event: EventBridge "SageMaker Model Package State Change". A package whose event was lost is the reconciler's.
-Answer: {"started": [names], "handled": [names], "refused": [reasons]}. A refusal is logged and not raised: retrying
-would not make an unknown package known.
+Event: EventBridge "SageMaker Model Package State Change". Where that event is lost, the schedule finds the package.
+Answer: {"started": [names], "handled": [names], "refused": [reasons]}. It logs a refusal and does not raise it, since a
+retry would not make an unknown package known.
 """
 
 from __future__ import annotations

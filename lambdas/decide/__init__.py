@@ -1,6 +1,6 @@
 """Hears what persons decide, and workflow runs that ask whether they may deploy stacks; wakes workflows that wait.
 
-A Function URL with IAM authorization: the path says what is decided, and who decides is who signed the request, never
+A Function URL with IAM authorization. The path says what is decided, and who decides is who signed the request, never
 something in the body. Each path has its own fields, its own roles and its own record:
 
     POST /approval          approve or reject a release             (lambdas.decide.approval)
@@ -9,11 +9,11 @@ something in the body. Each path has its own fields, its own roles and its own r
     POST /acknowledgement   close a break-glass of somebody else    (lambdas.decide.acknowledgement)
     POST /stacks            may these stacks be deployed?           (lambdas.decide.stacks)
 
-Who may is one rule (lockgate.ledger.answer): the roles that an environment names as its approvers decide about its
-releases and its stacks; a session of lockgate-<environment>-infrastructure, which is a workflow run, may only ask about
-the stacks of its environment and say how their deployment ended. IAM cannot tell paths apart, so that this is checked
-here. Answers with {"message", …}; 404 for another path.
-Event of the schedule: {"action": "wake"}: see lambdas.decide.approval.
+One rule says who may (lockgate.ledger.answer). The roles that an environment names as its approvers decide about its
+releases and its stacks. A session of lockgate-<environment>-infrastructure is a workflow run: it may only ask about the
+stacks of its environment, and say how their deployment ended. IAM cannot tell paths apart, so this is checked here.
+
+It answers {"message", …}; 404 for another path. Event of the schedule: {"action": "wake"}: see lambdas.decide.approval.
 
 Environment:
     LEDGER_BUCKET, DATA_BUCKET, STATE_MACHINE_ARN (the promotion workflow)

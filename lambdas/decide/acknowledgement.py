@@ -1,9 +1,14 @@
 """A person has looked at a break-glass that another person caused.
 
-POST /acknowledgement {"model", "sequence" (the number of its record), "reason"}; who acknowledges is who signed
+POST /acknowledgement {"model", "sequence" (the number of its record), "reason"}. Who acknowledges is who signed
 (lambdas.signed), in a role of the environment's approvers, and never who broke the glass. It changes nothing but what
-`lockgate status` shows. Answers with {"message", "record"}: 200, also when it is acknowledged already; 400 malformed,
-or without a reason; 403 not an approver there; 409 no such break-glass, or one's own.
+`lockgate status` shows.
+
+It answers {"message", "record"}:
+- 200, also when it is acknowledged already;
+- 400 when the request is malformed or has no reason;
+- 403 when the caller is no approver there;
+- 409 when there is no such break-glass, or it is the caller's own.
 """
 
 from __future__ import annotations

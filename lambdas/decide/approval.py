@@ -1,16 +1,21 @@
 """A person's answer to a request for approval.
 
-POST /approval {"model", "version", "environment", "decision": "approve" | "reject", "reason"}; nothing else: who
-answers is who signed the request (lambdas.signed), never something in the body. Answers with {"message", ...}: 200; 400
-malformed, or a rejection without a reason; 403 not an approver of this environment, who delivered the commit, or an
-approval where the author is nobody known; 404 nothing waits; 409 expired, decided already, superseded by a newer
-version that is live, or the workflow has ended without the answer. The same answer by the same person again is the same
-record and wakes the workflow again. Where nothing waits for what was decided, the workflow may have taken it: Step
-Functions' own answer may have been lost, or another's answer may have come first. Then its status, and the ledger, say
-whether it went on.
+POST /approval {"model", "version", "environment", "decision": "approve" | "reject", "reason"} and nothing else: who
+answers is who signed the request (lambdas.signed), never something in the body. It answers {"message", …}:
+- 200 when the answer is recorded;
+- 400 when the request is malformed, or a rejection has no reason;
+- 403 when the caller is no approver of this environment or has delivered the commit, and for an approval where nobody
+  knows the author;
+- 404 when nothing waits;
+- 409 when the request has expired or is decided, when a newer version that is live has superseded it, or when the
+  workflow has ended without the answer.
 
-Event of the schedule: {"action": "wake"}. Every workflow that waits for a request which the ledger says is decided is
-woken: this function may have died after it recorded an answer, and nobody need ask again. Answers {"woken": […]}.
+The same answer by the same person again is the same record, and it wakes the workflow again. Where nothing waits for
+what was decided, the workflow may have taken it: Step Functions' own answer may have been lost, or another's answer may
+have come first. Then the workflow's status and the ledger say whether it went on.
+
+Event of the schedule: {"action": "wake"}. It wakes every workflow that waits for a request which the ledger says is
+decided: this function may have died after it recorded an answer, and nobody need ask again. Answer: {"woken": […]}.
 """
 
 from __future__ import annotations

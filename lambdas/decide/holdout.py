@@ -1,10 +1,17 @@
 """A person records a fresh holdout, over a Function URL with IAM authorization; who records it owns it.
 
-POST {"model", "snapshot" (the id that `lockgate snapshot` printed)}. Its holdout must share no row with the snapshot's
-own training rows, nor with any holdout or training rows that the ledger knows: compared here, by the digests of rows
-that were published with each snapshot. The gate later compares their SHA-256 with what the evaluator finds in the rows.
-Answers with {"message", ...}: 200, also for one that is recorded already; 400 malformed; 403 no known person, or nobody
-who approves anywhere; 404 not published; 409 shares a row.
+POST /holdout {"model", "snapshot" (the id that `lockgate snapshot` printed)}. Who records it is who signed.
+
+Its holdout must share no row with the snapshot's own training rows, nor with any holdout or training rows that the
+ledger knows. They are compared here, by the digests of rows that were published with each snapshot. The gate later
+compares the SHA-256 of these with what the evaluator finds in the rows.
+
+It answers {"message", …}:
+- 200, also for one that is recorded already;
+- 400 when the request is malformed;
+- 403 when the caller is no known person, or somebody who approves nowhere;
+- 404 when the snapshot is not published;
+- 409 when it shares a row.
 """
 
 from __future__ import annotations

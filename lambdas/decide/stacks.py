@@ -1,14 +1,18 @@
 """May these stacks be deployed? Asked by a workflow run before and after, decided by persons in between.
 
-POST /stacks; who signed the request decides what it may say:
-{"ask": "begin", "environment", "assembly", "commit", "run"} and {"ask": "end", the same, "outcome": "succeeded" |
-"failed", "reason"}: only the role lockgate-<environment>-infrastructure of a workflow run, whose trust forces the
-session's name to be the id of the GitHub account that pushed: the author.
-{"ask": "approve" | "reject", "environment", "assembly", "reason"}: only a known person in a role that approves releases
-of the environment; those of the last environment decide about tools and anchor.
-`begin` answers {"state": "live" | "approved" | "waiting" | "rejected", ...} and records a request where persons are
-asked for. 400 malformed; 403 not for this caller, the author himself, or an author whom nobody knows; 404
-nothing waits; 409 decided already, another assembly was asked for since, or a deployment that nobody approved.
+POST /stacks. Who signed the request decides what it may say:
+- {"ask": "begin", "environment", "assembly", "commit", "run"} and {"ask": "end", the same, "outcome": "succeeded" |
+  "failed", "reason"} come from the role lockgate-<environment>-infrastructure of a workflow run only. The role's trust
+  forces the session's name to be the id of the GitHub account that pushed, who is the author.
+- {"ask": "approve" | "reject", "environment", "assembly", "reason"} comes from a known person only, in a role that
+  approves releases of the environment. Those of the last environment decide about tools and anchor.
+
+`begin` answers {"state": "live" | "approved" | "waiting" | "rejected", …}. It records a request where persons are asked
+for. Refusals are
+- 400 when the request is malformed;
+- 403 when it is not for this caller, when the caller is the author, or when nobody knows the author;
+- 404 when nothing waits;
+- 409 when it is decided, when another assembly was asked for since, or when nobody approved the deployment.
 """
 
 from __future__ import annotations

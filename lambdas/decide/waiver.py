@@ -1,10 +1,15 @@
 """A person lets one rule go for one version in one environment.
 
 POST /waiver {"model", "version", "environment", "rule", "reason", "expires" (a date, YYYY-MM-DD, 90 days ahead at
-most)}; who waives is who signed. Recorded in the ledger, then the version's promotion is started again: gates that
-passed answer as before, and the one that the waiver is about decides anew. Answers with {"message", ...}: 200; 400
-malformed; 403 not an approver, or the one who delivered the commit; 404 no verdict; 409 the newest verdict passed, is
-an error, or is not about this rule. An error is never waived.
+most)}. Who waives is who signed.
+
+It records that in the ledger and then starts the version's promotion again. Gates that passed answer as before, and the
+one that the waiver is about decides anew. It answers {"message", …}:
+- 200 when the waiver is recorded;
+- 400 when the request is malformed;
+- 403 when the caller is no approver, or has delivered the commit;
+- 404 when there is no verdict;
+- 409 when the newest verdict passed, is an error, or is not about this rule. Nobody can waive an error.
 """
 
 from __future__ import annotations

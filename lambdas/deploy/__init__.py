@@ -1,24 +1,37 @@
 """Changes what an environment serves; invoked by the promotion workflow, through the environment's promote role, and by
 the environment's operators, through its URL (lambdas.deploy.door).
 
-Event of a promotion: {"action": "start" | "status" | "stop", "model", "release": {version, commit, package_arn, image,
-model_sha256, replay_sha256, policy_sha256, verdict_id}, "source": {bucket, key, version_id, replay: {bucket, key}},
-"token"}. What an operator asks for, as the door reads it: {"action": "rollback" | "restore", "model", "person",
-"user_arn", "reason", "token"}, then {"action": "status", "model", "token"}. These need nothing but this account: the
-release comes from the journal. Event of the environment's own schedule: {"action": "look", "model"}: an end that nobody
-waited for any more is remembered, as status would have, and what is past its deadline is stopped; answers {"status": …
-or "NOTHING"}. token: one an attempt, letters, digits and dashes, a letter first, 128 at most (CloudFormation takes the
-same token again for the same request and does nothing). start answers {"status": "IN_PROGRESS", "deadline_minutes" (of
-what runs; then its caller asks for stop)}; rollback and restore {"status": "IN_PROGRESS", "from" (version or null),
-"to"}, or {"refused": why}, since a person's vain request is no failure of the function; status {"status": "IN_PROGRESS"
-| "SUCCEEDED" | "FAILED", "reason", "release" (all fields, as the stack pins it, or null), "url", "place" (number of
-this end in the journal, or null)}. url: where the model's /ping and /invocations are. A success stays one, whatever is
-live since; start remembers that of the update before, if nobody has asked for it yet. stop, and look past the deadline
-that was configured when the attempt began, take its own update, if it still runs, back to the release that served
-before; the end says that it was the deadline. A failure's reason begins with what lifecycle hooks found and with the
-alarms that went off. start raises BusyError (retry later: another update runs), NotFoundError (no release stack),
-RefusedError (never retry; also a release that was rolled back from, or superseded by a newer one that is live, and
-while an alarm of the service is in ALARM, which ECS would ignore for the whole deployment).
+Events:
+- Of a promotion: {"action": "start" | "status" | "stop", "model", "release": {version, commit, package_arn, image,
+  model_sha256, replay_sha256, policy_sha256, verdict_id}, "source": {bucket, key, version_id, replay: {bucket, key}},
+  "token"}.
+- Of an operator, as the door reads it: {"action": "rollback" | "restore", "model", "person", "user_arn", "reason",
+  "token"}, then {"action": "status", "model", "token"}. These need nothing but this account, since the release comes
+  from the journal.
+- Of the environment's own schedule: {"action": "look", "model"}. It remembers an end that nobody waited for any more,
+  as status would have, and stops what is past its deadline.
+token: one for each attempt, of letters, digits and dashes, a letter first, 128 at most. CloudFormation takes the same
+token again for the same request and does nothing.
+
+Answers:
+- start: {"status": "IN_PROGRESS", "deadline_minutes"}. The deadline is that of what runs; after it the caller asks for
+  stop.
+- rollback, restore: {"status": "IN_PROGRESS", "from" (version or null), "to"}, or {"refused": why}, since a person's
+  vain request is no failure of the function.
+- status: {"status": "IN_PROGRESS" | "SUCCEEDED" | "FAILED", "reason", "release" (all fields, as the stack pins it, or
+  null), "url" (where the model's /ping and /invocations are), "place" (number of this end in the journal, or null)}.
+- look: {"status": … or "NOTHING"}.
+
+A success stays one, whatever is live since. start remembers the end of the update before, if nobody has asked for it
+yet. stop takes the attempt's own update back to the release that served before, if it still runs. So does look, past
+the deadline that was configured when the attempt began. The end then says that it was the deadline. A failure's reason
+begins with what lifecycle hooks found and with the alarms that went off.
+
+start raises
+- BusyError while another update runs: its caller tries again later;
+- NotFoundError when there is no release stack;
+- RefusedError when it must not be tried again. That holds for a release that was rolled back from or that a newer live
+  one superseded, and while an alarm of the service is in ALARM, which ECS would ignore for the whole deployment.
 
 Environment:
     ENVIRONMENT         name of the environment

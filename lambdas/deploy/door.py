@@ -1,11 +1,18 @@
 """The door of an environment's operators: go back to the previous release, or restore one that was lost.
 
-The deploy function's URL with IAM authorization: POST {"action": "rollback" | "restore", "model", "reason", "token"},
-then {"action": "status", "model", "token"} until it ended. Who asks is who signed the request, a session of the role
-lockgate-<environment>-operator, never something in the body; and no body can name a release: what AWS makes of a call
-of the URL has the body as text, and none of the fields of a promotion's event.
-Answers with what the action answered: 200; 400 malformed, or without a reason; 403 not an operator; 409 not possible
-(see "message"). Needs nothing outside this account.
+The deploy function's URL with IAM authorization. POST {"action": "rollback" | "restore", "model", "reason", "token"},
+then {"action": "status", "model", "token"} until it has ended.
+
+Who asks is who signed the request, a session of the role lockgate-<environment>-operator, never something in the body.
+No body can name a release: what AWS makes of a call of the URL has the body as text, and none of the fields of a
+promotion's event.
+
+It answers what the action answered:
+- 200 when the action began, or for a status;
+- 400 when the request is malformed or has no reason;
+- 403 when the caller is no operator;
+- 409 when it is not possible (see "message").
+It needs nothing outside this account.
 """
 
 from __future__ import annotations

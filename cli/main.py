@@ -18,7 +18,7 @@ from cli.terminal import error_line
 from lockgate.errors import LockgateError
 
 
-class Group(NamedTuple):
+class CommandGroup(NamedTuple):
     """What a person does, the commands for it, and an example."""
 
     title: str
@@ -27,16 +27,16 @@ class Group(NamedTuple):
 
 
 GROUPS = (
-    Group("set up", ("up", "down", "bootstrap", "doctor", "snapshot"), "lockgate doctor prod"),
-    Group("deliver", ("deliver", "follow"), "lockgate deliver HEAD"),
-    Group("decide", ("approve", "reject", "waive"), 'lockgate approve 3 --env prod --reason "tried in staging"'),
-    Group(
+    CommandGroup("set up", ("up", "down", "bootstrap", "doctor", "snapshot"), "lockgate doctor prod"),
+    CommandGroup("deliver", ("deliver", "follow"), "lockgate deliver HEAD"),
+    CommandGroup("decide", ("approve", "reject", "waive"), 'lockgate approve 3 --env prod --reason "tried in staging"'),
+    CommandGroup(
         "release",
         ("promote", "rollback", "break-glass", "infrastructure"),
         'lockgate rollback prod --reason "answers too slowly"',
     ),
-    Group("look", ("status", "explain", "replay"), "lockgate explain 3 --env prod"),
-    Group("govern", ("policy", "review", "verify"), "lockgate verify"),
+    CommandGroup("look", ("status", "explain", "replay"), "lockgate explain 3 --env prod"),
+    CommandGroup("govern", ("policy", "review", "verify"), "lockgate verify"),
 )
 COMMANDS = tuple(command for group in GROUPS for command in group.commands)
 

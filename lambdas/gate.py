@@ -43,7 +43,7 @@ from lockgate.aws.scans import scan_of
 from lockgate.configuration.environment import Environment
 from lockgate.gate.answer import answer_of, let_through
 from lockgate.gate.decision import Case, decide, entry_of, may_mark, name_of, recorded, unmarked
-from lockgate.gate.scan import Scan
+from lockgate.gate.scan import ImageScan
 from lockgate.gate.verification import Artifacts, Expected, Package
 from lockgate.ledger.break_glass import broken
 from lockgate.release.workflow import GateAnswer, GateRequest, read_message
@@ -115,7 +115,7 @@ def _artifacts(settings: Settings, expected: Expected, package: Package | None, 
 
 def _scan(
     expected: Expected, environment: Environment, package: Package | None, now: str, *, decides: bool
-) -> Scan | None:
+) -> ImageScan | None:
     """The scan of the package's image, where the policy asks for one. Raises PendingError while that may still end."""
     if not environment.policy.asks_for_scan or package is None:
         return None

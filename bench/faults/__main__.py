@@ -22,7 +22,7 @@ from bench.faults import plan
 from bench.faults.check import BREACHES, LOST, breaches
 from bench.faults.runs import Run, run
 from bench.faults.shorter import with_short_canaries
-from bench.faults.world import Operators
+from bench.faults.world import Administrators
 from demo import main_job as demonstration
 from local.settings import Settings
 from lockgate import clock
@@ -93,12 +93,12 @@ def work(given: argparse.Namespace) -> dict[str, Any]:
     given.json.unlink(missing_ok=True)
     demo = deployed(given)
     try:
-        return promote_all(Operators(demo.session, demo.configuration), given, second_version(demo))
+        return promote_all(Administrators(demo.session, demo.configuration), given, second_version(demo))
     finally:
         demo.end()
 
 
-def promote_all(world: Operators, given: argparse.Namespace, template: int) -> dict[str, Any]:
+def promote_all(world: Administrators, given: argparse.Namespace, template: int) -> dict[str, Any]:
     since, begin = clock.now(), time.monotonic()
     runs: list[Run] = []
     for seed in range(given.seed, given.seed + given.runs):

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bench.faults.runs import Run
-from bench.faults.world import Operators
+from bench.faults.world import Administrators
 from lockgate import clock, names
 from lockgate.aws.deployments import Deployments
 from lockgate.aws.promotions import attempts
@@ -27,7 +27,7 @@ METRICS = {"FAILED": "ExecutionsFailed", "TIMED_OUT": "ExecutionsTimedOut", "ABO
 BREACHES = (LOST, DIFFERENT, UNJUSTIFIED, REFUSED, SILENT)
 
 
-def breaches(world: Operators, runs: Sequence[Run], since: datetime) -> dict[str, list[str]]:
+def breaches(world: Administrators, runs: Sequence[Run], since: datetime) -> dict[str, list[str]]:
     """Every breach there is, of each kind: none, unless something is wrong."""
     chain = world.chain()  # raises LedgerError where a record is missing, changed or out of place
     return {
@@ -46,7 +46,7 @@ def refusals(chain: ReleaseChain, run: Run) -> list[str]:
     return [f"run {run.seed}: version {run.version}: {'; '.join(said) or 'no verdict refused it'}"]
 
 
-def _reality(world: Operators, chain: ReleaseChain, environment: str) -> list[str]:
+def _reality(world: Administrators, chain: ReleaseChain, environment: str) -> list[str]:
     """Where the environment is not what the ledger says."""
     recorded = chain.live(environment)
     cloudformation, ecs = (world.client(service, environment) for service in ("cloudformation", "ecs"))
@@ -56,7 +56,7 @@ def _reality(world: Operators, chain: ReleaseChain, environment: str) -> list[st
     return [f"{environment}: {sentence}" for sentence in said]
 
 
-def _served(world: Operators, chain: ReleaseChain, environment: str) -> list[str]:
+def _served(world: Administrators, chain: ReleaseChain, environment: str) -> list[str]:
     """Every task definition that ever was, and the verdict and approvals that let it through."""
     ecs = world.client("ecs", environment)
     found = []
@@ -90,7 +90,7 @@ def unjustified(chain: ReleaseChain, environment: str, variables: Mapping[str, s
     return None if given >= body.approvals else f"{given} of {body.approvals} approvals"
 
 
-def silent(world: Operators, runs: Sequence[Run], since: datetime) -> list[str]:
+def silent(world: Administrators, runs: Sequence[Run], since: datetime) -> list[str]:
     """Versions that came to a bad end of which no alarm would tell, and those that still run."""
     executions = attempts(world.client("stepfunctions"), world.machine, since=since)
     own = {run.version for run in runs}
@@ -106,7 +106,7 @@ def silent(world: Operators, runs: Sequence[Run], since: datetime) -> list[str]:
     return found
 
 
-def _sum(world: Operators, namespace: str, metric: str, dimensions: dict[str, str], since: datetime) -> float:
+def _sum(world: Administrators, namespace: str, metric: str, dimensions: dict[str, str], since: datetime) -> float:
     """The sum of a metric that some alarm looks at; 0 when none does."""
     cloudwatch = world.client("cloudwatch")
     named = [{"Name": name, "Value": value} for name, value in dimensions.items()]

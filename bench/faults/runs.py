@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from bench.faults import plan
-from bench.faults.world import Operators, Round
+from bench.faults.world import Administrators, Round
 from lockgate.ledger.approval import decision
 from lockgate.ledger.chain import ReleaseChain
 from lockgate.ledger.kinds import ApprovalRequest
@@ -36,7 +36,7 @@ class Run:
         return asdict(self)
 
 
-def run(world: Operators, seed: int, template: int) -> Run:
+def run(world: Administrators, seed: int, template: int) -> Run:
     """Promote a copy of the version `template` through every environment while the faults of `seed` happen.
 
     It ends when no attempt runs and a whole round of the schedules, faults included, has nothing left to do.
@@ -75,7 +75,11 @@ def run(world: Operators, seed: int, template: int) -> Run:
 
 
 def _kill(
-    world: Operators, chain: ReleaseChain, version: int, to_kill: list[dict[str, Any]], killed: list[dict[str, Any]]
+    world: Administrators,
+    chain: ReleaseChain,
+    version: int,
+    to_kill: list[dict[str, Any]],
+    killed: list[dict[str, Any]],
 ) -> None:
     """Kill tasks of the environments that deploy."""
     for fault in list(to_kill):
@@ -85,7 +89,7 @@ def _kill(
             killed.append({"id": fault["id"], "kind": fault["kind"], "who": environment})
 
 
-def _approve(world: Operators, chain: ReleaseChain, version: int) -> None:
+def _approve(world: Administrators, chain: ReleaseChain, version: int) -> None:
     """As a person would, who asks again where nothing is recorded."""
     for environment in world.environments:
         request = chain.newest(ApprovalRequest, version, environment)
@@ -93,7 +97,7 @@ def _approve(world: Operators, chain: ReleaseChain, version: int) -> None:
             world.approve(version, environment)
 
 
-def _ended(world: Operators, made: Run, said: Round) -> bool:
+def _ended(world: Administrators, made: Run, said: Round) -> bool:
     """Whether the version has come to an end, and to which. False: it was resumed meanwhile."""
     attempt = world.attempt(made.version)
     if attempt is None or attempt.status == "RUNNING":

@@ -41,7 +41,7 @@ class Round:
     woken: tuple[str, ...]
 
 
-class Operators:
+class Administrators:
     """Acts as the administrator of each account, and as the approver."""
 
     def __init__(self, session: embedded.Session, configuration: Configuration) -> None:

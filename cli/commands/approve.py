@@ -23,7 +23,7 @@ RECORD = re.compile(r"([^/]+)/([0-9]+)", re.ASCII)
 VERSION = re.compile(r"[0-9]+", re.ASCII)
 
 
-class BreakGlass(NamedTuple):
+class BreakGlassRecord(NamedTuple):
     """The record of a break-glass: the ledger's model, and the record's number in its chain."""
 
     model: str
@@ -50,14 +50,14 @@ def decision_arguments(parser: argparse.ArgumentParser, or_else: str = "") -> No
 
 
 def run(arguments: argparse.Namespace) -> int:
-    if isinstance(arguments.what, BreakGlass):
+    if isinstance(arguments.what, BreakGlassRecord):
         return _acknowledge(arguments)
     return decide(arguments, "approve")
 
 
 def decide(arguments: argparse.Namespace, decision: str) -> int:
     """Send a decision to the approval function, which alone may let the workflow go on."""
-    if isinstance(arguments.what, BreakGlass):
+    if isinstance(arguments.what, BreakGlassRecord):
         raise RefusedError(f"{decision}: a break-glass has happened: approve it with what was found out")
     if arguments.env is None:
         raise RefusedError(f"{decision}: found no --env, expected the environment whose gate waits")
@@ -88,14 +88,14 @@ def _acknowledge(arguments: argparse.Namespace) -> int:
     return say(context, "acknowledgement", body, json=arguments.json)
 
 
-def decided(text: str) -> int | str | BreakGlass:
+def decided(text: str) -> int | str | BreakGlassRecord:
     """What a decision is about. Raises ArgumentTypeError for anything but a version, an assembly or a record."""
     if ASSEMBLY.fullmatch(text):
         return text
     if VERSION.fullmatch(text):
         return int(text)
     if record := RECORD.fullmatch(text):
-        return BreakGlass(record[1], int(record[2]))
+        return BreakGlassRecord(record[1], int(record[2]))
     raise argparse.ArgumentTypeError(
         f"found {text!r}, expected a version (3), an assembly (64 digits of 0-9 and a-f) or a record "
         "(<model>/<number>); `lockgate status` shows what waits"

@@ -47,7 +47,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Answer:
+class AnswerRequest:
     """What a person decided about one package version in one environment."""
 
     model: str
@@ -78,7 +78,7 @@ def wake_answered() -> dict[str, list[str]]:
     return {"woken": woken}
 
 
-def _read(body: dict[str, Any]) -> Answer:
+def _read(body: dict[str, Any]) -> AnswerRequest:
     try:
         model, version = shared.model_and_version(body)
         environment = shared.environment(str(body.get("environment"))).name
@@ -89,10 +89,10 @@ def _read(body: dict[str, Any]) -> Answer:
         raise AnswerRefusedError(400, f"decision: found {decision!r}, expected approve or reject")
     if not isinstance(reason, str) or (decision == "reject" and not reason.strip()):
         raise AnswerRefusedError(400, "reason: expected text; a rejection says why")
-    return Answer(model, version, environment, decision, reason.strip())
+    return AnswerRequest(model, version, environment, decision, reason.strip())
 
 
-def _take(answer: Answer, caller: Caller) -> dict[str, Any]:
+def _take(answer: AnswerRequest, caller: Caller) -> dict[str, Any]:
     """Record the answer, then wake the workflow if that decided the request."""
     approvers_here = shared.environment(answer.environment).approvers
     refuse_with(403, lambda: caller.refuse_unless(approvers_here, f"approvals of {answer.environment}"))
@@ -141,7 +141,9 @@ def _take(answer: Answer, caller: Caller) -> dict[str, Any]:
     }
 
 
-def _refuse(answer: Answer, chain: ReleaseChain, request: Record[ApprovalRequest], person: str) -> tuple[str, ...]:
+def _refuse(
+    answer: AnswerRequest, chain: ReleaseChain, request: Record[ApprovalRequest], person: str
+) -> tuple[str, ...]:
     """The authors, unless the rule refuses this answer."""
     name = request.entry.body.verdict_id
     verdict = next((record for record in chain.of(Verdict) if record.reference == name), None)

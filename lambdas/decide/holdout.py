@@ -28,7 +28,7 @@ from lockgate.configuration.persons import Caller
 from lockgate.data.row_identities import Identities, alike, read_identities, refuse_shared
 from lockgate.data.snapshot import Manifest, read_manifest
 from lockgate.errors import EvidenceError, RefusedError
-from lockgate.gate.holdout import Rows, known_rows
+from lockgate.gate.holdout import SnapshotPart, known_rows
 from lockgate.ledger.chain import ReleaseChain
 from lockgate.ledger.kinds import Compared, Holdout
 from lockgate.ledger.records import Entry
@@ -51,8 +51,8 @@ def _take(body: dict[str, Any], caller: Caller) -> dict[str, Any]:
     settings = shared.settings(Settings)
     model, snapshot = _read(body)
     manifest = _manifest(settings, model, snapshot)
-    holdout, holdout_sha256 = _identities(settings, model, Rows(snapshot, "holdout"))
-    _, train_sha256 = _identities(settings, model, Rows(snapshot, "train"))
+    holdout, holdout_sha256 = _identities(settings, model, SnapshotPart(snapshot, "holdout"))
+    _, train_sha256 = _identities(settings, model, SnapshotPart(snapshot, "train"))
     if holdout.rows != manifest.holdout_labels.rows:
         found = f"digests of {holdout.rows} rows, expected {manifest.holdout_labels.rows}"
         raise AnswerRefusedError(409, f"snapshot {snapshot}: found {found}: publish it again")
@@ -60,7 +60,7 @@ def _take(body: dict[str, Any], caller: Caller) -> dict[str, Any]:
     entry_id = Holdout.id(labels_sha256)
 
     def decide(chain: ReleaseChain) -> Entry[Holdout]:
-        others = [Rows(snapshot, "train", train_sha256), *known_rows(chain, labels_sha256)]
+        others = [SnapshotPart(snapshot, "train", train_sha256), *known_rows(chain, labels_sha256)]
         said = Holdout(
             snapshot=snapshot,
             holdout_sha256=labels_sha256,
@@ -101,7 +101,7 @@ def _manifest(settings: Settings, model: str, snapshot: str) -> Manifest:
         raise AnswerRefusedError(409, str(error)) from error
 
 
-def _identities(settings: Settings, model: str, rows: Rows) -> tuple[Identities, str]:
+def _identities(settings: Settings, model: str, rows: SnapshotPart) -> tuple[Identities, str]:
     """The digests of a part of a snapshot, and their SHA-256, which is compared where it is known."""
     data = _object(settings, names.identities_key(model, rows.snapshot, rows.part), rows.snapshot)
     digest = canonical.sha256(data)
@@ -117,7 +117,7 @@ def _identities(settings: Settings, model: str, rows: Rows) -> tuple[Identities,
         raise AnswerRefusedError(409, f"snapshot {rows.snapshot}: {rows.part}: {error}") from error
 
 
-def _compared(settings: Settings, model: str, holdout: Identities, other: Rows) -> Compared:
+def _compared(settings: Settings, model: str, holdout: Identities, other: SnapshotPart) -> Compared:
     found, digest = _identities(settings, model, other)
     try:
         refuse_shared("holdout", holdout, f"{other.part} of snapshot {other.snapshot}", found)

@@ -20,7 +20,7 @@ from lockgate.release.attempts import (
 )
 from lockgate.release.parameters import GRADUAL, JudgedRelease, Release
 from lockgate.release.stack import Stack
-from lockgate.release.workflow import DeployRequest, Source
+from lockgate.release.workflow import DeployRequest, ModelDataSource
 
 
 def start(place: Place, request: DeployRequest) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def _stack_for(place: Place, wanted: JudgedRelease) -> Stack:
     return stack
 
 
-def _copied(place: Place, wanted: JudgedRelease, source: Source) -> Release:
+def _copied(place: Place, wanted: JudgedRelease, source: ModelDataSource) -> Release:
     """The release, once this environment has its image, its model data and its recorded rows."""
     settings = place.settings
     copy_image(place.ecr, wanted.image, settings.releases_repository, wanted.commit)

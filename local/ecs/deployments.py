@@ -19,7 +19,7 @@ from local.clock import CLOCK, Thread
 from local.ecs import hooks
 from local.ecs import tasks as ecs_tasks
 from local.ecs.hooks import HookError
-from local.ecs.records import Release, Service, deployment_arn, revision_arn
+from local.ecs.records import ScheduledService, ServiceDeployment, deployment_arn, revision_arn
 from local.ecs.traffic import refusal, routes, traffic_steps
 from local.elbv2 import load_balancers, targets
 from local.eventbridge.service_events import emit
@@ -40,7 +40,7 @@ class DeploymentError(Exception):
     """A deployment cannot go on; the message is the end of its rolloutStateReason."""
 
 
-_services: dict[str, Service] = {}
+_services: dict[str, ScheduledService] = {}
 
 
 def reconcile(cluster: str, key: str) -> None:
@@ -51,7 +51,7 @@ def reconcile(cluster: str, key: str) -> None:
         return
     known = _services.get(record["serviceArn"])
     if known is None or known.record is not record:
-        service = Service(key, record, get_account_id(), get_region())
+        service = ScheduledService(key, record, get_account_id(), get_region())
         _services[record["serviceArn"]] = service
         _begin(service, record["deployments"][0])
         Thread(target=_schedule, args=(service,), name=f"service {record['serviceName']}", daemon=True).start()
@@ -72,13 +72,13 @@ def task_failed(task: Mapping[str, Any]) -> None:
     _wake()
 
 
-def releases_of(service_arn: str) -> list[Release]:
+def releases_of(service_arn: str) -> list[ServiceDeployment]:
     """Every deployment of a service, newest first."""
     service = _services.get(service_arn)
     return list(reversed(service.releases.values())) if service else []
 
 
-def settled(service_arn: str) -> Release | None:
+def settled(service_arn: str) -> ServiceDeployment | None:
     """Wait until the newest deployment of a service has ended, and return it; None if the service is gone."""
     service = _services[service_arn]
     while True:
@@ -91,8 +91,8 @@ def settled(service_arn: str) -> Release | None:
         targets.changes.wait(seen)
 
 
-def _begin(service: Service, record: dict[str, Any]) -> None:
-    service.releases[record["id"]] = Release(record)
+def _begin(service: ScheduledService, record: dict[str, Any]) -> None:
+    service.releases[record["id"]] = ServiceDeployment(record)
     record["rolloutState"] = "IN_PROGRESS"
     record["rolloutStateReason"] = f"ECS deployment {record['id']} in progress."
     _announce(service, record, "INFO", "SERVICE_DEPLOYMENT_IN_PROGRESS")
@@ -102,7 +102,7 @@ def _wake() -> None:
     targets.changes.happened()
 
 
-def _schedule(service: Service) -> None:
+def _schedule(service: ScheduledService) -> None:
     with request_scope(service.account, service.region):
         while service.active:
             seen = targets.changes.count
@@ -117,7 +117,7 @@ def _schedule(service: Service) -> None:
         _end_tasks_except(service, None, "Service deleted")
 
 
-def _deploy(service: Service, release: Release) -> None:
+def _deploy(service: ScheduledService, release: ServiceDeployment) -> None:
     configuration = service.record.get("deploymentConfiguration") or {}
     shifted = False
     try:
@@ -169,7 +169,12 @@ def _deploy(service: Service, release: Release) -> None:
 
 
 def _stage(
-    service: Service, release: Release, stage: str, *, test: int | None = None, production: int | None = None
+    service: ScheduledService,
+    release: ServiceDeployment,
+    stage: str,
+    *,
+    test: int | None = None,
+    production: int | None = None,
 ) -> None:
     """Come to a stage and call its hooks; `test` and `production` are the percents that the event tells."""
     release.stage = stage
@@ -186,7 +191,7 @@ def _stage(
     hooks.run(service.record, stage, execution, deployment_arn(service.record, release), wait)
 
 
-def _weights(service: Service, release: Release, percent: int | None) -> dict[str, int]:
+def _weights(service: ScheduledService, release: ServiceDeployment, percent: int | None) -> dict[str, int]:
     if percent is None:
         return {}
     weights = {revision_arn(service.record, release): percent}
@@ -206,7 +211,7 @@ def stop(service_arn: str, deployment: str, stop_type: str) -> bool:
     return False
 
 
-def _complete(service: Service, release: Release) -> None:
+def _complete(service: ScheduledService, release: ServiceDeployment) -> None:
     release.stage = "CLEAN_UP"
     service.live = release
     record = release.record
@@ -221,7 +226,7 @@ def _complete(service: Service, release: Release) -> None:
     _finish(service, release, "SUCCESSFUL", "INFO", "SERVICE_DEPLOYMENT_COMPLETED")
 
 
-def _fail(service: Service, release: Release, reason: str) -> None:
+def _fail(service: ScheduledService, release: ServiceDeployment, reason: str) -> None:
     """Leave what served before; on AWS too the service then points at its last completed deployment."""
     record = release.record
     record["rolloutState"], record["updatedAt"] = "FAILED", ecs._iso()
@@ -241,13 +246,13 @@ def _fail(service: Service, release: Release, reason: str) -> None:
     _finish(service, release, status, "ERROR", "SERVICE_DEPLOYMENT_FAILED")
 
 
-def _finish(service: Service, release: Release, status: str, event_type: str, event: str) -> None:
+def _finish(service: ScheduledService, release: ServiceDeployment, status: str, event_type: str, event: str) -> None:
     release.status, release.finished = status, CLOCK.now()
     _announce(service, release.record, event_type, event)
     _wake()
 
 
-def _announce(service: Service, record: Mapping[str, Any], event_type: str, event: str) -> None:
+def _announce(service: ScheduledService, record: Mapping[str, Any], event_type: str, event: str) -> None:
     detail = {
         "eventType": event_type,
         "eventName": event,
@@ -265,7 +270,7 @@ def _announce(service: Service, record: Mapping[str, Any], event_type: str, even
     )
 
 
-def _bake(service: Service, release: Release, seconds: float) -> None:
+def _bake(service: ScheduledService, release: ServiceDeployment, seconds: float) -> None:
     """Keep both task sets for `seconds`; the new one has to stay healthy all the time."""
     until = CLOCK.now() + seconds
 
@@ -278,8 +283,8 @@ def _bake(service: Service, release: Release, seconds: float) -> None:
 
 
 def _until(
-    service: Service,
-    release: Release,
+    service: ScheduledService,
+    release: ServiceDeployment,
     reached: Callable[[], bool],
     within: float,
     complaint: str,
@@ -316,7 +321,7 @@ def _until(
         targets.changes.wait(seen, min(next_look, deadline), drives=True)
 
 
-def _tend(service: Service, release: Release) -> None:
+def _tend(service: ScheduledService, release: ServiceDeployment) -> None:
     """Start missing tasks, end surplus ones, register those that run, replace those that turned unhealthy."""
     tasks = _tasks(service, release)
     desired = int(service.record["desiredCount"])
@@ -346,14 +351,14 @@ def _tend(service: Service, release: Release) -> None:
                 service.say(f"task {task['taskArn'].rsplit('/', 1)[-1]} failed ELB health checks")
 
 
-def _register(release: Release, running: ecs_tasks.Running) -> None:
+def _register(release: ServiceDeployment, running: ecs_tasks.Running) -> None:
     for route in release.routes:
         port = running.ports.get((route.container, route.port))
         if port is not None and not any(target.group == route.new for target in running.targets):
             running.targets.append(load_balancers.register(route.new, HOST, port))
 
 
-def _tasks(service: Service, release: Release) -> list[dict[str, Any]]:
+def _tasks(service: ScheduledService, release: ServiceDeployment) -> list[dict[str, Any]]:
     """Tasks of a release that have not stopped, oldest first."""
     return [
         task
@@ -364,12 +369,12 @@ def _tasks(service: Service, release: Release) -> list[dict[str, Any]]:
     ]
 
 
-def _all_healthy(service: Service, release: Release) -> bool:
+def _all_healthy(service: ScheduledService, release: ServiceDeployment) -> bool:
     tasks = _tasks(service, release)
     return len(tasks) == int(service.record["desiredCount"]) and all(_healthy(task, release) for task in tasks)
 
 
-def _healthy(task: Mapping[str, Any], release: Release) -> bool:
+def _healthy(task: Mapping[str, Any], release: ServiceDeployment) -> bool:
     running = ecs_tasks.of(task["taskArn"])
     if task["lastStatus"] != "RUNNING" or running is None:
         return False
@@ -378,7 +383,7 @@ def _healthy(task: Mapping[str, Any], release: Release) -> bool:
     return CLOCK.now() >= running.since + ecs_tasks.STEADY
 
 
-def _steady_at(service: Service, release: Release) -> float | None:
+def _steady_at(service: ScheduledService, release: ServiceDeployment) -> float | None:
     """When tasks without load balancer will have run long enough; None where something else decides."""
     running = [ecs_tasks.of(task["taskArn"]) for task in _tasks(service, release)]
     return (
@@ -386,7 +391,7 @@ def _steady_at(service: Service, release: Release) -> float | None:
     )
 
 
-def _worst(release: Release) -> str:
+def _worst(release: ServiceDeployment) -> str:
     """What the targets of a release say, for the reason of its failure."""
     said = {
         f"{target.reason} ({target.description})"
@@ -397,14 +402,14 @@ def _worst(release: Release) -> str:
     return "; ".join(sorted(said)) or release.last_failure or "no task is running"
 
 
-def _end_tasks_except(service: Service, kept: Release | None, reason: str) -> None:
+def _end_tasks_except(service: ScheduledService, kept: ServiceDeployment | None, reason: str) -> None:
     for release in service.releases.values():
         if release is not kept:
             for task in _tasks(service, release):
                 _stop(service, task, reason)
 
 
-def _stop(service: Service, task: Mapping[str, Any], reason: str) -> None:
+def _stop(service: ScheduledService, task: Mapping[str, Any], reason: str) -> None:
     ecs._stop_task({"cluster": service.cluster, "task": task["taskArn"], "reason": reason})
 
 

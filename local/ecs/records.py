@@ -14,7 +14,7 @@ from local.ecs.traffic import Route
 
 
 @dataclass(eq=False)
-class Release:
+class ServiceDeployment:
     """One deployment of a service: what DescribeServices shows of it, and what only the scheduler knows."""
 
     record: dict[str, Any]
@@ -38,25 +38,25 @@ class Release:
         return str(self.record["id"])
 
 
-def revision_arn(service: Mapping[str, Any], release: Release) -> str:
+def revision_arn(service: Mapping[str, Any], release: ServiceDeployment) -> str:
     """ARN of what a deployment brings: ours have one revision each, under the same id."""
     return f"{service['serviceArn'].replace(':service/', ':service-revision/')}/{release.id.rpartition('/')[2]}"
 
 
-def deployment_arn(service: Mapping[str, Any], release: Release) -> str:
+def deployment_arn(service: Mapping[str, Any], release: ServiceDeployment) -> str:
     return f"{service['serviceArn'].replace(':service/', ':service-deployment/')}/{release.id.rpartition('/')[2]}"
 
 
 @dataclass(eq=False)
-class Service:
+class ScheduledService:
     """The scheduler's view of one service. `record` is the emulator's own, which every Describe call reads."""
 
     key: str
     record: dict[str, Any]
     account: str
     region: str
-    releases: dict[str, Release] = field(default_factory=dict)
-    live: Release | None = None
+    releases: dict[str, ServiceDeployment] = field(default_factory=dict)
+    live: ServiceDeployment | None = None
 
     @property
     def cluster(self) -> str:

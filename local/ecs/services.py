@@ -13,7 +13,7 @@ from ministack.services.cloudformation import provisioners
 
 from local.clock import CLOCK
 from local.ecs import deployments, metadata, tasks, traffic
-from local.ecs.records import Release, deployment_arn, revision_arn
+from local.ecs.records import ServiceDeployment, deployment_arn, revision_arn
 from local.elbv2 import targets
 from local.iam.resources import judge_on
 from local.seams import handler_of, rebind, wrap
@@ -242,7 +242,7 @@ def _stop_deployment(request: Mapping[str, Any]) -> Any:
     return json_response({"serviceDeploymentArn": arn})
 
 
-def _brief(record: Mapping[str, Any], release: Release) -> dict[str, Any]:
+def _brief(record: Mapping[str, Any], release: ServiceDeployment) -> dict[str, Any]:
     finished = {"finishedAt": release.finished} if release.finished else {}
     return {
         "serviceDeploymentArn": deployment_arn(record, release),

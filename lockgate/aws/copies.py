@@ -13,12 +13,12 @@ from lockgate.aws.clients import code
 from lockgate.aws.evidence import CHUNK, fingerprint, read
 from lockgate.aws.write_once import put_once
 from lockgate.errors import RefusedError
-from lockgate.release.workflow import Rows, Source
+from lockgate.release.workflow import ModelDataSource, Rows
 
 LARGEST = 500 * 1024**2  # what fits on the temporary disk of the deploy function
 
 
-def copy_model(s3: Any, source: Source, bucket: str, model: str, sha256: str) -> str:
+def copy_model(s3: Any, source: ModelDataSource, bucket: str, model: str, sha256: str) -> str:
     """Copy one S3 version of model data into the environment's bucket; the version id of the copy.
 
     The bytes go to a temporary file while they are hashed, and only bytes with the

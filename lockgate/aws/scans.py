@@ -7,12 +7,12 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from lockgate.aws.clients import code
-from lockgate.gate.scan import Scan
+from lockgate.gate.scan import ImageScan
 
 ABSENT = ("ImageNotFoundException", "RepositoryNotFoundException")
 
 
-def scan_of(ecr: Any, account: str, repository: str, digest: str) -> Scan | None:
+def scan_of(ecr: Any, account: str, repository: str, digest: str) -> ImageScan | None:
     """What ECR says of an image's scan, basic or enhanced: status NONE where it knows of none; None for no image."""
     image = {"imageDigest": digest}
     where = {"registryId": account, "repositoryName": repository}
@@ -28,10 +28,10 @@ def scan_of(ecr: Any, account: str, repository: str, digest: str) -> Scan | None
     except ClientError as error:
         if code(error) != "ScanNotFoundException":
             raise
-        return Scan("NONE", "ECR knows of no scan of this image", {}, pushed)
+        return ImageScan("NONE", "ECR knows of no scan of this image", {}, pushed)
     status = answer.get("imageScanStatus", {})
     counts = answer.get("imageScanFindings", {}).get("findingSeverityCounts", {})
-    return Scan(
+    return ImageScan(
         status.get("status", "NONE"),
         status.get("description", "no description"),
         {severity.lower(): count for severity, count in counts.items()},

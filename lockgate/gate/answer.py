@@ -6,7 +6,7 @@ from lockgate import names
 from lockgate.ledger import kinds
 from lockgate.ledger.records import Record
 from lockgate.release.parameters import JudgedRelease
-from lockgate.release.workflow import GateAnswer, Rows, Source
+from lockgate.release.workflow import GateAnswer, ModelDataSource, Rows
 
 
 def answer_of(verdict: Record[kinds.Verdict]) -> GateAnswer:
@@ -33,7 +33,7 @@ def let_through(body: kinds.Verdict, version: int, record: str, approvals: int) 
     bucket, _, key = names.replay_uri(body.evidence_uri or "").removeprefix("s3://").partition("/")
     source = None
     if body.source:
-        source = Source(
+        source = ModelDataSource(
             bucket=body.source.bucket,
             key=body.source.key,
             version_id=body.source.version_id,

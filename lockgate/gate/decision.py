@@ -18,9 +18,9 @@ from lockgate import canonical
 from lockgate.configuration.environment import Environment
 from lockgate.evidence.document import Evidence
 from lockgate.evidence.package import Lineage
-from lockgate.gate.facts import facts_of
 from lockgate.gate.holdout import Usage, tells_authors, usage, why_not
-from lockgate.gate.verdict import Circumstances, Outcome, Verdict, judge, refusal
+from lockgate.gate.readings import readings_of
+from lockgate.gate.verdict import Circumstances, Judgement, Outcome, judge, refusal
 from lockgate.gate.verification import Artifacts, Expected, Package, verify
 from lockgate.gate.waiver import newest, waived
 from lockgate.ledger import kinds
@@ -93,7 +93,7 @@ def decide(case: Case, chain: ReleaseChain) -> kinds.Verdict:
     champion = chain.live(case.champions)
     spending = _spending(case, trusted, champion, chain)
     if trusted is None:
-        said = Verdict(tuple(checked.reasons))
+        said = Judgement(tuple(checked.reasons))
     elif spending.unfit:
         said = refusal("holdout", spending.unfit, Outcome.INCONCLUSIVE)
     else:
@@ -194,12 +194,12 @@ def _circumstances(
 ) -> Circumstances:
     evaluation, scan, version = case.artifacts.evaluation, case.artifacts.scan, case.expected.version
     ended = evaluation.ended if evaluation else ""
-    facts = facts_of(trusted, ended=ended, now=case.now, chain=chain, version=version)
+    readings = readings_of(trusted, ended=ended, now=case.now, chain=chain, version=version)
     return Circumstances(
         alpha=spending.alpha or 0.0,
         unchanged=f"version {spending.unchanged} serves this very model" if spending.unchanged is not None else "",
         champion_sha256=champion.entry.body.release.model_sha256 if champion else "",
-        facts={**facts, **(scan.facts() if scan else {})},
+        readings={**readings, **(scan.readings() if scan else {})},
         waived=waived(chain, version, case.environment.name, case.now),
     )
 
@@ -211,7 +211,7 @@ def _of_served(trusted: Evidence, artifacts: Artifacts, champion: Record[kinds.D
     return trusted if served else replace(trusted, champion=None)
 
 
-def _body(case: Case, said: Verdict, spending: _Spending, champion: Record[kinds.Deployment] | None) -> kinds.Verdict:
+def _body(case: Case, said: Judgement, spending: _Spending, champion: Record[kinds.Deployment] | None) -> kinds.Verdict:
     """The record's body as far as it is known of every case."""
     environment, used = case.environment, spending.used
     return kinds.Verdict(

@@ -69,7 +69,7 @@ def recorded(chain: ReleaseChain, labels_sha256: str) -> Record[Holdout] | None:
     return next(about, None)
 
 
-class Rows(NamedTuple):
+class SnapshotPart(NamedTuple):
     """The rows of one part of a snapshot, "train" or "holdout", and the SHA-256 of their digests where it is known."""
 
     snapshot: str
@@ -77,9 +77,9 @@ class Rows(NamedTuple):
     identities_sha256: str = ""
 
 
-def known_rows(chain: ReleaseChain, labels_sha256: str) -> list[Rows]:
+def known_rows(chain: ReleaseChain, labels_sha256: str) -> list[SnapshotPart]:
     """What a holdout with these labels must share no row with: every other holdout, and what any was trained on."""
-    known: dict[Rows, None] = {}
+    known: dict[SnapshotPart, None] = {}
     for record in chain:
         body = record.entry.body
         if isinstance(body, Holdout):
@@ -91,8 +91,8 @@ def known_rows(chain: ReleaseChain, labels_sha256: str) -> list[Rows]:
         if not data:
             continue
         if own != labels_sha256:
-            known[Rows(data.snapshot, "holdout", data.holdout_identities_sha256)] = None
-        known[Rows(data.snapshot, "train", data.train_identities_sha256)] = None
+            known[SnapshotPart(data.snapshot, "holdout", data.holdout_identities_sha256)] = None
+        known[SnapshotPart(data.snapshot, "train", data.train_identities_sha256)] = None
     return list(known)
 
 

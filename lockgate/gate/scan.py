@@ -1,4 +1,4 @@
-"""What a registry's scanner found in an image, as facts that a policy's rule can require.
+"""What a registry's scanner found in an image, as readings that a policy's rule can require.
 
 Basic and enhanced scanning of ECR answer alike here: a status, and how many findings there are of each severity.
 """
@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from lockgate.errors import LockgateError
-from lockgate.gate.facts import Reading
+from lockgate.gate.readings import Reading
 from lockgate.policy.rules import SEVERITIES, scan_findings
 
 # Enhanced scanning's word for what has no severity yet, which basic scanning calls UNDEFINED.
@@ -24,7 +24,7 @@ class PendingError(LockgateError):
     """A scan has not ended and may still; the same again later finds more."""
 
 
-class Scan(NamedTuple):
+class ImageScan(NamedTuple):
     """status: as ECR says it, NONE where it knows of no scan; counts: severity in lower case -> findings.
 
     pushed: when the image came, UTC, ISO 8601.
@@ -44,7 +44,7 @@ class Scan(NamedTuple):
         if self.status in RUNNING and _age(self.pushed, now) < WITHIN:
             raise PendingError(f"scan of {digest}: {self.status}; it is waited for until {WITHIN} after the push")
 
-    def facts(self) -> dict[str, Reading]:
+    def readings(self) -> dict[str, Reading]:
         """For each severity, how many findings are at least as bad; not known where no scan has ended."""
         said = f"scan {self.status}: {self.description}"
         if not self.finished:

@@ -15,7 +15,7 @@ from math import isinf
 from lockgate.errors import EvidenceError
 from lockgate.evidence.document import Evidence, Group
 from lockgate.evidence.measurement import Measured, Unmeasured, compared, gaps, groups_of, measured
-from lockgate.gate.facts import Reading
+from lockgate.gate.readings import Reading
 from lockgate.policy.rules import Compare, Gap, Limit, Policy, Require, Rule
 
 SIGNS = {("floor", True): ">=", ("floor", False): "<", ("ceiling", True): "<=", ("ceiling", False): ">"}
@@ -35,7 +35,7 @@ class Outcome(Enum):
 
 
 @dataclass(frozen=True)
-class Reason:
+class RuleResult:
     """One rule's outcome, with a message that carries its numbers; one of a dry run is reported and decides nothing."""
 
     rule: str
@@ -45,10 +45,10 @@ class Reason:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Judgement:
     """The decision of one gate: the worst of its reasons; no reason at all is an error, never a pass."""
 
-    reasons: tuple[Reason, ...]
+    reasons: tuple[RuleResult, ...]
 
     @property
     def outcome(self) -> Outcome:
@@ -62,30 +62,32 @@ class Circumstances:
 
     alpha: what this decision may spend. champion_sha256: digest of the model that the last environment serves, by the
     ledger; "" where nothing is served. unchanged: what serves this very model, in words, so that no rule looks at a
-    row; "" where nothing does. facts: what is known of requirements. waived: rule -> who waived it and why.
+    row; "" where nothing does. readings: what is known of requirements. waived: rule -> who waived it and why.
     """
 
     alpha: float
     champion_sha256: str = ""
     unchanged: str = ""
-    facts: Mapping[str, Reading] = field(default_factory=dict)
+    readings: Mapping[str, Reading] = field(default_factory=dict)
     waived: Mapping[str, str] = field(default_factory=dict)
 
 
-def judge(policy: Policy, evidence: Evidence, circumstances: Circumstances) -> Verdict:
+def judge(policy: Policy, evidence: Evidence, circumstances: Circumstances) -> Judgement:
     """Apply every rule of a policy to evidence that was verified."""
-    return Verdict(tuple(_reason(rule, evidence, circumstances) for rule in policy.rules))
+    return Judgement(tuple(_reason(rule, evidence, circumstances) for rule in policy.rules))
 
 
-def refusal(rule: str, message: str, outcome: Outcome = Outcome.ERROR) -> Verdict:
+def refusal(rule: str, message: str, outcome: Outcome = Outcome.ERROR) -> Judgement:
     """The verdict when evidence could not even be judged, with why."""
-    return Verdict((Reason(rule, outcome, message),))
+    return Judgement((RuleResult(rule, outcome, message),))
 
 
-def _reason(rule: Rule, evidence: Evidence, circumstances: Circumstances) -> Reason:
+def _reason(rule: Rule, evidence: Evidence, circumstances: Circumstances) -> RuleResult:
     try:
         if circumstances.unchanged and not isinstance(rule, Require):
-            reason = Reason(rule.name, Outcome.PASSED, f"unchanged: {circumstances.unchanged}; no row was looked at")
+            reason = RuleResult(
+                rule.name, Outcome.PASSED, f"unchanged: {circumstances.unchanged}; no row was looked at"
+            )
         elif isinstance(rule, Limit):
             reason = _limit(rule, evidence, circumstances.alpha)
         elif isinstance(rule, Compare):
@@ -93,9 +95,9 @@ def _reason(rule: Rule, evidence: Evidence, circumstances: Circumstances) -> Rea
         elif isinstance(rule, Gap):
             reason = _gap(rule, evidence, circumstances.alpha)
         else:
-            reason = _require(rule, circumstances.facts)
+            reason = _require(rule, circumstances.readings)
     except EvidenceError as error:
-        reason = Reason(rule.name, Outcome.ERROR, str(error))
+        reason = RuleResult(rule.name, Outcome.ERROR, str(error))
     if rule.dry_run:
         return replace(reason, dry_run=True)
     waiver = circumstances.waived.get(rule.name)
@@ -106,7 +108,7 @@ def _reason(rule: Rule, evidence: Evidence, circumstances: Circumstances) -> Rea
     return reason
 
 
-def _limit(rule: Limit, evidence: Evidence, alpha: float) -> Reason:
+def _limit(rule: Limit, evidence: Evidence, alpha: float) -> RuleResult:
     if not rule.by:
         return _against(rule.name, rule, measured(rule.metric, evidence, alpha), "")
     groups = groups_of(evidence, rule.by)
@@ -120,11 +122,13 @@ def _limit(rule: Limit, evidence: Evidence, alpha: float) -> Reason:
     ]
     if not reasons:
         message = f"{rule.metric} by {rule.by}: found no group that the policy does not leave out, expected one"
-        reasons = [Reason(rule.name, Outcome.INCONCLUSIVE, message)]
+        reasons = [RuleResult(rule.name, Outcome.INCONCLUSIVE, message)]
     return _with_left_out(_worst(rule.name, reasons), rule)
 
 
-def _large_enough(rule: Limit | Gap, what: str, groups: Mapping[str, Group]) -> tuple[dict[str, Group], list[Reason]]:
+def _large_enough(
+    rule: Limit | Gap, what: str, groups: Mapping[str, Group]
+) -> tuple[dict[str, Group], list[RuleResult]]:
     """The groups that a rule looks at, and what it says of those with fewer rows than the policy asks for."""
     kept = {value: group for value, group in groups.items() if value not in rule.leave_out}
     large = {value: group for value, group in kept.items() if group.rows >= rule.minimum_rows}
@@ -137,21 +141,21 @@ def _large_enough(rule: Limit | Gap, what: str, groups: Mapping[str, Group]) -> 
         f"{what} by {rule.by}: fewer than {rule.minimum_rows} rows in {found}; "
         f"to be judged it takes more labelled rows: {more}"
     )
-    return large, [Reason(rule.name, Outcome.INCONCLUSIVE, message)]
+    return large, [RuleResult(rule.name, Outcome.INCONCLUSIVE, message)]
 
 
-def _with_left_out(reason: Reason, rule: Limit | Gap) -> Reason:
+def _with_left_out(reason: RuleResult, rule: Limit | Gap) -> RuleResult:
     """Every verdict names the groups that a reviewer excused."""
     if not rule.leave_out:
         return reason
     return replace(reason, message=f"{reason.message}; left out by the policy: {', '.join(rule.leave_out)}")
 
 
-def _unmeasured(name: str, what: str, found: Unmeasured) -> Reason:
-    return Reason(name, Outcome.INCONCLUSIVE, f"{what}: not measured: {found.why}")
+def _unmeasured(name: str, what: str, found: Unmeasured) -> RuleResult:
+    return RuleResult(name, Outcome.INCONCLUSIVE, f"{what}: not measured: {found.why}")
 
 
-def _against(name: str, rule: Limit, found: Measured | Unmeasured, where: str) -> Reason:
+def _against(name: str, rule: Limit, found: Measured | Unmeasured, where: str) -> RuleResult:
     if isinstance(found, Unmeasured):
         return _unmeasured(name, f"{rule.metric}{where}", found)
     outcome = decided(rule.bound, rule.value, found, rule.decide)
@@ -160,14 +164,14 @@ def _against(name: str, rule: Limit, found: Measured | Unmeasured, where: str) -
     message = (
         f"{rule.metric} {shown} on {found.rows} rows {SIGNS[rule.bound, holds]} {rule.bound} {rule.value:g}{where}"
     )
-    return Reason(name, outcome, f"{message}; {_basis(found, rule.decide)}{_needed(outcome, rule.value, found)}")
+    return RuleResult(name, outcome, f"{message}; {_basis(found, rule.decide)}{_needed(outcome, rule.value, found)}")
 
 
-def _compare(rule: Compare, evidence: Evidence, circumstances: Circumstances) -> Reason:
+def _compare(rule: Compare, evidence: Evidence, circumstances: Circumstances) -> RuleResult:
     expected, champion = circumstances.champion_sha256, evidence.champion
     again = "deliver this commit again to have it evaluated against what is served now"
     if not expected:
-        return Reason(
+        return RuleResult(
             rule.name, Outcome.PASSED, f"{rule.metric}: nothing is served, so there is no champion to compare with"
         )
     if champion is None and evidence.champion_missing:
@@ -176,13 +180,13 @@ def _compare(rule: Compare, evidence: Evidence, circumstances: Circumstances) ->
             f"{evidence.champion_missing}; delivering again would meet the same: somebody who is no author of this "
             f"version may let the rule go for it with `lockgate waive`"
         )
-        return Reason(rule.name, Outcome.INCONCLUSIVE, message)
+        return RuleResult(rule.name, Outcome.INCONCLUSIVE, message)
     if champion is None:
         message = f"{rule.metric}: compared with no champion, while {expected[:12]} is served; {again}"
-        return Reason(rule.name, Outcome.INCONCLUSIVE, message)
+        return RuleResult(rule.name, Outcome.INCONCLUSIVE, message)
     if champion.model_sha256 != expected:
         message = f"{rule.metric}: compared with {champion.model_sha256[:12]}, while {expected[:12]} is served; {again}"
-        return Reason(rule.name, Outcome.INCONCLUSIVE, message)
+        return RuleResult(rule.name, Outcome.INCONCLUSIVE, message)
     found = compared(rule.metric, evidence, champion, circumstances.alpha)
     outcome = decided("floor", rule.gain, found, rule.decide)
     sign = SIGNS["floor", _holds("floor", rule.gain, found.value)]
@@ -190,16 +194,18 @@ def _compare(rule: Compare, evidence: Evidence, circumstances: Circumstances) ->
         f"{rule.metric} better than the champion's by {_shown(found.value, rule.gain)} on {found.rows} rows "
         f"{sign} {rule.gain:g}; champion {expected[:12]}"
     )
-    return Reason(rule.name, outcome, f"{message}; {_basis(found, rule.decide)}{_needed(outcome, rule.gain, found)}")
+    return RuleResult(
+        rule.name, outcome, f"{message}; {_basis(found, rule.decide)}{_needed(outcome, rule.gain, found)}"
+    )
 
 
-def _gap(rule: Gap, evidence: Evidence, alpha: float) -> Reason:
+def _gap(rule: Gap, evidence: Evidence, alpha: float) -> RuleResult:
     large, found = _large_enough(rule, rule.measure, groups_of(evidence, rule.by))
     if len(large) < 2:
         message = (
             f"{rule.measure} by {rule.by}: found {len(large)} groups of at least {rule.minimum_rows} rows, expected 2"
         )
-        found.append(Reason(rule.name, Outcome.INCONCLUSIVE, message))
+        found.append(RuleResult(rule.name, Outcome.INCONCLUSIVE, message))
     for gap in gaps(rule.measure, rule.bound, large, alpha):
         between = f"between {rule.by} {gap.one} and {gap.other}"
         if isinstance(gap.measured, Unmeasured):
@@ -213,23 +219,23 @@ def _gap(rule: Gap, evidence: Evidence, alpha: float) -> Reason:
             f"{gap.rate} {kind} {shown} {between} on {gap.measured.rows} rows "
             f"{sign} {rule.bound} {rule.value:g}; {_basis(gap.measured, 'interval')}"
         )
-        found.append(Reason(rule.name, outcome, message + _needed(outcome, rule.value, gap.measured)))
+        found.append(RuleResult(rule.name, outcome, message + _needed(outcome, rule.value, gap.measured)))
     return _with_left_out(_worst(rule.name, found), rule)
 
 
-def _require(rule: Require, facts: Mapping[str, Reading]) -> Reason:
-    if rule.what not in facts:
-        return Reason(rule.name, Outcome.ERROR, f"{rule.what}: found no evidence of it, expected a number")
-    found = facts[rule.what]
+def _require(rule: Require, readings: Mapping[str, Reading]) -> RuleResult:
+    if rule.what not in readings:
+        return RuleResult(rule.name, Outcome.ERROR, f"{rule.what}: found no evidence of it, expected a number")
+    found = readings[rule.what]
     if found.value is None:
-        return Reason(rule.name, Outcome.INCONCLUSIVE, f"{rule.what}: not known: {found.note}")
+        return RuleResult(rule.name, Outcome.INCONCLUSIVE, f"{rule.what}: not known: {found.note}")
     holds = _holds(rule.bound, rule.value, found.value)
     message = f"{rule.what} {_shown(found.value, rule.value)} {SIGNS[rule.bound, holds]} {rule.bound} {rule.value:g}"
     message += f"; {found.note}" if found.note else ""
-    return Reason(rule.name, Outcome.PASSED if holds else Outcome.FAILED, message)
+    return RuleResult(rule.name, Outcome.PASSED if holds else Outcome.FAILED, message)
 
 
-def _worst(name: str, reasons: Sequence[Reason]) -> Reason:
+def _worst(name: str, reasons: Sequence[RuleResult]) -> RuleResult:
     """The worst of several, and how many there are of each outcome; the first of equals."""
     worst = max(reasons, key=lambda reason: reason.outcome.badness)
     if len(reasons) == 1:
@@ -237,7 +243,9 @@ def _worst(name: str, reasons: Sequence[Reason]) -> Reason:
     counts = [(outcome, sum(reason.outcome is outcome for reason in reasons)) for outcome in Outcome]
     tally = ", ".join(f"{count} {outcome.value}" for outcome, count in counts if count)
     others = [reason.message for reason in reasons if reason.outcome is worst.outcome]
-    return Reason(name, worst.outcome, f"{tally}: {'; '.join(others[:MOST_SHOWN])}{_more(len(others) - MOST_SHOWN)}")
+    return RuleResult(
+        name, worst.outcome, f"{tally}: {'; '.join(others[:MOST_SHOWN])}{_more(len(others) - MOST_SHOWN)}"
+    )
 
 
 MOST_SHOWN = 5  # groups of the deciding outcome in one message

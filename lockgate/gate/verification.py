@@ -15,8 +15,8 @@ from lockgate.errors import EvidenceError
 from lockgate.evidence.document import Evidence, read_evidence
 from lockgate.evidence.package import Lineage, read_lineage
 from lockgate.evidence.provenance import Attestation, Origin, check
-from lockgate.gate.scan import Scan
-from lockgate.gate.verdict import Outcome, Reason
+from lockgate.gate.scan import ImageScan
+from lockgate.gate.verdict import Outcome, RuleResult
 
 
 @dataclass(frozen=True)
@@ -113,20 +113,20 @@ class Artifacts:
     model_data: ModelData | None = None
     started_by: str = ""
     attestations: tuple[Attestation, ...] = ()
-    scan: Scan | None = None
+    scan: ImageScan | None = None
 
 
 @dataclass
 class Verification:
     """What was wrong (nothing, when reasons is empty), and what could be read."""
 
-    reasons: list[Reason] = field(default_factory=list)
+    reasons: list[RuleResult] = field(default_factory=list)
     lineage: Lineage | None = None
     evidence: Evidence | None = None
     origin: Origin | None = None
 
     def refuse(self, rule: str, message: str) -> None:
-        self.reasons.append(Reason(rule, Outcome.ERROR, message))
+        self.reasons.append(RuleResult(rule, Outcome.ERROR, message))
 
     def same(self, rule: str, what: str, found: object, expected: object) -> None:
         if found != expected:

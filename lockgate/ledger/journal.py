@@ -103,7 +103,7 @@ Facts: TypeAlias = Sequence[Fact[FactBody]]
 
 
 @dataclass(frozen=True)
-class _Document:
+class _StoredFact:
     """A fact as it is stored, before its body is read as its kind's."""
 
     schema: str
@@ -122,7 +122,7 @@ def read_fact(data: bytes) -> Fact[FactBody]:
         raise LedgerError(str(error)) from error
     if stored.get("schema") != SCHEMA:
         raise LedgerError(f"journal entry: found schema {stored.get('schema')!r}, expected {SCHEMA!r}: {ADVICE}")
-    document = schema.read(_Document, stored, "journal entry", LedgerError, ADVICE)
+    document = schema.read(_StoredFact, stored, "journal entry", LedgerError, ADVICE)
     if document.kind not in KINDS:
         raise LedgerError(f"journal entry: found kind {document.kind!r}, expected one of {', '.join(KINDS)}: {ADVICE}")
     where = f"journal entry {document.sequence}, {document.kind}"

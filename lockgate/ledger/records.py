@@ -71,7 +71,7 @@ class Record(Generic[B]):
 
 
 @dataclass(frozen=True)
-class _Document:
+class _StoredRecord:
     """A record as it is stored, before its body is read as its kind's."""
 
     schema: str
@@ -99,7 +99,7 @@ def read_record(data: bytes) -> Record[Any]:
         raise LedgerError("ledger record: not in canonical form: it was changed")
     if stored.get("schema") != SCHEMA:
         raise LedgerError(f"ledger record: found schema {stored.get('schema')!r}, expected {SCHEMA!r}: {ADVICE}")
-    document = schema.read(_Document, stored, "ledger record", LedgerError, ADVICE)
+    document = schema.read(_StoredRecord, stored, "ledger record", LedgerError, ADVICE)
     kinds = STACK_KINDS if document.model == names.INFRASTRUCTURE_CHAIN else RELEASE_KINDS
     if document.kind not in kinds:
         raise LedgerError(f"ledger record: found kind {document.kind!r}, expected one of {', '.join(kinds)}: {ADVICE}")

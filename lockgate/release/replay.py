@@ -12,7 +12,7 @@ from lockgate.errors import EvidenceError
 
 
 @dataclass(frozen=True)
-class Rows:
+class RecordedRows:
     """The recorded rows, as a request carries them, and evaluation's prediction of each."""
 
     instances: tuple[Mapping[str, Any], ...]
@@ -27,7 +27,7 @@ class Parity:
     message: str
 
 
-def read_rows(data: bytes, sha256: str) -> Rows:
+def read_rows(data: bytes, sha256: str) -> RecordedRows:
     """Raises EvidenceError unless these are the bytes with that digest, and rows with one finite prediction each."""
     found = canonical.sha256(data)
     if found != sha256:
@@ -38,10 +38,10 @@ def read_rows(data: bytes, sha256: str) -> Rows:
         raise EvidenceError("recorded rows: expected instances and predictions, at least one row")
     if len(instances) != len(predictions) or not all(_finite(value) for value in predictions):
         raise EvidenceError("recorded rows: expected one finite prediction for each instance")
-    return Rows(tuple(instances), tuple(float(value) for value in predictions))
+    return RecordedRows(tuple(instances), tuple(float(value) for value in predictions))
 
 
-def compare(rows: Rows, answered: object, limit: float) -> Parity:
+def compare(rows: RecordedRows, answered: object, limit: float) -> Parity:
     """`answered`: the predictions of the tasks, in the order of the rows; `limit`: the largest difference allowed."""
     if not isinstance(answered, list) or len(answered) != len(rows.predictions):
         found = len(answered) if isinstance(answered, list) else type(answered).__name__

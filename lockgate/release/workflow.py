@@ -76,7 +76,7 @@ class Rows(Document):
     """Key of replay.json."""
 
 
-class Source(Document):
+class ModelDataSource(Document):
     """Where the model data lies that a gate let through, and the recorded rows beside it."""
 
     bucket: str
@@ -100,7 +100,7 @@ class GateAnswer(Document):
     """How many persons must approve."""
     release: JudgedRelease | None
     """What is let through."""
-    source: Source | None
+    source: ModelDataSource | None
     """Where it is copied from."""
 
 
@@ -126,7 +126,7 @@ class DeployRequest(Document):
     """The model's name."""
     release: JudgedRelease
     """What the gate let through."""
-    source: Source
+    source: ModelDataSource
     """Where it is copied from."""
     token: str
     """One for each attempt: letters, digits and dashes, a letter first, 128 at most. CloudFormation takes the same

@@ -24,7 +24,7 @@ from runtime.serving import inference
 from runtime.serving.access import AccessLog
 from runtime.serving.batching import Engine, MicroBatcher
 from runtime.serving.capture import Capture
-from runtime.serving.http import BODY_SECONDS, Request, Response
+from runtime.serving.http import BODY_SECONDS, HttpRequest, HttpResponse
 from runtime.serving.openapi import openapi
 from runtime.serving.rows import Batch, Decoder, Refused, refused
 from runtime.serving.telemetry import Telemetry
@@ -70,7 +70,7 @@ class PredictionRequest:
         "route",
     )
 
-    def __init__(self, application: Application, request: Request, route: str) -> None:
+    def __init__(self, application: Application, request: HttpRequest, route: str) -> None:
         headers = request.headers
         self._application, self.request, self.route = application, request, route
         self.begun = time.perf_counter()
@@ -107,7 +107,7 @@ class Application:
 
     # What the connections call.
 
-    def begin(self, request: Request) -> None:
+    def begin(self, request: HttpRequest) -> None:
         route = self._posts.get(request.path) if request.method == b"POST" else None
         if route is None:
             self._answer_other(request, self._found(request.path, request.method.decode()))
@@ -121,13 +121,13 @@ class Application:
         elif self._in_flight > MAXIMUM_IN_FLIGHT or self._is_full_for(call):
             self._refuse(call, self._busy())
 
-    def misaddressed(self, request: Request) -> None:
+    def misaddressed(self, request: HttpRequest) -> None:
         host = request.headers.get(b"host")
         found = "no Host header" if host is None else f"Host: {shown(host.decode('latin-1'))}"
         refusal = refused(400, "malformed", found, "one Host header, with a host's name or address")
         self._answer_other(request, _Found(400, self._refusal(refusal)), closes=True)
 
-    def unannounced(self, request: Request, size: int) -> None:
+    def unannounced(self, request: HttpRequest, size: int) -> None:
         call: PredictionRequest = request.state
         call.bytes += size
         self._bytes_in_flight += size
@@ -138,7 +138,7 @@ class Application:
         elif self._is_full_for(call):
             self._refuse(call, self._busy())
 
-    def answer(self, request: Request) -> None:
+    def answer(self, request: HttpRequest) -> None:
         call: PredictionRequest = request.state
         body = request.body()
         try:
@@ -154,12 +154,12 @@ class Application:
         except Exception as error:
             self._defect(call, error)
 
-    def slow(self, request: Request) -> None:
+    def slow(self, request: HttpRequest) -> None:
         call: PredictionRequest = request.state
         found = f"less than {request.length or 'the announced'} bytes after {BODY_SECONDS:g} s"
         self._refuse(call, refused(408, "slow", found, "the body"))
 
-    def gone(self, request: Request) -> None:
+    def gone(self, request: HttpRequest) -> None:
         self._finish(request.state)
 
     # Predictions.
@@ -241,7 +241,7 @@ class Application:
         seconds = time.perf_counter() - call.begun
         self.telemetry.answered(call.route, status, rows, seconds)
         self.access.answered(call.id, call.request.path, status, rows, seconds)
-        call.request.reply(Response(status, body, b"%bx-request-id: %b\r\n" % (headers, call.id.encode()), closes))
+        call.request.reply(HttpResponse(status, body, b"%bx-request-id: %b\r\n" % (headers, call.id.encode()), closes))
 
     def _finish(self, call: PredictionRequest) -> None:
         call.request.state = None  # what does not refer to itself needs no collector
@@ -278,13 +278,13 @@ class Application:
         posts |= {f"/{name}{path}": way for path, way in posts.items()}
         return gets, posts
 
-    def _answer_other(self, request: Request, found: _Found, closes: bool = False) -> None:
+    def _answer_other(self, request: HttpRequest, found: _Found, closes: bool = False) -> None:
         request_id = self.id_of(request)
         self.telemetry.answered("other", found.status, 0, 0.0)
         if found.status >= 400 and found.status != 503:
             self.access.answered(request_id, request.path[:200], found.status, 0, 0.0)
         headers = b"%bx-request-id: %b\r\n" % (found.headers, request_id.encode())
-        request.reply(Response(found.status, found.body, headers, closes))
+        request.reply(HttpResponse(found.status, found.body, headers, closes))
 
     def _found(self, path: str, method: str) -> _Found:
         if path in self._gets:
@@ -311,7 +311,7 @@ class Application:
             error[name] = error[name] and error[name].encode("utf-8", "replace").decode()
         return b'{"error":' + _encode(error) + self._tail
 
-    def id_of(self, request: Request) -> str:
+    def id_of(self, request: HttpRequest) -> str:
         """The caller's, if it is a fair one, else one of ours."""
         given = request.headers.get(b"x-request-id")
         if given is not None and _REQUEST_ID.fullmatch(given):

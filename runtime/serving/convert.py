@@ -25,7 +25,7 @@ class NotConvertible(Exception):  # noqa: N818 - a reason, not a failure
 
 
 @dataclass(frozen=True)
-class Number:
+class NumberColumn:
     """A column that is a feature's number, scaled: (value - subtract) / divide."""
 
     feature: int
@@ -34,7 +34,7 @@ class Number:
 
 
 @dataclass(frozen=True)
-class Categories:
+class CategoryColumn:
     """A column that depends on one category only: `values` of each declared category in order, and of null."""
 
     feature: int
@@ -42,7 +42,7 @@ class Categories:
     null: Any
 
 
-Column = Number | Categories
+Column = NumberColumn | CategoryColumn
 
 
 def program_of(estimator: Any, model: Model) -> Program:
@@ -64,8 +64,8 @@ def columns_of(estimator: Any, model: Model) -> tuple[list[Column], Any]:
 def _declared(index: int, model: Model) -> Column:
     feature = model.features[index]
     if feature.type != "category":
-        return Number(index)
-    return Categories(index, np.array(feature.values, dtype=object), None if feature.null_share > 0 else ...)
+        return NumberColumn(index)
+    return CategoryColumn(index, np.array(feature.values, dtype=object), None if feature.null_share > 0 else ...)
 
 
 def _steps(estimator: Any) -> list[tuple[Any, bool]]:
@@ -133,20 +133,20 @@ def _scaler(scaler: Any, columns: Sequence[Column]) -> list[Column]:
     for index, column in enumerate(columns):
         mean = float(scaler.mean_[index]) if scaler.with_mean else 0.0
         scale = float(scaler.scale_[index]) if scaler.with_std else 1.0
-        if isinstance(column, Categories):
+        if isinstance(column, CategoryColumn):
             values = (column.values.astype(np.float64) - mean) / scale
             null = column.null if column.null is ... else (float(column.null) - mean) / scale
-            made.append(Categories(column.feature, values, null))
+            made.append(CategoryColumn(column.feature, values, null))
         elif (column.subtract, column.divide) != (0.0, 1.0):
             raise NotConvertible("a number scaled twice")
         else:
-            made.append(Number(column.feature, mean, scale))
+            made.append(NumberColumn(column.feature, mean, scale))
     return made
 
 
 def _encoder(encoder: Any, columns: Sequence[Column]) -> list[Column]:
     """Ask the fitted encoder about every category of every column at once; short columns repeat their first."""
-    categories = [column for column in columns if isinstance(column, Categories)]
+    categories = [column for column in columns if isinstance(column, CategoryColumn)]
     if len(categories) != len(columns):
         raise NotConvertible(f"{type(encoder).__name__} of a number")
     lists = [[*column.values, *([] if column.null is ... else [column.null])] for column in categories]
@@ -163,7 +163,7 @@ def _encoder(encoder: Any, columns: Sequence[Column]) -> list[Column]:
     for column, width in zip(categories, _widths(encoder, len(columns)), strict=True):
         for values in answer[:, len(made) : len(made) + width].T.astype(np.float64):
             count = len(column.values)
-            made.append(Categories(column.feature, values[:count], ... if column.null is ... else values[count]))
+            made.append(CategoryColumn(column.feature, values[:count], ... if column.null is ... else values[count]))
     return made
 
 
@@ -225,7 +225,7 @@ def _trees(estimator: Any, columns: Sequence[Column], features: int) -> Program:
                 continue
             kind = int(node["missing_go_to_left"])
             if node["is_categorical"]:
-                if not isinstance(columns[node["feature_idx"]], Categories):
+                if not isinstance(columns[node["feature_idx"]], CategoryColumn):
                     raise NotConvertible("a categorical split of a number")
                 kind |= (len(sets) // SET_BYTES - first_set + 1) << 1
                 goes_left = predictor.raw_left_cat_bitsets[node["bitset_idx"]]
@@ -264,7 +264,7 @@ def _columns(columns: Sequence[Column]) -> dict[str, bytes]:
     packed, entries = bytearray(), 0
     tables: list[Floats] = []
     for column in columns:
-        if isinstance(column, Number):
+        if isinstance(column, NumberColumn):
             packed += COLUMN.pack(column.subtract, column.divide, column.feature, 0, 0, 0)
             continue
         null = np.nan if column.null is ... else column.null

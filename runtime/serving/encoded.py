@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from lockgate.configuration.model import Model
 from runtime.artifact import score
-from runtime.serving.convert import Categories, Column, NotConvertible, Number, columns_of
+from runtime.serving.convert import CategoryColumn, Column, NotConvertible, NumberColumn, columns_of
 
 Floats = npt.NDArray[np.float64]
 
@@ -25,8 +25,8 @@ class EncodedEngine:
     def __init__(self, estimator: Any, model: Model) -> None:
         columns, self._last = columns_of(estimator, model)
         self._features, self._width = len(model.features), len(columns)
-        numbers = [(place, column) for place, column in enumerate(columns) if isinstance(column, Number)]
-        categories = [(place, column) for place, column in enumerate(columns) if isinstance(column, Categories)]
+        numbers = [(place, column) for place, column in enumerate(columns) if isinstance(column, NumberColumn)]
+        categories = [(place, column) for place, column in enumerate(columns) if isinstance(column, CategoryColumn)]
         self._number_places, self._number_features = _places(numbers)
         self._subtract = np.array([column.subtract for _, column in numbers])
         self._divide = np.array([column.divide for _, column in numbers])
@@ -51,7 +51,7 @@ def _places(chosen: Sequence[tuple[int, Column]]) -> tuple[npt.NDArray[np.intp],
     return places, np.array([column.feature for _, column in chosen], dtype=np.intp)
 
 
-def _tables(columns: Sequence[Categories]) -> Floats:
+def _tables(columns: Sequence[CategoryColumn]) -> Floats:
     """Columns x (longest list of categories + 1): the values, then, last, what stands for null."""
     longest = max((len(column.values) for column in columns), default=0)
     tables = np.full((len(columns), longest + 1), np.nan)

@@ -39,7 +39,7 @@ _STATUS = {
 _NEVER = float("inf")
 
 
-class Response(msgspec.Struct, frozen=True, gc=False):
+class HttpResponse(msgspec.Struct, frozen=True, gc=False):
     """headers: whole lines, with the content type. An answer that closes ends the connection behind it."""
 
     status: int
@@ -48,7 +48,7 @@ class Response(msgspec.Struct, frozen=True, gc=False):
     closes: bool = False
 
 
-class Request:
+class HttpRequest:
     """One request. `headers` has only those that a service needs, several hosts as one text that is none; `length` is
     None where none was announced."""
 
@@ -67,7 +67,7 @@ class Request:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._answer: Response | None = None
+        self._answer: HttpResponse | None = None
         self.path = ""
         self.method = b""
         self.headers: dict[bytes, bytes] = {}
@@ -83,7 +83,7 @@ class Request:
     def body(self) -> bytes:
         return b"".join(self.chunks)
 
-    def reply(self, answer: Response) -> None:
+    def reply(self, answer: HttpResponse) -> None:
         """At once or later, once, and also when the caller is gone."""
         self._answer = answer
         self._connection.flush()
@@ -94,22 +94,22 @@ class Responder(Protocol):
 
     draining: bool
 
-    def begin(self, request: Request) -> None:
+    def begin(self, request: HttpRequest) -> None:
         """The headers are complete. A reply now refuses the body."""
 
-    def misaddressed(self, request: Request) -> None:
+    def misaddressed(self, request: HttpRequest) -> None:
         """The headers are complete and name no host, several, or something else: reply."""
 
-    def unannounced(self, request: Request, size: int) -> None:
+    def unannounced(self, request: HttpRequest, size: int) -> None:
         """So many bytes came of a body whose length was not announced."""
 
-    def answer(self, request: Request) -> None:
+    def answer(self, request: HttpRequest) -> None:
         """The body is complete."""
 
-    def slow(self, request: Request) -> None:
+    def slow(self, request: HttpRequest) -> None:
         """The body did not come in time: reply."""
 
-    def gone(self, request: Request) -> None:
+    def gone(self, request: HttpRequest) -> None:
         """The caller went away before the body was complete; no reply is needed."""
 
 
@@ -136,8 +136,8 @@ class Connection(asyncio.Protocol):
     def __init__(self, site: Site) -> None:
         self._site, self._service, self._loop = site, site.service, site.loop
         self._parser = httptools.HttpRequestParser(self)
-        self._begun: deque[Request] = deque()  # not yet answered, in their order
-        self._receiving: Request | None = None
+        self._begun: deque[HttpRequest] = deque()  # not yet answered, in their order
+        self._receiving: HttpRequest | None = None
         self._in_headers, self._bytes_beside, self._url = True, 0, b""
         self._host = b""  # the last that was looked at and is one
         self._ending = self._paused = self._full = False
@@ -212,7 +212,7 @@ class Connection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         self._url = b""
         self._in_headers, self._bytes_beside = True, 0
-        self._receiving = None if self._ending else Request(self)
+        self._receiving = None if self._ending else HttpRequest(self)
         self._wait(HEADER_SECONDS)
 
     def on_url(self, url: bytes) -> None:
@@ -327,9 +327,9 @@ class Connection(asyncio.Protocol):
         if self._ending:
             return
         self._forget()
-        last = Request(self)
+        last = HttpRequest(self)
         self._begun.append(last)
-        last.reply(Response(400, message.encode(), b"content-type: text/plain; charset=utf-8\r\n", closes=True))
+        last.reply(HttpResponse(400, message.encode(), b"content-type: text/plain; charset=utf-8\r\n", closes=True))
 
     def _end(self, linger: bool) -> None:
         self._ending = True

@@ -49,7 +49,7 @@ def free_ports() -> Callable[[int], int]:
 
 
 @dataclass(frozen=True)
-class Demo:
+class FinishedDemo:
     """What a run of the demo printed, and how to go on from where it ended."""
 
     state: Path
@@ -112,8 +112,8 @@ class Demo:
 
 
 @pytest.fixture(scope="session")
-def new_demo() -> type[Demo]:
-    return Demo
+def new_demo() -> type[FinishedDemo]:
+    return FinishedDemo
 
 
 def paths(state: Path) -> dict[str, str]:
@@ -122,12 +122,12 @@ def paths(state: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FinishedDemo]:
     yield from _demo(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
-def nothing_scheduled(demo: Demo) -> Iterator[None]:
+def nothing_scheduled(demo: FinishedDemo) -> Iterator[None]:
     """For the rest of a module: what a schedule would mend within minutes does not go before it was looked at."""
     rules = [
         (events, rule["Name"])
@@ -145,7 +145,7 @@ def nothing_scheduled(demo: Demo) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def fresh_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+def fresh_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FinishedDemo]:
     """A demo of a module's own, for tests that ask nothing of what others left."""
     yield from _demo(tmp_path_factory)
 
@@ -194,7 +194,7 @@ def sample_of_faults(
             embedded.stop(options["build"] / "state")
 
 
-def _demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+def _demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FinishedDemo]:
     folder = tmp_path_factory.mktemp("demo")
     state, build = folder / "state", folder / "build"
     command = [sys.executable, "-m", "demo", "--port", str(first_free(3)), "--build", str(build)]
@@ -210,6 +210,6 @@ def _demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     )
     try:
         assert done.returncode == 0, done.stdout
-        yield Demo(state, build, done.stdout)
+        yield FinishedDemo(state, build, done.stdout)
     finally:
         embedded.stop(state)

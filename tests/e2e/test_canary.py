@@ -34,7 +34,7 @@ from lockgate.configuration.project import read_configuration
 
 if TYPE_CHECKING:
     from tests.conftest import Issuer
-    from tests.e2e.conftest import Demo
+    from tests.e2e.conftest import FinishedDemo
 
 ROOT = Path(__file__).parents[2]
 ACCOUNT = "111111111111"
@@ -106,10 +106,10 @@ def issuer(new_issuer: Callable[[], Issuer]) -> Issuer:
 @pytest.fixture(scope="module")
 def demo(
     tmp_path_factory: pytest.TempPathFactory,
-    new_demo: Callable[..., Demo],
+    new_demo: Callable[..., FinishedDemo],
     issuer: Issuer,
     free_ports: Callable[[int], int],
-) -> Iterator[Demo]:
+) -> Iterator[FinishedDemo]:
     """A first release in every environment."""
     folder = tmp_path_factory.mktemp("canary")
     project, build, port = folder / "project", folder / "build", free_ports(3)
@@ -138,7 +138,7 @@ def commit(folder: Path, message: str) -> str:
     return demonstration.git(folder, "rev-parse", "HEAD").strip()
 
 
-def client(demo: Demo, service: str) -> Any:
+def client(demo: FinishedDemo, service: str) -> Any:
     """Of the one account's administrator."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in demo.session.environment("tools").items():
@@ -149,7 +149,7 @@ def client(demo: Demo, service: str) -> Any:
 
 
 @dataclass(frozen=True)
-class Release:
+class DefectiveVersion:
     """The version with the defects. file: says which one the server has by itself; ages: of rows that bring one out."""
 
     commit: str
@@ -168,7 +168,7 @@ class Release:
 
 
 @pytest.fixture(scope="module")
-def release(demo: Demo) -> Release:
+def release(demo: FinishedDemo) -> DefectiveVersion:
     """Committed, not yet delivered."""
     verdict = demo.facts("explain", "1")["records"][0]
     bucket, _, key = verdict["evidence_uri"].removeprefix("s3://").partition("/")
@@ -189,7 +189,7 @@ def release(demo: Demo) -> Release:
     environments = standing(demo)["environments"].items()
     urls = {name: found["models"][MODEL]["live"]["url"] for name, found in environments}
     hosts = {name: str(urllib.parse.urlsplit(url).hostname) for name, url in urls.items()}
-    return Release(commit(demo.clone, "Serve in another way"), demo.build / "defect", ages, rows, hosts)
+    return DefectiveVersion(commit(demo.clone, "Serve in another way"), demo.build / "defect", ages, rows, hosts)
 
 
 class Traffic:
@@ -201,7 +201,7 @@ class Traffic:
 
     CALLERS, PAUSE, SECONDS = 3, 20.0, 120.0
 
-    def __init__(self, demo: Demo, host: str, rows: Sequence[Mapping[str, Any]], token: str = "") -> None:
+    def __init__(self, demo: FinishedDemo, host: str, rows: Sequence[Mapping[str, Any]], token: str = "") -> None:
         self._session, self._host = demo.session, host
         self._body = json.dumps({"instances": rows}).encode()
         self._headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})}
@@ -269,11 +269,11 @@ def wait_for(reached: Callable[[], Any], seconds: float = 120.0) -> Any:
     return found
 
 
-def standing(demo: Demo) -> Any:
+def standing(demo: FinishedDemo) -> Any:
     return demo.facts("status")
 
 
-def promote(demo: Demo, release: Release) -> None:
+def promote(demo: FinishedDemo, release: DefectiveVersion) -> None:
     done = demo.lockgate("promote", str(release.version))
     assert done.returncode == 0, done.stderr
 
@@ -283,12 +283,12 @@ def alarms(cloudwatch: Any, environment: str) -> list[dict[str, Any]]:
     return list(found)
 
 
-def in_alarm(demo: Demo, environment: str) -> list[str]:
+def in_alarm(demo: FinishedDemo, environment: str) -> list[str]:
     found = alarms(client(demo, "cloudwatch"), environment)
     return [each["AlarmName"] for each in found if each["StateValue"] == "ALARM"]
 
 
-def promote_when_well(demo: Demo, release: Release, environment: str) -> None:
+def promote_when_well(demo: FinishedDemo, release: DefectiveVersion, environment: str) -> None:
     """When no alarm is in ALARM, or may yet be for the last answers of a canary before: they are of a target group, not
     of a deployment.
     """
@@ -320,11 +320,11 @@ def promote_when_well(demo: Demo, release: Release, environment: str) -> None:
     promote(demo, release)
 
 
-def follow(demo: Demo, release: Release) -> subprocess.CompletedProcess[str]:
+def follow(demo: FinishedDemo, release: DefectiveVersion) -> subprocess.CompletedProcess[str]:
     return demo.lockgate("follow", release.commit, "--timeout", "600", cwd=demo.clone)
 
 
-def taken_back(demo: Demo, release: Release, environment: str) -> str:
+def taken_back(demo: FinishedDemo, release: DefectiveVersion, environment: str) -> str:
     """Follow to the failure in an environment; why, by the ledger. ECS and CloudFormation say version 1 too."""
     followed = follow(demo, release)
     assert followed.returncode == 1, followed.stdout + followed.stderr
@@ -337,7 +337,7 @@ def taken_back(demo: Demo, release: Release, environment: str) -> str:
     return str(marked["reason"])
 
 
-def test_a_first_release_reaches_every_environment_where_all_share_one_account(demo: Demo) -> None:
+def test_a_first_release_reaches_every_environment_where_all_share_one_account(demo: FinishedDemo) -> None:
     assert set(demo.session.accounts.values()) == {ACCOUNT}
     facts = standing(demo)
     live = {name: found["models"][MODEL]["live"]["version"] for name, found in facts["environments"].items()}
@@ -345,7 +345,7 @@ def test_a_first_release_reaches_every_environment_where_all_share_one_account(d
 
 
 def test_a_release_that_predicts_otherwise_than_evaluation_is_stopped_in_dev_before_any_traffic(
-    demo: Demo, release: Release
+    demo: FinishedDemo, release: DefectiveVersion
 ) -> None:
     release.is_well("is wrong")
     with Traffic(demo, release.hosts["dev"], release.rows) as traffic:
@@ -357,7 +357,9 @@ def test_a_release_that_predicts_otherwise_than_evaluation_is_stopped_in_dev_bef
     assert set(traffic.answers) == {(200, "1")}
 
 
-def test_a_release_that_never_becomes_ready_is_stopped_at_our_own_deadline(demo: Demo, release: Release) -> None:
+def test_a_release_that_never_becomes_ready_is_stopped_at_our_own_deadline(
+    demo: FinishedDemo, release: DefectiveVersion
+) -> None:
     release.is_well("hangs")
     with Traffic(demo, release.hosts["dev"], release.rows) as traffic:
         promote(demo, release)
@@ -367,7 +369,9 @@ def test_a_release_that_never_becomes_ready_is_stopped_at_our_own_deadline(demo:
     assert set(traffic.answers) == {(200, "1")}
 
 
-def answers_of_a_canary(demo: Demo, release: Release, defect: str) -> tuple[list[tuple[int | str, str]], str]:
+def answers_of_a_canary(
+    demo: FinishedDemo, release: DefectiveVersion, defect: str
+) -> tuple[list[tuple[int | str, str]], str]:
     """What callers in staging are answered while the release comes and goes, and the ledger's reason."""
     release.is_well()
     with Traffic(demo, release.hosts["staging"], release.rows_with(defect)) as traffic:
@@ -382,7 +386,7 @@ def answers_of_a_canary(demo: Demo, release: Release, defect: str) -> tuple[list
 
 
 def test_a_canary_that_fails_more_often_than_the_release_beside_it_is_stopped_by_the_comparison(
-    demo: Demo, release: Release
+    demo: FinishedDemo, release: DefectiveVersion
 ) -> None:
     answers, reason = answers_of_a_canary(demo, release, FAILS)
     assert {status for status, version in answers if version == "2"} == {500}
@@ -396,7 +400,9 @@ def test_a_canary_that_fails_more_often_than_the_release_beside_it_is_stopped_by
     assert float(found[3]) >= 1000
 
 
-def test_a_canary_that_is_slow_is_taken_back_by_the_alarm_on_latency(demo: Demo, release: Release) -> None:
+def test_a_canary_that_is_slow_is_taken_back_by_the_alarm_on_latency(
+    demo: FinishedDemo, release: DefectiveVersion
+) -> None:
     answers, reason = answers_of_a_canary(demo, release, SLOW)
     assert {status for status, _ in answers} == {200}, "slow answers are answers"
     found = re.search(
@@ -408,7 +414,7 @@ def test_a_canary_that_is_slow_is_taken_back_by_the_alarm_on_latency(demo: Demo,
 
 
 def test_a_canary_whose_predictions_are_distributed_otherwise_is_taken_back_by_the_alarm_on_them(
-    demo: Demo, release: Release
+    demo: FinishedDemo, release: DefectiveVersion
 ) -> None:
     answers, reason = answers_of_a_canary(demo, release, SHIFTS)
     assert {status for status, _ in answers} == {200}, "nothing else is wrong with them"
@@ -419,7 +425,7 @@ def test_a_canary_whose_predictions_are_distributed_otherwise_is_taken_back_by_t
 
 
 def test_a_good_release_goes_through_its_steps_to_all_traffic_without_a_failed_request(
-    demo: Demo, release: Release, issuer: Issuer
+    demo: FinishedDemo, release: DefectiveVersion, issuer: Issuer
 ) -> None:
     """The same version, its defects not met. A canary in staging; linear in production, where callers have tokens."""
     release.is_well()
@@ -447,7 +453,7 @@ def test_a_good_release_goes_through_its_steps_to_all_traffic_without_a_failed_r
 
 
 def test_production_lets_no_stranger_in_and_replays_with_a_token(
-    demo: Demo, release: Release, issuer: Issuer, new_issuer: Callable[[], Issuer], tmp_path: Path
+    demo: FinishedDemo, release: DefectiveVersion, issuer: Issuer, new_issuer: Callable[[], Issuer], tmp_path: Path
 ) -> None:
     for token in ("", "not.a.token", issuer.token(exp=1_700_000_000), issuer.token(new_issuer().key)):
         stranger = Traffic(demo, release.hosts["prod"], release.rows, token)
@@ -462,7 +468,9 @@ def test_production_lets_no_stranger_in_and_replays_with_a_token(
     assert (facts["version"], facts["equal"]) == ("2", 100)
 
 
-def test_while_a_guard_is_in_alarm_no_promotion_starts_and_a_rollback_does(demo: Demo, release: Release) -> None:
+def test_while_a_guard_is_in_alarm_no_promotion_starts_and_a_rollback_does(
+    demo: FinishedDemo, release: DefectiveVersion
+) -> None:
     with Traffic(demo, release.hosts["staging"], release.rows_with(SHIFTS)) as traffic:
         (alarm,) = wait_for(lambda: in_alarm(demo, "staging"))
         promote(demo, release)

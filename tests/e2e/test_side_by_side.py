@@ -26,7 +26,7 @@ from lockgate.release.parameters import PARAMETERS
 from lockgate.release.stack import READY
 
 if TYPE_CHECKING:
-    from tests.e2e.conftest import Demo
+    from tests.e2e.conftest import FinishedDemo
 
 ROOT = Path(__file__).parents[2]
 TOOLS = read_configuration(ROOT).tools
@@ -83,7 +83,7 @@ class Beside:
 
 
 @pytest.fixture(scope="module")
-def beside(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Beside]:
+def beside(demo: FinishedDemo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Beside]:
     """The first commit trained again: what is registered now was compared with what prod serves, so its copies pass."""
     folder = tmp_path_factory.mktemp("beside")
     first = demo.facts("explain", "1")["records"][0]
@@ -100,7 +100,7 @@ def beside(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bes
         reject(demo, found["version"], found["environment"])
 
 
-def synthesized(demo: Demo, project: Path, memory: str, hold: Path) -> Path:
+def synthesized(demo: FinishedDemo, project: Path, memory: str, hold: Path) -> Path:
     """The assembly of the project with so much memory for dev's tasks, and a replay that waits for the file to go."""
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(project)], check=True)
     for file, found, wanted in (
@@ -116,17 +116,17 @@ def synthesized(demo: Demo, project: Path, memory: str, hold: Path) -> Path:
     return project / "cdk.out"
 
 
-def cdk(demo: Demo, assembly: Path, command: str, *options: str, environment: str = DEV) -> Any:
+def cdk(demo: FinishedDemo, assembly: Path, command: str, *options: str, environment: str = DEV) -> Any:
     words = ("cdk", command, "--app", str(assembly), f"{environment}/*", *options, "--no-notices")
     return demo.run(*words, profile=environment)
 
 
-def deploy(demo: Demo, assembly: Path) -> None:
+def deploy(demo: FinishedDemo, assembly: Path) -> None:
     done = cdk(demo, assembly, "deploy", "--require-approval", "never")
     assert done.returncode == 0, done.stderr
 
 
-def reject(demo: Demo, version: int, environment: str) -> None:
+def reject(demo: FinishedDemo, version: int, environment: str) -> None:
     done = demo.lockgate("reject", str(version), "--env", environment, "--reason", "a trial", profile="grace")
     assert done.returncode == 0, done.stderr
 
@@ -138,31 +138,31 @@ def wait_for(reached: Callable[[], Any]) -> None:
         time.sleep(0.1)
 
 
-def stack(demo: Demo) -> dict[str, Any]:
+def stack(demo: FinishedDemo) -> dict[str, Any]:
     return dict(demo.client("cloudformation", DEV).describe_stacks(StackName=STACK)["Stacks"][0])
 
 
-def updating(demo: Demo) -> bool:
+def updating(demo: FinishedDemo) -> bool:
     return bool(stack(demo)["StackStatus"] == "UPDATE_IN_PROGRESS")
 
 
-def pinned(demo: Demo) -> dict[str, str]:
+def pinned(demo: FinishedDemo) -> dict[str, str]:
     """The release stack's parameters."""
     return {entry["ParameterKey"]: entry["ParameterValue"] for entry in stack(demo)["Parameters"]}
 
 
-def template(demo: Demo) -> Any:
+def template(demo: FinishedDemo) -> Any:
     return demo.client("cloudformation", DEV).get_template(StackName=STACK)["TemplateBody"]
 
 
-def events(demo: Demo) -> list[tuple[str, str, str]]:
+def events(demo: FinishedDemo) -> list[tuple[str, str, str]]:
     """Of the release stack, newest first, each with its resource's type and status: there are more after an update."""
     pages = demo.client("cloudformation", DEV).get_paginator("describe_stack_events").paginate(StackName=STACK)
     found = [event for page in pages for event in page["StackEvents"]]
     return [(event["EventId"], event["ResourceType"], event["ResourceStatus"]) for event in found]
 
 
-def memory(demo: Demo) -> str:
+def memory(demo: FinishedDemo) -> str:
     """MiB of each task that serves."""
     ecs = demo.client("ecs", DEV)
     (service,) = ecs.describe_services(cluster=names.cluster(DEV), services=[MODEL])["services"]
@@ -170,13 +170,13 @@ def memory(demo: Demo) -> str:
     return str(definition["memory"])
 
 
-def standing(demo: Demo) -> tuple[Any, list[str]]:
+def standing(demo: FinishedDemo) -> tuple[Any, list[str]]:
     """What the ledger says is live in dev, and what `lockgate status` finds to be otherwise."""
     found = demo.facts("status")["environments"][DEV]["models"][MODEL]
     return found["live"], found["differences"]
 
 
-def agreed(demo: Demo) -> int | None:
+def agreed(demo: FinishedDemo) -> int | None:
     """The version that ledger, CloudFormation and ECS say is live in dev; None where they do not agree, or not yet."""
     live, differences = standing(demo)
     parameters, settled = pinned(demo), stack(demo)["StackStatus"] in READY
@@ -184,14 +184,14 @@ def agreed(demo: Demo) -> int | None:
     return int(live["version"]) if same and settled and differences == [] else None
 
 
-def assert_serves(demo: Demo, version: int, mebibytes: str) -> None:
+def assert_serves(demo: FinishedDemo, version: int, mebibytes: str) -> None:
     """Nothing of a release is lost, nor of an environment."""
     assert (agreed(demo), memory(demo)) == (version, mebibytes)
     replayed = demo.facts("replay", DEV)
     assert (replayed["version"], replayed["equal"]) == (str(version), 100)
 
 
-def registered_again(demo: Demo, version: int) -> int:
+def registered_again(demo: FinishedDemo, version: int) -> int:
     """What a version is as a new one, whose promotion starts by itself."""
     sagemaker = demo.client("sagemaker", "tools")
     package = names.package_arn(TOOLS.account, TOOLS.region, MODEL, version)
@@ -204,12 +204,12 @@ def registered_again(demo: Demo, version: int) -> int:
     return int(made["ModelPackageArn"].rpartition("/")[2])
 
 
-def waits(demo: Demo, version: int) -> bool:
+def waits(demo: FinishedDemo, version: int) -> bool:
     """For approval: until then its promotion changes other environments."""
     return version in [found["version"] for found in demo.facts("status")["waiting"]]
 
 
-def told_to_wait(demo: Demo, execution: str) -> bool:
+def told_to_wait(demo: FinishedDemo, execution: str) -> bool:
     """Whether a promotion has heard that another update runs."""
     states = demo.client("stepfunctions", "tools")
     machine = names.state_machine_arn(TOOLS.account, TOOLS.region).replace(":stateMachine:", ":execution:")
@@ -220,7 +220,9 @@ def told_to_wait(demo: Demo, execution: str) -> bool:
     return any(event.get("taskFailedEventDetails", {}).get("error") == "BusyError" for event in history)
 
 
-def test_a_cdk_deploy_of_a_changed_environment_keeps_the_release_that_is_live(demo: Demo, beside: Beside) -> None:
+def test_a_cdk_deploy_of_a_changed_environment_keeps_the_release_that_is_live(
+    demo: FinishedDemo, beside: Beside
+) -> None:
     before = pinned(demo)
     assert_serves(demo, beside.version, SYNTHESIZED)
     deploy(demo, beside.assemblies[LARGER])
@@ -229,7 +231,7 @@ def test_a_cdk_deploy_of_a_changed_environment_keeps_the_release_that_is_live(de
 
 
 def test_a_cdk_deploy_that_meets_a_promotion_is_refused_and_keeps_its_release_when_it_is_run_again(
-    demo: Demo, beside: Beside
+    demo: FinishedDemo, beside: Beside
 ) -> None:
     deployed = template(demo)
     with beside.held():
@@ -248,7 +250,9 @@ def test_a_cdk_deploy_that_meets_a_promotion_is_refused_and_keeps_its_release_wh
     assert_serves(demo, version, LARGEST)
 
 
-def test_a_promotion_that_meets_a_cdk_deploy_waits_for_it_and_keeps_its_template(demo: Demo, beside: Beside) -> None:
+def test_a_promotion_that_meets_a_cdk_deploy_waits_for_it_and_keeps_its_template(
+    demo: FinishedDemo, beside: Beside
+) -> None:
     before = pinned(demo)
     with ThreadPoolExecutor(1) as pool, beside.held():
         deployment = pool.submit(deploy, demo, beside.assemblies[LARGER])
@@ -262,7 +266,7 @@ def test_a_promotion_that_meets_a_cdk_deploy_waits_for_it_and_keeps_its_template
     assert_serves(demo, version, LARGER)
 
 
-def test_either_side_run_again_finds_nothing_to_update_and_loses_nothing(demo: Demo, beside: Beside) -> None:
+def test_either_side_run_again_finds_nothing_to_update_and_loses_nothing(demo: FinishedDemo, beside: Beside) -> None:
     version = agreed(demo)
     assert version is not None
     wait_for(lambda: waits(demo, version))
@@ -283,7 +287,7 @@ def test_either_side_run_again_finds_nothing_to_update_and_loses_nothing(demo: D
 
 @pytest.mark.parametrize(("taken_back", "mebibytes"), [(True, LARGER), (False, LARGEST)])
 def test_a_break_glass_that_meets_a_cdk_deploy_waits_for_it_however_it_ends(
-    demo: Demo, beside: Beside, taken_back: bool, mebibytes: str
+    demo: FinishedDemo, beside: Beside, taken_back: bool, mebibytes: str
 ) -> None:
     """Whoever ran `cdk deploy` has gone, as a job that was cut off: CloudFormation goes on, or back."""
     version = agreed(demo)
@@ -312,7 +316,7 @@ def test_a_break_glass_that_meets_a_cdk_deploy_waits_for_it_however_it_ends(
 
 
 def test_a_promotion_that_cannot_be_taken_back_either_is_continued_once_and_left_to_a_person(
-    demo: Demo, beside: Beside
+    demo: FinishedDemo, beside: Beside
 ) -> None:
     before = agreed(demo)
     iam, cloudformation = demo.client("iam", DEV), demo.client("cloudformation", DEV)
@@ -346,7 +350,7 @@ def test_a_promotion_that_cannot_be_taken_back_either_is_continued_once_and_left
     ("environment", "mebibytes"), [(DEV, LARGEST), *((name, SYNTHESIZED) for name in TOOLS.promotion[1:])]
 )
 def test_after_promotions_cdk_diff_is_clean_and_so_is_drift_but_for_what_ecs_owns(
-    demo: Demo, beside: Beside, environment: str, mebibytes: str
+    demo: FinishedDemo, beside: Beside, environment: str, mebibytes: str
 ) -> None:
     newest = agreed(demo)
     assert newest is not None
@@ -373,7 +377,7 @@ def test_after_promotions_cdk_diff_is_clean_and_so_is_drift_but_for_what_ecs_own
     assert rules_to_green(demo, environment) <= exchanged, "drift is looked for where ECS has exchanged the groups"
 
 
-def rules_to_green(demo: Demo, environment: str) -> set[str]:
+def rules_to_green(demo: FinishedDemo, environment: str) -> set[str]:
     """The rules that ECS has led away from the target group with which their template starts."""
     stack = names.edge_stack(environment)
     resources = demo.client("cloudformation", environment).describe_stack_resources(StackName=stack)["StackResources"]

@@ -68,7 +68,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @dataclass(frozen=True)
-class Tools:
+class Programs:
     """Programs that keep everything in one folder."""
 
     folder: Path
@@ -82,11 +82,11 @@ class Tools:
         assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
         return done.stdout.strip()
 
-    def apart(self, name: str) -> Tools:
+    def apart(self, name: str) -> Programs:
         """The same programs with an empty store of images."""
         folder = self.folder / name
         folder.mkdir()
-        return Tools(folder, {**self.environment, "CONTAINERS_STORAGE_CONF": str(store(folder))})
+        return Programs(folder, {**self.environment, "CONTAINERS_STORAGE_CONF": str(store(folder))})
 
 
 def store(folder: Path) -> Path:
@@ -97,7 +97,7 @@ def store(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tools(tmp_path_factory: pytest.TempPathFactory) -> Tools:
+def tools(tmp_path_factory: pytest.TempPathFactory) -> Programs:
     folder = tmp_path_factory.mktemp("containers")
     (folder / "containers.conf").write_text(ENGINE)
     environment = {
@@ -107,7 +107,7 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> Tools:
         "SOURCE_DATE_EPOCH": "0",
         "DEBIAN_FRONTEND": "noninteractive",
     }
-    made = Tools(folder, environment)
+    made = Programs(folder, environment)
     if not all(shutil.which(program) for program in PACKAGES[:-1]):
         made.run("apt-get", "update", "-qq")
         made.run("apt-get", "install", "-qq", "--yes", "--no-install-recommends", *PACKAGES)
@@ -115,7 +115,7 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> Tools:
 
 
 @pytest.fixture(scope="session")
-def debian(tools: Tools) -> str:
+def debian(tools: Programs) -> str:
     """A source line for the suite of the base image, from the mirror that this machine uses itself."""
     found = tools.run("apt-get", "indextargets", "--format", "$(SITE)", "Created-By: Packages", "Component: main")
     mirrors = [line for line in found.splitlines() if line.endswith("/debian")]
@@ -124,7 +124,7 @@ def debian(tools: Tools) -> str:
 
 
 @pytest.fixture(scope="session")
-def cosign(tools: Tools, debian: str) -> str:
+def cosign(tools: Programs, debian: str) -> str:
     """The real cosign, unpacked from Debian's package of the base image's suite; nothing is installed."""
     folder = tools.folder / "cosign"
     for inner in ("lists/partial", "cache/archives/partial", "unpacked"):
@@ -148,7 +148,7 @@ def cosign(tools: Tools, debian: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def base_image(tools: Tools, debian: str) -> str:
+def base_image(tools: Programs, debian: str) -> str:
     """Python of Debian packages alone, as policy's base image is: named by its digest."""
     archive, name = tools.folder / "base.tar", "localhost/python-base:test"
     (tools.folder / "empty").write_text("")  # where the mirror's authorities are mounted during the build
@@ -162,7 +162,7 @@ def base_image(tools: Tools, debian: str) -> str:
 
 
 @dataclass(frozen=True)
-class Registry:
+class EmbeddedRegistry:
     """The embedded ECR, and how programs that speak the registry protocol get in."""
 
     settings: Settings
@@ -188,11 +188,11 @@ class Registry:
 
 
 @pytest.fixture(scope="session")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedRegistry]:
     port = free_ports(2)
     settings = Settings(tmp_path_factory.mktemp("embedded"), port)
     tls.make(settings)
-    made = Registry(settings, tmp_path_factory.mktemp("registry"))
+    made = EmbeddedRegistry(settings, tmp_path_factory.mktemp("registry"))
     (made.folder / "certificates").mkdir()
     shutil.copy(settings.ca_bundle, made.folder / "certificates" / "ca.crt")
     log = settings.state / "server.log"

@@ -24,7 +24,7 @@ from lockgate.configuration.model import read_model
 from lockgate.evidence.provenance import PROVENANCE, SBOM, Build, bundle, check, predicate_of, statement
 
 if TYPE_CHECKING:
-    from tests.image.conftest import Registry, Tools
+    from tests.image.conftest import EmbeddedRegistry, Programs
 
 ROOT = Path(__file__).parents[2]
 ACCOUNT, REGION = "000000000000", "us-east-1"
@@ -54,7 +54,7 @@ if body:
 """
 
 
-def build(tools: Tools, base_image: str, source: Path, name: str) -> None:
+def build(tools: Programs, base_image: str, source: Path, name: str) -> None:
     """As the buildspec builds: the same Dockerfile, arguments, label and times. HEALTHCHECK needs docker's format."""
     tools.run(
         *("buildah", "bud", "--quiet", "--no-cache", "--format", "docker", "--isolation", "oci", "--runtime", "runc"),
@@ -75,7 +75,7 @@ def checkout(folder: Path) -> Path:
     return folder
 
 
-def pushed(tools: Tools, registry: Registry, name: str, tag: str, *options: str) -> str:
+def pushed(tools: Programs, registry: EmbeddedRegistry, name: str, tag: str, *options: str) -> str:
     file = tools.folder / f"{tag}.digest"
     to = f"docker://{registry.host}/lockgate-models:{tag}"
     tools.run("buildah", "push", "--quiet", *registry.access, *options, "--digestfile", str(file), name, to)
@@ -83,14 +83,16 @@ def pushed(tools: Tools, registry: Registry, name: str, tag: str, *options: str)
 
 
 @pytest.fixture(scope="session")
-def digest(tools: Tools, registry: Registry, base_image: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+def digest(
+    tools: Programs, registry: EmbeddedRegistry, base_image: str, tmp_path_factory: pytest.TempPathFactory
+) -> str:
     """Of the commit's image, built and pushed under the commit's tag."""
     build(tools, base_image, checkout(tmp_path_factory.mktemp("first") / "source"), "localhost/models:first")
     return pushed(tools, registry, "localhost/models:first", "c" * 40)
 
 
 @pytest.fixture(scope="session")
-def pulled(tools: Tools, registry: Registry, digest: str) -> Iterator[tuple[Tools, str]]:
+def pulled(tools: Programs, registry: EmbeddedRegistry, digest: str) -> Iterator[tuple[Programs, str]]:
     """A store that has the image from the registry, by its digest, and nothing else."""
     apart, image = tools.apart("pulled"), f"{registry.host}/lockgate-models@{digest}"
     apart.run("podman", "pull", "--quiet", *registry.access, image)
@@ -121,7 +123,7 @@ def job(root: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def trained(pulled: tuple[Tools, str], tmp_path_factory: pytest.TempPathFactory) -> Trained:
+def trained(pulled: tuple[Programs, str], tmp_path_factory: pytest.TempPathFactory) -> Trained:
     tools, image = pulled
     root = job(tmp_path_factory.mktemp("container"))
     for folder in (root / "model", root / "output"):
@@ -143,7 +145,7 @@ def as_process(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
 
 def test_the_same_commit_gives_the_same_digest_in_another_folder_with_other_times_and_modes(
-    tools: Tools, registry: Registry, base_image: str, digest: str, tmp_path: Path
+    tools: Programs, registry: EmbeddedRegistry, base_image: str, digest: str, tmp_path: Path
 ) -> None:
     """Pushed as OCI images: into Docker's format buildah writes the random id of the container it worked in."""
     other = checkout(tmp_path / "other")
@@ -157,7 +159,7 @@ def test_the_same_commit_gives_the_same_digest_in_another_folder_with_other_time
 
 
 def test_a_tag_that_holds_another_image_is_not_moved(
-    tools: Tools, registry: Registry, base_image: str, digest: str
+    tools: Programs, registry: EmbeddedRegistry, base_image: str, digest: str
 ) -> None:
     to = f"docker://{registry.host}/lockgate-models:{'c' * 40}"
     refused = subprocess.run(
@@ -173,7 +175,7 @@ def test_a_tag_that_holds_another_image_is_not_moved(
     assert found["imageDetails"][0]["imageDigest"] == digest
 
 
-def test_the_image_has_no_compiler_no_shell_history_and_a_health_check(pulled: tuple[Tools, str]) -> None:
+def test_the_image_has_no_compiler_no_shell_history_and_a_health_check(pulled: tuple[Programs, str]) -> None:
     tools, image = pulled
     (facts,) = json.loads(tools.run("podman", "inspect", image))
     assert facts["Config"]["Entrypoint"] == ["python3", "-m", "runtime"]
@@ -185,7 +187,7 @@ def test_the_image_has_no_compiler_no_shell_history_and_a_health_check(pulled: t
     assert tools.run(*code, "import importlib.util as u; print(u.find_spec('ziglang'))") == "None"
 
 
-def test_a_container_may_write_nowhere_and_reach_nobody(pulled: tuple[Tools, str]) -> None:
+def test_a_container_may_write_nowhere_and_reach_nobody(pulled: tuple[Programs, str]) -> None:
     tools, image = pulled
     code = (
         "import os, socket\n"
@@ -198,7 +200,7 @@ def test_a_container_may_write_nowhere_and_reach_nobody(pulled: tuple[Tools, str
 
 
 def test_it_trains_the_model_that_the_process_trains_and_serves_the_same_predictions(
-    pulled: tuple[Tools, str], trained: Trained, as_process: Trained, record_property: Any
+    pulled: tuple[Programs, str], trained: Trained, as_process: Trained, record_property: Any
 ) -> None:
     tools, image = pulled
     name = f"serves-{secrets.token_hex(4)}"
@@ -256,7 +258,7 @@ def predictions(by: Trained, rows: list[dict[str, Any]]) -> list[float]:
 
 
 @pytest.fixture(scope="session")
-def signed(registry: Registry, digest: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+def signed(registry: EmbeddedRegistry, digest: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     """The key in KMS with which both statements beside the image are signed, and its public key as a file."""
     ecr, kms = registry.client("ecr"), registry.client("kms")
     key = kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["KeyId"]
@@ -285,7 +287,7 @@ def signed(registry: Registry, digest: str, tmp_path_factory: pytest.TempPathFac
 
 
 def test_the_gate_finds_what_stands_beside_the_image_and_what_is_in_it(
-    registry: Registry, digest: str, signed: tuple[str, Path]
+    registry: EmbeddedRegistry, digest: str, signed: tuple[str, Path]
 ) -> None:
     beside = Attestations(registry.client("ecr"), ACCOUNT, "lockgate-models")
     found = beside.find(digest, registry.client("kms"), signed[0])
@@ -299,7 +301,7 @@ def test_the_gate_finds_what_stands_beside_the_image_and_what_is_in_it(
 
 @pytest.mark.parametrize("kind", ["slsaprovenance1", "cyclonedx"])
 def test_cosign_verifies_both_statements_with_the_public_key_alone(
-    cosign: str, registry: Registry, digest: str, signed: tuple[str, Path], kind: str, tmp_path: Path
+    cosign: str, registry: EmbeddedRegistry, digest: str, signed: tuple[str, Path], kind: str, tmp_path: Path
 ) -> None:
     done = verified(cosign, registry, digest, signed[1], kind, tmp_path)
     assert done.returncode == 0, done.stderr
@@ -307,7 +309,7 @@ def test_cosign_verifies_both_statements_with_the_public_key_alone(
 
 
 def test_cosign_refuses_another_key(
-    cosign: str, registry: Registry, digest: str, signed: tuple[str, Path], tmp_path: Path
+    cosign: str, registry: EmbeddedRegistry, digest: str, signed: tuple[str, Path], tmp_path: Path
 ) -> None:
     kms = registry.client("kms")
     other = kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["KeyId"]
@@ -322,7 +324,7 @@ def test_cosign_refuses_another_key(
 
 
 def verified(
-    cosign: str, registry: Registry, digest: str, key: Path, kind: str, folder: Path
+    cosign: str, registry: EmbeddedRegistry, digest: str, key: Path, kind: str, folder: Path
 ) -> subprocess.CompletedProcess[str]:
     """cosign, without transparency log or network: the key is all it trusts."""
     root = folder / "root.json"

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from cli import main
-from lockgate.templates.review.assembly import Assembly, read_assembly
+from lockgate.templates.review.assembly import ReviewedAssembly, read_assembly
 from lockgate.templates.review.compare import review
 from lockgate.templates.review.finding import Risk
 
@@ -335,11 +335,13 @@ HARMLESS: dict[str, tuple[str, Callable[[Template], None]]] = {
 
 
 @pytest.fixture(scope="module")
-def assembly(synthesized: Any) -> Assembly:
+def assembly(synthesized: Any) -> ReviewedAssembly:
     return read_assembly(synthesized.directory)
 
 
-def changed(assembly: Assembly, stack: str, change: Callable[[Template], None]) -> tuple[Assembly, Assembly]:
+def changed(
+    assembly: ReviewedAssembly, stack: str, change: Callable[[Template], None]
+) -> tuple[ReviewedAssembly, ReviewedAssembly]:
     """The assembly with this stack only, before and after a change."""
     base = replace(assembly, templates={stack: assembly.templates[stack]}, environments={})
     head = replace(base, templates=copy.deepcopy(base.templates))
@@ -348,7 +350,7 @@ def changed(assembly: Assembly, stack: str, change: Callable[[Template], None]) 
 
 
 @pytest.mark.parametrize("name", PLANTED)
-def test_a_planted_risk_is_named(assembly: Assembly, name: str) -> None:
+def test_a_planted_risk_is_named(assembly: ReviewedAssembly, name: str) -> None:
     stack, change, topic, risk, words = PLANTED[name]
     found = review(PROJECT, *changed(assembly, stack, change)).findings
     named = [finding for finding in found if finding.topic == topic and words in finding.text]
@@ -356,7 +358,7 @@ def test_a_planted_risk_is_named(assembly: Assembly, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", HARMLESS)
-def test_a_harmless_change_is_not_flagged(assembly: Assembly, name: str) -> None:
+def test_a_harmless_change_is_not_flagged(assembly: ReviewedAssembly, name: str) -> None:
     assert review(PROJECT, *changed(assembly, *HARMLESS[name])).findings == ()
 
 
@@ -382,13 +384,15 @@ POLICIES: dict[str, tuple[dict[str, Any], dict[str, Any], Risk, str]] = {
 @pytest.mark.parametrize("name", POLICIES)
 def test_a_change_of_policy_is_named_with_its_direction(name: str) -> None:
     base, head, risk, words = POLICIES[name]
-    found = review(PROJECT, Assembly(environments={"prod": base}), Assembly(environments={"prod": head})).findings
+    found = review(
+        PROJECT, ReviewedAssembly(environments={"prod": base}), ReviewedAssembly(environments={"prod": head})
+    ).findings
     ((finding),) = found
     assert (finding.topic, finding.where, finding.risk) == ("policy", "environments/prod.toml", risk)
     assert words in finding.text
 
 
-def test_a_stack_that_left_the_app_is_named_once(assembly: Assembly) -> None:
+def test_a_stack_that_left_the_app_is_named_once(assembly: ReviewedAssembly) -> None:
     base, head = changed(assembly, RELEASE, lambda template: None)
     (finding,) = review(PROJECT, base, replace(head, templates={})).findings
     assert (finding.risk, finding.where) == (Risk.HIGH, RELEASE)
@@ -442,7 +446,7 @@ def test_a_folder_without_an_assembly_is_one_clear_error(
     assert "expected a cloud assembly" in capsys.readouterr().err
 
 
-def test_what_a_template_says_cannot_leave_its_cell(assembly: Assembly) -> None:
+def test_what_a_template_says_cannot_leave_its_cell(assembly: ReviewedAssembly) -> None:
     from lockgate.templates.review.render import as_markdown
 
     base, head = changed(assembly, EDGE, lambda template: None)

@@ -162,3 +162,18 @@ def test_a_moment_that_ages_is_seen(source: str) -> None:
 )
 def test_a_moment_of_a_test_of_its_own_is_none_that_ages(source: str) -> None:
     assert not list(moments_that_age(ast.parse(source)))
+
+
+# Every handler reads its own environment into its own Settings, and no two are imported into one module.
+SHARED_CLASS_NAMES = {"Settings"}
+
+
+def test_a_class_has_a_name_of_its_own_in_the_tree() -> None:
+    """What runs in an environment of its own (bench/serving/peers) knows nothing of the tree."""
+    places: dict[str, list[str]] = {}
+    for file in tracked("*.py", ":!bench/serving/peers"):
+        for node in ast.parse(file.read_text()).body:
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name, []).append(str(file.relative_to(ROOT)))
+    twins = {name: files for name, files in places.items() if len(files) > 1 and name not in SHARED_CLASS_NAMES}
+    assert twins == {}, "one word means one thing: name each after what it is"

@@ -13,7 +13,7 @@ from lockgate.errors import NotFoundError
 
 
 @dataclass(frozen=True)
-class Assembly:
+class ReviewedAssembly:
     """Templates by stack name, the accounts they go to, and the settings of environments/<name>.toml by name."""
 
     templates: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -21,16 +21,16 @@ class Assembly:
     environments: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
-def read_assembly(folder: Path) -> Assembly:
+def read_assembly(folder: Path) -> ReviewedAssembly:
     """The assembly that `cdk synth` wrote to `folder`, with those of its stages. Raises NotFoundError."""
-    assembly = Assembly()
+    assembly = ReviewedAssembly()
     _read(folder, assembly)
     if not assembly.templates:
         raise NotFoundError(f"{folder}: found no stack, expected the folder that `cdk synth --output` wrote")
     return assembly
 
 
-def _read(folder: Path, assembly: Assembly) -> None:
+def _read(folder: Path, assembly: ReviewedAssembly) -> None:
     artifacts = _json(folder / "manifest.json").get("artifacts", {})
     for artifact in artifacts.values():
         properties = artifact.get("properties", {})

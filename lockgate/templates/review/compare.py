@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from lockgate.templates.review import access, differ, network, policy, protection, replacement
-from lockgate.templates.review.assembly import Assembly
+from lockgate.templates.review.assembly import ReviewedAssembly
 from lockgate.templates.review.finding import Finding, Fold, Review, in_order
 
 
-def review(root: Path, base: Assembly, head: Assembly) -> Review:
+def review(root: Path, base: ReviewedAssembly, head: ReviewedAssembly) -> Review:
     """What a reviewer must know of going from `base` to `head`. Raises LockgateError when the differ is missing."""
     found: list[Finding] = list(policy.findings(base.environments, head.environments))
     folded = []

@@ -83,7 +83,7 @@ def test_what_no_gate_or_nobody_let_through_is_a_breach(
     assert why in str(check.unjustified(made, environment, SERVED, image))
 
 
-class Reality(SimpleNamespace):
+class DamagedAccount(SimpleNamespace):
     """An account in which executions died, and whose metrics and alarms say what the test lets them say."""
 
     counts: dict[str, float]
@@ -108,7 +108,7 @@ class Reality(SimpleNamespace):
 
 
 def silent(outcome: str, status: str, failed: int, stuck: int, *, watched: bool = True) -> list[str]:
-    world = Reality(
+    world = DamagedAccount(
         counts={"ExecutionsFailed": failed, "Stuck": stuck}, watched=watched, statuses={"income-7-R2": status}
     )
     run = Run(1, 7, [], outcome=outcome)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lockgate.evidence.document import Data
-from lockgate.gate.holdout import Rows, Usage, holdouts, known_rows, overspends, tells_authors, usage, why_not
+from lockgate.gate.holdout import SnapshotPart, Usage, holdouts, known_rows, overspends, tells_authors, usage, why_not
 from lockgate.gate.waiver import numbers, waived
 from lockgate.ledger.chain import ReleaseChain
 from lockgate.ledger.kinds import Body, Holdout, Outcome, Verdict
@@ -218,8 +218,12 @@ def added(labels: str, snapshot: str) -> Holdout:
 def test_what_a_fresh_holdout_is_compared_with_is_every_other_and_all_that_was_trained_on() -> None:
     unreadable = records.verdict(outcome="error")
     seen = chain(unreadable, judged_on("a", "1"), judged_on("a", "2"), added("b", "3"), records.deployment())
-    trained = [Rows(each, "train", f"train-{each}") for each in "123"]
-    others = [Rows("1", "holdout", "rows-a"), Rows("2", "holdout", "rows-a"), Rows("3", "holdout", "rows-b")]
+    trained = [SnapshotPart(each, "train", f"train-{each}") for each in "123"]
+    others = [
+        SnapshotPart("1", "holdout", "rows-a"),
+        SnapshotPart("2", "holdout", "rows-a"),
+        SnapshotPart("3", "holdout", "rows-b"),
+    ]
     assert set(known_rows(seen, "c")) == {*trained, *others}
     assert set(known_rows(seen, "b")) == {*trained, *others[:2]}
     assert set(known_rows(seen, "a")) == {*trained, others[2]}

@@ -16,8 +16,8 @@ from lockgate import canonical
 from lockgate.errors import EvidenceError
 from lockgate.evidence.document import Champion, Data, Evidence, Group, Metric, read_evidence
 from lockgate.evidence.measurement import Measured
-from lockgate.gate.facts import Reading
-from lockgate.gate.verdict import Circumstances, Outcome, Reason, Verdict, judge, refusal, rows_needed
+from lockgate.gate.readings import Reading
+from lockgate.gate.verdict import Circumstances, Judgement, Outcome, RuleResult, judge, refusal, rows_needed
 from lockgate.policy.rules import Compare, Decide, Gap, Limit, Policy, Require, Rule
 from lockgate.statistics.budget import Budget
 from lockgate.statistics.interval import Interval
@@ -37,12 +37,12 @@ def _evidence(**changes: Any) -> Evidence:
 outcomes = st.lists(st.sampled_from(Outcome), min_size=1)
 
 
-def of(*found: Outcome) -> Verdict:
-    return Verdict(tuple(Reason(str(i), outcome, "") for i, outcome in enumerate(found)))
+def of(*found: Outcome) -> Judgement:
+    return Judgement(tuple(RuleResult(str(i), outcome, "") for i, outcome in enumerate(found)))
 
 
 def test_a_verdict_without_reasons_is_an_error_not_a_pass() -> None:
-    assert Verdict(()).outcome is Outcome.ERROR
+    assert Judgement(()).outcome is Outcome.ERROR
 
 
 @given(outcomes)
@@ -71,7 +71,7 @@ def limit(metric: str = "accuracy", bound: Any = "floor", value: float = 0.8, **
     return policy(Limit("rule", metric, bound, value, **more))
 
 
-def judged(rules: Policy, evidence: Evidence, **circumstances: Any) -> Verdict:
+def judged(rules: Policy, evidence: Evidence, **circumstances: Any) -> Judgement:
     return judge(rules, evidence, Circumstances(**{"alpha": 0.01, **circumstances}))
 
 
@@ -365,8 +365,8 @@ def test_champions_are_never_compared_across_rows(make_evidence: Make) -> None:
 def test_what_is_required_and_unknown_is_an_error(make_evidence: Make) -> None:
     rule = policy(Require("drift", "drift", "ceiling", 0.2))
     assert judged(rule, make_evidence()).outcome is Outcome.ERROR
-    assert judged(rule, make_evidence(), facts={"drift": Reading(0.2)}).outcome is Outcome.PASSED
-    assert judged(rule, make_evidence(), facts={"drift": Reading(0.21)}).outcome is Outcome.FAILED
+    assert judged(rule, make_evidence(), readings={"drift": Reading(0.2)}).outcome is Outcome.PASSED
+    assert judged(rule, make_evidence(), readings={"drift": Reading(0.21)}).outcome is Outcome.FAILED
 
 
 def test_a_dry_run_is_reported_and_decides_nothing(make_evidence: Make) -> None:
@@ -519,7 +519,7 @@ def test_a_smaller_error_rate_never_turns_a_failure_or_doubt_into_a_pass(
 def test_a_refusal_is_an_error_with_its_reason() -> None:
     verdict = refusal("evidence", "it was altered")
     assert verdict.outcome is Outcome.ERROR
-    assert verdict.reasons == (Reason("evidence", Outcome.ERROR, "it was altered"),)
+    assert verdict.reasons == (RuleResult("evidence", Outcome.ERROR, "it was altered"),)
 
 
 HEX = "0123456789abcdef" * 4
@@ -563,8 +563,8 @@ def test_one_group_alone_is_not_counted(make_evidence: Make) -> None:
 
 def test_what_is_required_is_said_with_its_note(make_evidence: Make) -> None:
     rule = policy(Require("drift", "drift", "ceiling", 0.2))
-    noted = judged(rule, make_evidence(), facts={"drift": Reading(0.1, "of AGEP")}).reasons[0].message
-    bare = judged(rule, make_evidence(), facts={"drift": Reading(0.3)}).reasons[0].message
+    noted = judged(rule, make_evidence(), readings={"drift": Reading(0.1, "of AGEP")}).reasons[0].message
+    bare = judged(rule, make_evidence(), readings={"drift": Reading(0.3)}).reasons[0].message
     assert (noted, bare) == ("drift 0.1 <= ceiling 0.2; of AGEP", "drift 0.3 > ceiling 0.2")
 
 

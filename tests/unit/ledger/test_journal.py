@@ -33,7 +33,7 @@ def release(version: int) -> Release:
     return records.release(version, verdict_id=f"income/{version}")
 
 
-class Journal(list[Fact[FactBody]]):
+class ToldJournal(list[Fact[FactBody]]):
     """Facts in the order they are told."""
 
     def tell(self, token: str, body: FactBody) -> None:
@@ -51,8 +51,8 @@ class Journal(list[Fact[FactBody]]):
         self.tell(token, Asked(**who, action=action, from_=release(before), to=release(to)))
 
 
-def promoted(*versions: int) -> Journal:
-    journal = Journal()
+def promoted(*versions: int) -> ToldJournal:
+    journal = ToldJournal()
     for version in versions:
         journal.end(version)
     return journal
@@ -178,7 +178,7 @@ def test_the_ledger_is_told_of_a_rollback_under_the_version_that_was_rolled_back
 
 @pytest.mark.parametrize("execution", ["income-1", "income-1-R2"])
 def test_a_deployment_has_in_the_ledger_the_id_that_its_workflow_gives(execution: str) -> None:
-    journal = Journal()
+    journal = ToldJournal()
     journal.end(1, f"{execution}-prod")
     (entry,) = to_ledger(journal, "prod")
     assert entry.id == f"deployment:1:prod:{execution}:succeeded"
@@ -202,7 +202,7 @@ def test_an_attempt_that_another_followed_is_not_open() -> None:
 
 
 def test_the_ledger_learns_of_ends_and_of_what_persons_asked_for_and_not_of_beginnings() -> None:
-    journal = Journal()
+    journal = ToldJournal()
     journal.start(1)
     journal.end(1)
     assert [entry.kind for entry in to_ledger(journal, "prod")] == ["deployment"]

@@ -12,14 +12,14 @@ from lockgate.release.workflow import (
     DeployRequest,
     EndingRecorded,
     GateRequest,
+    ModelDataSource,
     Promotion,
     Rows,
-    Source,
     read_message,
 )
 from tests import records
 
-SOURCE = Source(bucket="b", key="k", version_id="v", replay=Rows(bucket="b", key="r"))
+SOURCE = ModelDataSource(bucket="b", key="k", version_id="v", replay=Rows(bucket="b", key="r"))
 START: dict[str, Any] = {
     "action": "start",
     "model": "income",

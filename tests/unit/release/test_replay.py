@@ -9,9 +9,9 @@ import pytest
 
 from lockgate import canonical
 from lockgate.errors import EvidenceError
-from lockgate.release.replay import Rows, compare, read_rows
+from lockgate.release.replay import RecordedRows, compare, read_rows
 
-ROWS = Rows(({"a": 1}, {"a": 2}, {"a": 3}), (0.1, 0.5, 0.9))
+ROWS = RecordedRows(({"a": 1}, {"a": 2}, {"a": 3}), (0.1, 0.5, 0.9))
 
 
 def recorded(**changes: Any) -> bytes:

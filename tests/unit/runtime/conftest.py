@@ -124,7 +124,7 @@ def with_inputs(root: Path, inputs: Mapping[str, Path]) -> tuple[Path]:
 
 
 @dataclass(frozen=True)
-class Run:
+class TrainedModel:
     """What the steps before evaluation left: folders by name, the archive, and the training job's root."""
 
     prepared: Path
@@ -134,7 +134,7 @@ class Run:
 
 
 @pytest.fixture(scope="session")
-def run(snapshot: Snapshot, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Run:
+def run(snapshot: Snapshot, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
     """The three steps of a commit's image, really run once."""
     root = tmp_path_factory.mktemp("run")
     first = Job(*with_inputs(root / "prepare", {"snapshot": snapshot.data}), environment)
@@ -147,7 +147,7 @@ def run(snapshot: Snapshot, environment: dict[str, str], tmp_path_factory: pytes
     archive.write_bytes(packed({file.name: file.read_bytes() for file in (training / "model").iterdir()}))
     last = Job(*with_inputs(root / "predict", {"model": archive, "prepared": prepared}), environment)
     predict(last)
-    return Run(prepared, training, archive, last.outputs / "predictions" / "predictions.parquet")
+    return TrainedModel(prepared, training, archive, last.outputs / "predictions" / "predictions.parquet")
 
 
 def packed(files: Mapping[str, bytes]) -> bytes:

@@ -37,7 +37,7 @@ RELEASE = {
 
 
 @dataclass
-class Environment:
+class EnvironmentAccount:
     """An environment's account: CloudFormation, ECS, and the events of the release stack, newest first."""
 
     world: World
@@ -111,7 +111,7 @@ def prod(
     aws_error: Callable[[str, str], Exception],
     use: Callable[[str, Any], None],
     monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[Environment]:
+) -> Iterator[EnvironmentAccount]:
     class CloudFormation(scripted):  # type: ignore[misc]
         """One stack that updates when the test says so."""
 
@@ -239,6 +239,6 @@ def prod(
     use("cloudformation", cloudformation.client)
     use("ecs", ecs.client)
     use("ecr", ecr.client)
-    yield Environment(world, cloudformation, ecs, ecr, source, aws_error)
+    yield EnvironmentAccount(world, cloudformation, ecs, ecr, source, aws_error)
     for each in (cloudformation, ecs, ecr):
         each.close()

@@ -12,13 +12,13 @@ from lambdas import deploy, shared
 from lockgate.errors import RefusedError
 
 if TYPE_CHECKING:
-    from tests.integration.lambdas.deploy.conftest import Environment
+    from tests.integration.lambdas.deploy.conftest import EnvironmentAccount
 
 
 ALARM = "lockgate-prod-release-income-Errors-1"
 
 
-def watch_alarm(prod: Environment, sdk: Callable[[str], Any], state: str) -> None:
+def watch_alarm(prod: EnvironmentAccount, sdk: Callable[[str], Any], state: str) -> None:
     cloudwatch = sdk("cloudwatch")
     for name in (ALARM, "of-something-else"):
         cloudwatch.put_metric_alarm(
@@ -36,7 +36,7 @@ def watch_alarm(prod: Environment, sdk: Callable[[str], Any], state: str) -> Non
     prod.cloudformation.resources.append(("AWS::CloudWatch::Alarm", ALARM))
 
 
-def test_no_promotion_starts_while_a_guard_is_in_alarm(prod: Environment, sdk: Callable[[str], Any]) -> None:
+def test_no_promotion_starts_while_a_guard_is_in_alarm(prod: EnvironmentAccount, sdk: Callable[[str], Any]) -> None:
     watch_alarm(prod, sdk, "ALARM")
     with pytest.raises(RefusedError, match=rf"^{ALARM}: in ALARM, and ECS would ignore that"):
         prod.start()
@@ -45,7 +45,7 @@ def test_no_promotion_starts_while_a_guard_is_in_alarm(prod: Environment, sdk: C
     assert prod.start()["status"] == "IN_PROGRESS"
 
 
-def test_a_rollback_goes_ahead_in_alarm_all_at_once(prod: Environment, sdk: Callable[[str], Any]) -> None:
+def test_a_rollback_goes_ahead_in_alarm_all_at_once(prod: EnvironmentAccount, sdk: Callable[[str], Any]) -> None:
     prod.promote("1")
     prod.promote("2")
     watch_alarm(prod, sdk, "ALARM")
@@ -57,7 +57,7 @@ def test_a_rollback_goes_ahead_in_alarm_all_at_once(prod: Environment, sdk: Call
     assert modes == ["gradual", "gradual", "at-once"]
 
 
-def test_at_the_deadline_ecs_is_told_to_go_back_and_the_reason_says_so(prod: Environment) -> None:
+def test_at_the_deadline_ecs_is_told_to_go_back_and_the_reason_says_so(prod: EnvironmentAccount) -> None:
     prod.start()
     prod.ecs.running = [f"{prod.ecs.arn}/deployment/1"]
     stop = {"action": "stop", "token": "income-1-prod"}
@@ -68,7 +68,7 @@ def test_at_the_deadline_ecs_is_told_to_go_back_and_the_reason_says_so(prod: Env
     assert reason.startswith("deadline: the deployment did not end within 60 minutes: it was stopped; UPDATE_ROLLBACK")
 
 
-def test_at_the_deadline_an_update_without_deployment_is_cancelled(prod: Environment) -> None:
+def test_at_the_deadline_an_update_without_deployment_is_cancelled(prod: EnvironmentAccount) -> None:
     prod.start()
     prod._call({"action": "stop", "token": "income-1-prod"})
     assert len(prod.cloudformation.requests("CancelUpdateStack")) == 1
@@ -77,13 +77,13 @@ def test_at_the_deadline_an_update_without_deployment_is_cancelled(prod: Environ
     assert len(prod.cloudformation.requests("CancelUpdateStack")) == 1, "what has ended is not stopped"
 
 
-def test_nothing_that_was_not_begun_here_is_stopped(prod: Environment) -> None:
+def test_nothing_that_was_not_begun_here_is_stopped(prod: EnvironmentAccount) -> None:
     with pytest.raises(RefusedError, match="no attempt with token 'other'"):
         prod._call({"action": "stop", "token": "other"})
 
 
 def test_a_look_stops_what_is_past_the_deadline_even_if_its_workflow_died(
-    prod: Environment, monkeypatch: pytest.MonkeyPatch
+    prod: EnvironmentAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prod.start()
     look = {"action": "look", "model": "income"}
@@ -96,7 +96,7 @@ def test_a_look_stops_what_is_past_the_deadline_even_if_its_workflow_died(
 
 
 def test_an_attempt_keeps_the_deadline_that_was_configured_when_it_began(
-    prod: Environment, monkeypatch: pytest.MonkeyPatch
+    prod: EnvironmentAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prod.start()
     file = shared.ROOT / "environments" / "prod.toml"
@@ -113,7 +113,7 @@ def test_an_attempt_keeps_the_deadline_that_was_configured_when_it_began(
 
 
 def test_nobody_elses_update_is_stopped_at_the_deadline_of_an_attempt_that_failed(
-    prod: Environment, monkeypatch: pytest.MonkeyPatch
+    prod: EnvironmentAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prod.start()
     prod.roll_back()

@@ -8,10 +8,12 @@ import pytest
 from botocore.exceptions import ClientError
 
 if TYPE_CHECKING:
-    from tests.integration.lambdas.deploy.conftest import Environment
+    from tests.integration.lambdas.deploy.conftest import EnvironmentAccount
 
 
-def test_an_end_that_nobody_waited_for_is_remembered_as_the_workflow_would_have_had_it(prod: Environment) -> None:
+def test_an_end_that_nobody_waited_for_is_remembered_as_the_workflow_would_have_had_it(
+    prod: EnvironmentAccount,
+) -> None:
     prod.start()
     assert prod.look() == "IN_PROGRESS"
     prod.cloudformation.status = "UPDATE_COMPLETE"
@@ -26,7 +28,7 @@ def test_an_end_that_nobody_waited_for_is_remembered_as_the_workflow_would_have_
     assert prod.status()["place"] == ended["sequence"]
 
 
-def test_a_promotion_that_died_before_its_update_is_not_taken_for_an_end(prod: Environment) -> None:
+def test_a_promotion_that_died_before_its_update_is_not_taken_for_an_end(prod: EnvironmentAccount) -> None:
     prod.cloudformation.failure = prod.error("Throttling", "Rate exceeded")
     with pytest.raises(ClientError):
         prod.start()
@@ -39,7 +41,7 @@ def test_a_promotion_that_died_before_its_update_is_not_taken_for_an_end(prod: E
     assert [fact["kind"] for fact in prod.journal("started", "deployment")] == ["started", "deployment"]
 
 
-def test_the_end_of_a_rollback_that_nobody_waited_for_is_remembered(prod: Environment) -> None:
+def test_the_end_of_a_rollback_that_nobody_waited_for_is_remembered(prod: EnvironmentAccount) -> None:
     prod.promote("1")
     prod.promote("2")
     prod.operate("rollback", "rollback-1")
@@ -48,5 +50,5 @@ def test_the_end_of_a_rollback_that_nobody_waited_for_is_remembered(prod: Enviro
     assert prod.journal()[-1]["token"] == "rollback-1"
 
 
-def test_where_nothing_was_ever_begun_there_is_nothing_to_look_for(prod: Environment) -> None:
+def test_where_nothing_was_ever_begun_there_is_nothing_to_look_for(prod: EnvironmentAccount) -> None:
     assert prod.look() == "NOTHING"

@@ -11,18 +11,18 @@ from lambdas.deploy import promotion
 from lockgate.errors import BusyError, RefusedError
 
 if TYPE_CHECKING:
-    from tests.integration.lambdas.deploy.conftest import Environment
+    from tests.integration.lambdas.deploy.conftest import EnvironmentAccount
 
 
 @pytest.mark.parametrize("status", ["UPDATE_IN_PROGRESS", "UPDATE_ROLLBACK_IN_PROGRESS", "CREATE_IN_PROGRESS"])
-def test_a_stack_that_another_update_changes_is_busy(prod: Environment, status: str) -> None:
+def test_a_stack_that_another_update_changes_is_busy(prod: EnvironmentAccount, status: str) -> None:
     prod.cloudformation.status = status
     with pytest.raises(BusyError, match=status):
         prod.start()
     assert prod.cloudformation.requests("UpdateStack") == []
 
 
-def test_an_update_that_begins_in_between_is_busy_too(prod: Environment) -> None:
+def test_an_update_that_begins_in_between_is_busy_too(prod: EnvironmentAccount) -> None:
     prod.cloudformation.failure = prod.error(
         "ValidationError", f"Stack:{prod.cloudformation.arn} is in UPDATE_IN_PROGRESS state and can not be updated."
     )
@@ -30,21 +30,25 @@ def test_an_update_that_begins_in_between_is_busy_too(prod: Environment) -> None
         prod.start()
 
 
-def test_start_during_the_rollback_of_the_same_release_waits_instead_of_claiming_progress(prod: Environment) -> None:
+def test_start_during_the_rollback_of_the_same_release_waits_instead_of_claiming_progress(
+    prod: EnvironmentAccount,
+) -> None:
     prod.start()
     prod.cloudformation.status = "UPDATE_ROLLBACK_IN_PROGRESS"
     with pytest.raises(BusyError):
         prod.start()
 
 
-def test_a_version_approved_after_a_newer_one_went_live_is_refused(prod: Environment) -> None:
+def test_a_version_approved_after_a_newer_one_went_live_is_refused(prod: EnvironmentAccount) -> None:
     prod.promote("3")
     with pytest.raises(RefusedError, match=r"version 2 was superseded: version 3 is live"):
         prod.promote("2")
     assert len(prod.cloudformation.requests("UpdateStack")) == 1
 
 
-def test_of_two_promotions_at_once_the_second_waits_and_then_the_newer_version_is_live(prod: Environment) -> None:
+def test_of_two_promotions_at_once_the_second_waits_and_then_the_newer_version_is_live(
+    prod: EnvironmentAccount,
+) -> None:
     prod.start("income-3-prod", release=prod.release_of("3"))
     with pytest.raises(BusyError):
         prod.promote("2")
@@ -56,7 +60,7 @@ def test_of_two_promotions_at_once_the_second_waits_and_then_the_newer_version_i
 
 
 def test_a_promotion_that_follows_at_once_hides_nothing_from_whoever_waits_for_the_one_before(
-    prod: Environment,
+    prod: EnvironmentAccount,
 ) -> None:
     prod.promote("1")
     second, third = prod.release_of("2"), prod.release_of("3")
@@ -70,7 +74,7 @@ def test_a_promotion_that_follows_at_once_hides_nothing_from_whoever_waits_for_t
     assert prod.operate("rollback", "rollback-1")["to"] == "2"
 
 
-def test_a_failure_that_a_promotion_follows_at_once_is_none_of_its_successes(prod: Environment) -> None:
+def test_a_failure_that_a_promotion_follows_at_once_is_none_of_its_successes(prod: EnvironmentAccount) -> None:
     prod.promote("1")
     before = dict(prod.cloudformation.parameters)
     second, third = prod.release_of("2"), prod.release_of("3")
@@ -96,7 +100,7 @@ def while_it_copies(happens: Callable[[], object], monkeypatch: pytest.MonkeyPat
 
 
 def test_a_promotion_that_another_overtook_while_it_copied_sees_it(
-    prod: Environment, monkeypatch: pytest.MonkeyPatch
+    prod: EnvironmentAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The other begins and ends between this one's first look at the stack and its last copy."""
     prod.promote("1")
@@ -113,7 +117,7 @@ def test_a_promotion_that_another_overtook_while_it_copied_sees_it(
 
 
 def test_a_promotion_waits_for_one_that_it_met_while_it_copied_and_hides_nothing_of_it(
-    prod: Environment, monkeypatch: pytest.MonkeyPatch
+    prod: EnvironmentAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prod.promote("1")
     second, third = prod.release_of("2"), prod.release_of("3")
@@ -125,7 +129,7 @@ def test_a_promotion_waits_for_one_that_it_met_while_it_copied_and_hides_nothing
     assert prod.status("income-2-prod", release=second)["status"] == "SUCCEEDED"
 
 
-def test_a_promotion_waits_until_the_tasks_of_the_one_before_run(prod: Environment) -> None:
+def test_a_promotion_waits_until_the_tasks_of_the_one_before_run(prod: EnvironmentAccount) -> None:
     prod.start("income-2-prod", release=prod.release_of("2"))
     prod.cloudformation.status = "UPDATE_COMPLETE"
     prod.ecs.primary["runningCount"] = 1
@@ -133,7 +137,7 @@ def test_a_promotion_waits_until_the_tasks_of_the_one_before_run(prod: Environme
         prod.start("income-3-prod", release=prod.release_of("3"))
 
 
-def test_an_older_version_may_follow_when_the_newer_one_was_taken_back(prod: Environment) -> None:
+def test_an_older_version_may_follow_when_the_newer_one_was_taken_back(prod: EnvironmentAccount) -> None:
     prod.promote("1")
     prod.promote("3")
     prod.operate("rollback", "rollback-1")

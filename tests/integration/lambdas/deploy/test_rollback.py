@@ -13,10 +13,10 @@ from lockgate.errors import RefusedError
 from lockgate.release.parameters import PARAMETERS
 
 if TYPE_CHECKING:
-    from tests.integration.lambdas.deploy.conftest import Environment
+    from tests.integration.lambdas.deploy.conftest import EnvironmentAccount
 
 
-def test_a_rollback_pins_the_previous_release_as_it_was_without_asking_anybody_else(prod: Environment) -> None:
+def test_a_rollback_pins_the_previous_release_as_it_was_without_asking_anybody_else(prod: EnvironmentAccount) -> None:
     first = prod.promote("1")
     prod.promote("2")
     prod.source = {"bucket": "gone", "key": "gone", "version_id": "gone"}
@@ -30,7 +30,7 @@ def test_a_rollback_pins_the_previous_release_as_it_was_without_asking_anybody_e
     assert (answer["place"], prod.journal()[2]["body"]["person"]) == (6, "olga")
 
 
-def test_what_was_rolled_back_from_is_not_started_again(prod: Environment) -> None:
+def test_what_was_rolled_back_from_is_not_started_again(prod: EnvironmentAccount) -> None:
     prod.promote("1")
     prod.promote("2")
     prod.operate("rollback", "rollback-1")
@@ -41,7 +41,7 @@ def test_what_was_rolled_back_from_is_not_started_again(prod: Environment) -> No
     assert len(prod.cloudformation.requests("UpdateStack")) == updates
 
 
-def test_the_same_rollback_asked_again_is_one_rollback(prod: Environment) -> None:
+def test_the_same_rollback_asked_again_is_one_rollback(prod: EnvironmentAccount) -> None:
     prod.promote("1")
     prod.promote("2")
     assert prod.operate("rollback", "rollback-1") == prod.operate("rollback", "rollback-1")
@@ -50,7 +50,7 @@ def test_the_same_rollback_asked_again_is_one_rollback(prod: Environment) -> Non
     assert [fact["kind"] for fact in prod.journal()].count("asked") == 1
 
 
-def test_a_rollback_that_died_before_its_update_goes_on_when_it_is_asked_again(prod: Environment) -> None:
+def test_a_rollback_that_died_before_its_update_goes_on_when_it_is_asked_again(prod: EnvironmentAccount) -> None:
     prod.promote("1")
     prod.promote("2")
     prod.cloudformation.failure = prod.error("Throttling", "Rate exceeded")
@@ -61,7 +61,9 @@ def test_a_rollback_that_died_before_its_update_goes_on_when_it_is_asked_again(p
     assert prod.end("rollback-1")["release"]["version"] == "1"
 
 
-def test_a_look_between_what_a_rollback_writes_down_and_what_it_does_takes_it_for_no_failure(prod: Environment) -> None:
+def test_a_look_between_what_a_rollback_writes_down_and_what_it_does_takes_it_for_no_failure(
+    prod: EnvironmentAccount,
+) -> None:
     prod.promote("1")
     prod.promote("2")
     prod.cloudformation.failure = prod.error("Throttling", "Rate exceeded")
@@ -75,7 +77,7 @@ def test_a_look_between_what_a_rollback_writes_down_and_what_it_does_takes_it_fo
 
 
 def test_a_rollback_that_never_began_is_remembered_as_failed_when_nobody_can_be_at_it_any_more(
-    prod: Environment, monkeypatch: pytest.MonkeyPatch
+    prod: EnvironmentAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prod.promote("1")
     prod.promote("2")
@@ -88,7 +90,7 @@ def test_a_rollback_that_never_began_is_remembered_as_failed_when_nobody_can_be_
     assert prod.journal()[-1]["body"]["outcome"] == "failed"
 
 
-def test_a_failed_rollback_is_remembered_and_what_is_live_stays(prod: Environment) -> None:
+def test_a_failed_rollback_is_remembered_and_what_is_live_stays(prod: EnvironmentAccount) -> None:
     prod.promote("1")
     prod.promote("2")
     live = dict(prod.cloudformation.parameters)
@@ -101,7 +103,7 @@ def test_a_failed_rollback_is_remembered_and_what_is_live_stays(prod: Environmen
     assert prod.journal()[-1]["body"]["outcome"] == "failed"
 
 
-def test_a_rollback_waits_for_no_other_update_and_leaves_no_trace_then(prod: Environment) -> None:
+def test_a_rollback_waits_for_no_other_update_and_leaves_no_trace_then(prod: EnvironmentAccount) -> None:
     prod.promote("1")
     prod.promote("2")
     prod.cloudformation.status = "UPDATE_IN_PROGRESS"
@@ -110,14 +112,14 @@ def test_a_rollback_waits_for_no_other_update_and_leaves_no_trace_then(prod: Env
 
 
 @pytest.mark.parametrize("versions", [[], ["1"]], ids=len)
-def test_without_a_previous_release_a_rollback_is_refused(prod: Environment, versions: list[str]) -> None:
+def test_without_a_previous_release_a_rollback_is_refused(prod: EnvironmentAccount, versions: list[str]) -> None:
     for version in versions:
         prod.promote(version)
     assert prod.operate("rollback", "rollback-1")["refused"].startswith("rollback: ")
     assert len(prod.journal()) == len(versions)
 
 
-def test_a_rollback_to_an_image_that_the_environment_has_no_copy_of_is_refused(prod: Environment) -> None:
+def test_a_rollback_to_an_image_that_the_environment_has_no_copy_of_is_refused(prod: EnvironmentAccount) -> None:
     prod.promote("1")
     prod.promote("2")
     prod.ecr.copies.clear()
@@ -125,7 +127,7 @@ def test_a_rollback_to_an_image_that_the_environment_has_no_copy_of_is_refused(p
     assert [fact["kind"] for fact in prod.journal()] == ["deployment", "deployment"]
 
 
-def test_a_stack_made_anew_gets_back_what_was_live_last(prod: Environment) -> None:
+def test_a_stack_made_anew_gets_back_what_was_live_last(prod: EnvironmentAccount) -> None:
     release = prod.promote("1")
     prod.cloudformation.parameters |= dict.fromkeys(PARAMETERS.values(), "")
     prod.cloudformation.status = "CREATE_COMPLETE"
@@ -133,14 +135,14 @@ def test_a_stack_made_anew_gets_back_what_was_live_last(prod: Environment) -> No
     assert prod.end("restore-1")["release"] == release
 
 
-def test_a_stack_that_was_changed_and_not_lost_is_not_restored(prod: Environment) -> None:
+def test_a_stack_that_was_changed_and_not_lost_is_not_restored(prod: EnvironmentAccount) -> None:
     prod.promote("1")
     prod.cloudformation.parameters["ReleaseVersion"] = "2"
     assert "pins version 2: it was changed, not lost" in prod.operate("restore", "restore-1")["refused"]
 
 
 def test_a_service_that_was_changed_past_its_stack_is_restored_by_an_update_that_changes_something(
-    prod: Environment,
+    prod: EnvironmentAccount,
 ) -> None:
     """Without a change there would be no update, and the service would stay as somebody left it. In steps, it would
     serve most requests meanwhile, and its errors would take the restored release back.
@@ -158,6 +160,6 @@ def test_a_service_that_was_changed_past_its_stack_is_restored_by_an_update_that
         assert prod.cloudformation.status == "UPDATE_COMPLETE", "the same restore asked again changes nothing"
 
 
-def test_the_progress_of_a_token_nobody_asked_with_is_refused(prod: Environment) -> None:
+def test_the_progress_of_a_token_nobody_asked_with_is_refused(prod: EnvironmentAccount) -> None:
     with pytest.raises(RefusedError, match="found nothing that began it here"):
         prod.end("rollback-unknown")

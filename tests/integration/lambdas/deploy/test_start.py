@@ -12,10 +12,10 @@ from lockgate.errors import NotFoundError, RefusedError
 from lockgate.release.parameters import PARAMETERS
 
 if TYPE_CHECKING:
-    from tests.integration.lambdas.deploy.conftest import Environment
+    from tests.integration.lambdas.deploy.conftest import EnvironmentAccount
 
 
-def test_start_copies_the_exact_version_and_pins_it_with_the_narrow_role(prod: Environment) -> None:
+def test_start_copies_the_exact_version_and_pins_it_with_the_narrow_role(prod: EnvironmentAccount) -> None:
     prod.world.s3.put_object(Bucket="test-models", Key=prod.source["key"], Body=b"a newer version")
     assert prod.start() == {"status": "IN_PROGRESS", "deadline_minutes": 60}
     copy = prod.world.s3.get_object(Bucket="test-releases", Key=prod.model_key)
@@ -32,7 +32,9 @@ def test_start_copies_the_exact_version_and_pins_it_with_the_narrow_role(prod: E
     assert {name: sent[parameter]["ParameterValue"] for name, parameter in PARAMETERS.items()} == wanted
 
 
-def test_the_service_is_protected_from_deletion_and_replacement_from_the_first_promotion_on(prod: Environment) -> None:
+def test_the_service_is_protected_from_deletion_and_replacement_from_the_first_promotion_on(
+    prod: EnvironmentAccount,
+) -> None:
     prod.start()
     (request,) = prod.cloudformation.requests("UpdateStack")
     allow, deny = json.loads(request["StackPolicyBody"])["Statement"]
@@ -41,7 +43,7 @@ def test_the_service_is_protected_from_deletion_and_replacement_from_the_first_p
     assert deny["Condition"] == {"StringEquals": {"ResourceType": ["AWS::ECS::Service"]}}
 
 
-def test_the_same_start_again_while_it_runs_changes_nothing(prod: Environment) -> None:
+def test_the_same_start_again_while_it_runs_changes_nothing(prod: EnvironmentAccount) -> None:
     assert prod.start() == prod.start()
     assert len(prod.cloudformation.requests("UpdateStack")) == 1
     written = prod.world.s3.list_object_versions(Bucket="test-releases")["Versions"]
@@ -53,13 +55,13 @@ def test_the_same_start_again_while_it_runs_changes_nothing(prod: Environment) -
 
 
 @pytest.mark.parametrize("status", ["ROLLBACK_COMPLETE", "UPDATE_ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED"])
-def test_a_stack_that_cannot_be_updated_is_refused_with_what_to_do(prod: Environment, status: str) -> None:
+def test_a_stack_that_cannot_be_updated_is_refused_with_what_to_do(prod: EnvironmentAccount, status: str) -> None:
     prod.cloudformation.status = status
     with pytest.raises(RefusedError, match=rf"found {status}.*continue its rollback, or delete it"):
         prod.start()
 
 
-def test_a_missing_release_stack_says_to_deploy_the_environment_first(prod: Environment) -> None:
+def test_a_missing_release_stack_says_to_deploy_the_environment_first(prod: EnvironmentAccount) -> None:
     prod.cloudformation.status = None
     with pytest.raises(NotFoundError, match=r"deploy the environment first \(cdk deploy 'prod/\*'\)"):
         prod.start()
@@ -69,39 +71,39 @@ def test_a_missing_release_stack_says_to_deploy_the_environment_first(prod: Envi
     assert prod.copies() == []
 
 
-def test_a_stack_of_an_older_template_is_refused(prod: Environment) -> None:
+def test_a_stack_of_an_older_template_is_refused(prod: EnvironmentAccount) -> None:
     del prod.cloudformation.parameters["ReleaseVerdictId"]
     with pytest.raises(RefusedError, match="has no parameters ReleaseVerdictId"):
         prod.start()
 
 
-def test_no_update_to_perform_although_the_stack_pins_something_else_is_refused(prod: Environment) -> None:
+def test_no_update_to_perform_although_the_stack_pins_something_else_is_refused(prod: EnvironmentAccount) -> None:
     prod.cloudformation.failure = prod.error("ValidationError", "No updates are to be performed.")
     with pytest.raises(RefusedError, match="no update to perform, yet it pins None"):
         prod.start()
 
 
-def test_another_failure_of_aws_is_raised_for_a_retry(prod: Environment) -> None:
+def test_another_failure_of_aws_is_raised_for_a_retry(prod: EnvironmentAccount) -> None:
     prod.cloudformation.failure = prod.error("Throttling", "Rate exceeded")
     with pytest.raises(ClientError, match="Rate exceeded"):
         prod.start()
 
 
-def test_bytes_that_are_not_the_release_never_become_visible(prod: Environment) -> None:
+def test_bytes_that_are_not_the_release_never_become_visible(prod: EnvironmentAccount) -> None:
     put = prod.world.s3.put_object(Bucket="test-models", Key=prod.source["key"], Body=b"replaced")
     with pytest.raises(RefusedError, match="it was replaced"):
         prod.start(source={**prod.source, "version_id": put["VersionId"]})
     assert (prod.copies(), prod.cloudformation.requests("UpdateStack")) == ([], [])
 
 
-def test_a_source_version_that_is_gone_is_refused(prod: Environment) -> None:
+def test_a_source_version_that_is_gone_is_refused(prod: EnvironmentAccount) -> None:
     prod.world.s3.delete_object(Bucket="test-models", Key=prod.source["key"], VersionId=prod.source["version_id"])
     with pytest.raises(RefusedError, match="is gone"):
         prod.start()
     assert prod.copies() == []
 
 
-def test_recorded_rows_that_are_not_the_verdicts_are_refused_before_anything_changes(prod: Environment) -> None:
+def test_recorded_rows_that_are_not_the_verdicts_are_refused_before_anything_changes(prod: EnvironmentAccount) -> None:
     prod.world.s3.put_object(Bucket="test-evidence", Key="income/exec1/replay.json", Body=b"kinder rows")
     with pytest.raises(RefusedError, match=r"recorded rows: s3://test-evidence/.* it was replaced"):
         prod.start()
@@ -112,14 +114,14 @@ def test_recorded_rows_that_are_not_the_verdicts_are_refused_before_anything_cha
     assert prod.rows_key not in prod.copies()
 
 
-def test_a_copy_that_holds_other_bytes_is_refused(prod: Environment) -> None:
+def test_a_copy_that_holds_other_bytes_is_refused(prod: EnvironmentAccount) -> None:
     prod.world.s3.put_object(Bucket="test-releases", Key=prod.model_key, Body=b"something else")
     with pytest.raises(RefusedError, match=rf"s3://test-releases/{prod.model_key}: SHA-256 found"):
         prod.start()
     assert prod.cloudformation.requests("UpdateStack") == []
 
 
-def test_a_bucket_without_versions_is_refused(prod: Environment) -> None:
+def test_a_bucket_without_versions_is_refused(prod: EnvironmentAccount) -> None:
     prod.world.s3.put_bucket_versioning(Bucket="test-releases", VersioningConfiguration={"Status": "Suspended"})
     with pytest.raises(RefusedError, match="is the bucket versioned"):
         prod.start()
@@ -138,7 +140,7 @@ def test_a_bucket_without_versions_is_refused(prod: Environment) -> None:
     ids=str,
 )
 def test_an_event_that_makes_no_sense_changes_nothing(
-    prod: Environment, change: dict[str, Any], fields: dict[str, str]
+    prod: EnvironmentAccount, change: dict[str, Any], fields: dict[str, str]
 ) -> None:
     with pytest.raises(RefusedError):
         prod.start(**{"release": {**prod.release_of("1"), **fields}, **change})

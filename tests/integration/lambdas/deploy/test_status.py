@@ -12,13 +12,13 @@ import pytest
 from lockgate.release.hook_findings import HookFinding
 
 if TYPE_CHECKING:
-    from tests.integration.lambdas.deploy.conftest import Environment
+    from tests.integration.lambdas.deploy.conftest import EnvironmentAccount
 
 
 ALARM = "lockgate-prod-release-income-Errors-1"
 
 
-def test_a_whole_deployment_succeeds_and_says_what_is_live_and_where(prod: Environment) -> None:
+def test_a_whole_deployment_succeeds_and_says_what_is_live_and_where(prod: EnvironmentAccount) -> None:
     prod.start()
     assert prod.status()["status"] == "IN_PROGRESS"
     prod.cloudformation.status = "UPDATE_COMPLETE"
@@ -44,7 +44,7 @@ def test_a_whole_deployment_succeeds_and_says_what_is_live_and_where(prod: Envir
     ids=str,
 )
 def test_an_updated_stack_is_no_success_until_its_service_runs(
-    prod: Environment, primary: dict[str, Any], status: str
+    prod: EnvironmentAccount, primary: dict[str, Any], status: str
 ) -> None:
     prod.start()
     prod.cloudformation.status = "UPDATE_COMPLETE"
@@ -53,14 +53,16 @@ def test_an_updated_stack_is_no_success_until_its_service_runs(
 
 
 @pytest.mark.parametrize("resources", [[], [("AWS::ECS::Service", "one"), ("AWS::ECS::Service", "other")]], ids=len)
-def test_a_stack_without_exactly_one_service_is_a_failure(prod: Environment, resources: list[tuple[str, str]]) -> None:
+def test_a_stack_without_exactly_one_service_is_a_failure(
+    prod: EnvironmentAccount, resources: list[tuple[str, str]]
+) -> None:
     prod.start()
     prod.cloudformation.status = "UPDATE_COMPLETE"
     prod.cloudformation.resources = resources
     assert prod.status()["status"] == "FAILED"
 
 
-def test_an_updated_stack_is_no_success_while_its_service_runs_other_tasks(prod: Environment) -> None:
+def test_an_updated_stack_is_no_success_while_its_service_runs_other_tasks(prod: EnvironmentAccount) -> None:
     """Somebody changed ECS past CloudFormation, which finds nothing to update when the release is promoted again."""
     prod.promote("1")
     prod.ecs.primary["taskDefinition"] = "somebodys:7"
@@ -73,14 +75,14 @@ def test_an_updated_stack_is_no_success_while_its_service_runs_other_tasks(prod:
     )
 
 
-def test_a_service_that_was_deleted_is_no_success(prod: Environment) -> None:
+def test_a_service_that_was_deleted_is_no_success(prod: EnvironmentAccount) -> None:
     prod.start()
     prod.cloudformation.status, prod.ecs.status = "UPDATE_COMPLETE", "INACTIVE"
     answer = prod.status()
     assert (answer["status"], "found 0 primary deployments" in answer["reason"]) == ("FAILED", True)
 
 
-def test_an_update_that_rolled_back_is_a_failure_with_its_cause(prod: Environment) -> None:
+def test_an_update_that_rolled_back_is_a_failure_with_its_cause(prod: EnvironmentAccount) -> None:
     before = dict(prod.cloudformation.parameters)
     prod.start()
     prod.roll_back()
@@ -90,19 +92,19 @@ def test_an_update_that_rolled_back_is_a_failure_with_its_cause(prod: Environmen
     assert answer["reason"] == "UPDATE_ROLLBACK_COMPLETE: Service: the image cannot be pulled"
 
 
-def test_a_rollback_is_a_failure_even_if_the_stack_still_shows_the_wanted_parameters(prod: Environment) -> None:
+def test_a_rollback_is_a_failure_even_if_the_stack_still_shows_the_wanted_parameters(prod: EnvironmentAccount) -> None:
     prod.start()
     prod.roll_back()
     assert prod.status()["status"] == "FAILED"
 
 
-def test_a_rollback_that_is_still_running_is_not_yet_an_end(prod: Environment) -> None:
+def test_a_rollback_that_is_still_running_is_not_yet_an_end(prod: EnvironmentAccount) -> None:
     prod.start()
     prod.cloudformation.status = "UPDATE_ROLLBACK_IN_PROGRESS"
     assert prod.status()["status"] == "IN_PROGRESS"
 
 
-def test_a_rollback_that_failed_is_continued_once_and_then_needs_a_person(prod: Environment) -> None:
+def test_a_rollback_that_failed_is_continued_once_and_then_needs_a_person(prod: EnvironmentAccount) -> None:
     prod.start()
     prod.roll_back()
     prod.cloudformation.status = "UPDATE_ROLLBACK_FAILED"
@@ -119,7 +121,7 @@ def test_a_rollback_that_failed_is_continued_once_and_then_needs_a_person(prod: 
 
 
 def test_a_rollback_that_went_through_at_the_second_attempt_is_a_failure_with_the_first_cause(
-    prod: Environment,
+    prod: EnvironmentAccount,
 ) -> None:
     prod.start()
     prod.roll_back()
@@ -129,7 +131,7 @@ def test_a_rollback_that_went_through_at_the_second_attempt_is_a_failure_with_th
     assert prod.status()["reason"] == "UPDATE_ROLLBACK_COMPLETE: Service: the image cannot be pulled"
 
 
-def test_what_a_hook_found_comes_first_in_the_reason_and_older_findings_do_not_count(prod: Environment) -> None:
+def test_what_a_hook_found_comes_first_in_the_reason_and_older_findings_do_not_count(prod: EnvironmentAccount) -> None:
     def find(name: str, verdict_id: str, passed: bool, message: str) -> None:
         body = HookFinding(verdict_id, passed, message).to_bytes()
         prod.world.s3.put_object(Bucket="test-releases", Key=f"income/findings/{name}.json", Body=body)
@@ -145,9 +147,9 @@ def test_what_a_hook_found_comes_first_in_the_reason_and_older_findings_do_not_c
 
 
 def test_the_alarms_that_went_off_during_the_attempt_are_in_the_reason_with_their_numbers(
-    prod: Environment, sdk: Callable[[str], Any], scripted: type, use: Callable[[str, Any], None]
+    prod: EnvironmentAccount, sdk: Callable[[str], Any], scripted: type, use: Callable[[str, Any], None]
 ) -> None:
-    class CloudWatch(scripted):  # type: ignore[misc]
+    class AlarmHistory(scripted):  # type: ignore[misc]
         """One alarm that went off and is well again."""
 
         service = "cloudwatch"
@@ -165,7 +167,7 @@ def test_the_alarms_that_went_off_during_the_attempt_are_in_the_reason_with_thei
             made = [{"newState": {"stateValue": state, "stateReason": reason}} for state, reason in states]
             return {"AlarmHistoryItems": [{"AlarmName": ALARM, "HistoryData": json.dumps(each)} for each in made]}
 
-    cloudwatch = CloudWatch(sdk)
+    cloudwatch = AlarmHistory(sdk)
     use("cloudwatch", cloudwatch.client)
     prod.cloudformation.resources.append(("AWS::CloudWatch::Alarm", ALARM))
     prod.start()
@@ -177,14 +179,14 @@ def test_the_alarms_that_went_off_during_the_attempt_are_in_the_reason_with_thei
     cloudwatch.close()
 
 
-def test_promoting_what_is_live_already_is_a_success_without_an_update(prod: Environment) -> None:
+def test_promoting_what_is_live_already_is_a_success_without_an_update(prod: EnvironmentAccount) -> None:
     prod.start()
     prod.cloudformation.status = "UPDATE_COMPLETE"
     assert prod.start("income-1-prod-again")["status"] == "IN_PROGRESS"
     assert prod.status("income-1-prod-again")["status"] == "SUCCEEDED"
 
 
-def test_what_is_live_after_another_release_was_rolled_back_counts_as_live(prod: Environment) -> None:
+def test_what_is_live_after_another_release_was_rolled_back_counts_as_live(prod: EnvironmentAccount) -> None:
     prod.start()
     live = dict(prod.cloudformation.parameters)
     prod.cloudformation.happen("UPDATE_FAILED", "Service", "of the next release", token="income-2-prod")
@@ -194,7 +196,7 @@ def test_what_is_live_after_another_release_was_rolled_back_counts_as_live(prod:
     assert prod.status("income-1-prod-again")["status"] == "SUCCEEDED"
 
 
-def test_a_stack_that_pins_another_release_is_a_failure(prod: Environment) -> None:
+def test_a_stack_that_pins_another_release_is_a_failure(prod: EnvironmentAccount) -> None:
     prod.start()
     prod.cloudformation.status = "UPDATE_COMPLETE"
     prod.cloudformation.parameters["ReleaseVersion"] = "2"

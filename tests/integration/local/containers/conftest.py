@@ -76,7 +76,7 @@ ThreadingHTTPServer((os.environ["BIND_HOST"], int(os.environ["BIND_PORT"])), Han
 
 
 @dataclass(frozen=True)
-class Embedded:
+class EmbeddedContainers:
     """One running emulator."""
 
     settings: Settings
@@ -146,7 +146,7 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="session")
-def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedContainers]:
     port = free_ports(1)
     settings = Settings(tmp_path_factory.mktemp("embedded"), port)
     tls.make(settings)
@@ -162,14 +162,14 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
         try:
             wait_until(lambda: server.poll() is not None or _answers(port), 30)
             assert server.poll() is None, log.read_text()
-            yield Embedded(settings)
+            yield EmbeddedContainers(settings)
         finally:
             server.terminate()
             server.wait(10)
 
 
 @pytest.fixture(scope="module")
-def through_the_proxy(embedded: Embedded, free_port: int) -> Iterator[None]:
+def through_the_proxy(embedded: EmbeddedContainers, free_port: int) -> Iterator[None]:
     """Names of AWS lead to the emulator, as they do for its functions."""
     with proxy.in_background(replace(embedded.settings, proxy_port=free_port)), pytest.MonkeyPatch.context() as patch:
         patch.setenv("https_proxy", f"http://127.0.0.1:{free_port}")
@@ -178,7 +178,7 @@ def through_the_proxy(embedded: Embedded, free_port: int) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def repository(embedded: Embedded) -> None:
+def repository(embedded: EmbeddedContainers) -> None:
     """The repository `app`, with immutable tags and scan on push."""
     embedded.client("ecr").create_repository(
         repositoryName="app", imageTagMutability="IMMUTABLE", imageScanningConfiguration={"scanOnPush": True}
@@ -186,7 +186,9 @@ def repository(embedded: Embedded) -> None:
 
 
 @pytest.fixture(scope="session")
-def make_image(embedded: Embedded, repository: None, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
+def make_image(
+    embedded: EmbeddedContainers, repository: None, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], str]:
     """Build and push an image whose server has the given version; returns its URI with digest."""
     token = embedded.token()
 
@@ -200,7 +202,9 @@ def make_image(embedded: Embedded, repository: None, tmp_path_factory: pytest.Te
 
 
 @pytest.fixture
-def events(embedded: Embedded) -> Callable[[str], Callable[[Callable[[dict[str, Any]], bool]], dict[str, Any]]]:
+def events(
+    embedded: EmbeddedContainers,
+) -> Callable[[str], Callable[[Callable[[dict[str, Any]], bool]], dict[str, Any]]]:
     """events(source) begins to collect; what it returns waits for the first event that fits a condition."""
 
     def collect(source: str) -> Callable[[Callable[[dict[str, Any]], bool]], dict[str, Any]]:

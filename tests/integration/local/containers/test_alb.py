@@ -14,7 +14,7 @@ class Server(ThreadingHTTPServer):
     """A target whose health can be switched; it answers with its name."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+        super().__init__(("127.0.0.1", 0), TargetHandler)
         self.name = name
         self.health = 200
         self.checks = 0
@@ -22,7 +22,7 @@ class Server(ThreadingHTTPServer):
         self.hold.set()
 
 
-class Handler(BaseHTTPRequestHandler):
+class TargetHandler(BaseHTTPRequestHandler):
     server: Server
 
     def do_GET(self) -> None:
@@ -56,7 +56,7 @@ def servers() -> Iterator[Callable[[str], Server]]:
         server.server_close()
 
 
-class Balancer:
+class EmbeddedBalancer:
     """A load balancer with one listener in front of the target groups `a` and `b`."""
 
     def __init__(self, embedded: Any, name: str) -> None:
@@ -108,11 +108,11 @@ class Balancer:
 
 
 @pytest.fixture
-def balancer(embedded: Any, request: pytest.FixtureRequest) -> Balancer:
-    return Balancer(embedded, f"lb{abs(hash(request.node.name)) % 10**8}")
+def balancer(embedded: Any, request: pytest.FixtureRequest) -> EmbeddedBalancer:
+    return EmbeddedBalancer(embedded, f"lb{abs(hash(request.node.name)) % 10**8}")
 
 
-def test_a_target_is_used_once_its_check_passes(balancer: Balancer, servers: Callable[[str], Server]) -> None:
+def test_a_target_is_used_once_its_check_passes(balancer: EmbeddedBalancer, servers: Callable[[str], Server]) -> None:
     server = servers("one")
     server.health = 503
     balancer.register("a", server)
@@ -132,7 +132,7 @@ def test_a_target_is_used_once_its_check_passes(balancer: Balancer, servers: Cal
 
 
 def test_a_target_that_turns_unhealthy_gets_no_more_requests(
-    balancer: Balancer, servers: Callable[[str], Server], until: Callable[..., Any]
+    balancer: EmbeddedBalancer, servers: Callable[[str], Server], until: Callable[..., Any]
 ) -> None:
     good, bad = servers("good"), servers("bad")
     balancer.register("a", good)
@@ -146,7 +146,7 @@ def test_a_target_that_turns_unhealthy_gets_no_more_requests(
 
 
 def test_weights_divide_the_requests(
-    balancer: Balancer, servers: Callable[[str], Server], until: Callable[..., Any]
+    balancer: EmbeddedBalancer, servers: Callable[[str], Server], until: Callable[..., Any]
 ) -> None:
     for key in "ab":
         balancer.register(key, servers(key))
@@ -163,7 +163,7 @@ def test_weights_divide_the_requests(
 
 
 def test_a_leaving_target_finishes_its_requests(
-    balancer: Balancer, servers: Callable[[str], Server], until: Callable[..., Any]
+    balancer: EmbeddedBalancer, servers: Callable[[str], Server], until: Callable[..., Any]
 ) -> None:
     server = servers("leaving")
     balancer.register("a", server)

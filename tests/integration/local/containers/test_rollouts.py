@@ -42,7 +42,7 @@ def allow(*actions: str) -> dict[str, Any]:
 
 
 @dataclass
-class Place:
+class DeployedService:
     """One service behind a load balancer, deployed through the API, and what clients were answered meanwhile."""
 
     embedded: Any
@@ -161,8 +161,8 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def place(embedded: Any, make_image: Callable[[str], str]) -> Iterator[Place]:
-    made = Place(embedded)
+def place(embedded: Any, make_image: Callable[[str], str]) -> Iterator[DeployedService]:
+    made = DeployedService(embedded)
     iam, elbv2, ecs = made.client("iam"), made.client("elbv2"), made.client("ecs")
     for name, service, actions in (
         ("execution", "ecs-tasks.amazonaws.com", PULL),
@@ -216,10 +216,10 @@ def place(embedded: Any, make_image: Callable[[str], str]) -> Iterator[Place]:
     ecs.delete_service(cluster="rollouts", service="rollout", force=True)
 
 
-class Traffic:
+class ServiceTraffic:
     """Requests all the time, two every ten seconds, and how they were answered: by whom, with which status."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: DeployedService) -> None:
         self._place, self._over = place, threading.Event()
         self.answers: list[tuple[int, str]] = []
         self._thread = threading.Thread(target=self._ask)
@@ -230,7 +230,7 @@ class Traffic:
                 self.answers += [self._place.get(), self._place.get()]
                 self._place.embedded.move_clock(advance=10)
 
-    def __enter__(self) -> Traffic:
+    def __enter__(self) -> ServiceTraffic:
         self._thread.start()
         return self
 
@@ -239,7 +239,7 @@ class Traffic:
         self._thread.join()
 
 
-def test_requests_become_metrics_of_their_target_group(place: Place) -> None:
+def test_requests_become_metrics_of_their_target_group(place: DeployedService) -> None:
     before = sum(place.counted("RequestCount", "blue"))
     for _ in range(5):
         assert place.get() == (200, "good-1")
@@ -249,7 +249,7 @@ def test_requests_become_metrics_of_their_target_group(place: Place) -> None:
 
 
 def test_hooks_are_called_at_their_stages_with_what_aws_tells_them(
-    place: Place, make_image: Callable[[str], str]
+    place: DeployedService, make_image: Callable[[str], str]
 ) -> None:
     place.function("IN_PROGRESS", "SUCCEEDED")
     stages = ("POST_TEST_TRAFFIC_SHIFT", "PRE_PRODUCTION_TRAFFIC_SHIFT")
@@ -261,7 +261,7 @@ def test_hooks_are_called_at_their_stages_with_what_aws_tells_them(
 
 
 def test_a_hook_whose_work_takes_long_on_a_busy_machine_is_no_reason_to_go_back(
-    place: Place, make_image: Callable[[str], str]
+    place: DeployedService, make_image: Callable[[str], str]
 ) -> None:
     place.function("slow")
     hook = place.hook("POST_TEST_TRAFFIC_SHIFT", timeoutConfiguration={"timeoutInMinutes": 1, "action": "ROLLBACK"})
@@ -281,7 +281,7 @@ def test_a_hook_whose_work_takes_long_on_a_busy_machine_is_no_reason_to_go_back(
     ids=str,
 )
 def test_a_hook_that_says_no_or_nothing_leaves_the_old_release_serving(
-    place: Place, make_image: Callable[[str], str], answers: tuple[str, ...], reason: str
+    place: DeployedService, make_image: Callable[[str], str], answers: tuple[str, ...], reason: str
 ) -> None:
     place.function(*answers)
     before = place.get()
@@ -289,14 +289,14 @@ def test_a_hook_that_says_no_or_nothing_leaves_the_old_release_serving(
     hook = place.hook(
         "POST_TEST_TRAFFIC_SHIFT", timeoutConfiguration={"timeoutInMinutes": minutes, "action": "ROLLBACK"}
     )
-    with Traffic(place) as traffic:
+    with ServiceTraffic(place) as traffic:
         done = place.deploy(make_image(f"hooked-{answers[0].lower().replace('_', '-')}"), lifecycleHooks=[hook])
     assert (done["status"], reason in done["statusReason"]) == ("ROLLBACK_SUCCESSFUL", True), done
     assert set(traffic.answers) == {before}, "nobody saw the new release"
 
 
 def test_a_role_that_may_not_invoke_the_hook_stops_the_deployment(
-    place: Place, make_image: Callable[[str], str]
+    place: DeployedService, make_image: Callable[[str], str]
 ) -> None:
     place.function("SUCCEEDED")
     hook = {**place.hook("PRE_SCALE_UP"), "roleArn": place.roles["powerless"]}
@@ -305,7 +305,7 @@ def test_a_role_that_may_not_invoke_the_hook_stops_the_deployment(
 
 
 def test_a_canary_whose_errors_raise_an_alarm_is_taken_back_while_the_old_release_serves(
-    place: Place, make_image: Callable[[str], str]
+    place: DeployedService, make_image: Callable[[str], str]
 ) -> None:
     cloudwatch = place.client("cloudwatch")
     names = []
@@ -324,7 +324,7 @@ def test_a_canary_whose_errors_raise_an_alarm_is_taken_back_while_the_old_releas
             TreatMissingData="notBreaching",
         )
     before = place.get()
-    with Traffic(place) as traffic:
+    with ServiceTraffic(place) as traffic:
         done = place.deploy(
             make_image("failing"),
             strategy="CANARY",

@@ -30,7 +30,7 @@ IMAGE = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/model@sha256:{'a' * 64}"
 
 
 @dataclass(frozen=True)
-class Embedded:
+class EmbeddedSageMaker:
     """A running server and what every test needs of it."""
 
     settings: Settings
@@ -126,7 +126,7 @@ class Embedded:
 
 
 @pytest.fixture(scope="session")
-def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedSageMaker]:
     port = free_ports(1)
     settings = Settings(tmp_path_factory.mktemp("embedded"), port=port)
     tls.make(settings)
@@ -151,14 +151,14 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
         server.wait()
 
 
-def _furnished(settings: Settings, server: subprocess.Popen[bytes]) -> Embedded:
+def _furnished(settings: Settings, server: subprocess.Popen[bytes]) -> EmbeddedSageMaker:
     while True:
         assert server.poll() is None, (settings.state / "server.log").read_text()
         with socket.socket() as probe:
             if probe.connect_ex((HOST, settings.port)) == 0:
                 break
         time.sleep(0.02)
-    bare = Embedded(settings, "", "")
+    bare = EmbeddedSageMaker(settings, "", "")
     s3 = bare.client("s3")
     s3.create_bucket(Bucket=BUCKET)
     s3.put_object(Bucket=BUCKET, Key="raw/rows.csv", Body=b"1 2 3")
@@ -171,4 +171,4 @@ def _furnished(settings: Settings, server: subprocess.Popen[bytes]) -> Embedded:
     job_role = bare.role("job", [objects, image])
     start = {"Effect": "Allow", "Action": "sagemaker:Create*", "Resource": "*"}
     passing = {"Effect": "Allow", "Action": "iam:PassRole", "Resource": f"arn:aws:iam::{ACCOUNT}:role/job*"}
-    return Embedded(settings, bare.role("pipeline", [start, passing, objects]), job_role)
+    return EmbeddedSageMaker(settings, bare.role("pipeline", [start, passing, objects]), job_role)

@@ -36,7 +36,7 @@ Instances = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
-class Answer:
+class HttpAnswer:
     status: int
     headers: Mapping[str, str]
     body: bytes
@@ -47,7 +47,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Served:
+class ServingProcess:
     """A running server; `process` is its first process."""
 
     port: int
@@ -55,7 +55,7 @@ class Served:
 
     def ask(
         self, method: str, path: str, body: bytes | None = None, media_type: str | None = JSON, **headers: str
-    ) -> Answer:
+    ) -> HttpAnswer:
         """One request on a connection of its own."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -64,11 +64,11 @@ class Served:
                 named["content-type"] = media_type
             connection.request(method, path, body, named)
             answer = connection.getresponse()
-            return Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
+            return HttpAnswer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
         finally:
             connection.close()
 
-    def invoke(self, document: object) -> Answer:
+    def invoke(self, document: object) -> HttpAnswer:
         return self.ask("POST", "/invocations", json.dumps(document).encode())
 
     def raw(self) -> socket.socket:
@@ -113,7 +113,7 @@ def expected(model: Model, archive: Path, instances: Instances) -> list[float]:
     return found
 
 
-Serve = Callable[..., AbstractContextManager[Served]]
+Serve = Callable[..., AbstractContextManager[ServingProcess]]
 
 
 @pytest.fixture(scope="session")
@@ -121,7 +121,7 @@ def serve(archive: Path, model: Model, tmp_path_factory: pytest.TempPathFactory)
     """Start a server with further settings; it is ready when it is given and stopped afterwards."""
 
     @contextmanager
-    def start(port: int | None = None, **settings: str) -> Iterator[Served]:
+    def start(port: int | None = None, **settings: str) -> Iterator[ServingProcess]:
         port = port or free_ports(1)
         folder = tmp_path_factory.mktemp("server")
         environment = {
@@ -138,7 +138,7 @@ def serve(archive: Path, model: Model, tmp_path_factory: pytest.TempPathFactory)
             process = subprocess.Popen(
                 command, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True
             )
-        served = Served(port, process)
+        served = ServingProcess(port, process)
         try:
             wait_until_ready(served, folder / "log")
             yield served
@@ -151,13 +151,13 @@ def serve(archive: Path, model: Model, tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture(scope="session")
-def served(serve: Serve) -> Iterator[Served]:
+def served(serve: Serve) -> Iterator[ServingProcess]:
     """One server that tests share."""
     with serve() as server:
         yield server
 
 
-def wait_until_ready(served: Served, log: Path) -> None:
+def wait_until_ready(served: ServingProcess, log: Path) -> None:
     for _ in range(600):
         assert served.process.poll() is None, log.read_text()
         try:

@@ -29,7 +29,7 @@ async def answer(reader: asyncio.StreamReader) -> tuple[int, str, bytes]:
     return int(head.split(" ")[1]), head, await reader.readexactly(length)
 
 
-class Caller:
+class BalancerConnection:
     """A load balancer's one connection: it keeps it, and opens another when the answer said that it closes.
 
     `port` is asked for each new connection, as a target group decides where a new connection goes.
@@ -62,9 +62,9 @@ def test_no_request_fails_while_a_task_is_replaced(serve: Any, instances: Any, e
     """The new task is ready, new connections go to it, and the old one gets SIGTERM while its connections are busy."""
     bodies = [json.dumps({"instances": [row]}).encode() for row in instances[:200]]
 
-    async def replacement(old: Any, new: Any) -> list[Caller]:
+    async def replacement(old: Any, new: Any) -> list[BalancerConnection]:
         target = [old]
-        callers = [Caller(lambda: target[0].port, bodies, expected) for _ in range(16)]
+        callers = [BalancerConnection(lambda: target[0].port, bodies, expected) for _ in range(16)]
         end = asyncio.Event()
         running = [asyncio.create_task(caller.run(end)) for caller in callers]
         await asyncio.sleep(1)

@@ -18,7 +18,7 @@ from runtime.serving import access, capture, server
 from runtime.serving.access import AccessLog
 from runtime.serving.application import Application, ServedVersion
 from runtime.serving.capture import Capture
-from runtime.serving.http import Connection, Request, Response, Site
+from runtime.serving.http import Connection, HttpRequest, HttpResponse, Site
 from runtime.serving.rows import Batch
 from runtime.serving.telemetry import SCORES, Telemetry
 
@@ -129,7 +129,7 @@ def test_predictions_are_counted_alike_one_by_one_and_many_at_once(several: bool
 UNLUCKY, UNKNOWN = 13, 14
 
 
-class Engine:
+class FailingEngine:
     """Fails on a row that the data contract allows, and knows no number for another."""
 
     def predict(self, codes: bytes, rows: int) -> list[Any]:
@@ -139,11 +139,11 @@ class Engine:
         return [float("nan") if age == UNKNOWN else age / 100 for age in ages]
 
 
-async def asked(application: Application, *ages: int) -> list[Response]:
+async def asked(application: Application, *ages: int) -> list[HttpResponse]:
     site = Site(application, asyncio.get_running_loop())
     found = []
     for age in ages:
-        request = Request(Connection(site))
+        request = HttpRequest(Connection(site))
         request.method, request.path = b"POST", "/invocations"
         request.chunks = [json.dumps({"instances": [{"age": age}]}).encode()]
         application.begin(request)
@@ -156,7 +156,7 @@ async def asked(application: Application, *ages: int) -> list[Response]:
 
 @pytest.mark.parametrize("age", [UNLUCKY, UNKNOWN])
 def test_a_row_that_the_engine_cannot_predict_is_told_without_a_trace_and_hurts_nobody(caplog: Any, age: int) -> None:
-    application = Application(MODEL, RELEASE, Engine())
+    application = Application(MODEL, RELEASE, FailingEngine())
     with caplog.at_level(logging.CRITICAL, "lockgate.serving"):
         before, bad, behind = asyncio.run(asked(application, 25, age, 50))  # together they are one batch
     assert [before.status, bad.status, behind.status] == [200, 500, 200]
@@ -171,7 +171,7 @@ def test_a_row_that_the_engine_cannot_predict_is_told_without_a_trace_and_hurts_
 
 
 def test_requests_are_answered_though_nobody_takes_what_is_captured_and_what_is_lost_is_counted() -> None:
-    application = Application(MODEL, RELEASE, Engine())
+    application = Application(MODEL, RELEASE, FailingEngine())
     for _ in range(capture.MOST_REQUESTS):
         application.capture.offer("old", Batch(b"", 1), [0.5])
     answers = asyncio.run(asked(application, 1, 2, 3))

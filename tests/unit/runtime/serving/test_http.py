@@ -11,7 +11,7 @@ import pytest
 import uvloop
 
 from runtime.serving import http
-from runtime.serving.http import Connection, Request, Response, Site
+from runtime.serving.http import Connection, HttpRequest, HttpResponse, Site
 
 PLAIN = b"content-type: text/plain\r\n"
 POST = b"POST /later HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\n%b"
@@ -23,35 +23,35 @@ class Echo:
     draining = False
 
     def __init__(self) -> None:
-        self.went: list[Request] = []
-        self.kept: list[Request] = []
+        self.went: list[HttpRequest] = []
+        self.kept: list[HttpRequest] = []
         self.largest = 100
 
-    def begin(self, request: Request) -> None:
+    def begin(self, request: HttpRequest) -> None:
         if request.path == "/now":
-            request.reply(Response(200, b"now", PLAIN))
+            request.reply(HttpResponse(200, b"now", PLAIN))
         if request.path == "/refused":
-            request.reply(Response(413, b"refused", PLAIN, closes=True))
+            request.reply(HttpResponse(413, b"refused", PLAIN, closes=True))
 
-    def misaddressed(self, request: Request) -> None:
-        request.reply(Response(400, b"to whom?", PLAIN, closes=True))
+    def misaddressed(self, request: HttpRequest) -> None:
+        request.reply(HttpResponse(400, b"to whom?", PLAIN, closes=True))
 
-    def unannounced(self, request: Request, size: int) -> None:
+    def unannounced(self, request: HttpRequest, size: int) -> None:
         if len(request.body()) > self.largest:
-            request.reply(Response(413, b"too large", PLAIN, closes=True))
+            request.reply(HttpResponse(413, b"too large", PLAIN, closes=True))
 
-    def answer(self, request: Request) -> None:
+    def answer(self, request: HttpRequest) -> None:
         if request.path == "/kept":
             self.kept.append(request)
         else:
             loop = asyncio.get_running_loop()
-            answer = Response(200, request.path.encode() + b" " + request.body(), PLAIN)
+            answer = HttpResponse(200, request.path.encode() + b" " + request.body(), PLAIN)
             loop.call_soon(loop.call_soon, request.reply, answer)
 
-    def slow(self, request: Request) -> None:
-        request.reply(Response(408, b"slow", PLAIN, closes=True))
+    def slow(self, request: HttpRequest) -> None:
+        request.reply(HttpResponse(408, b"slow", PLAIN, closes=True))
 
-    def gone(self, request: Request) -> None:
+    def gone(self, request: HttpRequest) -> None:
         self.went.append(request)
 
 
@@ -380,7 +380,7 @@ def test_a_request_that_is_worked_on_is_not_ended(monkeypatch: pytest.MonkeyPatc
         await asyncio.sleep(0.1)
         site.expire()
         await asyncio.sleep(0.05)
-        service.kept[0].reply(Response(200, b"at last", PLAIN))
+        service.kept[0].reply(HttpResponse(200, b"at last", PLAIN))
         assert (await reader.readuntil(b"last")).startswith(b"HTTP/1.1 200")
 
     service = Echo()
@@ -393,9 +393,9 @@ def test_a_caller_that_does_not_take_its_answers_is_neither_read_nor_kept(monkey
     class Much(Echo):
         begun = 0
 
-        def begin(self, request: Request) -> None:
+        def begin(self, request: HttpRequest) -> None:
             self.begun += 1
-            request.reply(Response(200, b"x" * 100_000, PLAIN))
+            request.reply(HttpResponse(200, b"x" * 100_000, PLAIN))
 
     async def talking(site: Site, reader: Any, writer: Any) -> None:
         raw = writer.get_extra_info("socket")

@@ -18,7 +18,7 @@ MODEL = Model("toy", "", "id", "target", (), (Feature("age", "integer", minimum=
 ANSWER = re.compile(rb"HTTP/1\.1 (\d+) [^\r]*\r\n((?:[a-z-]+: [^\r\n]*\r\n)*)\r\n")
 
 
-class Engine:
+class ConstantEngine:
     def predict(self, codes: bytes, rows: int) -> list[Any]:
         return [0.5] * rows
 
@@ -55,7 +55,7 @@ class Wire(asyncio.Transport):
 
 def conversation(pieces: list[bytes]) -> tuple[Application, bytes]:
     """The application after it, and what it said. The caller goes away at the end."""
-    application = Application(MODEL, ServedVersion("7", "c" * 40, "toy/1"), Engine())
+    application = Application(MODEL, ServedVersion("7", "c" * 40, "toy/1"), ConstantEngine())
     errors: list[Any] = []
 
     async def run() -> bytes:

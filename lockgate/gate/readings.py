@@ -20,27 +20,29 @@ class Reading(NamedTuple):
     note: str = ""
 
 
-def facts_of(evidence: Evidence, *, ended: str, now: str, chain: ReleaseChain, version: int) -> Mapping[str, Reading]:
-    """Facts about a version whose package, lineage and evidence were verified.
+def readings_of(
+    evidence: Evidence, *, ended: str, now: str, chain: ReleaseChain, version: int
+) -> Mapping[str, Reading]:
+    """Readings of a version whose package, lineage and evidence were verified.
 
     ended: when SageMaker says that the evaluation ended, "" where it does not; now: both UTC, ISO 8601.
     lineage and data_contract count what is missing: nothing, or there would be no evidence to trust.
     """
-    facts = {
+    readings = {
         "lineage": Reading(0.0, "complete"),
         "data_contract": Reading(0.0, "kept: the step prepare checked every row"),
     }
     if evidence.drift:
-        facts |= {"drift": _largest(evidence, "psi"), "effect_size": _largest(evidence, "effect_size")}
+        readings |= {"drift": _largest(evidence, "psi"), "effect_size": _largest(evidence, "effect_size")}
     if ended:
-        facts["evidence_age"] = Reading(_days(ended, now), f"days since the evaluation ended at {ended[:19]}Z")
+        readings["evidence_age"] = Reading(_days(ended, now), f"days since the evaluation ended at {ended[:19]}Z")
     if "serving_difference" in evidence.metrics:
         metric = evidence.metrics["serving_difference"]
         note = f"largest difference from scikit-learn of {metric.rows} rows that the serving engine answered"
-        facts["parity"] = Reading(metric.value, note)
+        readings["parity"] = Reading(metric.value, note)
     persons = _approvers(chain, version)
-    facts["approvals"] = Reading(float(len(persons)), f"by {', '.join(persons)}" if persons else "by nobody so far")
-    return facts
+    readings["approvals"] = Reading(float(len(persons)), f"by {', '.join(persons)}" if persons else "by nobody so far")
+    return readings
 
 
 def _largest(evidence: Evidence, name: str) -> Reading:

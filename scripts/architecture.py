@@ -154,6 +154,7 @@ text { font-family: system-ui, "DejaVu Sans", sans-serif; font-size: 12px; fill:
   .ground { fill: #0d1117 } .account { fill: #161b22; stroke: #6e7681 } .stack { fill: #0d1117; stroke: #8b949e }
 }"""
 LINE, GAP = 19, 34
+ROOM = 48  # of letters beside a function's name
 WIDTH, TOOLS, OTHERS = 440, 105, 655  # of a column of stacks, and where the two accounts begin
 
 
@@ -188,21 +189,35 @@ class Drawing:
         return y
 
     def stack(self, stack: DrawnStack, x: float, y: float) -> float:
-        height = 34 + LINE * (len(stack.functions) + len(stack.things)) + (6 if stack.functions else 0)
+        rows = [row for function in stack.functions for row in rows_of(function)]
+        height = 34 + LINE * (len(rows) + len(stack.things)) + (6 if rows else 0)
         self.places[stack.name] = (y, y + height)
         self.parts.append(_box(x, y, WIDTH, height, "stack"))
         self.text(x + 12, y + 22, stack.name, "name")
         self.text(x + WIDTH - 12, y + 22, stack.title, end=True)
         line = y + 42
-        for function in stack.functions:
-            self.text(x + 12, line, function.name, "function")
-            self.text(x + WIDTH - 12, line, ", ".join(function.woken), end=True)
+        for name, woken in rows:
+            self.text(x + 12, line, name, "function")
+            self.text(x + WIDTH - 12, line, woken, end=True)
             line += LINE
-        line += 6 if stack.functions else 0
+        line += 6 if rows else 0
         for thing in stack.things:
             self.text(x + 12, line, thing)
             line += LINE
         return y + height
+
+
+def rows_of(function: Function) -> list[tuple[str, str]]:
+    """(name, what makes it run) of each line that a function takes; the name stands in the first."""
+    rows = [(function.name, "")]
+    for cause in function.woken:
+        name, said = rows[-1]
+        if said and len(said) + len(cause) > ROOM:
+            rows[-1] = (name, f"{said},")
+            rows.append(("", cause))
+        else:
+            rows[-1] = (name, f"{said}, {cause}" if said else cause)
+    return rows
 
 
 def _box(x: float, y: float, width: float, height: float, kind: str) -> str:

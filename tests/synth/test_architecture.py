@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.architecture import PAGE, PICTURE, DrawnStack, draw, page, read
+from scripts.architecture import PAGE, PICTURE, DrawnStack, draw, page, read, rows_of
 
 
 @pytest.fixture(scope="module")
@@ -25,3 +25,8 @@ def test_the_picture_is_that_of_the_templates(stacks: list[DrawnStack]) -> None:
 
 def test_something_makes_each_function_run(stacks: list[DrawnStack]) -> None:
     assert [function.name for stack in stacks for function in stack.functions if not function.woken] == []
+
+
+def test_no_line_of_the_picture_is_longer_than_its_box(stacks: list[DrawnStack]) -> None:
+    rows = [row for stack in stacks for function in stack.functions for row in rows_of(function)]
+    assert [row for row in rows if len(row[0]) + len(row[1]) > 60] == []

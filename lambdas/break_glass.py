@@ -25,7 +25,6 @@ Calls:
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,13 +36,10 @@ from lockgate.aws.notices import publish
 from lockgate.aws.promotions import PastGate, start
 from lockgate.aws.registry import Registry
 from lockgate.configuration.persons import Caller
-from lockgate.errors import RefusedError
 from lockgate.ledger import kinds
 from lockgate.ledger.break_glass import announcement, refuse_unless_said
+from lockgate.ledger.calls import BreakTheGlass, Recorded
 from lockgate.ledger.records import Entry
-
-FIELDS = {"model", "version", "environment", "reason", "token"}
-TOKEN = re.compile(r"[a-z0-9]{8,64}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -54,21 +50,19 @@ class Settings:
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    return signed.answer("break-glass", event, FIELDS, _take, lambda environment: environment.break_glass)
+    return signed.answer("break-glass", event, BreakTheGlass, _take, lambda environment: environment.break_glass)
 
 
-def _take(body: dict[str, Any], caller: Caller) -> dict[str, Any]:
+def _take(call: BreakTheGlass, caller: Caller) -> Recorded:
     settings = shared.settings(Settings)
-    model, version, environment, token = _read(body)
-    allowed = shared.environment(environment).break_glass
+    model, version, environment, token = call.model, call.number, call.environment, call.token
+    allowed = refuse_with(400, lambda: shared.environment(environment)).break_glass
     refuse_with(403, lambda: caller.refuse_unless(allowed, f"break-glass of {environment}"))
     tools = shared.tools()
     package = names.package_arn(tools.account, tools.region, model, version)
     if Registry(clients.client("sagemaker")).describe(package) is None:
         raise AnswerRefusedError(404, f"{package}: found no such package, expected one in the registry")
-    said = kinds.BreakGlass(
-        person=caller.person, user_arn=caller.arn, reason=body["reason"].strip(), package_arn=package
-    )
+    said = kinds.BreakGlass(person=caller.person, user_arn=caller.arn, reason=call.reason.strip(), package_arn=package)
     entry = Entry(kinds.BreakGlass.id(version, environment, token), version, environment, said)
     record = shared.ledger(settings.ledger_bucket).append(model, entry, shared.timestamp(shared.now()))
     refuse_with(409, lambda: refuse_unless_said(record, said))
@@ -85,23 +79,5 @@ def _take(body: dict[str, Any], caller: Caller) -> dict[str, Any]:
         package,
         past_gate=PastGate(environment, record.reference),
     )
-    return {
-        "message": f"recorded as {record.reference}, open until somebody else runs `lockgate approve` on it",
-        "record": record.reference,
-        "execution": execution,
-    }
-
-
-def _read(body: dict[str, Any]) -> tuple[str, int, str, str]:
-    """Model, version, environment and token. Refuses what is malformed."""
-    try:
-        model, version = shared.model_and_version(body)
-        environment = shared.environment(str(body.get("environment"))).name
-    except RefusedError as error:
-        raise AnswerRefusedError(400, str(error)) from error
-    reason, token = body.get("reason"), str(body.get("token", ""))
-    if not isinstance(reason, str) or not reason.strip():
-        raise AnswerRefusedError(400, "reason: expected text: why, for the record")
-    if not TOKEN.fullmatch(token):
-        raise AnswerRefusedError(400, f"token: found {token!r}, expected 8 to 64 small letters and digits")
-    return model, version, environment, token
+    message = f"recorded as {record.reference}, open until somebody else runs `lockgate approve` on it"
+    return Recorded(message=message, record=record.reference, execution=execution)

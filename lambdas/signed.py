@@ -6,14 +6,17 @@ knows: lockgate.configuration.persons says whose name is believed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from lambdas import shared
+from lockgate import schema
 from lockgate.configuration.environment import Environment
 from lockgate.configuration.persons import Caller
 from lockgate.errors import ForbiddenError, RefusedError
+from lockgate.schema import Document
 
+C = TypeVar("C")
 Read = TypeVar("Read")
 
 
@@ -28,18 +31,17 @@ class AnswerRefusedError(RefusedError):
 def answer(
     name: str,
     event: dict[str, Any],
-    fields: Collection[str],
-    take: Callable[[dict[str, Any], Caller], dict[str, Any]],
+    kind: type[C],
+    take: Callable[[C, Caller], Document],
     roles: Callable[[Environment], Sequence[str]] = lambda environment: environment.approvers,
 ) -> dict[str, Any]:
-    """The HTTP answer: what `take` makes of body and caller, or why it refused.
+    """The HTTP answer: what `take` makes of the call and its caller, or why it refused.
 
     `roles` of an environment are those whose sessions are heard; `take` asks again about the one that it decides on.
-    Only a body without other fields is read.
     """
     try:
         caller = refuse_with(403, lambda: shared.caller(event, roles))
-        status, body = 200, take(refuse_with(400, lambda: shared.url_body(event, fields)), caller)
+        status, body = 200, schema.write(take(refuse_with(400, lambda: shared.call_of(event, kind)), caller))
     except AnswerRefusedError as refused:
         status, body = refused.status, {"message": str(refused)}
     shared.log(name, status=status, answer=body)

@@ -23,6 +23,7 @@ from lockgate.aws.function_urls import FunctionUrl
 from lockgate.aws.ledger import LedgerStore
 from lockgate.configuration.project import Configuration
 from lockgate.errors import RefusedError
+from lockgate.ledger.calls import Decide
 from lockgate.ledger.chain import ReleaseChain
 from lockgate.ledger.kinds import Deployment, Verdict
 
@@ -96,11 +97,16 @@ class Administrators:
 
     def approve(self, version: int, environment: str) -> bool:
         """As a person would: who gets no answer asks again, later."""
-        body = {"model": self.model, "version": str(version), "environment": environment}
+        call = Decide(
+            model=self.model,
+            version=str(version),
+            environment=environment,
+            decision="approve",
+            reason="a run with faults",
+        )
         approver = boto3.Session(profile_name=APPROVER, region_name=self.tools.region)
         try:
-            decision = {"decision": "approve", "reason": "a run with faults"}
-            FunctionUrl(approver, names.DECIDE_FUNCTION).post({**body, **decision}, "approval")
+            FunctionUrl(approver, names.DECIDE_FUNCTION).post(call, "approval")
         except (RefusedError, OSError, ClientError, BotoCoreError):
             return False
         return True

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Literal, NamedTuple
 
 from cli.context import Context, json_argument, model_argument, open_context
 from cli.terminal import show, show_json
 from lockgate import names
 from lockgate.aws.function_urls import FunctionUrl
 from lockgate.errors import RefusedError
+from lockgate.ledger.calls import Acknowledge, Decide, DecideOnStacks
+from lockgate.schema import Document
 
 OWN = ("tools", "anchor")  # stacks that no release goes to
 ASSEMBLY = re.compile(r"[0-9a-f]{64}")
@@ -55,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     return decide(arguments, "approve")
 
 
-def decide(arguments: argparse.Namespace, decision: str) -> int:
+def decide(arguments: argparse.Namespace, decision: Literal["approve", "reject"]) -> int:
     """Send a decision to the approval function, which alone may let the workflow go on."""
     if isinstance(arguments.what, BreakGlassRecord):
         raise RefusedError(f"{decision}: a break-glass has happened: approve it with what was found out")
@@ -64,16 +65,16 @@ def decide(arguments: argparse.Namespace, decision: str) -> int:
     context = open_context()
     if isinstance(arguments.what, str):
         environment = arguments.env if arguments.env in OWN else context.environment(arguments.env)
-        about = {"ask": decision, "environment": environment, "assembly": arguments.what, "reason": arguments.reason}
-        return say(context, "stacks", about, json=arguments.json)
-    body = {
-        "model": context.model(arguments.model),
-        "version": str(arguments.what),
-        "environment": context.environment(arguments.env),
-        "decision": decision,
-        "reason": arguments.reason,
-    }
-    return say(context, "approval", body, json=arguments.json)
+        stacks = DecideOnStacks(ask=decision, environment=environment, assembly=arguments.what, reason=arguments.reason)
+        return say(context, "stacks", stacks, json=arguments.json)
+    call = Decide(
+        model=context.model(arguments.model),
+        version=str(arguments.what),
+        environment=context.environment(arguments.env),
+        decision=decision,
+        reason=arguments.reason,
+    )
+    return say(context, "approval", call, json=arguments.json)
 
 
 def _acknowledge(arguments: argparse.Namespace) -> int:
@@ -84,8 +85,8 @@ def _acknowledge(arguments: argparse.Namespace) -> int:
     if not arguments.reason:
         raise RefusedError("approve: found no --reason, expected what was found out about the break-glass")
     context = open_context()
-    body = {"model": context.model(model), "sequence": sequence, "reason": arguments.reason}
-    return say(context, "acknowledgement", body, json=arguments.json)
+    call = Acknowledge(model=context.model(model), sequence=sequence, reason=arguments.reason)
+    return say(context, "acknowledgement", call, json=arguments.json)
 
 
 def decided(text: str) -> int | str | BreakGlassRecord:
@@ -102,11 +103,9 @@ def decided(text: str) -> int | str | BreakGlassRecord:
     )
 
 
-def say(
-    context: Context, path: str, body: Mapping[str, Any], *, json: bool, function: str = names.DECIDE_FUNCTION
-) -> int:
+def say(context: Context, path: str, call: Document, *, json: bool, function: str = names.DECIDE_FUNCTION) -> int:
     """Tell a function what is decided, signed as the caller, and print its answer."""
-    answer = FunctionUrl(context.session, function).post(body, path)
+    answer = FunctionUrl(context.session, function).post(call, path)
     if json:
         show_json(answer)
     else:

@@ -13,6 +13,7 @@ import uuid
 from cli.commands.approve import say
 from cli.context import json_argument, model_argument, open_context
 from lockgate import names
+from lockgate.ledger.calls import BreakTheGlass
 
 EXAMPLE = 'lockgate break-glass 3 --env prod --reason "the fix for the outage"'
 
@@ -27,11 +28,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     context = open_context()
-    body = {
-        "model": context.model(arguments.model),
-        "version": str(arguments.version),
-        "environment": context.environment(arguments.env),
-        "reason": arguments.reason,
-        "token": uuid.uuid4().hex,
-    }
-    return say(context, "", body, json=arguments.json, function=names.BREAK_GLASS_FUNCTION)
+    call = BreakTheGlass(
+        model=context.model(arguments.model),
+        version=str(arguments.version),
+        environment=context.environment(arguments.env),
+        reason=arguments.reason,
+        token=uuid.uuid4().hex,
+    )
+    return say(context, "", call, json=arguments.json, function=names.BREAK_GLASS_FUNCTION)

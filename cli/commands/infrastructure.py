@@ -24,6 +24,7 @@ from lockgate.aws.function_urls import FunctionUrl
 from lockgate.aws.ledger import LedgerStore
 from lockgate.aws.sessions import variables_of
 from lockgate.errors import NotFoundError, RefusedError
+from lockgate.ledger.calls import BeginStacks, EndStacks
 from lockgate.ledger.infrastructure import live
 
 REJECTED, WAITING = 3, 4
@@ -102,12 +103,12 @@ def _deploy(context: Context, environment: str, assembly: Path, *, json: bool) -
         "run": f"{os.environ['GITHUB_RUN_ID']}.{os.environ['GITHUB_RUN_ATTEMPT']}",
     }
     door = FunctionUrl(session, names.DECIDE_FUNCTION)
-    facts = {**run, **door.post({"ask": "begin", **run}, "stacks")}
+    facts = {**run, **door.post(BeginStacks(ask="begin", **run), "stacks")}
     code = 0
     if facts["state"] == "approved":
         error = _cdk_deploy(session, environment, assembly)
-        ending = {"outcome": "failed" if error else "succeeded", "reason": error}
-        facts |= {**ending, **door.post({"ask": "end", **run, **ending}, "stacks")}
+        ended = EndStacks(ask="end", **run, outcome="failed" if error else "succeeded", reason=error)
+        facts |= {"outcome": ended.outcome, "reason": error, **door.post(ended, "stacks")}
         facts["state"] = "failed" if error else "live"
         code = 1 if error else 0
     elif facts["state"] != "live":

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import time
 import uuid
+from typing import Literal
 
 from cli.context import json_argument, model_argument, open_context
 from cli.terminal import progress, show, show_json, working
@@ -21,6 +22,7 @@ from lockgate.aws.function_urls import FunctionUrl
 from lockgate.aws.sessions import open_session
 from lockgate.clock import pause
 from lockgate.errors import LockgateError, NotFoundError
+from lockgate.ledger.calls import AskStatus, Operate
 
 POLL_SECONDS = 1.0
 
@@ -37,7 +39,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Ask the environment's operators' door for an action, and follow it to its end. Raises when it failed."""
-    action = "restore" if arguments.restore else "rollback"
+    action: Literal["rollback", "restore"] = "restore" if arguments.restore else "rollback"
     context = open_context()
     name, model = context.environment(arguments.environment), context.model(arguments.model)
     environment = next(found for found in context.configuration.environments if found.name == name)
@@ -48,13 +50,13 @@ def run(arguments: argparse.Namespace) -> int:
         raise NotFoundError(f"{told(error)}; {action} wants the credentials of {operator}: AWS_PROFILE=...") from error
     token = f"{action}-{uuid.uuid4().hex}"
     begin = time.monotonic()
-    asked = door.post({"action": action, "model": model, "reason": arguments.reason, "token": token})
+    asked = door.post(Operate(action=action, model=model, reason=arguments.reason, token=token))
     progress(f"{name}: {model} goes from version {asked['from'] or 'none'} to version {asked['to']}")
     answer, said = {"status": "IN_PROGRESS"}, ""
     with working(f"{action} of {name}"):
         while answer["status"] == "IN_PROGRESS":
             pause(POLL_SECONDS)
-            answer = door.post({"action": "status", "model": model, "token": token})
+            answer = door.post(AskStatus(action="status", model=model, token=token))
             if answer["reason"] != said:
                 said = str(answer["reason"])
                 progress(f"  {time.monotonic() - begin:5.1f} s  {said}")

@@ -24,6 +24,7 @@ from lockgate.configuration.model import Model, model_named
 from lockgate.data.row_identities import identities, read_identities, refuse_shared
 from lockgate.data.snapshot import Manifest, Part
 from lockgate.errors import DataContractError
+from lockgate.ledger.calls import RecordHoldout
 
 EXAMPLE = "lockgate snapshot --model employment"
 
@@ -39,8 +40,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     context = open_context()
     if arguments.record_holdout is not None:
-        body = {"model": context.model(arguments.model), "snapshot": arguments.record_holdout}
-        return say(context, "holdout", body, json=arguments.json)
+        call = RecordHoldout(model=context.model(arguments.model), snapshot=arguments.record_holdout)
+        return say(context, "holdout", call, json=arguments.json)
     published = {}
     for name in context.models(arguments.model):
         published[name] = publish(context, model_named(context.configuration.models, name))

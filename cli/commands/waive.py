@@ -6,6 +6,7 @@ import argparse
 
 from cli.commands.approve import say
 from cli.context import json_argument, model_argument, open_context
+from lockgate.ledger.calls import Waive
 
 EXAMPLE = 'lockgate waive 3 --env dev --rule ranking --reason "known, mended in the next" --expires 2030-01-31'
 
@@ -22,12 +23,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     context = open_context()
-    body = {
-        "model": context.model(arguments.model),
-        "version": str(arguments.version),
-        "environment": context.environment(arguments.env),
-        "rule": arguments.rule,
-        "reason": arguments.reason,
-        "expires": arguments.expires,
-    }
-    return say(context, "waiver", body, json=arguments.json)
+    call = Waive(
+        model=context.model(arguments.model),
+        version=str(arguments.version),
+        environment=context.environment(arguments.env),
+        rule=arguments.rule,
+        reason=arguments.reason,
+        expires=arguments.expires,
+    )
+    return say(context, "waiver", call, json=arguments.json)

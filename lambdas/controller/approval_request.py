@@ -18,6 +18,7 @@ from lockgate import canonical
 from lockgate.errors import RefusedError
 from lockgate.ledger.kinds import ApprovalRequest, Verdict
 from lockgate.ledger.records import Entry
+from lockgate.release.workflow import ApprovalAsked, read_message
 
 
 @dataclass(frozen=True)
@@ -28,9 +29,9 @@ class Settings:
 
 def handler(event: dict[str, Any], context: object) -> dict[str, str]:
     settings = shared.settings(Settings)
-    model, version = shared.model_and_version(event)
-    environment = shared.environment(str(event.get("environment")))
-    verdict_id, token = str(event.get("verdict_id")), str(event["task_token"])
+    asked = read_message(ApprovalAsked, event)
+    model, version, environment = asked.model, asked.number, shared.environment(asked.environment)
+    verdict_id, token = asked.verdict_id, asked.task_token
     store = shared.ledger(settings.ledger_bucket)
     verdicts = store.chain(model).of(Verdict, version, environment.name)
     verdict = next((record for record in verdicts if record.reference == verdict_id), None)
@@ -41,7 +42,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, str]:
     now = shared.now()
     body = ApprovalRequest(
         task_token=token,
-        execution=event.get("execution"),  # a workflow that began before an update does not say
+        execution=asked.execution,
         verdict_id=verdict_id,
         approvals=environment.approvals,
         expires=shared.timestamp(now + timedelta(seconds=settings.approval_seconds)),

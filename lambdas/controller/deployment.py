@@ -23,7 +23,8 @@ from lockgate.aws.champions import note_champion
 from lockgate.errors import RefusedError
 from lockgate.ledger.kinds import Deployment
 from lockgate.ledger.records import Entry
-from lockgate.release.parameters import JudgedRelease, Release, read_judged_release, read_release
+from lockgate.release.parameters import JudgedRelease, Release
+from lockgate.release.workflow import EndingRecorded, read_message
 
 
 @dataclass(frozen=True)
@@ -34,21 +35,19 @@ class Settings:
 
 def handler(event: dict[str, Any], context: object) -> dict[str, str]:
     settings = shared.settings(Settings)
-    model, version = shared.model_and_version(event)
-    environment = shared.environment(str(event.get("environment"))).name
-    outcome, wanted, deployment = event.get("outcome"), read_judged_release(event["release"]), event["deployment"]
-    if outcome not in ("succeeded", "failed"):
-        raise RefusedError(f"outcome: found {outcome!r}, expected succeeded or failed")
+    ended = read_message(EndingRecorded, event)
+    model, version, environment = ended.model, ended.number, shared.environment(ended.environment).name
+    outcome, wanted, deployment = ended.outcome, ended.release, ended.deployment
     if wanted.version != str(version):
         raise RefusedError(f"release: found version {wanted.version!r}, expected {version}")
     body = Deployment(
         outcome=outcome,
-        release=_live(wanted, deployment.get("release")) if outcome == "succeeded" else wanted,
-        url=deployment.get("url"),
-        reason=deployment["reason"],
-        place=deployment.get("place"),
+        release=_live(wanted, deployment.release) if outcome == "succeeded" else wanted,
+        url=deployment.url,
+        reason=deployment.reason,
+        place=deployment.place,
     )
-    entry = Entry(Deployment.id(version, environment, event["execution"], outcome), version, environment, body)
+    entry = Entry(Deployment.id(version, environment, ended.execution, outcome), version, environment, body)
     store = shared.ledger(settings.ledger_bucket)
     record = store.append(model, entry, shared.timestamp(shared.now()))
     if outcome == "succeeded" and environment == shared.tools().promotion[-1]:
@@ -57,9 +56,8 @@ def handler(event: dict[str, Any], context: object) -> dict[str, str]:
     return {"record": record.reference}
 
 
-def _live(wanted: JudgedRelease, pinned: object) -> Release:
+def _live(wanted: JudgedRelease, pinned: Release | None) -> Release:
     """What the stack pins, whole; refused when it is not what was wanted."""
-    live = read_release(pinned)
-    if live.judged != wanted:
-        raise RefusedError(f"release: found {live}, expected {wanted}")
-    return live
+    if pinned is None or pinned.judged != wanted:
+        raise RefusedError(f"release: found {pinned}, expected {wanted}")
+    return pinned

@@ -17,15 +17,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from lambdas import shared, signed
-from lambdas.signed import AnswerRefusedError, refuse_with
+from lambdas.signed import refuse_with
 from lockgate.configuration.persons import Caller
-from lockgate.errors import RefusedError
 from lockgate.ledger.break_glass import acknowledgeable
+from lockgate.ledger.calls import Acknowledge, Recorded
 from lockgate.ledger.chain import ReleaseChain
 from lockgate.ledger.kinds import Acknowledgement
 from lockgate.ledger.records import Entry
-
-FIELDS = {"model", "sequence", "reason"}
 
 
 @dataclass(frozen=True)
@@ -34,34 +32,22 @@ class Settings:
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    return signed.answer("acknowledge", event, FIELDS, _take)
+    return signed.answer("acknowledge", event, Acknowledge, _take)
 
 
-def _take(body: dict[str, Any], caller: Caller) -> dict[str, Any]:
-    sequence, reason = body.get("sequence"), body.get("reason")
-    try:
-        model = shared.model(body)
-    except RefusedError as error:
-        raise AnswerRefusedError(400, str(error)) from error
-    if type(sequence) is not int:
-        raise AnswerRefusedError(400, f"sequence: found {sequence!r}, expected the number of a record")
-    if not isinstance(reason, str) or not reason.strip():
-        raise AnswerRefusedError(400, "reason: expected text: what was found out, for the record")
-
+def _take(call: Acknowledge, caller: Caller) -> Recorded:
     def decide(chain: ReleaseChain) -> Entry[Acknowledgement]:
-        glass = refuse_with(409, lambda: acknowledgeable(chain, sequence, caller.person))
+        glass = refuse_with(409, lambda: acknowledgeable(chain, call.sequence, caller.person))
         environment = glass.entry.environment
         allowed = shared.environment(environment).approvers
         refuse_with(403, lambda: caller.refuse_unless(allowed, f"acknowledgements of {environment}"))
         said = Acknowledgement(
-            person=caller.person, user_arn=caller.arn, reason=reason.strip(), break_glass=glass.reference
+            person=caller.person, user_arn=caller.arn, reason=call.reason.strip(), break_glass=glass.reference
         )
         return Entry(entry_id, glass.entry.version, environment, said)
 
-    entry_id = Acknowledgement.id(sequence)
+    entry_id = Acknowledgement.id(call.sequence)
     store = shared.ledger(shared.settings(Settings).ledger_bucket)
-    record = store.append_decided(model, entry_id, decide, shared.timestamp(shared.now()))
-    return {
-        "message": f"acknowledged by {record.entry.body.person} ({record.reference})",
-        "record": record.reference,
-    }
+    record = store.append_decided(call.model, entry_id, decide, shared.timestamp(shared.now()))
+    message = f"acknowledged by {record.entry.body.person} ({record.reference})"
+    return Recorded(message=message, record=record.reference)

@@ -20,7 +20,7 @@ decided: this function may have died after it recorded an answer, and nobody nee
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lambdas import shared, signed
@@ -28,15 +28,14 @@ from lambdas.signed import AnswerRefusedError, refuse_with
 from lockgate.aws import clients
 from lockgate.aws.promotions import status_of, wake
 from lockgate.configuration.persons import Caller, authors_of
-from lockgate.errors import RefusedError
 from lockgate.ledger.answer import refuse_answer, said_already
 from lockgate.ledger.approval import Decision, answered, approvers, decision, deployed_since
+from lockgate.ledger.calls import Decide, Recorded
 from lockgate.ledger.chain import ReleaseChain
 from lockgate.ledger.kinds import Approval, ApprovalRequest, Approving, Rejection, Verdict
 from lockgate.ledger.records import Entry, Record
 
 KINDS: dict[str, type[Approval] | type[Rejection]] = {"approve": Approval, "reject": Rejection}
-FIELDS = {"model", "version", "environment", "decision", "reason"}
 WENT_ON = ("RUNNING", "SUCCEEDED")  # only this function wakes a workflow; else it asks again, or ends badly
 
 
@@ -46,19 +45,8 @@ class Settings:
     state_machine_arn: str
 
 
-@dataclass(frozen=True)
-class AnswerRequest:
-    """What a person decided about one package version in one environment."""
-
-    model: str
-    version: int
-    environment: str
-    decision: str
-    reason: str
-
-
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    return signed.answer("approval", event, FIELDS, lambda body, caller: _take(_read(body), caller))
+    return signed.answer("approval", event, Decide, _take)
 
 
 def wake_answered() -> dict[str, list[str]]:
@@ -78,72 +66,54 @@ def wake_answered() -> dict[str, list[str]]:
     return {"woken": woken}
 
 
-def _read(body: dict[str, Any]) -> AnswerRequest:
-    try:
-        model, version = shared.model_and_version(body)
-        environment = shared.environment(str(body.get("environment"))).name
-    except RefusedError as error:
-        raise AnswerRefusedError(400, str(error)) from error
-    decision, reason = body.get("decision"), body.get("reason", "")
-    if not isinstance(decision, str) or decision not in KINDS:
-        raise AnswerRefusedError(400, f"decision: found {decision!r}, expected approve or reject")
-    if not isinstance(reason, str) or (decision == "reject" and not reason.strip()):
-        raise AnswerRefusedError(400, "reason: expected text; a rejection says why")
-    return AnswerRequest(model, version, environment, decision, reason.strip())
-
-
-def _take(answer: AnswerRequest, caller: Caller) -> dict[str, Any]:
+def _take(call: Decide, caller: Caller) -> Recorded:
     """Record the answer, then wake the workflow if that decided the request."""
-    approvers_here = shared.environment(answer.environment).approvers
-    refuse_with(403, lambda: caller.refuse_unless(approvers_here, f"approvals of {answer.environment}"))
+    environment = refuse_with(400, lambda: shared.environment(call.environment))
+    refuse_with(403, lambda: caller.refuse_unless(environment.approvers, f"approvals of {call.environment}"))
     person = caller.person
     settings = shared.settings(Settings)
     store = shared.ledger(settings.ledger_bucket)
-    chain = store.chain(answer.model)
-    request = chain.newest(ApprovalRequest, answer.version, answer.environment)
+    chain = store.chain(call.model)
+    request = chain.newest(ApprovalRequest, call.number, call.environment)
     if request is None:
-        raise AnswerRefusedError(404, f"{answer.model} {answer.version}: nothing waits in {answer.environment}")
-    kind = KINDS[answer.decision]
-    entry_id = kind.id(answer.version, answer.environment, request.sequence, person)
+        raise AnswerRefusedError(404, f"{call.model} {call.number}: nothing waits in {call.environment}")
+    kind = KINDS[call.decision]
+    entry_id = kind.id(call.number, call.environment, request.sequence, person)
     record: Record[Any] | None = chain.find(entry_id)
     if record is None:
         body = kind(
             person=person,
             user_arn=caller.arn,
-            authors=_refuse(answer, chain, request, person),
-            reason=answer.reason,
+            authors=_refuse(call, chain, request, person),
+            reason=call.reason.strip(),
             request=request.reference,
             verdict_id=request.entry.body.verdict_id,
         )
-        entry = Entry(entry_id, answer.version, answer.environment, body)
-        record = store.append(answer.model, entry, shared.timestamp(shared.now()))
-        chain = store.chain(answer.model)
-    said = {"record": record.reference, "decision": answer.decision, "person": person}
+        entry = Entry(entry_id, call.number, call.environment, body)
+        record = store.append(call.model, entry, shared.timestamp(shared.now()))
+        chain = store.chain(call.model)
+    said = Recorded(message="recorded", record=record.reference, decision=call.decision, person=person)
     decided = decision(chain, request)
     if decided is None:
         count = len(approvers(chain, request))
-        return {"message": f"recorded: {count} of {request.entry.body.approvals} approvals", **said}
-    if _decision(decided) != answer.decision:
+        return replace(said, message=f"recorded: {count} of {request.entry.body.approvals} approvals")
+    if _decision(decided) != call.decision:
         raise AnswerRefusedError(409, said_already(decided))
-    if wake(clients.client("stepfunctions"), request.entry.body.task_token, answer.decision):
-        return {"message": "recorded", **said}
+    if wake(clients.client("stepfunctions"), request.entry.body.task_token, call.decision):
+        return said
     name = request.entry.body.execution
     status = status_of(clients.client("stepfunctions"), settings.state_machine_arn, name) if name else None
-    if status not in WENT_ON and not deployed_since(store.chain(answer.model), request):
+    if status not in WENT_ON and not deployed_since(store.chain(call.model), request):
         raise AnswerRefusedError(
             409,
-            f"recorded as {said['record']}, but the workflow waits no more ({name or 'unnamed'}: "
+            f"recorded as {said.record}, but the workflow waits no more ({name or 'unnamed'}: "
             f"{status or 'not found'}): `lockgate promote` asks again",
         )
-    return {
-        "message": "recorded; the workflow waits for it no more: it has gone on, or asks again. See `lockgate status`",
-        **said,
-    }
+    went_on = "recorded; the workflow waits for it no more: it has gone on, or asks again. See `lockgate status`"
+    return replace(said, message=went_on)
 
 
-def _refuse(
-    answer: AnswerRequest, chain: ReleaseChain, request: Record[ApprovalRequest], person: str
-) -> tuple[str, ...]:
+def _refuse(call: Decide, chain: ReleaseChain, request: Record[ApprovalRequest], person: str) -> tuple[str, ...]:
     """The authors, unless the rule refuses this answer."""
     name = request.entry.body.verdict_id
     verdict = next((record for record in chain.of(Verdict) if record.reference == name), None)
@@ -151,7 +121,7 @@ def _refuse(
         raise AnswerRefusedError(409, f"{name}: found no such verdict, expected one")
     known, now = shared.tools(), shared.timestamp(shared.now())
     authors = authors_of(chain, verdict, known.account, known.persons)
-    refuse_with(409, lambda: refuse_answer(chain, request, answer.decision, person, authors, now=now))
+    refuse_with(409, lambda: refuse_answer(chain, request, call.decision, person, authors, now=now))
     return tuple(sorted({author for author in authors.values() if author}))
 
 

@@ -16,7 +16,6 @@ It answers {"message", …}:
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,14 +26,12 @@ from lockgate.aws import clients, evidence
 from lockgate.configuration.persons import Caller
 from lockgate.data.row_identities import Identities, alike, read_identities, refuse_shared
 from lockgate.data.snapshot import Manifest, read_manifest
-from lockgate.errors import EvidenceError, RefusedError
+from lockgate.errors import EvidenceError
 from lockgate.gate.holdout import SnapshotPart, known_rows
+from lockgate.ledger.calls import Recorded, RecordHoldout
 from lockgate.ledger.chain import ReleaseChain
 from lockgate.ledger.kinds import Compared, Holdout
 from lockgate.ledger.records import Entry
-
-FIELDS = {"model", "snapshot"}
-SNAPSHOT = re.compile(r"[0-9a-f]{16}")
 
 
 @dataclass(frozen=True)
@@ -44,12 +41,11 @@ class Settings:
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    return signed.answer("holdout", event, FIELDS, _take)
+    return signed.answer("holdout", event, RecordHoldout, _take)
 
 
-def _take(body: dict[str, Any], caller: Caller) -> dict[str, Any]:
-    settings = shared.settings(Settings)
-    model, snapshot = _read(body)
+def _take(call: RecordHoldout, caller: Caller) -> Recorded:
+    settings, model, snapshot = shared.settings(Settings), call.model, call.snapshot
     manifest = _manifest(settings, model, snapshot)
     holdout, holdout_sha256 = _identities(settings, model, SnapshotPart(snapshot, "holdout"))
     _, train_sha256 = _identities(settings, model, SnapshotPart(snapshot, "train"))
@@ -80,17 +76,7 @@ def _take(body: dict[str, Any], caller: Caller) -> dict[str, Any]:
     compared = record.entry.body.compared
     against = ", ".join(f"{each.part} of {each.snapshot} ({each.alike} rows alike)" for each in compared)
     message = f"recorded as {record.reference}: {holdout.rows} rows, none of which is in {against}"
-    return {"message": message, "record": record.reference}
-
-
-def _read(body: dict[str, Any]) -> tuple[str, str]:
-    snapshot = body.get("snapshot")
-    if not isinstance(snapshot, str) or not SNAPSHOT.fullmatch(snapshot):
-        raise AnswerRefusedError(400, f"snapshot: found {snapshot!r}, expected the 16 digits of a snapshot's id")
-    try:
-        return shared.model(body), snapshot
-    except RefusedError as error:
-        raise AnswerRefusedError(400, str(error)) from error
+    return Recorded(message=message, record=record.reference)
 
 
 def _manifest(settings: Settings, model: str, snapshot: str) -> Manifest:

@@ -17,31 +17,29 @@ for. Refusals are
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, assert_never
 
 from lambdas import shared
 from lambdas.signed import AnswerRefusedError, refuse_with
-from lockgate import names
+from lockgate import names, schema
 from lockgate.configuration.persons import Caller, pushed_by
 from lockgate.ledger.answer import OWN_STACKS, deciding, refuse_answer
 from lockgate.ledger.approval import approvers, decision
+from lockgate.ledger.calls import BeginStacks, DecideOnStacks, EndStacks, Recorded, StacksStand, read_call
 from lockgate.ledger.chain import StackChain
 from lockgate.ledger.infrastructure import live, request_id, standing
 from lockgate.ledger.kinds import StackApproval, StackApprovalRequest, StackBody, StackDeployment, StackRejection
 from lockgate.ledger.records import Entry, Record
+from lockgate.schema import Document
 
-RUN = {"ask", "environment", "assembly", "commit", "run"}
-DECISION = {"ask", "environment", "assembly", "reason"}
-FIELDS = {"begin": RUN, "end": RUN | {"outcome", "reason"}, "approve": DECISION, "reject": DECISION}
-KINDS: dict[str, type[StackApproval] | type[StackRejection]] = {"approve": StackApproval, "reject": StackRejection}
-FORMS = {
-    "assembly": (re.compile(r"[0-9a-f]{64}"), "64 hexadecimal digits"),
-    "commit": (re.compile(r"[0-9a-f]{40}"), "40 hexadecimal digits"),
-    "run": (re.compile(r"[0-9]{1,20}\.[0-9]{1,6}"), "run id and attempt, such as 17.1"),
-    "outcome": (re.compile(r"succeeded|failed"), "succeeded or failed"),
+CALLS: dict[str, type[BeginStacks] | type[EndStacks] | type[DecideOnStacks]] = {
+    "begin": BeginStacks,
+    "end": EndStacks,
+    "approve": DecideOnStacks,
+    "reject": DecideOnStacks,
 }
+KINDS: dict[str, type[StackApproval] | type[StackRejection]] = {"approve": StackApproval, "reject": StackRejection}
 LONGEST_REASON = 2000
 
 
@@ -52,27 +50,32 @@ class Settings:
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     try:
-        body = _body(event)
-        status, answer = 200, ASKS[body["ask"]](body, event)
+        call = _read(event)
+        match call:
+            case BeginStacks():
+                said: Document = _begin(call, event)
+            case EndStacks():
+                said = _end(call, event)
+            case DecideOnStacks():
+                said = _decide(call, event)
+            case _:
+                assert_never(call)
+        status, answer = 200, schema.write(said)
     except AnswerRefusedError as refused:
         status, answer = refused.status, {"message": str(refused)}
     shared.log("stacks", status=status, answer=answer)
     return shared.url_answer(status, answer)
 
 
-def _body(event: dict[str, Any]) -> dict[str, str]:
-    body = refuse_with(400, lambda: shared.url_body(event, {*RUN, "outcome", "reason"}))
-    ask = body.get("ask")
-    if ask not in FIELDS:
-        raise AnswerRefusedError(400, f"ask: found {ask!r}, expected one of {', '.join(sorted(FIELDS))}")
-    if set(body) != FIELDS[ask] or not all(isinstance(value, str) for value in body.values()):
-        raise AnswerRefusedError(400, f"body: expected texts {', '.join(sorted(FIELDS[ask]))} and nothing else")
-    for field, (form, expected) in FORMS.items():
-        if field in body and not form.fullmatch(body[field]):
-            raise AnswerRefusedError(400, f"{field}: found {body[field]!r}, expected {expected}")
-    if body["environment"] not in (*OWN_STACKS, *shared.tools().promotion):
-        raise AnswerRefusedError(400, f"environment: found {body['environment']!r}, expected one of this configuration")
-    return body
+def _read(event: dict[str, Any]) -> BeginStacks | EndStacks | DecideOnStacks:
+    body = refuse_with(400, lambda: shared.url_body(event))
+    kind = CALLS.get(str(body.get("ask")))
+    if kind is None:
+        raise AnswerRefusedError(400, f"ask: found {body.get('ask')!r}, expected one of {', '.join(sorted(CALLS))}")
+    call = refuse_with(400, lambda: read_call(kind, body))
+    if call.environment not in (*OWN_STACKS, *shared.tools().promotion):
+        raise AnswerRefusedError(400, f"environment: found {call.environment!r}, expected one of this configuration")
+    return call
 
 
 def _author(event: dict[str, Any], environment: str) -> str:
@@ -104,79 +107,76 @@ def _chain() -> StackChain:
     return shared.ledger(shared.settings(Settings).ledger_bucket).infrastructure()
 
 
-def _begin(body: dict[str, str], event: dict[str, Any]) -> dict[str, Any]:
-    environment, assembly = body["environment"], body["assembly"]
+def _begin(call: BeginStacks, event: dict[str, Any]) -> StacksStand:
+    environment, assembly = call.environment, call.assembly
     author, approvals, chain = _author(event, environment), _approvals(environment), _chain()
     found = standing(chain, environment, assembly, approvals)
     if found.state == "unasked":
         asked = StackApprovalRequest(
-            assembly=assembly, commit=body["commit"], run=body["run"], actor_id=author, approvals=approvals
+            assembly=assembly, commit=call.commit, run=call.run, actor_id=author, approvals=approvals
         )
         _append(request_id(chain, environment, assembly), environment, asked)
         chain = _chain()
         found = standing(chain, environment, assembly, approvals)
-    answer: dict[str, Any] = {"state": found.state, "approvals": approvals}
-    if found.request:
-        decided = decision(chain, found.request)
-        answer["request"] = found.request.reference
-        answer["approved_by"] = approvers(chain, found.request)
-        answer["reason"] = decided.entry.body.reason if decided else ""
-    deployed = live(chain, environment)
-    return {**answer, "deployed": deployed.entry.body.commit if deployed else None}
+    deployed, request = live(chain, environment), found.request
+    decided = decision(chain, request) if request else None
+    return StacksStand(
+        state=found.state,
+        approvals=approvals,
+        deployed=deployed.entry.body.commit if deployed else None,
+        request=request.reference if request else None,
+        approved_by=tuple(approvers(chain, request)) if request else None,
+        reason=(decided.entry.body.reason if decided else "") if request else None,
+    )
 
 
-def _end(body: dict[str, str], event: dict[str, Any]) -> dict[str, Any]:
-    environment = body["environment"]
+def _end(call: EndStacks, event: dict[str, Any]) -> Recorded:
+    environment = call.environment
     author, chain = _author(event, environment), _chain()
-    entry_id = StackDeployment.id(environment, body["assembly"], body["run"])
+    entry_id = StackDeployment.id(environment, call.assembly, call.run)
     if chain.find(entry_id) is None:
-        found = standing(chain, environment, body["assembly"], _approvals(environment))
+        found = standing(chain, environment, call.assembly, _approvals(environment))
         if found.state not in ("approved", "live"):
             raise AnswerRefusedError(
                 409, f"{environment}: this assembly is {found.state}: nobody approved to deploy it"
             )
     ended = StackDeployment(
-        assembly=body["assembly"],
-        commit=body["commit"],
-        run=body["run"],
+        assembly=call.assembly,
+        commit=call.commit,
+        run=call.run,
         actor_id=author,
-        outcome="succeeded" if body["outcome"] == "succeeded" else "failed",
-        reason=body["reason"][:LONGEST_REASON],
+        outcome=call.outcome,
+        reason=call.reason[:LONGEST_REASON],
     )
     record = _append(entry_id, environment, ended)
-    return {"message": f"recorded as {record.reference}", "record": record.reference}
+    return Recorded(message=f"recorded as {record.reference}", record=record.reference)
 
 
-def _decide(body: dict[str, str], event: dict[str, Any]) -> dict[str, Any]:
-    environment, kind = body["environment"], KINDS[body["ask"]]
+def _decide(call: DecideOnStacks, event: dict[str, Any]) -> Recorded:
+    environment, kind = call.environment, KINDS[call.ask]
     caller = _person(event, environment)
     person = caller.person
-    if kind is StackRejection and not body["reason"].strip():
-        raise AnswerRefusedError(400, "reason: expected text; a rejection says why")
     chain = _chain()
     request = chain.newest(StackApprovalRequest, environment=environment)
     if request is None:
         raise AnswerRefusedError(404, f"nothing of the stacks of {environment} waits")
     entry_id = kind.id(environment, request.sequence, person)
     if chain.find(entry_id) is None:
-        _refuse(chain, request, body, person)
-    reason = body["reason"].strip()[:LONGEST_REASON]
+        _refuse(chain, request, call, person)
+    reason = call.reason.strip()[:LONGEST_REASON]
     answer = kind(person=person, user_arn=caller.arn, reason=reason, request=request.reference)
     record = _append(entry_id, environment, answer)
     answers = approvers(_chain(), request)
     count = f": {len(answers)} of {request.entry.body.approvals} approvals" if kind is StackApproval else ""
-    return {"message": f"recorded{count}", "record": record.reference, "decision": body["ask"], "person": person}
+    return Recorded(message=f"recorded{count}", record=record.reference, decision=call.ask, person=person)
 
 
-def _refuse(chain: StackChain, request: Record[StackApprovalRequest], body: dict[str, str], person: str) -> None:
+def _refuse(chain: StackChain, request: Record[StackApprovalRequest], call: DecideOnStacks, person: str) -> None:
     asked = request.entry.body
-    if asked.assembly != body["assembly"]:
+    if asked.assembly != call.assembly:
         raise AnswerRefusedError(
             409, f"{request.entry.environment} waits for assembly {asked.assembly} of commit {asked.commit}"
         )
     authors = {f"GitHub account {asked.actor_id}": pushed_by(asked.actor_id, shared.tools().persons)}
     now = shared.timestamp(shared.now())
-    refuse_with(409, lambda: refuse_answer(chain, request, body["ask"], person, authors, now=now))
-
-
-ASKS = {"begin": _begin, "end": _end, "approve": _decide, "reject": _decide}
+    refuse_with(409, lambda: refuse_answer(chain, request, call.ask, person, authors, now=now))

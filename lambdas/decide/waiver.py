@@ -27,11 +27,11 @@ from lockgate.aws.registry import Registry
 from lockgate.configuration.persons import Caller, authors_of, refuse_own, refuse_unknown
 from lockgate.errors import RefusedError
 from lockgate.gate.waiver import waivable
+from lockgate.ledger.calls import Recorded, Waive
 from lockgate.ledger.chain import ReleaseChain
 from lockgate.ledger.kinds import Waiver
 from lockgate.ledger.records import Entry, Record
 
-FIELDS = {"model", "version", "environment", "rule", "reason", "expires"}
 LONGEST = timedelta(days=90)
 
 
@@ -42,18 +42,20 @@ class Settings:
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    return signed.answer("waive", event, FIELDS, _take)
+    return signed.answer("waive", event, Waive, _take)
 
 
-def _take(body: dict[str, Any], caller: Caller) -> dict[str, Any]:
+def _take(call: Waive, caller: Caller) -> Recorded:
     settings = shared.settings(Settings)
-    model, version, environment, rule = _read(body)
+    version, environment, rule = call.number, call.environment, call.rule
     person, known = caller.person, shared.tools()
-    refuse_with(
-        403, lambda: caller.refuse_unless(shared.environment(environment).approvers, f"waivers of {environment}")
-    )
-    expires = _expiry(body["expires"])
-    entry_id = Waiver.id(version, environment, rule, person, body["expires"])
+    configured = refuse_with(400, lambda: shared.environment(environment))
+    rules = [each.name for each in configured.policy.rules]
+    if rule not in rules:
+        raise AnswerRefusedError(400, f"rule: found {rule!r}, expected one of {', '.join(rules)}")
+    refuse_with(403, lambda: caller.refuse_unless(configured.approvers, f"waivers of {environment}"))
+    expires = _expiry(call.expires)
+    entry_id = Waiver.id(version, environment, rule, person, call.expires)
 
     def decide(chain: ReleaseChain) -> Entry[Waiver]:
         try:
@@ -67,31 +69,17 @@ def _take(body: dict[str, Any], caller: Caller) -> dict[str, Any]:
             rule=rule,
             person=person,
             user_arn=caller.arn,
-            reason=body["reason"].strip(),
+            reason=call.reason.strip(),
             expires=expires,
             verdict_id=verdict.reference,
         )
         return Entry(entry_id, version, environment, said)
 
     store = shared.ledger(settings.ledger_bucket)
-    record = store.append_decided(model, entry_id, decide, shared.timestamp(shared.now()))
-    _start_again(settings, model, version, record)
-    return {"message": f"recorded as {record.reference}; the promotion was started again", "record": record.reference}
-
-
-def _read(body: dict[str, Any]) -> tuple[str, int, str, str]:
-    """Model, version, environment and rule. Refuses what is malformed."""
-    if set(body) != FIELDS or not all(isinstance(body[name], str) and body[name].strip() for name in FIELDS):
-        raise AnswerRefusedError(400, f"body: expected texts {', '.join(sorted(FIELDS))} and nothing else")
-    try:
-        model, version = shared.model_and_version(body)
-        environment = shared.environment(body["environment"])
-    except RefusedError as error:
-        raise AnswerRefusedError(400, str(error)) from error
-    rules = [rule.name for rule in environment.policy.rules]
-    if body["rule"] not in rules:
-        raise AnswerRefusedError(400, f"rule: found {body['rule']!r}, expected one of {', '.join(rules)}")
-    return model, version, environment.name, body["rule"]
+    record = store.append_decided(call.model, entry_id, decide, shared.timestamp(shared.now()))
+    _start_again(settings, call.model, version, record)
+    message = f"recorded as {record.reference}; the promotion was started again"
+    return Recorded(message=message, record=record.reference)
 
 
 def _expiry(text: str) -> str:

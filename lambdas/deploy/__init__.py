@@ -62,7 +62,7 @@ Needs temporary disk for the model data: lockgate.aws.copies.LARGEST, which is w
 
 from __future__ import annotations
 
-from typing import Any, assert_never
+from typing import Any, TypeAlias, assert_never
 
 from lambdas import shared
 from lambdas.deploy import door
@@ -75,18 +75,19 @@ from lockgate.release.workflow import DeployRequest, LookRequest, OperatorReques
 
 ACTIONS = ("start", "status", "stop", "rollback", "restore", "look")
 
+Message: TypeAlias = DeployRequest | StatusRequest | OperatorRequest | LookRequest
+
 __all__ = ["Settings", "handler"]
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     settings = shared.settings(Settings)
     if door.is_call_of_the_url(event):
-        return door.answer(settings, event, lambda asked: _act(settings, asked))
-    return _act(settings, event)
+        return door.answer(settings, event, lambda request: _act(settings, request))
+    return _act(settings, _read(event))
 
 
-def _act(settings: Settings, event: dict[str, Any]) -> dict[str, Any]:
-    request = _read(event)
+def _act(settings: Settings, request: Message) -> dict[str, Any]:
     place = Place(settings, request.model)
     match request:
         case DeployRequest(action="start"):
@@ -105,7 +106,7 @@ def _act(settings: Settings, event: dict[str, Any]) -> dict[str, Any]:
     return answer
 
 
-def _read(event: dict[str, Any]) -> DeployRequest | StatusRequest | OperatorRequest | LookRequest:
+def _read(event: dict[str, Any]) -> Message:
     """Of whom the event is says its action; of a status also whether it names a release."""
     action = event.get("action")
     if action in ("start", "stop") or (action == "status" and event.get("release") is not None):

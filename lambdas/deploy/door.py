@@ -17,7 +17,6 @@ It needs nothing outside this account.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -25,9 +24,8 @@ from lambdas import shared
 from lambdas.deploy.place import Settings
 from lockgate import names
 from lockgate.errors import RefusedError
-
-FIELDS = {"action", "model", "reason", "token"}
-TOKEN = re.compile(r"(rollback|restore)-[a-z0-9-]{8,64}", re.ASCII)
+from lockgate.ledger.calls import AskStatus, Operate, read_call
+from lockgate.release.workflow import OperatorRequest, StatusRequest
 
 
 def is_call_of_the_url(event: dict[str, Any]) -> bool:
@@ -35,7 +33,7 @@ def is_call_of_the_url(event: dict[str, Any]) -> bool:
 
 
 def answer(
-    settings: Settings, event: dict[str, Any], act: Callable[[dict[str, Any]], dict[str, Any]]
+    settings: Settings, event: dict[str, Any], act: Callable[[OperatorRequest | StatusRequest], dict[str, Any]]
 ) -> dict[str, Any]:
     """The HTTP answer: what `act` makes of what an operator asked, or why it is not done."""
     account = settings.release_role_arn.split(":")[4]
@@ -44,28 +42,31 @@ def answer(
     except RefusedError as error:
         return _answer(403, {"message": str(error)})
     try:
-        asked = _read(event)
+        call = _read(event)
     except RefusedError as error:
         return _answer(400, {"message": str(error)})
-    if asked["action"] != "status":
-        asked |= {"person": person, "user_arn": arn}
-    said = act(asked)
+    said = act(_request(call, person, arn))
     return _answer(409, {"message": said["refused"]}) if "refused" in said else _answer(200, said)
 
 
-def _read(event: dict[str, Any]) -> dict[str, str]:
-    body = shared.url_body(event, FIELDS)
-    action, token, reason = (str(body.get(name, "")) for name in ("action", "token", "reason"))
-    if action not in ("rollback", "restore", "status"):
-        raise RefusedError(f"action: found {action!r}, expected rollback, restore or status")
-    if not TOKEN.fullmatch(token):
-        raise RefusedError(f"token: found {token!r}, expected rollback-… or restore-…")
-    asked = {"action": action, "model": shared.model(body), "token": token}
-    if action == "status":
-        return asked
-    if not reason.strip():
-        raise RefusedError("reason: expected text: why, for the record")
-    return {**asked, "reason": reason.strip()}
+def _read(event: dict[str, Any]) -> Operate | AskStatus:
+    body = shared.url_body(event)
+    if body.get("action") == "status":
+        return read_call(AskStatus, body)
+    return read_call(Operate, body)
+
+
+def _request(call: Operate | AskStatus, person: str, arn: str) -> OperatorRequest | StatusRequest:
+    if isinstance(call, AskStatus):
+        return StatusRequest(action="status", model=call.model, token=call.token)
+    return OperatorRequest(
+        action=call.action,
+        model=call.model,
+        person=person,
+        user_arn=arn,
+        reason=call.reason.strip(),
+        token=call.token,
+    )
 
 
 def _answer(status: int, body: dict[str, Any]) -> dict[str, Any]:

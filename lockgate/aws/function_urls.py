@@ -11,7 +11,9 @@ from typing import Any
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 
+from lockgate import schema
 from lockgate.errors import RefusedError
+from lockgate.schema import Document
 
 
 class FunctionUrl:
@@ -21,9 +23,9 @@ class FunctionUrl:
         self._session = session
         self._url = session.client("lambda").get_function_url_config(FunctionName=function)["FunctionUrl"]
 
-    def post(self, body: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    def post(self, call: Document, path: str = "") -> dict[str, Any]:
         """What the function answers on a path. Raises RefusedError with its message when it refuses."""
-        return post_as_caller(self._session, f"{self._url.rstrip('/')}/{path}", "lambda", body)
+        return post_as_caller(self._session, f"{self._url.rstrip('/')}/{path}", "lambda", schema.write(call))
 
 
 def post_as_caller(session: Any, url: str, service: str, body: Mapping[str, Any]) -> dict[str, Any]:

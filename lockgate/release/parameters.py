@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import ClassVar
 
-from lockgate import schema
 from lockgate.errors import RefusedError
 
 # Frozen: a renamed parameter is a new one to CloudFormation and takes its default, which would delete production.
@@ -80,16 +79,6 @@ def read_parameters(parameters: Mapping[str, str]) -> Release | None:
     """The release that a stack's parameters pin; None when none is set. Raises RefusedError when only some are."""
     values = {field.name: parameters.get(PARAMETERS[field.name], "") for field in fields(Release)}
     return Release(**values) if any(values.values()) else None
-
-
-def read_release(data: object) -> Release:
-    """A release as an event carries it. Raises RefusedError unless it has exactly the fields, all texts."""
-    return schema.read(Release, data, "release", RefusedError)
-
-
-def read_judged_release(data: object) -> JudgedRelease:
-    """The same for a release that no environment has copied yet."""
-    return schema.read(JudgedRelease, data, "release", RefusedError)
 
 
 def read_version(data: object) -> int:

@@ -9,33 +9,34 @@ import pytest
 
 from cli import main
 from cli.commands import approve
+from lockgate.ledger.calls import Acknowledge, Decide, DecideOnStacks
+from lockgate.schema import Document
 
 ASSEMBLY = "a1" * 32
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Document]]:
     """What was said, by the path it was said on."""
-    found: list[tuple[str, dict[str, Any]]] = []
+    found: list[tuple[str, Document]] = []
 
-    def say(context: object, path: str, body: dict[str, Any], *, json: bool) -> int:
-        found.append((path, body))
+    def say(context: object, path: str, call: Document, *, json: bool) -> int:
+        found.append((path, call))
         return 0
 
     monkeypatch.setattr(approve, "say", say)
     return found
 
 
-def test_a_version_an_assembly_and_a_break_glass_can_be_approved(asked: list[tuple[str, dict[str, Any]]]) -> None:
+def test_a_version_an_assembly_and_a_break_glass_can_be_approved(asked: list[tuple[str, Document]]) -> None:
     assert main.main(["approve", "3", "--env", "prod"]) == 0
     assert main.main(["approve", ASSEMBLY, "--env", "tools"]) == 0
     assert main.main(["approve", "employment/7", "--reason", "looked at it"]) == 0
-    assert [
-        (function, body.get("version") or body.get("assembly") or body["sequence"]) for function, body in asked
-    ] == [
-        ("approval", "3"),
-        ("stacks", ASSEMBLY),
-        ("acknowledgement", 7),
+    model, looked = "employment", "looked at it"
+    assert asked == [
+        ("approval", Decide(model=model, version="3", environment="prod", decision="approve", reason="")),
+        ("stacks", DecideOnStacks(ask="approve", environment="tools", assembly=ASSEMBLY, reason="")),
+        ("acknowledgement", Acknowledge(model=model, sequence=7, reason=looked)),
     ]
 
 

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lockgate import schema
 from lockgate.errors import RefusedError
-from lockgate.release.parameters import PARAMETERS, Release, read_parameters, read_release
+from lockgate.release.parameters import PARAMETERS, Release, read_parameters
 
 RELEASE = {
     **dict.fromkeys(PARAMETERS, "x"),
@@ -70,5 +71,5 @@ def test_an_image_that_is_not_pinned_by_digest_is_refused(image: str) -> None:
 )
 def test_a_release_in_an_event_has_exactly_the_fields_as_texts(data: Any) -> None:
     with pytest.raises(RefusedError, match=r"^release: "):
-        read_release(data)
-    assert read_release(RELEASE) == Release(**RELEASE)
+        schema.read(Release, data, "release", RefusedError)
+    assert schema.read(Release, RELEASE, "release", RefusedError) == Release(**RELEASE)

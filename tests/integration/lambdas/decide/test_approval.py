@@ -113,8 +113,7 @@ def test_a_rejection_without_a_reason_is_refused(
 ) -> None:
     ask()
     status, body = answer("bob", {**REJECT, "reason": reason})
-    assert status == 400
-    assert "a rejection says why" in body["message"]
+    assert (status, "expected text" in body["message"]) == (400, True)
     assert (len(world.records()), workflow.woken) == (2, [])
 
 
@@ -270,7 +269,7 @@ def test_a_body_in_base64_is_read(workflow: ScriptedStepFunctions, ask: Callable
 def test_where_nothing_waits_there_is_nothing_to_decide(world: World, ask: Callable[..., str]) -> None:
     assert answer("bob")[0] == 404
     ask()
-    for change in ({"version": 2}, {"environment": "dev"}, {"model": "churn"}):
+    for change in ({"version": "2"}, {"environment": "dev"}, {"model": "churn"}):
         assert answer("bob", {**APPROVE, **change})[0] == 404
     assert len(world.records()) == 2
 

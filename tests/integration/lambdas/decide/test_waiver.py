@@ -116,11 +116,11 @@ def test_the_author_cannot_waive(refused: World) -> None:
     ("changes", "status", "message"),
     [
         ({"rule": "no such"}, 400, "expected one of ranking"),
-        ({"reason": " "}, 400, "expected texts"),
+        ({"reason": " "}, 400, "expected text: why"),
         ({"expires": "tomorrow"}, 400, "expected a date"),
         ({"expires": "2020-01-01"}, 400, "a day from today"),
         ({"expires": "2999-01-01"}, 400, "a day from today"),
-        ({"user_arn": "ada"}, 400, "nothing else"),
+        ({"user_arn": "ada"}, 400, "expected no such field"),
         ({"environment": "nowhere"}, 400, "expected one of dev"),
         ({"version": "2"}, 409, "found no verdict"),
         ({"environment": "prod"}, 409, "found no verdict"),

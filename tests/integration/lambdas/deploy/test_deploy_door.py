@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from lambdas import deploy
+from lockgate import schema
+from lockgate.schema import Document
 
 ROLE = "arn:aws:sts::123456789012:assumed-role/lockgate-prod-operator"
 ASK = {"action": "rollback", "model": "income", "reason": " too slow ", "token": "rollback-0123456789"}
@@ -22,8 +24,8 @@ class Acting:
         self.said: dict[str, Any] | Exception = {"status": "IN_PROGRESS", "from": "2", "to": "1"}
         self.asked: list[dict[str, Any]] = []
 
-    def __call__(self, settings: deploy.Settings, event: dict[str, Any]) -> dict[str, Any]:
-        self.asked.append(event)
+    def __call__(self, settings: deploy.Settings, request: Document) -> dict[str, Any]:
+        self.asked.append(schema.write(request))
         if isinstance(self.said, Exception):
             raise self.said
         return self.said

@@ -29,6 +29,7 @@ os.environ.pop("COLUMNS", None)  # whoever started the suite has a terminal of s
 BEGIN_WITH = ("tests/e2e/", "tests/image/", "tests/synth/", "tests/docs/", "tests/integration/")
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """`-n auto`: tests wait more than they compute."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -47,10 +48,10 @@ Once = Callable[[str, Callable[[Path], object]], Path]
 
 
 @pytest.fixture(scope="session")
-def once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Once:
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
     """A folder by its name that all processes of the suite read: who needs it first makes it, the others wait."""
     shared = tmp_path_factory.getbasetemp()
-    shared = shared if worker_id == "master" else shared.parent
+    shared = shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared
 
     def made(name: str, make: Callable[[Path], object]) -> Path:
         folder, partial = shared / name, shared / f"{name}.partial"

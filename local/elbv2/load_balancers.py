@@ -318,7 +318,7 @@ def _deregister(params: Mapping[str, Any]) -> Any:
     if group is None:
         return _deregister_targets(params)
     for given in alb._parse_targets_param(params):
-        target = targets.find(group["TargetGroupArn"], given["Id"], given.get("Port", group["Port"]))
+        target = targets.registered(group["TargetGroupArn"], given["Id"], given.get("Port", group["Port"]))
         if target is not None:
             threading.Thread(target=deregister, args=(target,), daemon=True).start()
     return alb._empty("DeregisterTargets")

@@ -69,13 +69,13 @@ def groups() -> list[str]:
         return list(_targets)
 
 
-def find(group: str, address: str, port: int) -> Target | None:
+def registered(group: str, address: str, port: int) -> Target | None:
     return next((t for t in of(group) if (t.address, t.port) == (address, port) and t.state != "draining"), None)
 
 
 def register(group: str, address: str, port: int, description: Callable[[], Mapping[str, Any] | None]) -> Target:
     """Add a target and start checking it. `description` reads the group's current settings, None once it is gone."""
-    known = find(group, address, port)
+    known = registered(group, address, port)
     if known is not None:
         return known
     target = Target(group, address, port)

@@ -110,7 +110,7 @@ class Application:
     def begin(self, request: HttpRequest) -> None:
         route = self._posts.get(request.path) if request.method == b"POST" else None
         if route is None:
-            self._answer_other(request, self._found(request.path, request.method.decode()))
+            self._answer_other(request, self._page_of(request.path, request.method.decode()))
             return
         call = request.state = PredictionRequest(self, request, route)
         self._in_flight += 1
@@ -125,7 +125,7 @@ class Application:
         host = request.headers.get(b"host")
         found = "no Host header" if host is None else f"Host: {shown(host.decode('latin-1'))}"
         refusal = refused(400, "malformed", found, "one Host header, with a host's name or address")
-        self._answer_other(request, _Found(400, self._refusal(refusal)), closes=True)
+        self._answer_other(request, _Page(400, self._refusal(refusal)), closes=True)
 
     def unannounced(self, request: HttpRequest, size: int) -> None:
         call: PredictionRequest = request.state
@@ -251,22 +251,22 @@ class Application:
 
     # Everything else.
 
-    def _routes(self) -> tuple[dict[str, Callable[[], _Found]], dict[str, str]]:
+    def _routes(self) -> tuple[dict[str, Callable[[], _Page]], dict[str, str]]:
         name, version = self._model.name, self._release.version
         ready = {"model": name, "release": asdict(self._release)}
-        contract = _Found(200, openapi(self._model, version))
-        metadata = _Found(200, _encode(inference.metadata(self._model, version)))
-        server = _Found(200, _encode({"name": "lockgate", "version": version, "extensions": []}))
-        transform = _Found(200, _encode(execution_parameters(self._model)))
-        gets: dict[str, Callable[[], _Found]] = {
+        contract = _Page(200, openapi(self._model, version))
+        metadata = _Page(200, _encode(inference.metadata(self._model, version)))
+        server = _Page(200, _encode({"name": "lockgate", "version": version, "extensions": []}))
+        transform = _Page(200, _encode(execution_parameters(self._model)))
+        gets: dict[str, Callable[[], _Page]] = {
             "/ping": lambda: self._readiness(ready),
             "/readyz": lambda: self._readiness(ready),
             "/execution-parameters": lambda: transform,
-            "/livez": lambda: _Found(200, _encode({"live": True})),
-            "/metrics": lambda: _Found(200, self.telemetry.text(), _PROMETHEUS),
+            "/livez": lambda: _Page(200, _encode({"live": True})),
+            "/metrics": lambda: _Page(200, self.telemetry.text(), _PROMETHEUS),
             "/openapi.json": lambda: contract,
             "/v2": lambda: server,
-            "/v2/health/live": lambda: _Found(200, _encode({"live": True})),
+            "/v2/health/live": lambda: _Page(200, _encode({"live": True})),
             "/v2/health/ready": lambda: self._readiness({"ready": True}),
         }
         posts = {"/invocations": "invocations"}
@@ -278,15 +278,15 @@ class Application:
         posts |= {f"/{name}{path}": way for path, way in posts.items()}
         return gets, posts
 
-    def _answer_other(self, request: HttpRequest, found: _Found, closes: bool = False) -> None:
+    def _answer_other(self, request: HttpRequest, page: _Page, closes: bool = False) -> None:
         request_id = self.id_of(request)
-        self.telemetry.answered("other", found.status, 0, 0.0)
-        if found.status >= 400 and found.status != 503:
-            self.access.answered(request_id, request.path[:200], found.status, 0, 0.0)
-        headers = b"%bx-request-id: %b\r\n" % (found.headers, request_id.encode())
-        request.reply(HttpResponse(found.status, found.body, headers, closes))
+        self.telemetry.answered("other", page.status, 0, 0.0)
+        if page.status >= 400 and page.status != 503:
+            self.access.answered(request_id, request.path[:200], page.status, 0, 0.0)
+        headers = b"%bx-request-id: %b\r\n" % (page.headers, request_id.encode())
+        request.reply(HttpResponse(page.status, page.body, headers, closes))
 
-    def _found(self, path: str, method: str) -> _Found:
+    def _page_of(self, path: str, method: str) -> _Page:
         if path in self._gets:
             if method in ("GET", "HEAD"):
                 return self._gets[path]()
@@ -296,13 +296,13 @@ class Application:
         paths = ", ".join(sorted([*self._gets, *self._posts]))
         return self._not_found(404, f"path {shown(path)}", f"one of {paths}")
 
-    def _not_found(self, status: int, found: str, wanted: str, headers: bytes = _JSON) -> _Found:
-        return _Found(status, self._refusal(refused(status, "no_route", found, wanted)), headers)
+    def _not_found(self, status: int, found: str, wanted: str, headers: bytes = _JSON) -> _Page:
+        return _Page(status, self._refusal(refused(status, "no_route", found, wanted)), headers)
 
-    def _readiness(self, ready: Mapping[str, Any]) -> _Found:
+    def _readiness(self, ready: Mapping[str, Any]) -> _Page:
         if self.draining:
-            return _Found(503, self._refusal(refused(503, "busy", "a task that ends", "another task")))
-        return _Found(200, _encode(ready))
+            return _Page(503, self._refusal(refused(503, "busy", "a task that ends", "another task")))
+        return _Page(200, _encode(ready))
 
     def _refusal(self, refusal: Refused) -> bytes:
         self.telemetry.failed(refusal.kind)
@@ -320,7 +320,7 @@ class Application:
         return f"{self._boot}-{self._count:x}"
 
 
-class _Found(msgspec.Struct, frozen=True, gc=False):
+class _Page(msgspec.Struct, frozen=True, gc=False):
     """What a path other than predictions answers. headers: whole lines, with the content type."""
 
     status: int

@@ -27,7 +27,7 @@ COMMIT = re.compile(r"[0-9a-f]{40}", re.ASCII)
 RUN = re.compile(r"[0-9]{1,20}\.[0-9]{1,6}", re.ASCII)
 
 
-class OfVersion(Document):
+class CallOnVersion(Document):
     """A call about a version of a model in an environment."""
 
     model: str
@@ -46,7 +46,7 @@ class OfVersion(Document):
         return int(self.version)
 
 
-class Decide(OfVersion):
+class Decide(CallOnVersion):
     """A person approves or rejects a release that waits."""
 
     decision: Literal["approve", "reject"]
@@ -59,7 +59,7 @@ class Decide(OfVersion):
         _refuse_rejection_without_reason(self.decision, self.reason)
 
 
-class Waive(OfVersion):
+class Waive(CallOnVersion):
     """A person lets one rule go for a version."""
 
     rule: str
@@ -102,7 +102,7 @@ class Acknowledge(Document):
         _refuse_blank("reason", self.reason, "what was found out, for the record")
 
 
-class BreakTheGlass(OfVersion):
+class BreakTheGlass(CallOnVersion):
     """A person puts a version into an environment past its gate and approvals."""
 
     reason: str

@@ -353,24 +353,37 @@ def test_a_holdout_is_recorded_as_fresh_only_by_a_known_person_and_only_if_no_ro
     assert ledger.chain(MODEL).of(kinds.Holdout)[-1].entry.body.person == "grace"
 
 
-def test_data_outside_the_contract_fails_the_prepare_step_and_registers_nothing(demo: Any, aws: Any) -> None:
+def test_data_outside_the_contract_is_not_published_and_a_stricter_contract_fails_the_prepare_step(
+    demo: Any, aws: Any
+) -> None:
     group = names.package_group(MODEL)
     before = len(aws("sagemaker").list_model_packages(ModelPackageGroupName=group)["ModelPackageSummaryList"])
     file = demo.clone / "data" / "employment_MA" / "employment_MA_2016.parquet"
+    good = file.read_bytes()
     table = pyarrow.parquet.read_table(file)
     column = table.column_names.index("CIT")
     values = ["atlantis", *table["CIT"].to_pylist()[1:]]
     changed = table.set_column(column, "CIT", pyarrow.array(values, pyarrow.large_string()))
     pyarrow.parquet.write_table(changed, file)
-    demo.facts("snapshot", cwd=demo.clone)
-    demo.facts("deliver", "--attempt", "2", cwd=demo.clone)
+    refused = demo.lockgate("snapshot", cwd=demo.clone)
+    assert refused.returncode == 1
+    assert "column CIT: found 'atlantis' in 1 row" in refused.stderr
+    file.write_bytes(good)
+
+    contract = demo.clone / "model" / MODEL / "model.toml"
+    declared = contract.read_text()
+    allowed = re.search(r'name = "CIT".*\ntype = "category"\nvalues = \[("1", )', declared)
+    assert allowed
+    contract.write_text(declared[: allowed.start(1)] + declared[allowed.end(1) :])  # a citizen by birth is none now
+    git(demo, "commit", "--quiet", "--all", "--message", "Declare less than the published rows hold")
+    demo.facts("deliver", cwd=demo.clone)
     followed = demo.lockgate("follow", cwd=demo.clone)
     assert followed.returncode == 1
     assert "prepare" in followed.stderr
     assert "CIT" in followed.stderr
-    assert "atlantis" in followed.stderr
     reasons = [entry["reason"] for entry in demo.facts("status")["failed"]]
-    assert any("CIT" in reason and "atlantis" in reason for reason in reasons)
+    assert any("CIT" in reason and "'1'" in reason for reason in reasons)
+    git(demo, "reset", "--quiet", "--hard", "HEAD~1")
     after = len(aws("sagemaker").list_model_packages(ModelPackageGroupName=group)["ModelPackageSummaryList"])
     assert after == before
 

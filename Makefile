@@ -72,7 +72,7 @@ style:
 	@ruff check -q .
 
 types:
-	@mypy -n 2
+	@mypy
 
 imports:
 	@found=$$(lint-imports --no-cache) || { echo "$$found"; exit 1; }; echo "$$found" | tail -n 1

@@ -169,7 +169,8 @@ def set_up(demo: Demo) -> None:
 
 def _set_up_account(demo: Demo, stages: Sequence[str]) -> None:
     """`lockgate bootstrap`, so that what CloudFormation may do there is narrow, and `cdk deploy`."""
-    assembly, name = str(demo.build / "cdk.out"), stages[0]
+    assembly = str(demo.build / "cdk.out")
+    name = next(stage for stage in stages if stage in demo.accounts)  # the anchor may share an environment's account
     environment = demo.session.cdk_environment(name)
     demo.lockgate("bootstrap", name, "--assembly", assembly, environment=environment)
     options = ("--app", assembly, "--require-approval", "never", "--concurrency", "4", "--progress", "events")

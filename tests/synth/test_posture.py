@@ -46,7 +46,7 @@ def test_cfn_lint_would_find_a_property_that_does_not_exist(tmp_path: Path) -> N
 @pytest.mark.skipif(not posture.CHECKOV.exists(), reason="`make test` installs checkov")
 def test_checkov_finds_nothing_but_what_is_accepted_with_a_reason(synthesized: Any) -> None:
     found, summary = posture.checkov(synthesized.directory)
-    assert summary["passed"] > 900
+    assert summary["passed"] > 800
     assert summary["parsing_errors"] == 0
     assert set(found) == set(CHECKOV_ACCEPTED), "not accepted, or accepted and found no more"
     for rule, count in found.items():

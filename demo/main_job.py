@@ -296,18 +296,27 @@ def summary(demo: Demo, version: int) -> None:
 
 
 def project_with(environments: Path, build: Path) -> Path:
-    """This project, as it is committed, with other files in environments/ and its own evaluator."""
-    root = build.resolve() / "project"
+    """This project, as it is committed, with other files in environments/ and its own evaluator.
+
+    Callers' names become such as the certificate of the embedded AWS is for.
+    """
+    root = build / "project"
     git(ROOT, "clone", "--quiet", str(ROOT), str(root))
     pinned = read_tools(root / "environments" / "tools.toml").evaluator_image_digest
     for file in (root / "environments").glob("*.toml"):
         file.unlink()
     for file in environments.glob("*.toml"):
-        (root / "environments" / file.name).write_text(re.sub(r"sha256:0{64}", pinned, file.read_text()))
+        text = re.sub(r"sha256:0{64}", pinned, file.read_text())
+        text = re.sub(r'host = "([a-z.]+)\.example\.com"', lambda found: f'host = "{_certified(found[1])}"', text)
+        (root / "environments" / file.name).write_text(text)
     git(root, "add", "environments")
     identity = ["-c", "user.name=ada", "-c", "user.email=ada@example.com", "-c", "commit.gpgsign=false"]
     git(root, *identity, "commit", "--quiet", "--message", "Other environments")
     return root
+
+
+def _certified(name: str) -> str:
+    return f"{name.replace('.', '-')}.us-east-1.elb.amazonaws.com"
 
 
 def clear(build: Path) -> None:
@@ -326,6 +335,7 @@ def main() -> int:
     parser.add_argument("--build", type=Path, default=ROOT / "build" / "demo", help="folder for logs and the clone")
     parser.add_argument("--environments", type=Path, help="folder with other files than those of environments/")
     arguments = parser.parse_args()
+    arguments.build = arguments.build.resolve()  # commands run in other folders
     for ending in (signal.SIGINT, signal.SIGTERM):  # a shell starts what it puts in the background deaf to SIGINT
         signal.signal(ending, signal.default_int_handler)
     demo: Demo | None = None

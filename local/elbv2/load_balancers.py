@@ -125,15 +125,31 @@ def listener_port(lb: Mapping[str, Any], given: int, headers: Mapping[str, str],
 
 
 def _load_balancer_of(host: str) -> Mapping[str, Any] | None:
-    """Find a load balancer by DNS name in any account, and continue the request in that account."""
+    """Find a load balancer by DNS name in any account, and continue the request in that account.
+
+    A name that a rule's host condition has is taken for an alias of the rule's load balancer.
+    """
     hostname = host.split(":")[0].lower()
-    for (account, region, _), lb in alb._lbs.all_items():
-        if lb["DNSName"].lower() == hostname:
+    for (account, region, arn), lb in alb._lbs.all_items():
+        if lb["DNSName"].lower() == hostname or hostname in _hosts_of(arn):
             set_request_account_id(account)
             set_request_region(region)
             found: Mapping[str, Any] = lb
             return found
     return None
+
+
+def _hosts_of(load_balancer: str) -> set[str]:
+    """The names in host conditions of a load balancer's rules, in any account."""
+    listeners = {arn for (_, _, arn), found in alb._listeners.all_items() if found["LoadBalancerArn"] == load_balancer}
+    return {
+        name.lower()
+        for _, rule in alb._rules.all_items()
+        if rule.get("ListenerArn") in listeners
+        for condition in rule["Conditions"]
+        if condition["Field"] == "host-header"
+        for name in condition.get("Values") or condition.get("HostHeaderConfig", {}).get("Values", ())
+    }
 
 
 def _forward_action(rule_arn: str) -> dict[str, Any]:

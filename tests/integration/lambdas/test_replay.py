@@ -35,6 +35,7 @@ class Tasks:
     verdict_id: str = "income/1"
     status: int = 200
     asked: list[Any] = field(default_factory=list)
+    host: str = ""
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +49,7 @@ def certified(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 def tasks(world: World, certified: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tasks]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
+            made.host = self.headers["Host"]
             made.asked.append((self.path, json.loads(self.rfile.read(int(self.headers["Content-Length"])))))
             release = {"version": "1", "commit": "c", "verdict_id": made.verdict_id}
             body = json.dumps({"predictions": made.predictions, "release": release}).encode()
@@ -132,6 +134,15 @@ def test_tasks_that_fail_and_a_certificate_for_another_name_stop_the_deployment(
     monkeypatch.setattr(shared, "environment", lambda name: replace(read(name), host="models.example.com"))
     assert call()["hookStatus"] == "IN_PROGRESS"
     assert len(tasks.asked) == 1, "nothing is said to who cannot prove its name"
+
+
+def test_an_environment_is_asked_for_by_its_own_name_since_others_may_share_its_load_balancer(
+    tasks: Tasks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, host = shared.environment, "prod.us-east-1.elb.amazonaws.com"
+    monkeypatch.setattr(shared, "environment", lambda name: replace(read(name), host=host))
+    assert call() == {"hookStatus": "SUCCEEDED"}
+    assert tasks.host == f"{host}:{tasks.port}"
 
 
 def test_rows_that_were_altered_or_lost_stop_the_deployment(world: World, tasks: Tasks, findings: Any) -> None:

@@ -396,7 +396,10 @@ def test_a_canary_that_fails_more_often_than_the_release_beside_it_is_stopped_by
         reason,
     )
     assert found, reason
-    assert 0 < int(found[1]) == int(found[2])
+    failed, asked = int(found[1]), int(found[2])
+    # Every answer was a 500. One may be counted a minute after its request, as on AWS: when the comparison looked, it
+    # can lack those of the last minute.
+    assert 0 < failed <= asked <= failed + Traffic.CALLERS
     assert float(found[3]) >= 1000
 
 

@@ -187,7 +187,9 @@ class EmbeddedRegistry:
         )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(
+    scope="module"
+)  # its variables lead every client of this process to it: no test of others may meet them
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedRegistry]:
     port = free_ports(2)
     settings = Settings(tmp_path_factory.mktemp("embedded"), port)

@@ -82,7 +82,7 @@ def pushed(tools: Programs, registry: EmbeddedRegistry, name: str, tag: str, *op
     return file.read_text().strip()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def digest(
     tools: Programs, registry: EmbeddedRegistry, base_image: str, tmp_path_factory: pytest.TempPathFactory
 ) -> str:
@@ -91,7 +91,7 @@ def digest(
     return pushed(tools, registry, "localhost/models:first", "c" * 40)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def pulled(tools: Programs, registry: EmbeddedRegistry, digest: str) -> Iterator[tuple[Programs, str]]:
     """A store that has the image from the registry, by its digest, and nothing else."""
     apart, image = tools.apart("pulled"), f"{registry.host}/lockgate-models@{digest}"
@@ -122,7 +122,7 @@ def job(root: Path) -> Path:
     return root
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def trained(pulled: tuple[Programs, str], tmp_path_factory: pytest.TempPathFactory) -> Trained:
     tools, image = pulled
     root = job(tmp_path_factory.mktemp("container"))
@@ -136,7 +136,7 @@ def trained(pulled: tuple[Programs, str], tmp_path_factory: pytest.TempPathFacto
     return Trained(root)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def as_process(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     root = job(tmp_path_factory.mktemp("process"))
     environment = {**os.environ, "MODEL": "employment", "ML_ROOT": str(root)}
@@ -257,7 +257,7 @@ def predictions(by: Trained, rows: list[dict[str, Any]]) -> list[float]:
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def signed(registry: EmbeddedRegistry, digest: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     """The key in KMS with which both statements beside the image are signed, and its public key as a file."""
     ecr, kms = registry.client("ecr"), registry.client("kms")

@@ -120,12 +120,15 @@ def policy(*statements: dict[str, Any]) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": listed})
 
 
+PAUSE = 0.2  # seconds: the embedded AWS's clock goes on where no client has asked for 60 ms
+
+
 def wait_until(read: Callable[[], Any], done: Callable[[Any], bool] = bool, seconds: float = 20.0) -> Any:
     """The first reading that is `done`; AssertionError with the last one when time is up."""
     deadline = time.monotonic() + seconds
     while not done(found := read()):
         assert time.monotonic() < deadline, f"still waiting after {seconds} s: {found}"
-        time.sleep(0.05)
+        time.sleep(PAUSE)
     return found
 
 

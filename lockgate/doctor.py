@@ -79,9 +79,10 @@ class AccountState:
     owners: Mapping[str, str] = field(default_factory=dict)
 
 
-def foreign_stacks(owners: Mapping[str, str], repository_id: str) -> dict[str, str]:
-    """The stacks that the Lockgate of another repository made: a deploy would take them over."""
-    return {stack: owner for stack, owner in owners.items() if owner and owner != repository_id}
+def foreign_stacks(owners: Mapping[str, str], repository_id: str) -> str:
+    """The stacks that the Lockgate of another repository made, named: a deploy would take them over. "" for none."""
+    foreign = {stack: owner for stack, owner in owners.items() if owner and owner != repository_id}
+    return ", ".join(f"{stack} (repository {owner})" for stack, owner in sorted(foreign.items()))
 
 
 def diagnose(wanted: Wanted, found: AccountState) -> list[AccountCheck]:
@@ -99,12 +100,11 @@ def _owner(wanted: Wanted, found: AccountState) -> AccountCheck:
     foreign = foreign_stacks(found.owners, wanted.repository_id)
     if not foreign:
         return AccountCheck("names", "ok", "no stack of another Lockgate has ours")
-    named = ", ".join(f"{stack} (repository {owner})" for stack, owner in sorted(foreign.items()))
     todo = (
         f"this project is repository {wanted.repository_id}; use another account, or set repository_id in "
         "environments/tools.toml to the one whose stacks these are"
     )
-    return AccountCheck("names", "missing", f"another Lockgate is here: {named}; a deploy would take it over", todo)
+    return AccountCheck("names", "missing", f"another Lockgate is here: {foreign}; a deploy would take it over", todo)
 
 
 def _bootstrap(wanted: Wanted, found: AccountState) -> list[AccountCheck]:

@@ -26,14 +26,12 @@ from runtime import job as jobs
 from runtime.archive import read_archive
 from runtime.columns import read_columns
 from runtime.drift import drift
-from runtime.job import Job
+from runtime.job import NOTE, NOTHING_SERVED, Job
 from runtime.metrics import Labels, Scores, against, by_group, histogram, measure
 
 MOST_DIFFERENCE = 1e-6  # between what is served and scikit-learn; an environment's policy may allow less
 MOST_DISTANCE = 0.001  # of the distribution of scores that training noted: sums of a linear model differ in last bits
 LONGEST_NOTE = 1000  # of the champion's step, as bytes or characters
-# What that step leaves where it predicted nothing (runtime.predict), and what it says where nothing is served.
-NOTE, NOTHING_SERVED = "none.txt", "nothing is served yet"
 REPLAYED = 100  # holdout rows that a deployment must answer as evaluation did
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from lockgate.errors import ConfigError, LockgateError, NotFoundError
 
+# What the step of the served version leaves where it predicted nothing, and what it says where nothing is served.
+NOTE, NOTHING_SERVED = "none.txt", "nothing is served yet"
 MESSAGE_BYTES = 1024  # SageMaker keeps no more of the file
 
 

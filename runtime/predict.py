@@ -14,12 +14,9 @@ from runtime.archive import read_archive
 from runtime.artifact import read_artifact, score
 from runtime.columns import read_columns
 from runtime.frames import matrix_of_table
-from runtime.job import Job
+from runtime.job import NOTE, NOTHING_SERVED, Job
 from runtime.serving.engines import codes_of
 from runtime.serving.model_data import engine_of
-
-# What the champion's step leaves where there are no predictions, and what it says where nothing is served.
-NOTE, NOTHING_SERVED = "none.txt", "nothing is served yet"
 
 
 def predict(job: Job) -> None:

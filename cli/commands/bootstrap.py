@@ -51,20 +51,12 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.evaluator:
         return _evaluator(context, arguments.environment, json=arguments.json)
     account, region = accounts[arguments.environment], context.tools.region
+    if not arguments.dry_run:
+        _refuse_wrong_account(context, arguments.environment, account)
     documents = rights.documents(context.configuration, arguments.assembly.resolve(), account)
     if arguments.dry_run:
         show_json(documents)
         return 0
-    caller, _ = caller_of(context.session)
-    if caller != account:
-        raise LockgateError(f"{arguments.environment}: found credentials of {caller}, expected those of {account}")
-    foreign = foreign_stacks(stack_owners(context.client("cloudformation")), context.tools.github.repository_id)
-    if foreign:
-        named = ", ".join(f"{stack} (repository {owner})" for stack, owner in sorted(foreign.items()))
-        raise RefusedError(
-            f"{arguments.environment}: found stacks of another Lockgate in account {account}: {named}; expected none: "
-            "its policies and stacks would be taken over. Use another account"
-        )
     iam = context.client("iam")
     arns = {name: _put(iam, account, name, document) for name, document in documents.items()}
     execution = [arn for name, arn in arns.items() if name.startswith(rights.EXECUTION)]
@@ -76,6 +68,19 @@ def run(arguments: argparse.Namespace) -> int:
             f"{arguments.environment}: account {account} is prepared, with {len(execution)} policies for CloudFormation"
         )
     return 0
+
+
+def _refuse_wrong_account(context: Context, environment: str, account: str) -> None:
+    """Raise LockgateError for credentials of another account, or where another Lockgate has our names."""
+    caller, _ = caller_of(context.session)
+    if caller != account:
+        raise LockgateError(f"{environment}: found credentials of {caller}, expected those of {account}")
+    foreign = foreign_stacks(stack_owners(context.client("cloudformation")), context.tools.github.repository_id)
+    if foreign:
+        raise RefusedError(
+            f"{environment}: found stacks of another Lockgate in account {account}: {foreign}; expected none: its "
+            "policies and stacks would be taken over. Use another account"
+        )
 
 
 def _evaluator(context: Context, environment: str, *, json: bool) -> int:

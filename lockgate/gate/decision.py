@@ -231,7 +231,7 @@ def _body(case: Case, said: Judgement, spending: _Spending, champion: Record[kin
         budget=environment.policy.budget,
         feedback=environment.policy.budget.feedback,
         break_glass=case.break_glass or None,
-        decision=spending.decision or None if spending.alpha is not None else None,
+        decision=None if spending.alpha is None else spending.decision,
         same_as=spending.first.reference if spending.first else None,
         metrics={},
         **_UNKNOWN,

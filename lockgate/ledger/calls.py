@@ -14,8 +14,7 @@ from lockgate import schema
 from lockgate.errors import RefusedError
 from lockgate.ledger.infrastructure import State
 from lockgate.ledger.kinds import Ending
-from lockgate.release.parameters import read_version
-from lockgate.release.workflow import refuse_unless_model
+from lockgate.release.workflow import OfVersion, refuse_unless_model
 from lockgate.schema import Document
 
 C = TypeVar("C")
@@ -27,26 +26,7 @@ COMMIT = re.compile(r"[0-9a-f]{40}", re.ASCII)
 RUN = re.compile(r"[0-9]{1,20}\.[0-9]{1,6}", re.ASCII)
 
 
-class CallOnVersion(Document):
-    """A call about a version of a model in an environment."""
-
-    model: str
-    """The model's name."""
-    version: str
-    """The model package's version."""
-    environment: str
-    """Name of the environment."""
-
-    def __post_init__(self) -> None:
-        refuse_unless_model(self.model)
-        read_version(self.version)
-
-    @property
-    def number(self) -> int:
-        return int(self.version)
-
-
-class Decide(CallOnVersion):
+class Decide(OfVersion):
     """A person approves or rejects a release that waits."""
 
     decision: Literal["approve", "reject"]
@@ -59,7 +39,7 @@ class Decide(CallOnVersion):
         _refuse_rejection_without_reason(self.decision, self.reason)
 
 
-class Waive(CallOnVersion):
+class Waive(OfVersion):
     """A person lets one rule go for a version."""
 
     rule: str
@@ -102,7 +82,7 @@ class Acknowledge(Document):
         _refuse_blank("reason", self.reason, "what was found out, for the record")
 
 
-class BreakTheGlass(CallOnVersion):
+class BreakTheGlass(OfVersion):
     """A person puts a version into an environment past its gate and approvals."""
 
     reason: str

@@ -38,7 +38,10 @@ class Promotion(Document):
 
 
 class OfVersion(Document):
-    """A message about a version of a model in an environment. Raises RefusedError where these are none."""
+    """A message, or a person's call, about a version of a model in an environment.
+
+    Raises RefusedError where these are none.
+    """
 
     model: str
     """The model's name."""

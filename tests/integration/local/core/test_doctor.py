@@ -93,7 +93,7 @@ def test_the_scan_type_of_the_whole_account_is_seen(aws: Any, scan_type: str, st
     assert findings["image scans"].state == state
 
 
-def test_the_stacks_of_another_lockgate_are_seen(aws: Any) -> None:
+def test_the_stacks_of_another_lockgate_are_seen_and_bootstrap_takes_none_over(aws: Any) -> None:
     cloudformation = aws.client("cloudformation", "dev")
     template = {
         "Description": f"Lockgate: {names.owned_by('4242')}",
@@ -104,5 +104,16 @@ def test_the_stacks_of_another_lockgate_are_seen(aws: Any) -> None:
         _, findings = doctor(aws, "dev", "dev")
         assert findings["names"].state == "missing"
         assert "lockgate-dev-edge (repository 4242)" in findings["names"].found
+        bootstrap = subprocess.run(
+            [sys.executable, "-m", "cli", "bootstrap", "dev"],
+            cwd=ROOT,
+            env={**os.environ, **aws.session.environment("dev")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert bootstrap.returncode == 1
+        assert "found stacks of another Lockgate in account" in bootstrap.stderr
+        assert "lockgate-dev-edge (repository 4242)" in bootstrap.stderr
     finally:
         cloudformation.delete_stack(StackName="lockgate-dev-edge")

@@ -18,7 +18,7 @@ from lockgate_constructs.acknowledgement import acknowledge
 from lockgate_constructs.dead_letters import DeadLetters
 from lockgate_constructs.deployment_hooks import DeploymentHooks, HooksRole
 from lockgate_constructs.encryption_key import EncryptionKey
-from lockgate_constructs.failure_topic import SERVICES, FailureTopic
+from lockgate_constructs.failure_topic import SERVICES, FailureTopic, silence_alarm
 from lockgate_constructs.image_repository import PULL_ACTIONS, PUSH_ACTIONS, READ_ACTIONS, ImageRepository
 from lockgate_constructs.log_group import LogGroup
 from lockgate_constructs.model_load_balancer import Balancer, ModelLoadBalancer
@@ -368,6 +368,14 @@ class EdgeStack(Stack):
         )
         for model in self._models:
             rule.calls(deploy.function, {"action": "look", "model": model})
+        silence_alarm(
+            self,
+            "LookSilent",
+            function=deploy.function,
+            every=Duration.minutes(LOOK_MINUTES),
+            what="Nobody looks at deployments: one past its deadline is not stopped, and its end is not remembered.",
+            topic=self.failures,
+        )
 
     def _let_tools_look(self) -> None:
         """What `lockgate status` and the ledger ask: what is served here, and what is remembered of it."""

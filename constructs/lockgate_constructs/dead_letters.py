@@ -10,7 +10,7 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from lockgate_constructs.acknowledgement import acknowledge
-from lockgate_constructs.failure_topic import alarm
+from lockgate_constructs.failure_topic import EMPTY_QUEUE, alarm
 
 
 class DeadLetters(sqs.Queue):
@@ -48,4 +48,5 @@ class DeadLetters(sqs.Queue):
             metric=self.metric_approximate_number_of_messages_visible(),
             description="An event could not be handled and waits in the dead-letter queue: its attributes say of what.",
             topic=failures,
+            silence=EMPTY_QUEUE,
         )

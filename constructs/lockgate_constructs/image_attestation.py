@@ -13,7 +13,7 @@ from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from lockgate_constructs.acknowledgement import acknowledge
-from lockgate_constructs.failure_topic import alarm
+from lockgate_constructs.failure_topic import NEVER_RUN, alarm
 from lockgate_constructs.image_repository import PULL_ACTIONS, PUSH_ACTIONS, ImageRepository
 from lockgate_constructs.log_group import LogGroup
 from lockgate_constructs.permission import allow
@@ -103,6 +103,7 @@ class ImageAttestation(Construct):
             metric=self.project.metric_failed_builds(period=Duration.minutes(1)),
             description="An image could not be vouched for; no gate will pass it.",
             topic=failures,
+            silence=NEVER_RUN,
         )
 
 

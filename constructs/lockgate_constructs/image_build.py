@@ -13,7 +13,7 @@ from constructs import Construct
 
 from lockgate.evidence.provenance import DIGEST_VARIABLE
 from lockgate_constructs.acknowledgement import acknowledge
-from lockgate_constructs.failure_topic import alarm
+from lockgate_constructs.failure_topic import NEVER_RUN, alarm
 from lockgate_constructs.image_repository import PULL_ACTIONS, PUSH_ACTIONS, ImageRepository
 from lockgate_constructs.log_group import LogGroup
 from lockgate_constructs.permission import allow
@@ -96,6 +96,7 @@ class ImageBuild(Construct):
             metric=self.project.metric_failed_builds(period=Duration.minutes(1)),
             description=f"A build of {dockerfile} failed.",
             topic=failures,
+            silence=NEVER_RUN,
         )
 
 

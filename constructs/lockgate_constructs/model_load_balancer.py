@@ -11,7 +11,7 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
-from lockgate_constructs.failure_topic import alarm
+from lockgate_constructs.failure_topic import NO_REQUESTS, alarm
 from lockgate_constructs.serving_network import HTTPS_PORT, TEST_PORT, ServingNetwork
 
 NO_RELEASE = '{"error":{"message":"no release of this model is live here"}}'
@@ -62,6 +62,7 @@ class ModelLoadBalancer(Construct):
             metric=self.load_balancer.metrics.http_code_elb(elb.HttpCodeElb.ELB_5XX_COUNT, period=Duration.minutes(1)),
             description="The load balancer answered a request itself with an error: no task could.",
             topic=failures,
+            silence=NO_REQUESTS,
         )
 
     @property

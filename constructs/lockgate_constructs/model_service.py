@@ -20,7 +20,7 @@ from constructs import Construct
 from lockgate import names
 from lockgate.configuration.rollout import Rollout
 from lockgate_constructs.acknowledgement import acknowledge
-from lockgate_constructs.failure_topic import alarm
+from lockgate_constructs.failure_topic import NO_PREDICTIONS, NO_REQUESTS, alarm
 from lockgate_constructs.model_route import ModelRoute
 from lockgate_constructs.serving_network import TASK_PORT, Network
 
@@ -175,6 +175,7 @@ class ModelService(Construct):
             ),
             description="Predictions of the release are distributed otherwise than evaluation's.",
             topic=topic,
+            silence=NO_PREDICTIONS,
             threshold=distance,
         )
         self._only_if(cast(cloudwatch.CfnAlarm, made.node.default_child))
@@ -215,6 +216,7 @@ class ModelService(Construct):
                 metric=metric,
                 description=description,
                 topic=topic,
+                silence=NO_REQUESTS,
                 periods=periods,
                 threshold=threshold,
             )

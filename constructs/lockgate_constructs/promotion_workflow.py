@@ -15,7 +15,7 @@ from constructs import Construct
 
 from lockgate.configuration.rollout import LONGEST_DEADLINE_MINUTES
 from lockgate_constructs.acknowledgement import acknowledge
-from lockgate_constructs.failure_topic import alarm
+from lockgate_constructs.failure_topic import NEVER_RUN, alarm
 from lockgate_constructs.log_group import LogGroup
 from lockgate_constructs.permission import allow
 
@@ -135,6 +135,7 @@ class PromotionWorkflow(Construct):
                 metric=metric,
                 description=f"A promotion did not reach its end ({name}).",
                 topic=failures,
+                silence=NEVER_RUN,
             )
 
 

@@ -14,7 +14,7 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from lockgate_constructs.acknowledgement import acknowledge
-from lockgate_constructs.failure_topic import alarm
+from lockgate_constructs.failure_topic import NEVER_CALLED, alarm
 from lockgate_constructs.log_group import LogGroup
 from lockgate_constructs.permission import allow
 
@@ -113,6 +113,7 @@ class PythonFunction(Construct):
             metric=self.function.metric_errors(period=Duration.minutes(1)),
             description=f"{description} It failed.",
             topic=failures,
+            silence=NEVER_CALLED,
         )
 
     def allow(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from aws_cdk import Duration
 from aws_cdk import aws_events as events
 
 from lockgate import names
+from lockgate_constructs.failure_topic import silence_alarm
 from lockgate_constructs.watched_rule import WatchedRule
-from stacks.promotion.factory import KEYS, FunctionFactory
+from stacks.promotion.factory import KEYS, LOOK_MINUTES, FunctionFactory
 
 
 def anchor_heads(factory: FunctionFactory) -> None:
@@ -44,3 +46,11 @@ def anchor_heads(factory: FunctionFactory) -> None:
         ),
     ).calls(keeper.function)
     factory.regularly(keeper)
+    silence_alarm(
+        factory.stack,
+        "AnchorSilent",
+        function=keeper.function,
+        every=Duration.minutes(LOOK_MINUTES),
+        what="The heads of the ledger's chains are kept no more: what is cut off or written anew stays unseen.",
+        topic=factory.artifacts.failures,
+    )

@@ -8,7 +8,7 @@ from aws_cdk import aws_events as events
 
 from lockgate import names
 from lockgate_constructs.build_overrides import refuse_overrides
-from lockgate_constructs.failure_topic import alarm
+from lockgate_constructs.failure_topic import MISSED_LOOKS, NOBODY_LOOKED, alarm
 from lockgate_constructs.promotion_workflow import APPROVAL_SECONDS
 from lockgate_constructs.python_function import PythonFunction
 from lockgate_constructs.watched_rule import WatchedRule
@@ -61,10 +61,11 @@ def carry_along(factory: FunctionFactory) -> PythonFunction:
             namespace=names.METRIC_NAMESPACE,
             metric_name=names.STUCK,
             statistic="Maximum",
-            period=Duration.minutes(LOOK_MINUTES),
+            period=Duration.minutes(MISSED_LOOKS * LOOK_MINUTES),
         ),
         description="A version was lost on its way, also when it was resumed: `lockgate promote` tries again.",
         topic=artifacts.failures,
+        silence=NOBODY_LOOKED,
     )
     return controller
 

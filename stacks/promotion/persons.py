@@ -9,7 +9,7 @@ from aws_cdk import aws_lambda as lambda_
 
 from lockgate import names
 from lockgate.configuration.persons import is_permission_set
-from lockgate_constructs.failure_topic import alarm
+from lockgate_constructs.failure_topic import NEVER_RUN, alarm
 from lockgate_constructs.python_function import PythonFunction
 from lockgate_constructs.url_caller_role import UrlCallerPolicy, UrlCallerRole, with_url
 from stacks.promotion.factory import COUNTED, KEYS, FunctionFactory
@@ -83,6 +83,7 @@ def _break_glass(factory: FunctionFactory) -> PythonFunction:
         metric=glass.function.metric_invocations(period=Duration.minutes(1)),
         description="Somebody breaks the glass, or tries: see `lockgate status`.",
         topic=artifacts.failures,
+        silence=NEVER_RUN,
     )
     return glass
 

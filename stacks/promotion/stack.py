@@ -9,7 +9,7 @@ from constructs import Construct
 
 from lockgate import names
 from lockgate.configuration.project import Configuration
-from lockgate_constructs.failure_topic import alarm
+from lockgate_constructs.failure_topic import NEVER_RUN, alarm
 from lockgate_constructs.promotion_workflow import Destination, PromotionWorkflow
 from lockgate_constructs.python_function import PythonFunction
 from stacks.artifacts import ArtifactsStack
@@ -117,5 +117,6 @@ def _gate(factory: FunctionFactory) -> PythonFunction:
         ),
         description="An image's scan did not end within half an hour, or cannot: its verdict is inconclusive.",
         topic=artifacts.failures,
+        silence=NEVER_RUN,
     )
     return gate

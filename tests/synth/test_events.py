@@ -67,6 +67,47 @@ def test_every_alarm_says_so_and_needs_no_metric_math(synthesized: Any) -> None:
         assert "Metrics" not in alarm["Properties"], name
 
 
+def test_every_alarm_decides_what_no_data_means_and_says_why(synthesized: Any) -> None:
+    for name, alarm in synthesized.resources("AWS::CloudWatch::Alarm"):
+        said = alarm["Properties"]["AlarmDescription"].partition(" No data is ")[2]
+        meant = {"breaching": "an alarm: ", "notBreaching": "no alarm: "}[alarm["Properties"]["TreatMissingData"]]
+        assert said.startswith(meant), (name, said)
+        assert len(said.removeprefix(meant).split()) > 5, (name, said)
+
+
+# Functions that clocks call, and that have no alarm on calls that do not come.
+WATCHED_OTHERWISE = {
+    "lockgate-controller": "each look for lost versions sends Lockgate/Stuck, whose alarm takes no data for a call",
+    "lockgate-decide": "the same clock calls it; persons call it too, and see at once that nobody answers",
+}
+
+
+def test_what_a_clock_calls_has_an_alarm_that_goes_off_when_nobody_calls(synthesized: Any) -> None:
+    clocked, silent = set(), set()
+    for name, rule in synthesized.resources("AWS::Events::Rule"):
+        if "ScheduleExpression" in rule["Properties"]:
+            stack = name.partition("/")[0]
+            clocked |= {f"{stack}/{target['Arn']['Fn::GetAtt'][0]}" for target in rule["Properties"]["Targets"]}
+    for name, alarm in synthesized.resources("AWS::CloudWatch::Alarm"):
+        said = alarm["Properties"]
+        if said["TreatMissingData"] == "breaching" and said["MetricName"] == "Invocations":
+            silent.add(f"{name.partition('/')[0]}/{said['Dimensions'][0]['Value']['Ref']}")
+            assert (said["ComparisonOperator"], said["Threshold"], said["Statistic"]) == ("LessThanThreshold", 1, "Sum")
+            assert said["Period"] == 900, "one call that comes late is no alarm"
+    functions = dict(synthesized.resources("AWS::Lambda::Function"))
+    otherwise = {functions[name]["Properties"]["FunctionName"] for name in clocked - silent}
+    assert otherwise == set(WATCHED_OTHERWISE)
+    assert silent <= clocked
+    assert len(silent) == 4, "the anchor, and the deploy function of each environment"
+
+
+def test_hooks_that_fall_silent_take_their_deployment_back(synthesized: Any) -> None:
+    """So the functions `replay` and `watch`, which nothing calls regularly, need no alarm of this kind."""
+    for name, service in synthesized.resources("AWS::ECS::Service"):
+        for hook in service["Properties"]["DeploymentConfiguration"]["LifecycleHooks"]:
+            assert hook["TimeoutConfiguration"]["Action"] == "ROLLBACK", name
+
+
 def test_failed_trainings_and_stuck_releases_are_told(synthesized: Any) -> None:
     patterns = [rule["Properties"].get("EventPattern", {}) for _, rule in synthesized.resources("AWS::Events::Rule")]
     told = {pattern["detail-type"][0] for pattern in patterns if pattern}
@@ -118,7 +159,8 @@ def test_what_stays_stuck_raises_an_alarm(synthesized: Any) -> None:
     alarm = synthesized.only(
         "AWS::CloudWatch::Alarm", "lockgate-tools-promotion", Namespace=names.METRIC_NAMESPACE, MetricName=names.STUCK
     )
-    assert (alarm["Threshold"], alarm["Statistic"], alarm["Period"]) == (1, "Maximum", 300)
+    assert (alarm["Threshold"], alarm["Statistic"], alarm["Period"]) == (1, "Maximum", 900)
+    assert alarm["TreatMissingData"] == "breaching"
 
 
 def test_every_log_group_is_encrypted_and_ends(synthesized: Any) -> None:

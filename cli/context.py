@@ -51,20 +51,10 @@ class Context:
         return names.bucket(purpose, self.tools.account, self.tools.region)
 
     def models(self, chosen: str | None) -> tuple[str, ...]:
-        """The models a command is about: the one named by --model, or all."""
-        known = tuple(model.name for model in self.configuration.models)
-        if chosen is None:
-            return known
-        if chosen not in known:
-            raise NotFoundError(f"--model: found {chosen!r}, expected one of {', '.join(known)}")
-        return (chosen,)
+        return self.configuration.named(chosen)
 
     def model(self, chosen: str | None) -> str:
-        """The one model a command is about. Raises NotFoundError when there are several and none is named."""
-        found = self.models(chosen)
-        if len(found) > 1:
-            raise NotFoundError(f"there are several models: name one with --model ({', '.join(found)})")
-        return found[0]
+        return self.configuration.model(chosen)
 
     def environment(self, chosen: str) -> str:
         known: Sequence[str] = self.tools.promotion

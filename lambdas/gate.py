@@ -40,12 +40,12 @@ from lockgate.aws.evidence import artifacts_of
 from lockgate.aws.metrics import put_count
 from lockgate.aws.registry import Registry
 from lockgate.aws.scans import scan_of
-from lockgate.configuration.environment import Environment
 from lockgate.gate.answer import answer_of, let_through
-from lockgate.gate.decision import Case, decide, entry_of, may_mark, name_of, recorded, unmarked
+from lockgate.gate.decision import Case, decide, entry_of, mark_of, may_mark, name_of, recorded, unmarked
 from lockgate.gate.scan import ImageScan
 from lockgate.gate.verification import Artifacts, Expected, Package
 from lockgate.ledger.break_glass import broken
+from lockgate.policy.rules import Policy
 from lockgate.release.workflow import GateAnswer, GateRequest, read_message
 
 
@@ -61,18 +61,20 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     settings, now = shared.settings(Settings), shared.timestamp(shared.now())
     asked = read_message(GateRequest, event)
     model, version, environment = asked.model, asked.number, shared.environment(asked.environment)
+    policy = shared.policy(environment, model)
     glass, dry_run = asked.break_glass or "", asked.dry_run
     store, registry = shared.ledger(settings.ledger_bucket), Registry(clients.client("sagemaker"))
     expected = _expected(settings, model, version, asked.package_arn)
     package, chain = registry.describe(expected.package_arn), store.chain(model)
     if glass:
         broken(chain, glass, version, environment.name)
-    name = name_of(expected, environment, chain, now, glass)
+    name = name_of(expected, environment.name, policy, chain, now, glass)
     verdict = None if glass or dry_run else recorded(chain, name)
     if verdict is None:
         artifacts = _artifacts(settings, expected, package, registry)
-        scan = _scan(expected, environment, package, now, decides=not (glass or dry_run))
-        case = Case(expected, replace(artifacts, scan=scan), environment, shared.tools().promotion[-1], now, glass)
+        scan = _scan(expected, policy, package, now, decides=not (glass or dry_run))
+        champions = shared.tools().promotion[-1]
+        case = Case(expected, replace(artifacts, scan=scan), environment, policy, champions, now, glass)
         if dry_run:
             return {**schema.write(decide(case, chain)), "dry_run": True}
         body = decide(case, chain) if glass else None
@@ -83,7 +85,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     if package and environment.name == shared.tools().promotion[0] and may_mark(package, verdict):
         passed = verdict.entry.body.outcome == "passed"
         shown = unmarked(package, store.chain(model), version) if passed else package
-        registry.mark(shown, passed, f"verdict {verdict.reference}: {'passed' if passed else 'not passed'}")
+        registry.mark(shown, passed, mark_of(verdict))
     shared.log("gate", verdict=verdict.reference, outcome=verdict.entry.body.outcome, environment=environment.name)
     return answered(answer_of(verdict))
 
@@ -113,11 +115,9 @@ def _artifacts(settings: Settings, expected: Expected, package: Package | None, 
     return artifacts_of(expected, package, registry, s3, ecr, kms, settings.signing_key)
 
 
-def _scan(
-    expected: Expected, environment: Environment, package: Package | None, now: str, *, decides: bool
-) -> ImageScan | None:
+def _scan(expected: Expected, policy: Policy, package: Package | None, now: str, *, decides: bool) -> ImageScan | None:
     """The scan of the package's image, where the policy asks for one. Raises PendingError while that may still end."""
-    if not environment.policy.asks_for_scan or package is None:
+    if not policy.asks_for_scan or package is None:
         return None
     digest = package.image.rpartition("@")[2]
     scan = scan_of(clients.client("ecr"), expected.account, names.MODELS_REPOSITORY, digest)

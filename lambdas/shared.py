@@ -17,10 +17,13 @@ from lockgate import clock
 from lockgate.aws.clients import client
 from lockgate.aws.ledger import LedgerStore
 from lockgate.configuration.environment import Environment, read_environment
+from lockgate.configuration.model import NAME
 from lockgate.configuration.persons import Caller, caller_of
 from lockgate.configuration.tools import Tools, read_tools
 from lockgate.errors import ConfigError, RefusedError
 from lockgate.ledger.calls import read_call
+from lockgate.policy.of_model import read_model_policy
+from lockgate.policy.rules import Policy
 
 ROOT = Path(__file__).resolve().parents[1]
 C = TypeVar("C")
@@ -57,6 +60,16 @@ def environment(name: str) -> Environment:
     if name not in known:
         raise RefusedError(f"environment: found {name!r}, expected one of {', '.join(known)}")
     return read_environment(ROOT / "environments" / f"{name}.toml")
+
+
+def policy(environment: Environment, model: str) -> Policy:
+    """What a version of a model must show for an environment, as it was deployed. Raises RefusedError."""
+    folder = ROOT / "model" / model
+    if not NAME.fullmatch(model) or not folder.is_dir():
+        raise RefusedError(
+            f"model: found {model!r}, expected one whose policy was deployed (model/{model}/policy.toml)"
+        )
+    return read_model_policy(folder).in_environment(environment.name, environment.rules)
 
 
 def caller(event: dict[str, Any], roles: Callable[[Environment], Sequence[str]]) -> Caller:

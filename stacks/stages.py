@@ -27,7 +27,8 @@ BUNDLE = ("environments", "lambdas", "lockgate")
 def compose(app: Construct, configuration: Configuration, root: Path) -> None:
     """Add a stage for tools, one for the ledger's anchor and one for each environment to `app`.
 
-    root: the project, of which BUNDLE becomes the code of every function and model/pipeline.json each pipeline.
+    root: the project, of which BUNDLE and the models' policies become the code of every function, and
+        model/pipeline.json each pipeline.
     Raises ConfigError when the pipeline definition does not fit.
     """
     _tools(app, configuration, root)
@@ -42,14 +43,15 @@ def compose(app: Construct, configuration: Configuration, root: Path) -> None:
 
 
 def bundle(root: Path) -> lambda_.Code:
-    """The folders of BUNDLE and nothing else, so that the hash changes only when they do; a new one for each stack."""
+    """BUNDLE and the policies of models and nothing else, so that the hash changes only when they do; one a stack."""
     return lambda_.Code.from_asset(str(root), exclude=_all_but_the_bundle(), ignore_mode=cdk.IgnoreMode.GIT)
 
 
 def _all_but_the_bundle() -> list[str]:
     kept = [pattern for folder in BUNDLE for pattern in (f"!/{folder}", f"!/{folder}/**")]
+    policies = ["!/model", "/model/*", "!/model/*/", "/model/*/*", "!/model/*/policy.toml"]
     # No function reads templates: a new word in a review must not deploy all functions again.
-    return ["/*", *kept, "/lockgate/templates", "__pycache__", "*.pyc"]
+    return ["/*", *kept, *policies, "/lockgate/templates", "__pycache__", "*.pyc"]
 
 
 def _stage(app: Construct, name: str, account: str, region: str) -> cdk.Stage:

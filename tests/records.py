@@ -59,6 +59,7 @@ def verdict(**changes: Any) -> kinds.Verdict:
             "metrics": {},
             "budget": BUDGET,
             "feedback": BUDGET.feedback,
+            "assurance": BUDGET.LEVEL,
         }
     )
     return replace(made, **changes)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from demo.main_job import StepError, git
 
-# Lines of environments/*.toml: what is before the number stays.
+# Lines of environments/*.toml and of the example's policy: what is before the number stays.
 BUDGET = r"(?m)^(decisions = )\d+"
 MINUTES = r"(?m)^((?:step|bake)_minutes = )\d+"
 CANARIES = ("staging", "prod")
@@ -28,7 +28,7 @@ def with_short_canaries(root: Path, project: Path, *, decisions: int | None = No
     for name in CANARIES:
         _change(project / "environments" / f"{name}.toml", MINUTES, 1)
     if decisions is not None:
-        _change(project / "environments" / "dev.toml", BUDGET, decisions)
+        _change(project / "model" / "employment" / "policy.toml", BUDGET, decisions)
     git(project, *IDENTITY, "commit", "--quiet", "--all", "--message", "Short canaries for many runs")
     return project
 

@@ -18,7 +18,7 @@ from lockgate.aws import promotions, training
 from lockgate.aws.delivery import build_of
 from lockgate.clock import pause
 from lockgate.errors import LockgateError, NotFoundError
-from lockgate.gate.holdout import tells_authors
+from lockgate.gate.holdout import tells_authors, tells_numbers
 from lockgate.gate.waiver import numbers
 from lockgate.ledger.chain import ReleaseChain
 from lockgate.ledger.kinds import (
@@ -141,9 +141,12 @@ def _ending(context: Context, records: tuple[Record[ReleaseBody], ...]) -> int |
 def _line(record: Record[ReleaseBody]) -> Shown:
     match record.entry.body:
         case Verdict() as verdict:
-            # An author who learns numbers fits the holdout; the guarantee of the policy counts on one bit at most.
+            # An author who learns numbers fits the holdout; the guarantee of a budget counts on one bit at most.
             passed = verdict.outcome == "passed"
             told = outcome("passed" if passed else "refused") if tells_authors(verdict.feedback, passed) else "decided"
+            if tells_numbers(verdict):
+                against = [f"; {each.rule} {each.outcome}: {each.message}" for each in verdict.reasons]
+                return line(told, f" under {verdict.assurance} assurance", *against)
             return line(told, f"; for readers of the ledger: lockgate explain {record.entry.version}")
         case Deployment(outcome=ended):
             return line("deployment ", outcome(ended))

@@ -10,12 +10,12 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from cli.context import find_root, json_argument
+from cli.context import find_root, json_argument, model_argument
 from cli.terminal import show, show_json
 from lockgate.configuration.project import read_configuration
 from lockgate.errors import NotFoundError, RefusedError
 from lockgate.policy.planning import Guess, plan
-from lockgate.statistics.budget import smallest_level
+from lockgate.statistics.budget import Assurance, Simple, smallest_level
 
 EXAMPLE = "lockgate policy plan --env prod --decisions 100"
 
@@ -34,36 +34,57 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--group-rate", type=float, default=0.5, help="rate of a group, for gaps (0.5)")
     parser.add_argument("--deviation", type=float, default=0.3, help="standard deviation of a row's loss (0.3)")
     parser.add_argument("--power", type=float, default=0.8, help="how often it must be found (0.8)")
+    model_argument(parser)
     json_argument(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    environments = {found.name: found for found in read_configuration(find_root(Path.cwd())).environments}
+    configuration = read_configuration(find_root(Path.cwd()))
+    environments = {found.name: found for found in configuration.environments}
     name = arguments.env or list(environments)[-1]
     if name not in environments:
         raise NotFoundError(f"--env: found {name!r}, expected one of {', '.join(environments)}")
-    given = {key: getattr(arguments, key) for key in ("decisions", "rate", "feedback")}
-    asked = {key: value for key, value in given.items() if value is not None}
-    if asked.get("decisions", 1) < 1 or not 0 < asked.get("rate", 0.05) < 0.5:
-        raise RefusedError(f"policy plan: found {asked}, expected at least 1 decision and a rate above 0 and below 0.5")
-    policy = environments[name].policy
-    budget = replace(policy.budget, **asked)
+    model = configuration.model(arguments.model)
+    policy = configuration.policy(environments[name], model)
+    assurance = _asked(arguments, policy.assurance)
     guess = Guess(
         arguments.difference, arguments.disagreement, arguments.group_rate, arguments.deviation, arguments.power
     )
     try:
-        alpha = smallest_level(budget, arguments.holdout)
+        alpha = assurance.error if isinstance(assurance, Simple) else smallest_level(assurance, arguments.holdout)
         planned = [plan(rule, alpha, guess) for rule in policy.rules]
     except ValueError as error:
         raise RefusedError(f"policy plan: {error}") from error
     if arguments.json:
         rules = [{"rule": each.rule, "of": each.of, **(vars(each.need) if each.need else {})} for each in planned]
-        show_json({"environment": name, **vars(budget), "alpha": alpha, "rules": rules})
-    else:
-        show(f"policy of {name}: rate {budget.rate:g} over a {budget.scope}'s life, feedback {budget.feedback}")
-        show(f"decision {budget.decisions} of {budget.decisions}, at worst, is taken at error {alpha:.3g}")
-        show(f"rows at which a model {guess.difference:g} on the right side passes with probability {guess.power:g}:")
-        for each in planned:
-            said = f"{each.need.rows:,} {each.of}, {each.need.labels:,} labelled" if each.need else each.of
-            show(f"  {each.rule}: {said}")
+        said = {"model": model, "environment": name, "assurance": assurance.LEVEL, **vars(assurance)}
+        show_json({**said, "alpha": alpha, "rules": rules})
+        return 0
+    show(f"policy of {model} for {name}, {assurance.LEVEL} assurance: {_promise(assurance, alpha)}")
+    show(f"rows at which a model {guess.difference:g} on the right side passes with probability {guess.power:g}:")
+    for each in planned:
+        rows = f"{each.need.rows:,} {each.of}, {each.need.labels:,} labelled" if each.need else each.of
+        show(f"  {each.rule}: {rows}")
     return 0
+
+
+def _asked(arguments: argparse.Namespace, assurance: Assurance) -> Assurance:
+    """The policy's assurance, with what the caller asks of its budget instead. Raises RefusedError."""
+    given = {key: getattr(arguments, key) for key in ("decisions", "rate", "feedback")}
+    asked = {key: value for key, value in given.items() if value is not None}
+    if asked.get("decisions", 1) < 1 or not 0 < asked.get("rate", 0.05) < 0.5:
+        raise RefusedError(f"policy plan: found {asked}, expected at least 1 decision and a rate above 0 and below 0.5")
+    if isinstance(assurance, Simple):
+        if asked:
+            raise RefusedError(f"policy plan: found {asked}, expected them only of a policy with budget assurance")
+        return assurance
+    return replace(assurance, **asked)
+
+
+def _promise(assurance: Assurance, alpha: float) -> str:
+    if isinstance(assurance, Simple):
+        return f"each decision at error {alpha:g}"
+    return (
+        f"rate {assurance.rate:g} over a {assurance.scope}'s life, feedback {assurance.feedback}; decision "
+        f"{assurance.decisions} of {assurance.decisions}, at worst, is taken at error {alpha:.3g}"
+    )

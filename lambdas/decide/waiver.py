@@ -50,7 +50,7 @@ def _take(call: Waive, caller: Caller) -> Recorded:
     version, environment, rule = call.number, call.environment, call.rule
     person, known = caller.person, shared.tools()
     configured = refuse_with(400, lambda: shared.environment(environment))
-    rules = [each.name for each in configured.policy.rules]
+    rules = [each.name for each in refuse_with(400, lambda: shared.policy(configured, call.model)).rules]
     if rule not in rules:
         raise AnswerRefusedError(400, f"rule: found {rule!r}, expected one of {', '.join(rules)}")
     refuse_with(403, lambda: caller.refuse_unless(configured.approvers, f"waivers of {environment}"))

@@ -14,7 +14,7 @@ from lockgate.configuration.forms import ACCOUNT, DASHED, DASHED_EXPECTED, REGIO
 from lockgate.configuration.rollout import Rollout, read_rollout
 from lockgate.configuration.table import Table
 from lockgate.errors import ConfigError
-from lockgate.policy.rules import Policy, read_policy
+from lockgate.policy.rules import Rule, read_rules
 
 LONGEST_NAME = 16
 ENVIRONMENT_NAME = re.compile(DASHED.format(most=LONGEST_NAME))
@@ -58,6 +58,7 @@ class Environment:
     (lockgate.evidence.distribution).
     host: the name that callers use and the certificate is for; None: the load balancer's own name.
     edge: the environment whose network and load balancer serve this one: its own, by default.
+    rules: what every model must meet here, beside its own policy.
     vpc_cidr, certificate_arn: of that network and load balancer. flow_logs: whether that network's traffic is logged.
     """
 
@@ -79,7 +80,7 @@ class Environment:
     break_glass: tuple[str, ...]
     rollout: Rollout
     infrastructure_approvals: int
-    policy: Policy
+    rules: tuple[Rule, ...]
 
 
 def read_environment(file: Path) -> Environment:
@@ -105,7 +106,7 @@ def read_environment(file: Path) -> Environment:
         break_glass=_roles(table, "break_glass", names.BREAK_GLASS_ROLE),
         rollout=read_rollout(table.table("deployment")),
         infrastructure_approvals=table.integer("infrastructure_approvals", 0, 5, 1),
-        policy=read_policy(table),
+        rules=read_rules(table),
     )
     service.finish()
     table.finish()

@@ -6,24 +6,47 @@ Every mistake is a ConfigError with file, key, what was found and what was expec
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lockgate.configuration.attributes import refuse_unknown_groups
 from lockgate.configuration.environment import Environment, read_environment
 from lockgate.configuration.model import Model, read_models
+from lockgate.configuration.policies import refuse_misfits
 from lockgate.configuration.tools import Tools, read_tools
-from lockgate.errors import ConfigError
-from lockgate.policy.rules import BUDGET_KEYS
+from lockgate.errors import ConfigError, NotFoundError
+from lockgate.policy.of_model import ModelPolicy, read_model_policy
+from lockgate.policy.rules import Policy
 
 
 @dataclass(frozen=True)
 class Configuration:
-    """Everything that synth needs to know; environments in the order of promotion."""
+    """Everything that synth needs to know; environments in the order of promotion, policies by model."""
 
     tools: Tools
     environments: tuple[Environment, ...]
     models: tuple[Model, ...]
+    policies: Mapping[str, ModelPolicy]
+
+    def policy(self, environment: Environment, model: str) -> Policy:
+        """What a version of a model must show for an environment."""
+        return self.policies[model].in_environment(environment.name, environment.rules)
+
+    def named(self, chosen: str | None) -> tuple[str, ...]:
+        """The models a command is about: the one named by --model, or all. Raises NotFoundError."""
+        known = tuple(model.name for model in self.models)
+        if chosen is None:
+            return known
+        if chosen not in known:
+            raise NotFoundError(f"--model: found {chosen!r}, expected one of {', '.join(known)}")
+        return (chosen,)
+
+    def model(self, chosen: str | None) -> str:
+        """The one model a command is about. Raises NotFoundError when there are several and none is named."""
+        found = self.named(chosen)
+        if len(found) > 1:
+            raise NotFoundError(f"there are several models: name one with --model ({', '.join(found)})")
+        return found[0]
 
     @property
     def stages(self) -> dict[str, str]:
@@ -55,11 +78,6 @@ def read_configuration(root: Path) -> Configuration:
             expected = f"the region of environments/tools.toml, {tools.region}"
             raise ConfigError(f"environments/{environment.name}.toml", "region", environment.region, expected)
         _refuse_certificate_of_another_place(environment)
-        for key, field in BUDGET_KEYS.items():
-            said, wanted = (getattr(found.policy.budget, field) for found in (environment, environments[0]))
-            if said != wanted:
-                expected = f"{wanted!r} as in environments/{environments[0].name}.toml: all decide on the same holdout"
-                raise ConfigError(f"environments/{environment.name}.toml", f"budget.{key}", said, expected)
         if environment.approvals and len(tools.persons) <= environment.approvals:
             expected = f"at least {environment.approvals + 1}: an author and {environment.approvals} who approve"
             found_persons = [person.name for person in tools.persons]
@@ -67,9 +85,10 @@ def read_configuration(root: Path) -> Configuration:
     _refuse_edge_of_another_place(environments)
     _refuse_workflows_of_another_branch(root / ".github" / "workflows", tools.github.branch)
     models = read_models(root / "model")
-    for environment in environments:
-        refuse_unknown_groups(environment.policy, f"environments/{environment.name}.toml", models)
-    return Configuration(tools, environments, models)
+    policies = {model.name: read_model_policy(root / "model" / model.name) for model in models}
+    for model in models:
+        refuse_misfits(policies[model.name], model, environments)
+    return Configuration(tools, environments, models, policies)
 
 
 def _refuse_certificate_of_another_place(environment: Environment) -> None:

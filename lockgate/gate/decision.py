@@ -3,10 +3,10 @@
 A decision is a function of its case and of the ledger's chain, so that it can be made again, and measured, without AWS.
 
 What is decided has a name: the model's contents, what was measured of it and of the champion on which labels by which
-evaluator, the rules that look at these numbers, and the budget. The same name again, of another version or for another
-environment, is the same decision: it is made at the level of the first one and spends nothing, whatever it was. A model
-whose contents are the champion's, and which answers these rows as the champion did, is unchanged: no rule looks at a
-row. What is known without a row (a scan, an age, approvals) is judged anew each time.
+evaluator, the rules that look at these numbers, and their assurance. The same name again, of another version or for
+another environment, is the same decision: it is made at the level of the first one and spends nothing, whatever it was.
+A model whose contents are the champion's, and which answers these rows as the champion did, is unchanged: no rule looks
+at a row. What is known without a row (a scan, an age, approvals) is judged anew each time.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from lockgate import canonical
 from lockgate.configuration.environment import Environment
 from lockgate.evidence.document import Evidence
 from lockgate.evidence.package import Lineage
-from lockgate.gate.holdout import Usage, tells_authors, usage, why_not
+from lockgate.gate.holdout import Usage, tells_authors, tells_numbers, usage, why_not
 from lockgate.gate.readings import readings_of
 from lockgate.gate.verdict import Circumstances, Judgement, Outcome, judge, refusal
 from lockgate.gate.verification import Artifacts, Expected, Package, verify
@@ -26,7 +26,8 @@ from lockgate.gate.waiver import newest, waived
 from lockgate.ledger import kinds
 from lockgate.ledger.chain import ReleaseChain
 from lockgate.ledger.records import Entry, Record
-from lockgate.policy.rules import Require
+from lockgate.policy.rules import Policy, Require
+from lockgate.statistics.budget import Budget
 
 WAITING, REJECTED = "PendingManualApproval", "Rejected"  # how the registry marks a package
 
@@ -35,6 +36,8 @@ WAITING, REJECTED = "PendingManualApproval", "Rejected"  # how the registry mark
 class Case:
     """What one decision is about. artifacts: what the accounts hold, as it was fetched once; now: UTC, ISO 8601.
 
+    policy: of this model in this environment.
+
     champions: the environment whose release is the champion, which is the last one.
     break_glass: the record for whose sake the policy is not asked, by reference; "" where the policy is asked.
     """
@@ -42,6 +45,7 @@ class Case:
     expected: Expected
     artifacts: Artifacts
     environment: Environment
+    policy: Policy
     champions: str
     now: str
     break_glass: str = ""
@@ -63,13 +67,15 @@ class _Spending(NamedTuple):
     unchanged: int | None = None
 
 
-def name_of(expected: Expected, environment: Environment, chain: ReleaseChain, now: str, break_glass: str = "") -> str:
+def name_of(
+    expected: Expected, environment: str, policy: Policy, chain: ReleaseChain, now: str, break_glass: str = ""
+) -> str:
     """The id of the decision's record: another policy, a newer waiver or another package asks anew."""
-    version, name = expected.version, environment.name
+    version = expected.version
     if break_glass:
-        return kinds.Verdict.id_behind(version, name, break_glass)
-    waiver = newest(chain, version, name, now)
-    return kinds.Verdict.id(version, name, environment.policy.sha256, expected.package_arn, waiver)
+        return kinds.Verdict.id_behind(version, environment, break_glass)
+    waiver = newest(chain, version, environment, now)
+    return kinds.Verdict.id(version, environment, policy.sha256, expected.package_arn, waiver)
 
 
 def recorded(chain: ReleaseChain, decision: str) -> Record[kinds.Verdict] | None:
@@ -84,7 +90,7 @@ def entry_of(decision: str, case: Case, chain: ReleaseChain) -> Entry[kinds.Verd
 
 def decide(case: Case, chain: ReleaseChain) -> kinds.Verdict:
     """What was decided, on which numbers, about which artifacts; null is "not known"."""
-    version, policy = case.expected.version, case.environment.policy
+    version, policy = case.expected.version, case.policy
     artifacts = case.artifacts
     if artifacts.package:
         artifacts = replace(artifacts, package=unmarked(artifacts.package, chain, version))
@@ -123,12 +129,20 @@ def may_mark(package: Package, verdict: Record[kinds.Verdict]) -> bool:
     return same and tells_authors(body.feedback, body.outcome == "passed")
 
 
+def mark_of(verdict: Record[kinds.Verdict]) -> str:
+    """What the registry says of a decision: how it ended, and its reasons only where authors may see numbers."""
+    body = verdict.entry.body
+    said = f"verdict {verdict.reference}: {'passed' if body.outcome == 'passed' else 'not passed'}"
+    reasons = [f"{each.rule} {each.outcome}: {each.message}" for each in body.reasons] if tells_numbers(body) else []
+    return "; ".join([said, *reasons])
+
+
 def _spending(
     case: Case, trusted: Evidence | None, champion: Record[kinds.Deployment] | None, chain: ReleaseChain
 ) -> _Spending:
     if trusted is None:
         return _Spending()
-    budget, version = case.environment.policy.budget, case.expected.version
+    assurance, version = case.policy.assurance, case.expected.version
     used = usage(chain, trusted.data.labels_sha256, version)
     unchanged = _unchanged(trusted, champion, chain)
     if unchanged is not None:
@@ -137,13 +151,14 @@ def _spending(
     first = _first(decision, chain)
     if first is not None:
         return _Spending(used, first.entry.body.alpha, decision=decision, first=first)
-    unfit = why_not(chain, trusted.data, budget, version)
-    return _Spending(used, None if unfit else used.level(budget), unfit, decision)
+    unfit = why_not(chain, trusted.data, assurance, version)
+    return _Spending(used, None if unfit else used.level(assurance), unfit, decision)
 
 
 def _decision(case: Case, evidence: Evidence, champion: Record[kinds.Deployment] | None) -> str:
     """The name of a decision: all that the rules which look at rows depend on, but for the level, as one digest."""
-    policy, evaluation = case.environment.policy.as_dict(), case.artifacts.evaluation
+    policy, evaluation = case.policy.as_dict(), case.artifacts.evaluation
+    rules = [rule for rule in policy.pop("rules") if rule["kind"] != Require.kind]
     return canonical.sha256(
         canonical.to_bytes(
             {
@@ -158,8 +173,8 @@ def _decision(case: Case, evidence: Evidence, champion: Record[kinds.Deployment]
                 "served": champion.entry.body.release.model_sha256 if champion else None,
                 "labels": evidence.data.labels_sha256,
                 "evaluator": evaluation.image if evaluation else None,
-                "rules": [rule for rule in policy["rules"] if rule["kind"] != Require.kind],
-                "budget": policy["budget"],
+                "rules": rules,
+                **policy,  # the assurance
             }
         )
     )
@@ -213,14 +228,14 @@ def _of_served(trusted: Evidence, artifacts: Artifacts, champion: Record[kinds.D
 
 def _body(case: Case, said: Judgement, spending: _Spending, champion: Record[kinds.Deployment] | None) -> kinds.Verdict:
     """The record's body as far as it is known of every case."""
-    environment, used = case.environment, spending.used
+    environment, policy, used = case.environment, case.policy, spending.used
     return kinds.Verdict(
         outcome=said.outcome.value,
         reasons=tuple(
             kinds.Reason(rule=each.rule, outcome=each.outcome.value, message=each.message, dry_run=each.dry_run)
             for each in said.reasons
         ),
-        policy_sha256=environment.policy.sha256,
+        policy_sha256=policy.sha256,
         approvals=environment.approvals,
         package_arn=case.expected.package_arn,
         champion=_served(champion) if champion else None,
@@ -228,8 +243,9 @@ def _body(case: Case, said: Judgement, spending: _Spending, champion: Record[kin
         alpha=spending.alpha,
         spent_before=used.spent if used else None,
         holdout=used.holdout if used else None,
-        budget=environment.policy.budget,
-        feedback=environment.policy.budget.feedback,
+        budget=policy.assurance if isinstance(policy.assurance, Budget) else None,
+        feedback=policy.assurance.feedback,
+        assurance=policy.assurance.LEVEL,
         break_glass=case.break_glass or None,
         decision=None if spending.alpha is None else spending.decision,
         same_as=spending.first.reference if spending.first else None,

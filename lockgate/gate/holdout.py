@@ -2,20 +2,31 @@
 
 Every environment's gate looks at the same rows, and authors may learn of each, so the decisions of all environments
 count together. A verdict about evidence that could not be trusted looked at no row and spends nothing.
+
+Under simple assurance nothing is spent. Its numbers are known to authors, so what it judged serves no budget any more.
 """
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from lockgate.evidence.document import Data
 from lockgate.ledger.chain import ReleaseChain
 from lockgate.ledger.kinds import Holdout, Verdict
 from lockgate.ledger.records import Record
-from lockgate.statistics.budget import Budget, Feedback, decision_level, depth_weight, holdout_rate, used_up
+from lockgate.statistics.budget import (
+    Assurance,
+    Budget,
+    Feedback,
+    Simple,
+    decision_level,
+    depth_weight,
+    holdout_rate,
+    used_up,
+)
 
 _ROUNDING = 1 + 1e-9
-_TOLD: tuple[Feedback, ...] = ("none", "first-pass", "every-verdict")  # from what authors learn least
+_TOLD: tuple[Feedback, ...] = get_args(Feedback)
 COMMAND = "lockgate snapshot --record-holdout"
 # Below it nothing can be decided, and the bounds need not be right: thousands of decisions, half of which passed.
 SMALLEST_LEVEL = 1e-250
@@ -24,6 +35,7 @@ SMALLEST_LEVEL = 1e-250
 class Usage(NamedTuple):
     """A holdout's number among those of its model, from 1, and the decisions made on it so far, and how many passed.
 
+    Holdouts that only simple assurance looked at have no number: no rate was spent on them.
     own_passes: how many of those were about the version that is asked about now, in the environments before.
     """
 
@@ -32,12 +44,14 @@ class Usage(NamedTuple):
     passes: int
     own_passes: int = 0
 
-    def level(self, budget: Budget) -> float | None:
-        """The alpha of the next decision; None when the holdout is used up.
+    def level(self, budget: Assurance) -> float | None:
+        """The alpha of the next decision, which is always the same under simple; None when the holdout is used up.
 
         A version's own first pass ends the holdout's life for every other version, not for its own way up: what is
         asked there was fixed before it passed.
         """
+        if isinstance(budget, Simple):
+            return budget.error
         passes = self.passes - self.own_passes if budget.feedback == "first-pass" else self.passes
         if used_up(budget, self.spent, passes):
             return None
@@ -57,7 +71,14 @@ def usage(chain: ReleaseChain, labels_sha256: str, version: int) -> Usage:
 
 
 def holdouts(chain: ReleaseChain) -> list[str]:
-    """Digest of the labels of each holdout that was recorded or decided on, in the order of the chain."""
+    """Digest of the labels of each holdout that was recorded or that a budget paid for, in the order of the chain."""
+    about = [record.entry.body for record in chain]
+    paid = [body for body in about if isinstance(body, Holdout) or (isinstance(body, Verdict) and body.budget)]
+    return list(dict.fromkeys(body.holdout_sha256 for body in paid if body.holdout_sha256))
+
+
+def _looked_at(chain: ReleaseChain) -> list[str]:
+    """The same of every holdout that was recorded or decided on, whatever the assurance."""
     about = (record.entry.body for record in chain)
     digests = (body.holdout_sha256 for body in about if isinstance(body, Verdict | Holdout))
     return list(dict.fromkeys(digest for digest in digests if digest))
@@ -96,19 +117,29 @@ def known_rows(chain: ReleaseChain, labels_sha256: str) -> list[SnapshotPart]:
     return list(known)
 
 
-def why_not(chain: ReleaseChain, data: Data, budget: Budget, version: int) -> str:
+def why_not(chain: ReleaseChain, data: Data, budget: Assurance, version: int) -> str:
     """Why the evidence's holdout may not serve this decision, with what to do; "" where it may.
 
-    The first holdout of a model needs no record: the evaluator refuses one that shares rows with training, and there
-    is none before it.
+    Simple assurance promises nothing over several decisions, so that it takes any rows. For a budget, the first holdout
+    of a model needs no record: the evaluator refuses one that shares rows with training, and there is none before it.
     """
-    used = usage(chain, data.labels_sha256, version)
+    if isinstance(budget, Simple):
+        return ""
+    used, before = usage(chain, data.labels_sha256, version), _looked_at(chain)
     name = f"holdout {data.labels_sha256[:12]} of {data.holdout_rows} rows"
+    shown = [each for each in _decisions(chain, data.labels_sha256) if each.entry.body.feedback == "numbers"]
+    if shown:
+        return (
+            f"{name}: found it judged under simple assurance ({shown[-1].reference}), where authors saw its numbers, "
+            f"expected rows that nobody fitted: publish fresh labelled rows as a new snapshot, record them with "
+            f"`{COMMAND}`, and deliver again"
+        )
     proof = recorded(chain, data.labels_sha256)
-    if proof is None and used.holdout > 1:
+    others = before[: before.index(data.labels_sha256)] if data.labels_sha256 in before else before
+    if proof is None and others:
         return (
             f"{name}: found no record that these rows are fresh, expected one since holdouts were used before "
-            f"({used.holdout - 1}): `{COMMAND} {data.snapshot}` proves and records it; then deliver again"
+            f"({len(others)}): `{COMMAND} {data.snapshot}` proves and records it; then deliver again"
         )
     if proof and proof.entry.body.holdout_identities_sha256 != data.holdout_identities_sha256:
         return (
@@ -136,10 +167,10 @@ def overspends(chain: ReleaseChain, labels_sha256: str, budget: Budget) -> str:
     that one: else both together could pass the stated rate. Authors must not have learned more than it counts on.
     """
     for number, digest in enumerate(holdouts(chain), start=1):
-        here, decisions = digest == labels_sha256, _decisions(chain, digest)
-        if not decisions or not (here or budget.scope == "policy"):
+        here = digest == labels_sha256
+        theirs = [found for record in _decisions(chain, digest) if (found := record.entry.body.budget)]
+        if not theirs or not (here or budget.scope == "policy"):
             continue
-        theirs = [record.entry.body.budget for record in decisions]
         spent = sum(_share(before, number, place) for place, before in enumerate(theirs))
         may = holdout_rate(budget, number)
         if here:
@@ -156,8 +187,17 @@ def overspends(chain: ReleaseChain, labels_sha256: str, budget: Budget) -> str:
 
 
 def tells_authors(feedback: Feedback, passed: bool) -> bool:
-    """Whether authors may learn how a decision ended: at most the one bit that the budget counts on, and no number."""
-    return feedback == "every-verdict" or (feedback == "first-pass" and passed)
+    """Whether authors may learn how a decision ended: under a budget at most the one bit that it counts on."""
+    return feedback in ("every-verdict", "numbers") or (feedback == "first-pass" and passed)
+
+
+def tells_numbers(verdict: Verdict) -> bool:
+    """Whether authors may see a verdict's numbers and reasons: every view of theirs asks here.
+
+    A holdout on which they once saw some decides under no budget again, so that no verdict before or after it in the
+    same chain says otherwise about the same rows.
+    """
+    return verdict.feedback == "numbers"
 
 
 def _decisions(chain: ReleaseChain, labels_sha256: str) -> list[Record[Verdict]]:

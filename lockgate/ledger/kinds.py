@@ -18,7 +18,7 @@ from lockgate.evidence.document import Data
 from lockgate.evidence.provenance import Origin
 from lockgate.release.parameters import JudgedRelease, Release
 from lockgate.schema import Document
-from lockgate.statistics.budget import Budget, Feedback
+from lockgate.statistics.budget import Budget, Feedback, Level
 
 Kind = Literal[
     "verdict",
@@ -203,10 +203,10 @@ class Verdict(Body):
     """How many decisions were made on this holdout before."""
     holdout: int | None
     """The holdout's number among those of the model, from 1."""
-    budget: Budget
-    """The policy's budget at that time."""
+    budget: Budget | None
+    """The policy's budget at that time; null under simple assurance, since 0.2."""
     feedback: Feedback
-    """What authors may learn of the decision."""
+    """What authors may learn of the decision; "numbers" since 0.2."""
     break_glass: str | None = None
     """Reference of the break-glass that asked, where one did: the policy was not asked."""
     contents_sha256: str | None = None
@@ -215,6 +215,8 @@ class Verdict(Body):
     """Digest of what makes two decisions the same one (lockgate.gate.decision); null where none was made; since 0.2."""
     same_as: str | None = None
     """The verdict that made this decision first, by reference; this one spends nothing of the holdout; since 0.2."""
+    assurance: Level = "budget"
+    """What the policy promises: "simple" (this decision at the error alpha) or "budget"; since 0.2."""
 
     @staticmethod
     def id(version: int, environment: str, policy_sha256: str, package_arn: str, waiver: int) -> str:

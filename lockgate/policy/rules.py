@@ -1,7 +1,7 @@
 """What an environment asks of a model, as reviewed data. docs/policy.md is the language on one page.
 
-It has rules of four kinds (limit, compare, gap, require) and a budget. The budget says how often, at most, a model that
-a rule should have stopped may be let through, and over what that holds.
+It has rules of four kinds (limit, compare, gap, require) and an assurance: how often, at most, a model that a rule
+should have stopped may be let through, and over what that holds.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from lockgate import canonical
 from lockgate.configuration.table import Table
 from lockgate.errors import ConfigError
 from lockgate.evidence.scales import METRICS, RATES, Scale
-from lockgate.statistics.budget import Budget
+from lockgate.statistics.budget import Assurance, Budget
 
 Bound = Literal["floor", "ceiling"]
 Decide = Literal["interval", "estimate"]
@@ -113,10 +113,10 @@ Rule = Limit | Compare | Gap | Require
 
 @dataclass(frozen=True)
 class Policy:
-    """The rules of one environment and its budget; its digest is in every decision."""
+    """The rules for one model in one environment and their assurance; its digest is in every decision."""
 
     rules: tuple[Rule, ...]
-    budget: Budget
+    assurance: Assurance
 
     @property
     def asks_for_scan(self) -> bool:
@@ -127,7 +127,8 @@ class Policy:
         return canonical.sha256(canonical.to_bytes(self.as_dict()))
 
     def as_dict(self) -> dict[str, Any]:
-        return {"rules": [_rule_as_dict(rule) for rule in self.rules], "budget": asdict(self.budget)}
+        rules = [_rule_as_dict(rule) for rule in self.rules]
+        return {"rules": rules, self.assurance.LEVEL: asdict(self.assurance)}
 
 
 def _rule_as_dict(rule: Rule) -> dict[str, Any]:
@@ -142,20 +143,13 @@ def _rule_as_dict(rule: Rule) -> dict[str, Any]:
     return document
 
 
-def read_policy(table: Table) -> Policy:
-    """Read [budget] and the [[rule]] tables of an environment's file. Raises ConfigError."""
-    rules = tuple(_read_rule(entry) for entry in table.tables("rule"))
-    names = [rule.name for rule in rules]
-    if len(set(names)) != len(names):
-        raise ConfigError(table.file, "rule.name", names, "each name once")
-    return Policy(rules, _read_budget(table.table("budget")))
+def read_rules(table: Table) -> tuple[Rule, ...]:
+    """Read the [[rule]] tables of an environment's file, if it has any. Raises ConfigError."""
+    return tuple(read_rule(entry) for entry in table.tables("rule")) if table.has("rule") else ()
 
 
-# How a file names the fields of a budget.
-BUDGET_KEYS = {"false_promotion_rate": "rate", "scope": "scope", "decisions": "decisions", "feedback": "feedback"}
-
-
-def _read_budget(table: Table) -> Budget:
+def read_budget(table: Table) -> Budget:
+    """Read [budget], whose keys are the fields of a Budget but for its rate. Raises ConfigError."""
     rate = table.number("false_promotion_rate")
     if not 0 < rate < 0.5:
         raise ConfigError(table.file, table.key("false_promotion_rate"), rate, "a rate above 0 and below 0.5")
@@ -169,7 +163,8 @@ def _read_budget(table: Table) -> Budget:
     return budget
 
 
-def _read_rule(table: Table) -> Rule:
+def read_rule(table: Table) -> Rule:
+    """Read one [[rule]] table. Raises ConfigError."""
     readers: dict[str, Callable[[Table], Rule]] = {
         "limit": _limit,
         "compare": _compare,

@@ -15,15 +15,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import exp, expm1, lgamma, log, pi
-from typing import Literal
+from typing import ClassVar, Literal
 
-Feedback = Literal["none", "first-pass", "every-verdict"]
+Feedback = Literal["none", "first-pass", "every-verdict", "numbers"]  # what authors learn, from least to most
 Scope = Literal["holdout", "policy"]
+Level = Literal["simple", "budget"]  # of assurance
+
+
+@dataclass(frozen=True)
+class Simple:
+    """Every decision at the same error, with its numbers shown to authors; no promise over repeated use."""
+
+    LEVEL: ClassVar[Level] = "simple"
+    feedback: ClassVar[Feedback] = "numbers"
+
+    error: float
+    """The probability that one decision lets a model through that a rule should have stopped, at most."""
 
 
 @dataclass(frozen=True)
 class Budget:
     """What a policy states about how often a holdout may be asked."""
+
+    LEVEL: ClassVar[Level] = "budget"
 
     rate: float
     """The probability of ever letting a model through that a rule should have stopped, at most."""
@@ -33,6 +47,9 @@ class Budget:
     """How many decisions one holdout serves; then it is used up."""
     feedback: Feedback
     """What authors learn: nothing; the first pass, which ends the holdout's life; or of each if it passed."""
+
+
+Assurance = Simple | Budget
 
 
 def holdout_rate(budget: Budget, holdout: int) -> float:

@@ -19,6 +19,7 @@ import pytest
 from cli.main import parser
 from lockgate.configuration.environment import read_environment
 from lockgate.configuration.model import read_model
+from lockgate.policy.of_model import read_model_policy
 from runtime.serving.rows import Decoder
 from tests.docs.pages import (
     HISTORY,
@@ -67,10 +68,25 @@ def test_every_block_says_what_language_it_is_in() -> None:
     assert wrong == [], f"mark each block with one of {sorted(LANGUAGES)}, indented ones too"
 
 
-def test_every_table_of_an_environment_that_a_page_shows_is_read_as_its_file_is(tmp_path: Path) -> None:
-    shown = [
+POLICY = "# model/employment/policy.toml\n"
+
+
+def blocks_of_toml() -> list[str]:
+    return [
         content for page in pages() for kind, content, info, _ in pieces(page) if kind == "fence" and info == "toml"
     ]
+
+
+def test_every_part_of_a_models_policy_that_a_page_shows_is_read_as_its_file_is(tmp_path: Path) -> None:
+    shown = [content for content in blocks_of_toml() if content.startswith(POLICY)]
+    assert shown
+    for content in shown:
+        (tmp_path / "policy.toml").write_text(content)
+        read_model_policy(tmp_path)
+
+
+def test_every_table_of_an_environment_that_a_page_shows_is_read_as_its_file_is(tmp_path: Path) -> None:
+    shown = [content for content in blocks_of_toml() if not content.startswith(POLICY)]
     assert shown
     for content in shown:
         shutil.copytree(ROOT / "environments", tmp_path, dirs_exist_ok=True)

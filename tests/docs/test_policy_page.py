@@ -1,4 +1,4 @@
-"""The page on policy begins with a rule that dev has, and needs no word of what a decision may spend."""
+"""The page on policy begins with a rule of the example, and needs no word of what a decision may spend."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from tests.docs.pages import ROOT
 FIRST = (ROOT / "docs" / "policy.md").read_text().split("\n## ")[0]
 
 
-def test_the_first_page_of_policy_shows_a_rule_of_dev() -> None:
+def test_the_first_page_of_policy_shows_a_rule_of_the_example() -> None:
     (block,) = re.findall(r"```toml\n(.*?)```", FIRST, re.DOTALL)
     (rule,) = tomllib.loads(block)["rule"]
-    assert rule in tomllib.loads((ROOT / "environments" / "dev.toml").read_text())["rule"]
+    assert rule in tomllib.loads((ROOT / "model" / "employment" / "policy.toml").read_text())["rule"]
 
 
 def test_the_first_page_of_policy_has_no_word_of_the_budget() -> None:

@@ -70,6 +70,9 @@ false_alarm_rate = 0.001
 errors_per_minute = 5
 latency_p99_ms = 500
 unhealthy_minutes = 2
+"""
+POLICY = """\
+assurance = "budget"
 
 [budget]
 false_promotion_rate = 0.05
@@ -131,6 +134,7 @@ def make_project(root: Path, models: tuple[str, ...] = ("alpha", "beta")) -> Pat
     for model in models:
         (root / "model" / model).mkdir(parents=True)
         (root / "model" / model / "model.toml").write_text(MODEL)
+        (root / "model" / model / "policy.toml").write_text(POLICY)
         (root / "model" / model / "train.py").write_text("def train(rows, target, model): ...\n")
     definition = {"Version": "2020-12-01", "Steps": [{name: f"<{{{{{name}}}}}>"} for name in PLACEHOLDERS.split()]}
     (root / "model" / "pipeline.json").write_text(json.dumps(definition))

@@ -21,7 +21,7 @@ ENVIRONMENTS = ("dev", "staging", "prod")
 def edge(project: Path, tmp_path: Path, new_app: Callable[[Path, Path], Any]) -> Callable[[str], dict[str, Any]]:
     """The resources of an environment's edge, where prod asks for tokens."""
     file = project / "environments" / "prod.toml"
-    file.write_text(file.read_text().replace("[budget]", f"{JWT}\n[budget]"))
+    file.write_text(f"{file.read_text()}\n{JWT}\n")
     stages = new_app(project, tmp_path / "out").synth().nested_assemblies
     stacks = {stack.stack_name: stack.template for stage in stages for stack in stage.nested_assembly.stacks}
     return lambda environment: dict(stacks[f"lockgate-{environment}-edge"]["Resources"])

@@ -33,7 +33,9 @@ def test_every_handler_is_deployed() -> None:
 
 def test_the_bundle_holds_handlers_rules_and_policies_and_nothing_else(synthesized: Any) -> None:
     (asset,) = synthesized.directory.glob("asset.*")
-    assert {path.name for path in asset.iterdir()} == {"environments", "lambdas", "lockgate"}
+    assert {path.name for path in asset.iterdir()} == {"environments", "lambdas", "lockgate", "model"}
+    policies = {str(path.relative_to(asset)) for path in (asset / "model").rglob("*") if path.is_file()}
+    assert policies == {"model/alpha/policy.toml", "model/beta/policy.toml"}, "no other file of a commit's"
     assert not list(asset.rglob("*.pyc"))
     assert (asset / "lambdas" / "gate.py").is_file()
     assert (asset / "lockgate" / "aws").is_dir()

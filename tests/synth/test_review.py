@@ -392,6 +392,41 @@ def test_a_change_of_policy_is_named_with_its_direction(name: str) -> None:
     assert words in finding.text
 
 
+PROMISE = {"assurance": "budget", "budget": {"false_promotion_rate": 0.05}}
+PLACED = {**RULE, "floor": 0.8, "environments": ["prod"]}
+OF_MODELS: dict[str, tuple[dict[str, Any], dict[str, Any], Risk, str]] = {
+    "a floor lowered": ({"rule": [PLACED]}, {"rule": [{**PLACED, "floor": 0.7}]}, Risk.HIGH, "loosened"),
+    "less assurance": (PROMISE, {**PROMISE, "assurance": "simple"}, Risk.HIGH, "budget becomes simple"),
+    "another rate": (PROMISE, {**PROMISE, "budget": {"false_promotion_rate": 0.1}}, Risk.HIGH, "0.05 becomes 0.1"),
+    "another error": ({"error": 0.05}, {"error": 0.4}, Risk.HIGH, "another promise"),
+    "no fairness rule": ({}, {"no_fairness_rule": "trust us"}, Risk.HIGH, "nothing becomes trust us"),
+}
+
+
+@pytest.mark.parametrize("name", OF_MODELS)
+def test_a_change_of_a_models_policy_is_a_risk_of_its_own(name: str) -> None:
+    base, head, risk, words = OF_MODELS[name]
+    before, after = (ReviewedAssembly(policies={"income": side}) for side in (base, head))
+    (finding,) = review(PROJECT, before, after).findings
+    assert (finding.topic, finding.where, finding.risk) == ("model", "model/income/policy.toml", risk)
+    assert words in finding.text
+
+
+def test_a_rule_that_holds_in_fewer_environments_is_loosened() -> None:
+    before, after = (
+        ReviewedAssembly(policies={"income": {"rule": [{**PLACED, "environments": where}]}})
+        for where in (["dev", "prod"], ["dev"])
+    )
+    found = {(finding.risk, finding.what) for finding in review(PROJECT, before, after).findings}
+    assert found == {(Risk.HIGH, "rule ranking of dev, prod"), (Risk.LOW, "rule ranking of dev")}
+
+
+def test_the_policy_of_a_new_model_wants_a_look_and_that_of_a_removed_one_is_high() -> None:
+    nothing, some = ReviewedAssembly(), ReviewedAssembly(policies={"income": PROMISE})
+    assert [finding.risk for finding in review(PROJECT, nothing, some).findings] == [Risk.MEDIUM]
+    assert [finding.risk for finding in review(PROJECT, some, nothing).findings] == [Risk.HIGH]
+
+
 def test_a_stack_that_left_the_app_is_named_once(assembly: ReviewedAssembly) -> None:
     base, head = changed(assembly, RELEASE, lambda template: None)
     (finding,) = review(PROJECT, base, replace(head, templates={})).findings
@@ -416,7 +451,7 @@ def folders(synthesized: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
                     change(template)
                     file.write_text(json.dumps(template))
     for asset in head.glob("asset.*"):
-        file = asset / "environments" / "prod.toml"
+        file = asset / "model" / "alpha" / "policy.toml"
         file.write_text(file.read_text().replace("floor = 0.80", "floor = 0.70"))
     return synthesized.directory, head
 

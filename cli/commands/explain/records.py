@@ -150,11 +150,14 @@ def reason_line(reason: Reason) -> Shown:
 
 
 def _decided_on(verdict: Verdict) -> list[Shown]:
-    """The champion that was served, and what the decision spent of the holdout."""
+    """The champion that was served, the assurance, and what the decision spent of the holdout."""
     champion = verdict.champion
     served = f"version {champion.version}, model {champion.model_sha256[:12]}" if champion else "nothing was served"
     lines: list[Shown] = [f"  champion: {served}", f"  approvals asked for: {verdict.approvals}"]
-    if verdict.alpha is not None and verdict.spent_before is not None:
-        spent = f"decision {verdict.spent_before + 1} on holdout {verdict.holdout}, at error {verdict.alpha:.2g}"
-        lines += [f"  {spent}; feedback to authors: {verdict.feedback}"]
-    return lines
+    if verdict.alpha is None or verdict.spent_before is None:
+        return [*lines, f"  assurance: {verdict.assurance}"]
+    if verdict.budget is None:
+        said = f"simple, each decision at error {verdict.alpha:.2g} with no promise over repeated use"
+    else:
+        said = f"budget, decision {verdict.spent_before + 1} on holdout {verdict.holdout} at error {verdict.alpha:.2g}"
+    return [*lines, f"  assurance: {said}; feedback to authors: {verdict.feedback}"]

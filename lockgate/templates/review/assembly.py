@@ -1,4 +1,4 @@
-"""What a review reads of a cloud assembly: templates, and the environments' files in functions' code."""
+"""What a review reads of a cloud assembly: templates, and in functions' code the files that hold policies."""
 
 from __future__ import annotations
 
@@ -14,11 +14,15 @@ from lockgate.errors import NotFoundError
 
 @dataclass(frozen=True)
 class ReviewedAssembly:
-    """Templates by stack name, the accounts they go to, and the settings of environments/<name>.toml by name."""
+    """Templates by stack name, the accounts they go to, and the tables of the files that gates take policies from.
+
+    environments: of environments/<name>.toml, by name. policies: of model/<name>/policy.toml, by name.
+    """
 
     templates: dict[str, dict[str, Any]] = field(default_factory=dict)
     accounts: set[str] = field(default_factory=set)
     environments: dict[str, dict[str, Any]] = field(default_factory=dict)
+    policies: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def read_assembly(folder: Path) -> ReviewedAssembly:
@@ -41,8 +45,11 @@ def _read(folder: Path, assembly: ReviewedAssembly) -> None:
             assembly.accounts.update(re.findall(r"[0-9]{12}", artifact["environment"]))
         elif artifact["type"] == "cdk:asset-manifest":
             for asset in _json(folder / properties["file"]).get("files", {}).values():
-                for file in sorted((folder / asset["source"]["path"] / "environments").glob("*.toml")):
+                code = folder / asset["source"]["path"]
+                for file in sorted((code / "environments").glob("*.toml")):
                     assembly.environments[file.stem] = tomllib.loads(file.read_text())
+                for file in sorted((code / "model").glob("*/policy.toml")):
+                    assembly.policies[file.parent.name] = tomllib.loads(file.read_text())
 
 
 def _json(file: Path) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from lockgate.templates.review.finding import Finding, Fold, Review, in_order
 def review(root: Path, base: ReviewedAssembly, head: ReviewedAssembly) -> Review:
     """What a reviewer must know of going from `base` to `head`. Raises LockgateError when the differ is missing."""
     found: list[Finding] = list(policy.findings(base.environments, head.environments))
+    found += policy.of_models(base.policies, head.policies)
     folded = []
     for change in differ.compare(root, base.templates, head.templates):
         new, gone = change.stack not in base.templates, change.stack not in head.templates

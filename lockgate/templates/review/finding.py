@@ -26,6 +26,7 @@ TOPICS = {
     "protection": "Protection weakened",
     "alarm": "Alarms and guards removed",
     "policy": "Policy",
+    "model": "Policies of models",
     "release": "Releases",
 }
 

@@ -1,4 +1,4 @@
-"""What the environments' files ask less or more of, and which parameters carry the live release.
+"""What environments and the policies of models ask less or more of, and which parameters carry the live release.
 
 The files are read as plain tables, so that two commits with different kinds of rules can be compared.
 """
@@ -6,6 +6,7 @@ The files are read as plain tables, so that two commits with different kinds of 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from lockgate.templates.review.differ import StackChange
@@ -15,7 +16,9 @@ from lockgate.templates.review.finding import Finding, Risk
 _HIGHER_ASKS_MORE = ("floor", "minimum", "confidence")
 _LOWER_ASKS_MORE = ("ceiling", "maximum", "tolerance")
 # Settings by which a change decides who is believed or where a release goes.
-_DECISIVE = ("github", "evaluator", "promotion", "account", "images", "approvers")
+_DECISIVE = ("github", "evaluator", "promotion", "account", "images", "approvers", "tier")
+# What a model's policy promises, and why it asks nothing about a protected attribute.
+_PROMISES = ("assurance", "budget", "error", "no_fairness_rule")
 
 
 def findings(base: Mapping[str, dict[str, Any]], head: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
@@ -30,8 +33,29 @@ def findings(base: Mapping[str, dict[str, Any]], head: Mapping[str, dict[str, An
             yield from _environment(file, base[name], head[name])
 
 
+def of_models(base: Mapping[str, dict[str, Any]], head: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
+    """base, head: the tables of model/<name>/policy.toml by name."""
+    for name in sorted({*base, *head}):
+        file = f"model/{name}/policy.toml"
+        if name not in head:
+            yield Finding(Risk.HIGH, "model", file, "file", "is removed: no gate decides about this model any more")
+        elif name not in base:
+            yield Finding(Risk.MEDIUM, "model", file, "file", "is new: gates will judge a model by it")
+        else:
+            yield from (replace(found, topic="model") for found in _environment(file, base[name], head[name]))
+
+
+def _placed(rule: Mapping[str, Any]) -> str:
+    """The name of a rule, with the environments in which it holds where it names them: elsewhere another may have it.
+
+    A rule that holds elsewhere than before is removed and new.
+    """
+    places = rule.get("environments")
+    return f"{rule.get('name')} of {', '.join(map(str, places))}" if isinstance(places, list) else str(rule.get("name"))
+
+
 def _environment(file: str, base: dict[str, Any], head: dict[str, Any]) -> Iterator[Finding]:
-    old, new = ({str(rule.get("name")): rule for rule in side.get("rule", [])} for side in (base, head))
+    old, new = ({_placed(rule): rule for rule in side.get("rule", [])} for side in (base, head))
     for name in sorted({*old, *new}):
         if name not in new:
             yield Finding(Risk.HIGH, "policy", file, f"rule {name}", "loosened: the rule is removed")
@@ -67,6 +91,8 @@ def _setting(file: str, key: str, before: Any, after: Any) -> Iterator[Finding]:
         yield Finding(
             Risk.HIGH if looser else Risk.LOW, "policy", file, key, ("loosened: " if looser else "tightened: ") + said
         )
+    elif key.split(".")[0] in _PROMISES:
+        yield Finding(Risk.HIGH, "policy", file, key, f"another promise, compare it yourself: {said}")
     elif key.split(".")[0] in _DECISIVE:
         yield Finding(Risk.HIGH, "policy", file, key, said)
     elif not key.startswith("service."):

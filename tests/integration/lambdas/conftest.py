@@ -100,16 +100,22 @@ false_alarm_rate = 0.001
 errors_per_minute = 5
 latency_p99_ms = 500
 unhealthy_minutes = 2
+"""
+POLICY = """
+assurance = "budget"
 [budget]
 false_promotion_rate = 0.05
 scope = "holdout"
 decisions = 32
 feedback = "every-verdict"
+"""
+RANKING = """
 [[rule]]
 name = "ranking"
 kind = "limit"
 metric = "roc_auc"
 floor = {floor}
+environments = ["{environment}"]
 """
 
 
@@ -280,9 +286,16 @@ class World:
     def arn(self, version: int, model: str = MODEL) -> str:
         return f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:model-package/lockgate-{model}/{version}"
 
-    def configure(self, environment: str, *, floor: float = 0.8, approvals: int = 0) -> None:
-        text = ENVIRONMENT.format(account=ACCOUNT, region=REGION, floor=floor, approvals=approvals)
+    def configure(self, environment: str, *, approvals: int = 0) -> None:
+        text = ENVIRONMENT.format(account=ACCOUNT, region=REGION, approvals=approvals)
         (self.root / "environments" / f"{environment}.toml").write_text(text)
+
+    def change_policy(self, old: str, new: str) -> None:
+        """Deploy another policy of the model: one piece of its text replaced."""
+        file = self.root / "model" / MODEL / "policy.toml"
+        text = file.read_text()
+        assert old in text
+        file.write_text(text.replace(old, new, 1))
 
     def execution(self, version: int) -> str:
         return f"{PIPELINE}/execution/exec{version}"
@@ -464,8 +477,13 @@ def world(
     # moto knows no referrers; tests of the embedded ECR put and find real ones.
     monkeypatch.setattr(Attestations, "find", lambda self, digest, kms, key: made.attestations)
     monkeypatch.setenv("SIGNING_KEY", f"arn:aws:kms:{REGION}:{ACCOUNT}:key/vouches")
-    made.configure("dev", floor=0.8)
-    made.configure("prod", floor=0.85, approvals=1)
+    made.configure("dev")
+    made.configure("prod", approvals=1)
+    floors = {"dev": 0.8, "prod": 0.85}
+    rules = [RANKING.format(floor=floor, environment=environment) for environment, floor in floors.items()]
+    for model in (MODEL, "churn"):
+        (tmp_path / "model" / model).mkdir(parents=True)
+        (tmp_path / "model" / model / "policy.toml").write_text("".join([POLICY, *rules]))
     yield made
     sagemaker.close()
 

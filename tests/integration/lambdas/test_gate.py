@@ -267,7 +267,7 @@ def test_a_refusal_repeated_stays_a_refusal(world: World) -> None:
 def test_a_changed_policy_is_asked_anew_and_spends_again(world: World) -> None:
     world.register(roc_auc=0.5)
     gate.handler(world.gate_event(), None)
-    world.configure("dev", floor=0.1)
+    world.change_policy("floor = 0.8", "floor = 0.1")
     assert gate.handler(world.gate_event(), None)["outcome"] == "passed"
     bodies = [found["body"] for found in world.records()]
     assert [body["spent_before"] for body in bodies] == [0, 1]
@@ -426,8 +426,7 @@ def test_a_deployment_to_the_last_environment_notes_the_champion_for_the_next_de
 
 
 def test_a_used_up_holdout_is_inconclusive_and_names_the_rows_needed(world: World) -> None:
-    file = world.root / "environments" / "dev.toml"
-    file.write_text(file.read_text().replace("decisions = 32", "decisions = 1"))
+    world.change_policy("decisions = 32", "decisions = 1")
     world.register(1, roc_auc=0.5)
     world.register(2)
     gate.handler(world.gate_event(1), None)
@@ -436,8 +435,7 @@ def test_a_used_up_holdout_is_inconclusive_and_names_the_rows_needed(world: Worl
 
 
 def one_decision_a_holdout(world: World) -> None:
-    file = world.root / "environments" / "dev.toml"
-    file.write_text(file.read_text().replace("decisions = 32", "decisions = 1"))
+    world.change_policy("decisions = 32", "decisions = 1")
 
 
 def on_fresh_rows(world: World, version: int, **changes: str) -> None:
@@ -488,17 +486,17 @@ def test_a_budget_that_was_raised_on_a_used_holdout_decides_nothing(world: World
     one_decision_a_holdout(world)
     world.register(1, roc_auc=0.5)
     gate.handler(world.gate_event(1), None)
-    file = world.root / "environments" / "dev.toml"
-    file.write_text(file.read_text().replace("decisions = 1", "decisions = 32"))
+    world.change_policy("decisions = 1", "decisions = 32")
     world.register(2)
     assert gate.handler(world.gate_event(2), None)["outcome"] == "inconclusive"
     assert "put the budget back in every environment, or record fresh rows" in reasons(world)["holdout"]
 
 
-def test_environments_with_different_budgets_do_not_share_a_holdout(world: World) -> None:
+def test_a_budget_that_was_changed_on_the_way_up_does_not_share_the_holdout(world: World) -> None:
     one_decision_a_holdout(world)
     world.register(1)
     assert gate.handler(world.gate_event(1), None)["outcome"] == "passed"
+    world.change_policy("decisions = 1", "decisions = 32")
     assert gate.handler(world.gate_event(1, "prod"), None)["outcome"] == "inconclusive"
     assert "1 decisions spent 0.05, where now 0.00" in reasons(world)["holdout"]
 
@@ -626,10 +624,45 @@ def test_authors_see_one_bit_and_no_number_in_the_registry(world: World) -> None
     assert world.sagemaker.packages[world.arn(1)]["ApprovalDescription"] == "verdict income/1: not passed"
 
 
+def test_authors_see_the_numbers_in_the_registry_under_simple_assurance(world: World) -> None:
+    simple(world)
+    world.register(roc_auc=0.5)
+    gate.handler(world.gate_event(), None)
+    said = world.sagemaker.packages[world.arn(1)]["ApprovalDescription"]
+    assert said.startswith("verdict income/1: not passed; ranking failed: roc_auc 0.5 on 1000 rows < floor 0.8")
+
+
+def simple(world: World) -> None:
+    file = world.root / "model" / "income" / "policy.toml"
+    file.write_text("error = 0.05\n" + file.read_text().partition('feedback = "every-verdict"')[2])
+
+
+def test_simple_assurance_decides_as_often_as_it_is_asked_and_then_serves_no_budget(world: World) -> None:
+    text = (world.root / "model" / "income" / "policy.toml").read_text()
+    simple(world)
+    for version in (1, 2):
+        world.register(version, roc_auc=0.5 + version / 100)
+        assert gate.handler(world.gate_event(version), None)["outcome"] == "failed"
+    bodies = [record["body"] for record in world.records()]
+    said = [(body["assurance"], body["alpha"], body["budget"], body["feedback"]) for body in bodies]
+    assert said == [("simple", 0.05, None, "numbers")] * 2
+    (world.root / "model" / "income" / "policy.toml").write_text(text)
+    world.register(3)
+    assert gate.handler(world.gate_event(3), None)["outcome"] == "inconclusive"
+    assert "judged under simple assurance (income/2), where authors saw its numbers" in reasons(world)["holdout"]
+
+
+@pytest.mark.parametrize("model", ["gone", "../environments", "..", ""])
+def test_a_model_whose_policy_was_not_deployed_is_refused(world: World, model: str) -> None:
+    world.register()
+    with pytest.raises(RefusedError, match="model"):
+        gate.handler({**world.gate_event(), "model": model}, None)
+    assert world.records() == []
+
+
 @pytest.mark.parametrize("feedback", ["none", "first-pass"])
 def test_a_refusal_stays_hidden_from_authors_where_the_policy_says_so(world: World, feedback: str) -> None:
-    file = world.root / "environments" / "dev.toml"
-    file.write_text(file.read_text().replace("every-verdict", feedback))
+    world.change_policy("every-verdict", feedback)
     world.register(roc_auc=0.5)
     gate.handler(world.gate_event(), None)
     assert world.status(1) == "PendingManualApproval"

@@ -22,6 +22,10 @@ def said(body: kinds.Body) -> str:
         (records.verdict(), "passed; for readers of the ledger: lockgate explain 2"),
         (records.verdict(outcome="error"), "refused; for readers of the ledger: lockgate explain 2"),
         (records.verdict(feedback="none"), "decided; for readers of the ledger: lockgate explain 2"),
+        (
+            records.verdict(feedback="numbers", assurance="simple"),
+            "passed under simple assurance; ranking passed: of 9 rows",
+        ),
         (records.request(), WAITS),
         (records.approval(reason=""), "approval by grace: no reason given"),
         (records.rejection(reason="unfair"), "rejection by grace: unfair"),

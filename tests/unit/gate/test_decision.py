@@ -11,22 +11,26 @@ import pytest
 from bench.decision import MODEL, ROOT, Answers
 from lockgate import schema
 from lockgate.configuration.project import read_configuration
-from lockgate.gate.decision import Case, decide, entry_of, may_mark, name_of, recorded, unmarked
+from lockgate.gate.decision import Case, decide, entry_of, mark_of, may_mark, name_of, recorded, unmarked
 from lockgate.gate.holdout import usage
 from lockgate.ledger.chain import ReleaseChain
 from lockgate.ledger.kinds import Approval, Deployment, Outcome, ReleaseBody, Verdict, Waiver
 from lockgate.ledger.records import Entry
 from lockgate.policy.rules import Compare, Require
 from lockgate.release.parameters import Release
+from lockgate.statistics.budget import Budget, Simple
+from tests import records
 
 NOW = "2026-11-21T00:00:00.000Z"
 ANSWERS = Answers()
-ENVIRONMENTS = read_configuration(ROOT).environments
-DEV, PROD = ENVIRONMENTS[0], ENVIRONMENTS[-1]
+CONFIGURATION = read_configuration(ROOT)
+DEV, STAGING, PROD = CONFIGURATION.environments
+POLICIES = {environment.name: CONFIGURATION.policy(environment, MODEL) for environment in CONFIGURATION.environments}
+POLICY = POLICIES["prod"]
 
 
 def case(**changes: object) -> Case:
-    made = Case(ANSWERS.expected, ANSWERS.artifacts(), PROD, PROD.name, NOW)
+    made = Case(ANSWERS.expected, ANSWERS.artifacts(), PROD, POLICY, PROD.name, NOW)
     return replace(made, **changes)  # type: ignore[arg-type]
 
 
@@ -100,7 +104,7 @@ def test_a_holdout_that_may_not_serve_is_inconclusive_and_no_rule_is_asked() -> 
 
 def test_a_champion_whose_predictions_another_image_made_is_not_compared_with() -> None:
     same, other = (decide(case(), chain_of(deployment(image))) for image in (ANSWERS.image, "r@sha256:" + "f" * 64))
-    compare = {rule.name for rule in PROD.policy.rules if isinstance(rule, Compare)}
+    compare = {rule.name for rule in POLICY.rules if isinstance(rule, Compare)}
     assert {rule for rule, outcome in outcomes(other) if outcome != "passed"} == compare != set()
     assert same.outcome == "passed"
 
@@ -121,15 +125,15 @@ def test_a_refusal_of_an_earlier_gate_does_not_keep_a_package_out_but_a_persons_
 def test_another_policy_package_or_waiver_asks_anew_and_a_break_glass_by_itself() -> None:
     waiver = Waiver(person="ada", user_arn="arn", reason="r", rule="x", expires="2027-01-01", verdict_id="m/1")
     names = [
-        name_of(ANSWERS.expected, PROD, chain_of(), NOW),
-        name_of(ANSWERS.expected, DEV, chain_of(), NOW),
-        name_of(ANSWERS.expected, replace(PROD, policy=DEV.policy), chain_of(), NOW),
-        name_of(replace(ANSWERS.expected, package_arn="other"), PROD, chain_of(), NOW),
-        name_of(ANSWERS.expected, PROD, chain_of(entry(waiver)), NOW),
-        name_of(ANSWERS.expected, PROD, chain_of(), NOW, break_glass=f"{MODEL}/7"),
+        name_of(ANSWERS.expected, "prod", POLICY, chain_of(), NOW),
+        name_of(ANSWERS.expected, "dev", POLICY, chain_of(), NOW),
+        name_of(ANSWERS.expected, "prod", POLICIES["dev"], chain_of(), NOW),
+        name_of(replace(ANSWERS.expected, package_arn="other"), "prod", POLICY, chain_of(), NOW),
+        name_of(ANSWERS.expected, "prod", POLICY, chain_of(entry(waiver)), NOW),
+        name_of(ANSWERS.expected, "prod", POLICY, chain_of(), NOW, break_glass=f"{MODEL}/7"),
     ]
     assert len(set(names)) == 6
-    assert name_of(ANSWERS.expected, PROD, chain_of(entry(waiver)), "2027-01-02") == names[0]
+    assert name_of(ANSWERS.expected, "prod", POLICY, chain_of(entry(waiver)), "2027-01-02") == names[0]
 
 
 def test_a_decision_that_was_made_is_found_by_its_name() -> None:
@@ -182,25 +186,26 @@ def test_the_same_decision_again_is_made_at_the_first_ones_level_and_spends_noth
 
 
 def test_another_environment_that_asks_the_same_of_the_rows_makes_the_same_decision() -> None:
-    staging = ENVIRONMENTS[1]
-    assert staging.policy.rules == PROD.policy.rules
-    chain = chain_of(deployment(), entry(decide(case(environment=staging), chain_of(deployment())), "2"))
+    staging = case(environment=STAGING, policy=POLICIES["staging"])
+    assert staging.policy.rules == POLICY.rules
+    chain = chain_of(deployment(), entry(decide(staging, chain_of(deployment())), "2"))
     assert decide(case(), chain).same_as == f"{MODEL}/2"
-    assert decide(case(environment=DEV), chain).same_as is None, "dev asks less"
+    assert decide(case(environment=DEV, policy=POLICIES["dev"]), chain).same_as is None, "dev asks less"
 
 
 def test_a_used_up_holdout_still_answers_what_it_was_asked_before() -> None:
     first = decide(case(), chain_of(deployment()))
     chain = chain_of(deployment(), entry(first, "2", version=2))
-    for place in range(3, 3 + PROD.policy.budget.decisions):
+    assert isinstance(POLICY.assurance, Budget)
+    for place in range(3, 3 + POLICY.assurance.decisions):
         chain = chain.extended(entry(replace(first, decision=f"{place:064d}"), str(place), version=place), NOW)
     assert decide(case(), chain).outcome == first.outcome
-    assert outcomes(decide(case(environment=DEV), chain)) == [("holdout", "inconclusive")]
+    assert outcomes(decide(case(environment=DEV, policy=POLICIES["dev"]), chain)) == [("holdout", "inconclusive")]
 
 
 def test_what_needs_no_row_is_judged_anew() -> None:
     agreed = Require("agreed", "approvals", "floor", 1.0)
-    asked = case(environment=replace(PROD, policy=replace(PROD.policy, rules=(*PROD.policy.rules, agreed))))
+    asked = case(policy=replace(POLICY, rules=(*POLICY.rules, agreed)))
     chain = chain_of(deployment(), entry(decide(asked, chain_of(deployment())), "2"))
     approval = Approval(
         person="olga", user_arn="arn", reason="", request=f"{MODEL}/2", authors=(), verdict_id=f"{MODEL}/2"
@@ -223,7 +228,7 @@ def test_the_model_that_is_served_is_unchanged_and_no_rule_looks_at_a_row() -> N
     verdict = decide(case(), served(first))
     assert verdict.outcome == "passed"
     assert (verdict.alpha, verdict.decision, verdict.holdout_sha256, verdict.same_as) == (None, None, None, None)
-    looked = [rule.name for rule in PROD.policy.rules if not isinstance(rule, Require)]
+    looked = [rule.name for rule in POLICY.rules if not isinstance(rule, Require)]
     said = judged(verdict)
     assert {said[rule][1] for rule in looked} == {"unchanged: version 1 serves this very model; no row was looked at"}
     assert usage(served(first).extended(entry(verdict, "3"), NOW), "3" * 64, 99).spent == 1
@@ -250,3 +255,36 @@ def decision_is_made(chain: ReleaseChain) -> bool:
 def test_what_0_1_wrote_of_a_verdict_has_the_bytes_of_before() -> None:
     plain = replace(decide(case(), chain_of()), contents_sha256=None, decision=None, same_as=None)
     assert {"contents_sha256", "decision", "same_as"} & set(schema.write(plain)) == set()
+
+
+def simple(**changes: object) -> Case:
+    return case(policy=replace(POLICY, assurance=Simple(0.05)), **changes)
+
+
+def test_under_simple_assurance_each_decision_has_the_stated_error_and_authors_see_its_numbers() -> None:
+    chain = chain_of(deployment())
+    for place in range(2, 5):
+        verdict = decide(simple(), chain)
+        assert (verdict.assurance, verdict.alpha, verdict.budget, verdict.feedback) == ("simple", 0.05, None, "numbers")
+        assert (verdict.outcome, verdict.same_as) == ("passed", None)
+        chain = chain.extended(entry(replace(verdict, decision=f"{place:064d}"), str(place), version=place), NOW)
+
+
+def test_what_simple_assurance_judged_serves_no_budget_and_fresh_rows_that_are_recorded_do() -> None:
+    judged_simply = entry(replace(decide(simple(), chain_of()), decision="7" * 64), version=2)
+    verdict = decide(case(), chain_of(judged_simply))
+    assert (verdict.outcome, outcomes(verdict)) == ("inconclusive", [("holdout", "inconclusive")])
+    assert "found it judged under simple assurance" in verdict.reasons[0].message
+    fresh = replace(judged_simply.body, holdout_sha256="8" * 64)
+    verdict = decide(case(), chain_of(entry(fresh, version=2)))
+    assert "found no record that these rows are fresh" in verdict.reasons[0].message
+    recorded_fresh = records.holdout("3" * 64, holdout_identities_sha256="7" * 64)
+    verdict = decide(case(), chain_of(entry(fresh, version=2), records.entry(recorded_fresh, 0, "")))
+    assert (verdict.outcome, verdict.holdout) == ("passed", 1), "simple assurance spent nothing of the rate"
+
+
+@pytest.mark.parametrize("asked", [case, simple])
+def test_the_registry_shows_authors_numbers_under_simple_assurance_alone(asked: Any) -> None:
+    record = chain_of(entry(decide(asked(), chain_of()))).of(Verdict)[0]
+    assert mark_of(record).startswith(f"verdict {MODEL}/1: passed")
+    assert ("roc_auc" in mark_of(record)) == (asked is simple)

@@ -217,7 +217,7 @@ def changed(**body: Any) -> bytes:
         (changed(alpha="0.1"), "alpha: found '0.1', expected a number"),
         (changed(approvals=True), "approvals: found True, expected a whole number"),
         (changed(reasons=[{"rule": "ranking"}]), "reasons.0: found no message, outcome, expected it"),
-        (changed(budget=None), "budget: found None, expected an object"),
+        (changed(budget=7), "budget: found 7, expected an object"),
         (changed(metrics={"auc": {"value": 1, "rows": None, "statistics": {}}}), "metrics.auc.rows: found None"),
         (changed(wish=1), "found wish, expected no such field"),
     ],

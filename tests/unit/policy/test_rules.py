@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from lockgate.configuration.table import Table
 from lockgate.errors import ConfigError
-from lockgate.policy.rules import Compare, Gap, Limit, Policy, Require, read_policy
+from lockgate.policy.rules import Compare, Gap, Limit, Policy, Require, read_budget, read_rules
+from lockgate.statistics.budget import Budget, Simple
 
 BUDGET: dict[str, Any] = {
     "false_promotion_rate": 0.05,
@@ -20,7 +22,11 @@ RULE: dict[str, Any] = {"kind": "limit", "name": "ranking", "metric": "roc_auc",
 
 
 def read(*rules: Any) -> Policy:
-    return read_policy(Table("environments/dev.toml", "", {"rule": list(rules), "budget": BUDGET}))
+    return Policy(read_rules(Table("environments/dev.toml", "", {"rule": list(rules)})), budget())
+
+
+def budget(**changes: Any) -> Budget:
+    return read_budget(Table("model/income/policy.toml", "budget", {**BUDGET, **changes}))
 
 
 def test_a_rule_is_read_with_its_bound() -> None:
@@ -68,11 +74,6 @@ def test_a_rule_without_a_bound_is_refused() -> None:
 def test_an_environment_without_rules_is_refused() -> None:
     with pytest.raises(ConfigError, match="one or more"):
         read()
-
-
-def test_two_rules_of_one_name_are_refused() -> None:
-    with pytest.raises(ConfigError, match="each name once"):
-        read(RULE, {**RULE, "metric": "accuracy"})
 
 
 def test_the_digest_changes_with_every_part_of_a_rule() -> None:
@@ -158,18 +159,13 @@ def test_a_mistake_in_a_rule_of_another_kind_is_named(rule: dict[str, Any], mess
 )
 def test_a_mistake_in_the_budget_is_named(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        read_policy(Table("environments/dev.toml", "", {"rule": [RULE], "budget": {**BUDGET, **change}}))
+        budget(**change)
     assert message in str(caught.value)
 
 
-def test_a_policy_without_a_budget_is_refused() -> None:
-    with pytest.raises(ConfigError, match="budget: found nothing"):
-        read_policy(Table("environments/dev.toml", "", {"rule": [RULE]}))
-
-
-def test_the_digest_changes_with_the_budget() -> None:
-    table = Table("environments/dev.toml", "", {"rule": [RULE], "budget": {**BUDGET, "decisions": 33}})
-    assert read_policy(table).sha256 != read(RULE).sha256
+def test_the_digest_changes_with_the_assurance() -> None:
+    digests = {replace(read(RULE), assurance=each).sha256 for each in (budget(), budget(decisions=33), Simple(0.05))}
+    assert len(digests) == 3
 
 
 @pytest.mark.parametrize("ceiling", [0, 1])
@@ -210,16 +206,15 @@ def test_a_minimum_of_rows_is_from_one_to_a_billion() -> None:
 @pytest.mark.parametrize("rate", [-0.1, 0.0, 0.5])
 def test_a_rate_is_above_zero_and_below_a_half(rate: float) -> None:
     with pytest.raises(ConfigError, match=r"a rate above 0 and below 0\.5"):
-        read_policy(Table("f", "", {"rule": [RULE], "budget": {**BUDGET, "false_promotion_rate": rate}}))
+        budget(false_promotion_rate=rate)
 
 
 def test_a_holdout_serves_from_one_decision_to_a_hundred_thousand() -> None:
     for decisions in (1, 100_000):
-        table = Table("f", "", {"rule": [RULE], "budget": {**BUDGET, "decisions": decisions}})
-        assert read_policy(table).budget.decisions == decisions
+        assert budget(decisions=decisions).decisions == decisions
     for decisions in (0, 100_001):
         with pytest.raises(ConfigError, match="decisions"):
-            read_policy(Table("f", "", {"rule": [RULE], "budget": {**BUDGET, "decisions": decisions}}))
+            budget(decisions=decisions)
 
 
 def test_a_policy_asks_for_a_scan_only_where_a_rule_requires_its_findings() -> None:

@@ -70,8 +70,7 @@ def add(snapshot: str, person: str = "grace", role: str = "lockgate-approver", *
 @pytest.fixture
 def used(world: World) -> Published:
     """The model's first holdout, rows 1000 to 1999, whose only decision is spent."""
-    file = world.root / "environments" / "dev.toml"
-    file.write_text(file.read_text().replace("decisions = 32", "decisions = 1"))
+    world.change_policy("decisions = 32", "decisions = 1")
     first = Published(world, "a", range(1000), range(1000, 2000))
     assert first.judge(world, 1)["outcome"] == "passed"
     assert first.judge(world, 2)["outcome"] == "inconclusive"

@@ -1,0 +1,102 @@
+"""Whether the policy of a model fits the model and the environments: what would be an error at its gate fails synth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lockgate.configuration.environment import Environment
+from lockgate.configuration.model import Feature, Model
+from lockgate.errors import ConfigError
+from lockgate.policy.of_model import ModelPolicy
+from lockgate.policy.rules import Gap, Limit, Policy, Rule
+
+NULL = "null"  # the group of the rows whose value is missing
+
+
+def refuse_misfits(policy: ModelPolicy, model: Model, environments: Sequence[Environment]) -> None:
+    """The rules that hold for a model must be ones that its rows can answer, in every environment. Raises ConfigError.
+
+    At the gate such a rule would be an error for each version, which no waiver can lift.
+    """
+    known = [environment.name for environment in environments]
+    for rule, named in policy.rules:
+        for wrong in sorted(set(named) - set(known)):
+            expected = f"names of environments: {', '.join(known)}"
+            raise ConfigError(policy.file, f"rule {rule.name!r}.environments", wrong, expected)
+    for environment in environments:
+        effective = policy.in_environment(environment.name, environment.rules)
+        _refuse_no_rules(policy.file, environment, effective)
+        for rule in effective.rules:
+            for_all = any(rule is each for each in environment.rules)
+            file = f"environments/{environment.name}.toml" if for_all else policy.file
+            _refuse_unknown_groups(rule, file, model)
+    _refuse_unjudged_attributes(policy, model, environments[-1])
+
+
+def _refuse_no_rules(file: str, environment: Environment, policy: Policy) -> None:
+    """Each environment has a rule that decides, and each rule a name of its own: waivers are for names."""
+    if all(rule.dry_run for rule in policy.rules):
+        raise ConfigError(file, "rule", "none", f"a rule for {environment.name} that is no dry run")
+    names = [rule.name for rule in policy.rules]
+    for name in names:
+        if names.count(name) > 1:
+            by_all = name in [rule.name for rule in environment.rules]
+            expected = f"each name once in {environment.name}"
+            expected += f"; environments/{environment.name}.toml has it for every model" if by_all else ""
+            raise ConfigError(file, "rule.name", name, expected)
+
+
+def _refuse_unknown_groups(rule: Rule, file: str, model: Model) -> None:
+    """A rule's `by` is a protected attribute of the model, and its groups are values that rows can have."""
+    if not isinstance(rule, Limit | Gap) or not rule.by:
+        return
+    key = f"rule {rule.name!r}"
+    if rule.by not in model.protected:
+        known = ", ".join(model.protected) or "none"
+        expected = f"an attribute that the model protects (model/{model.name}/model.toml protects: {known})"
+        raise ConfigError(file, f"{key}.by", rule.by, expected)
+    feature = next(each for each in model.features if each.name == rule.by)
+    named = [("leave_out", value) for value in rule.leave_out]
+    if isinstance(rule, Limit) and rule.group:
+        named.append(("group", rule.group))
+    for name, value in named:
+        if not _can_be(feature, value):
+            expected = f"a value that {rule.by} can have by model/{model.name}/model.toml: {_values(feature)}"
+            raise ConfigError(file, f"{key}.{name}", value, expected)
+
+
+def _refuse_unjudged_attributes(policy: ModelPolicy, model: Model, last: Environment) -> None:
+    """A rule decides about each protected attribute before the last environment, or the policy says why none does."""
+    rules = policy.in_environment(last.name, last.rules).rules
+    judged = {rule.by for rule in rules if isinstance(rule, Limit | Gap) and not rule.dry_run}
+    unjudged = [attribute for attribute in model.protected if attribute not in judged]
+    if unjudged and not policy.no_fairness_rule:
+        found = f"no deciding rule for {last.name} by {', '.join(unjudged)}"
+        expected = 'a rule `by` each protected attribute that is no dry run, or `no_fairness_rule = "why"`'
+        raise ConfigError(policy.file, "rule", found, expected)
+    if policy.no_fairness_rule and not unjudged:
+        expected = "not this key: a rule decides about every protected attribute"
+        raise ConfigError(policy.file, "no_fairness_rule", policy.no_fairness_rule, expected)
+
+
+def _can_be(feature: Feature, value: str) -> bool:
+    """Whether the group of this name can have rows: the evaluator names a group by its value as text."""
+    if value == NULL and feature.null_share > 0:
+        return True
+    if feature.type == "category":
+        return value in feature.values
+    try:
+        number = int(value) if feature.type == "integer" else float(value)
+    except ValueError:
+        return False
+    if feature.minimum is None or feature.maximum is None:
+        return False
+    return feature.minimum <= number <= feature.maximum and str(number) == value
+
+
+def _values(feature: Feature) -> str:
+    if feature.type == "category":
+        said = ", ".join(feature.values)
+    else:
+        said = f"{'an integer' if feature.type == 'integer' else 'a number'} {feature.minimum:g} to {feature.maximum:g}"
+    return f"{said}, {NULL}" if feature.null_share > 0 else said

@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     import aws_cdk as cdk
 
 ROOT = Path(__file__).resolve().parent
+# Behind the words of jsii, on which the CDK runs.
+REFUSED = (
+    "synth: asked the CDK for the templates of environments/ and model/: found the refusal above, expected none. Its "
+    "lines of stacks/ and constructs/ say where: change what the configuration says there, or report it"
+)
 
 
 def use_node_from_python() -> None:
@@ -48,9 +53,17 @@ def main() -> None:
 
     use_node_from_python()
     try:
-        app = build(ROOT)
+        _synthesize()
     except ConfigError as error:
         sys.exit(str(error))
+    except Exception as error:
+        if type(error).__module__.startswith("jsii"):
+            error.add_note(REFUSED)
+        raise
+
+
+def _synthesize() -> None:
+    app = build(ROOT)
     if os.environ.get("CDK_VALIDATION") != "false":
         from aws_cdk import Validations
         from cdk_nag import AwsSolutionsChecks

@@ -10,17 +10,21 @@ from lockgate.errors import LockgateError, NotFoundError
 
 
 class GitError(LockgateError):
-    """A git command said no; the message has its words."""
+    """A git command said no; the message has what was asked and its words."""
 
 
 def git(root: Path, *arguments: str) -> bytes:
-    """Standard output of a git command in `root`. Raises GitError with git's own words."""
+    """Standard output of a git command in `root`. Raises GitError with git's own words, and what to do."""
     try:
         done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, check=False)
     except FileNotFoundError:
-        raise LockgateError("git: not installed, or not on PATH") from None
+        raise LockgateError("git: found no such program, expected it on PATH: install it") from None
     if done.returncode:
-        raise GitError(f"git {arguments[0]}: {done.stderr.decode(errors='replace').strip()}")
+        asked, said = " ".join(arguments), " ".join(done.stderr.decode(errors="replace").split())
+        raise GitError(
+            f"asked `git {asked}` in {root}: found {said!r}, expected an answer: check that this is a clone of the "
+            "project that has the commit (`git fetch --unshallow` brings its whole history)"
+        )
     return done.stdout
 
 

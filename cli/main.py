@@ -14,8 +14,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
+from cli.failures import failed
 from cli.terminal import error_line
-from lockgate.errors import LockgateError
 
 
 class CommandGroup(NamedTuple):
@@ -127,24 +127,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser(next((word for word in words if not word.startswith("-")), "")).parse_args(words)
     try:
         return int(arguments.run(arguments))
-    except LockgateError as error:
-        return error_line(str(error))
-    except ModuleNotFoundError as error:
-        if error.name not in EXTRAS:
-            raise
-        return error_line(
-            f"{arguments.command}: found no package {error.name}, expected what an extra brings: `make setup` in a "
-            f"checkout installs all, `pip install 'lockgate[{EXTRAS[error.name]}]'` this one"
-        )
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output went away, as `head` does
         return 1
     except KeyboardInterrupt:
         return 130
     except Exception as error:
-        from lockgate.aws.failures import FAILURES, NO_CREDENTIALS, told
-
-        if not isinstance(error, FAILURES):
-            raise
-        here = "; on this machine, `make demo` starts an embedded AWS" if isinstance(error, NO_CREDENTIALS) else ""
-        return error_line(told(error) + here)
+        if isinstance(error, ModuleNotFoundError) and error.name in EXTRAS:
+            return error_line(
+                f"{arguments.command}: found no package {error.name}, expected what an extra brings: `make setup` in a "
+                f"checkout installs all, `pip install 'lockgate[{EXTRAS[error.name]}]'` this one"
+            )
+        return failed(error, arguments.command)

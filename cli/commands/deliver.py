@@ -194,7 +194,8 @@ def _session(context: Context) -> Any:
         return context.session
     role = names.role_arn(context.tools.account, names.DELIVERY_ROLE)
     progress(f"acting as {role}")
-    return github_identity.session(os.environ, role, context.tools.region)
+    github = context.tools.github
+    return github_identity.session(os.environ, role, context.tools.region, github.claims(github.subject))
 
 
 def _name_of_caller(session: Any) -> str:

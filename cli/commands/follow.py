@@ -97,7 +97,10 @@ def _trained(context: Context, model: str, commit: str, deadline: float) -> int:
             return int(arns[-1].rpartition("/")[2])
         if execution.status in ("Failed", "Stopped"):
             reasons = [f"{step.name}: {step.failure}" for step in steps if step.failure]
-            raise LockgateError(f"training of {model}: {execution.status}: {'; '.join(reasons) or execution.failure}")
+            raise LockgateError(
+                f"training of {model}: {execution.status}: {'; '.join(reasons) or execution.failure}; mend what it "
+                "names, commit it and deliver again. Where AWS was the cause, `lockgate deliver --again` is enough"
+            )
     raise AssertionError("unreachable: _ticks ends by raising")
 
 

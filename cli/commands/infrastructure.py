@@ -86,7 +86,9 @@ def _sha256(path: Path) -> str:
 
 def _deployed(context: Context, environment: str) -> str:
     """The commit deployed last; what is checked out, and a word about it, when there is none to compare with."""
-    store = LedgerStore(_session(context, names.REVIEW_ROLE).client("s3"), context.bucket("ledger"))
+    store = LedgerStore(
+        _session(context, names.REVIEW_ROLE, context.tools.github.subject).client("s3"), context.bucket("ledger")
+    )
     found = live(store.infrastructure(), environment)
     if found is None:
         progress(f"no deployment of {environment} is recorded: there is nothing to compare with")
@@ -95,7 +97,8 @@ def _deployed(context: Context, environment: str) -> str:
 
 
 def _deploy(context: Context, environment: str, assembly: Path, *, json: bool) -> int:
-    session = _session(context, names.infrastructure_role(environment))
+    subject = context.tools.github.subject_in(environment)
+    session = _session(context, names.infrastructure_role(environment), subject)
     run = {
         "environment": environment,
         "assembly": digest_of(assembly, environment),
@@ -162,9 +165,10 @@ def _tell(facts: Mapping[str, Any]) -> None:
         summary.write("\n".join(lines) + "\n")
 
 
-def _session(context: Context, role: str) -> Any:
-    """The session of a role that only workflow runs can take."""
+def _session(context: Context, role: str, subject: str) -> Any:
+    """The session of a role that only workflow runs with this `sub` can take."""
     if "ACTIONS_ID_TOKEN_REQUEST_URL" not in os.environ:
         raise RefusedError(f"found no workflow run, expected one that may take {role}; by hand, use `cdk deploy`")
     progress(f"acting as {role}")
-    return github_identity.session(os.environ, names.role_arn(context.tools.account, role), context.tools.region)
+    arn, tools = names.role_arn(context.tools.account, role), context.tools
+    return github_identity.session(os.environ, arn, tools.region, tools.github.claims(subject))

@@ -81,7 +81,7 @@ def _token(file: Path | None) -> str | None:
     try:
         token = file.read_text().strip()
     except (OSError, ValueError) as error:
-        raise LockgateError(f"--token-file {file}: {error}") from error
+        raise LockgateError(f"--token-file {file}: found {error}, expected a readable file with one token") from error
     if not token or not token.isascii() or len(token.split()) != 1:
         raise LockgateError(f"--token-file {file}: expected one token and nothing else")
     return token
@@ -109,4 +109,7 @@ def _ask(url: str, instances: list[dict[str, Any]], token: str | None) -> dict[s
             ) from error
         raise LockgateError(f"{url}: HTTP {error.code}: {error.read().decode(errors='replace')[:300]}") from error
     except urllib.error.URLError as error:
-        raise LockgateError(f"{url}: no answer: {error.reason}") from error
+        raise LockgateError(
+            f"asked {url}: found no answer ({error.reason}), expected one: the service is inside the environment's "
+            "network: ask from there, or through a tunnel"
+        ) from error

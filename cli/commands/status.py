@@ -15,7 +15,7 @@ from lockgate import names
 from lockgate.aws import delivery, training
 from lockgate.aws.attestations import Attestations
 from lockgate.aws.deployments import Deployments
-from lockgate.aws.failures import FAILURES
+from lockgate.aws.failures import FAILURES, told
 from lockgate.aws.reader import look_into
 from lockgate.configuration.persons import pushed_by
 from lockgate.errors import NotFoundError
@@ -110,7 +110,7 @@ def _differences(context: Context, name: str, chains: Chains) -> dict[str, list[
             client = look_into(context.client("sts"), account=account, region=region, environment=name)
             said[model] = differences(recorded.entry.body.release if recorded else None, _reality(client, name, model))
         except FAILURES as error:
-            said[model] = [f"could not be asked: {error}"]
+            said[model] = [f"could not be asked: {told(error)}"]
     return said
 
 

@@ -17,7 +17,7 @@ SERVICES = ("cloudwatch.amazonaws.com", "events.amazonaws.com")
 MISSED_LOOKS = 3  # calls of a clock that may be missing before its function counts as silent
 
 
-class Silence(NamedTuple):
+class NoData(NamedTuple):
     """What no data means to an alarm, and why. Each alarm says it, and its description tells whoever is called."""
 
     calls: bool
@@ -28,16 +28,16 @@ class Silence(NamedTuple):
 
 
 # Of what only happens sometimes: nothing is counted where nothing happens.
-NEVER_CALLED = Silence(False, "what is not called cannot fail, and what a clock must call has an alarm on its silence")
-NEVER_RUN = Silence(False, "it is counted where something ran and ended so")
-EMPTY_QUEUE = Silence(False, "a queue that had no message for hours sends no number")
-NO_REQUESTS = Silence(False, "a target group without requests or targets sends no number, and one of two has none")
-NO_PREDICTIONS = Silence(
+NEVER_CALLED = NoData(False, "what is not called cannot fail, and what a clock must call has an alarm on its silence")
+NEVER_RUN = NoData(False, "it is counted where something ran and ended so")
+EMPTY_QUEUE = NoData(False, "a queue that had no message for hours sends no number")
+NO_REQUESTS = NoData(False, "a target group without requests or targets sends no number, and one of two has none")
+NO_PREDICTIONS = NoData(
     False, "a release that nobody asks predicts nothing; what keeps tasks from answering is NobodyAnswers"
 )
 # Of what must come.
-NOBODY_LOOKED = Silence(True, "each look sends a number, also 0, so nobody looked")
-CLOCK_STOPPED = Silence(True, "Lambda counts each call and sends nothing without one, so nothing called it")
+NOBODY_LOOKED = NoData(True, "each look sends a number, also 0, so nobody looked")
+CLOCK_STOPPED = NoData(True, "Lambda counts each call and sends nothing without one, so nothing called it")
 
 
 class FailureTopic(sns.Topic):
@@ -62,7 +62,7 @@ def alarm(
     metric: cloudwatch.IMetric,
     description: str,
     topic: sns.ITopic,
-    silence: Silence,
+    silence: NoData,
     periods: int = 1,
     threshold: float = 1,
     below: bool = False,

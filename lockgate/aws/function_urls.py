@@ -6,6 +6,7 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 from botocore.auth import SigV4Auth
@@ -40,12 +41,19 @@ def post_as_caller(session: Any, url: str, service: str, body: Mapping[str, Any]
             answered: dict[str, Any] = json.load(answer)
             return answered
     except urllib.error.HTTPError as error:
-        raise RefusedError(f"{_message(error.read())} (HTTP {error.code})") from error
+        raise RefusedError(_refusal(url, error.code, error.read())) from error
 
 
-def _message(answer: bytes) -> str:
+def _refusal(url: str, status: int, answer: bytes) -> str:
+    """The function's own message; where AWS answered in its place, its words with what was asked and what to do."""
     try:
         document = json.loads(answer)
     except ValueError:
-        return answer.decode(errors="replace") or "refused without a message"
-    return str(document.get("message") or document.get("Message") or document)
+        document = None
+    if isinstance(document, dict) and "message" in document:
+        return f"{document['message']} (HTTP {status})"
+    said = document.get("Message", document) if isinstance(document, dict) else answer.decode(errors="replace")
+    todo = "its log in CloudWatch says why; wait a minute, and repeat the command"
+    if status == HTTPStatus.FORBIDDEN:
+        todo = "AWS_PROFILE chooses who asks: take a role that may call it (environments/*.toml name those of persons)"
+    return f"asked {url}: found HTTP {status}: {said or 'nothing'}, expected an answer of the function; {todo}"

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from lockgate.errors import ConfigError
 
 Value = TypeVar("Value", int, str)
+BYTE_ORDER_MARK = "\ufeff"  # some editors write it; TOML's own message says no more than "invalid statement"
 _REQUIRED = object()
 
 
@@ -26,7 +27,10 @@ class Table:
     def read(cls, path: Path, shown_as: str) -> Table:
         """Read a whole file; `shown_as` is how messages name it."""
         try:
-            return cls(shown_as, "", tomllib.loads(path.read_text(encoding="utf-8")))
+            text = path.read_text(encoding="utf-8")
+            if text.startswith(BYTE_ORDER_MARK):
+                raise ConfigError(shown_as, "file", "a byte order mark at its beginning", "UTF-8 without one")
+            return cls(shown_as, "", tomllib.loads(text))
         except FileNotFoundError:
             raise ConfigError(shown_as, "file", "no such file", "a TOML file") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -48,6 +48,10 @@ class GitHub:
         """The exact `sub` of a job that names a GitHub environment; it says nothing of the branch, `ref` does."""
         return f"{self._repository}:environment:{environment}"
 
+    def claims(self, subject: str) -> dict[str, str]:
+        """What the roles for jobs with this `sub` ask of a token of GitHub."""
+        return {"sub": subject, "repository_id": self.repository_id, "ref": self.ref}
+
     @property
     def _repository(self) -> str:
         if self.subject_form == "ids":

@@ -313,7 +313,8 @@ def test_a_commit_that_reads_the_labels_of_the_holdout_fails_its_run_and_registe
 def delivery_run(demo: Any) -> boto3.Session:
     """A session of the delivery role, as the workflow of a push to the branch gets it."""
     identity = demo.session.github(push_to(TOOLS.github, "0" * 40))
-    return github_identity.session(identity, names.role_arn(TOOLS.account, names.DELIVERY_ROLE), TOOLS.region)
+    role, claims = names.role_arn(TOOLS.account, names.DELIVERY_ROLE), TOOLS.github.claims(TOOLS.github.subject)
+    return github_identity.session(identity, role, TOOLS.region, claims)
 
 
 def test_nobody_but_the_evaluation_reads_labels_or_writes_evidence_not_even_an_administrator(

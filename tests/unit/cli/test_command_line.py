@@ -156,7 +156,7 @@ def test_without_credentials_the_answer_is_one_clear_line(tmp_path: Path) -> Non
     )
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        "lockgate: AWS could not be asked: found no credentials, expected those of a profile: choose one by "
+        "lockgate: status: AWS could not be asked: found no credentials, expected those of a profile: choose one by "
         "AWS_PROFILE; on this machine, `make demo` starts an embedded AWS\n"
     )
 
@@ -178,4 +178,5 @@ def test_a_rollback_with_the_wrong_credentials_says_whose_it_wants(
     monkeypatch.setattr("cli.commands.rollback.FunctionUrl", refuse)
     assert main.main(["rollback", "prod", "--reason", "too slow"]) == 1
     said = capsys.readouterr().err
-    assert "Function not found; rollback wants the credentials of an operator of prod, in its account " in said
+    assert "Function not found; AWS_PROFILE chooses the account" in said
+    assert "; rollback wants the credentials of an operator of prod, in its account " in said

@@ -200,6 +200,12 @@ def test_a_missing_file_is_named(root: Path) -> None:
         read_configuration(root)
 
 
+def test_a_byte_order_mark_is_named(root: Path) -> None:
+    (root / DEV).write_bytes(b"\xef\xbb\xbf" + (root / DEV).read_bytes())
+    with pytest.raises(ConfigError, match=f"{DEV}: file: found 'a byte order mark .*, expected UTF-8 without one"):
+        read_configuration(root)
+
+
 def test_a_file_that_is_no_text_is_named(root: Path) -> None:
     (root / DEV).write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match=f"{DEV}: file: found .* expected valid TOML"):

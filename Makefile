@@ -56,7 +56,7 @@ PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
 
 test: setup ## every test
 	@$(MAKE) --no-print-directory -j 4 .venv-pipeline/.ready .venv-onnx/.ready .venv-checkov/.ready .venv-docs/.ready check
-	@pytest
+	@pytest $(PARALLEL)
 
 unit: setup ## the tests that need nothing but Python
 	@pytest $(PARALLEL) tests/unit

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -23,10 +24,22 @@ if TYPE_CHECKING:
     from local.settings import Settings
 
 ROOT = Path(__file__).parents[1]
+SUITE = ROOT / "build" / "suite.json"
+BEGUN = pytest.StashKey[float]()
 AUDIENCE = "models"
 os.environ.pop("COLUMNS", None)  # whoever started the suite has a terminal of some width; what it tests has none
 # What takes longest begins first, so that at the end no process works alone; the rest follows by its path.
-BEGIN_WITH = ("tests/e2e/", "tests/image/", "tests/synth/", "tests/docs/", "tests/integration/")
+BEGIN_WITH = (
+    "tests/e2e/test_under_faults.py",
+    "tests/e2e/test_canary.py",
+    "tests/e2e/test_main_job.py",
+    "tests/e2e/test_side_by_side.py",
+    "tests/e2e/",
+    "tests/image/",
+    "tests/synth/",
+    "tests/docs/",
+    "tests/integration/",
+)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -36,12 +49,36 @@ def pytest_xdist_auto_num_workers() -> int:
     return 2 * (cores or 1)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--backwards", action="store_true", help="begin with the last test")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     def place(item: pytest.Item) -> int:
         path = item.path.relative_to(ROOT).as_posix()
         return next((place for place, folder in enumerate(BEGIN_WITH) if path.startswith(folder)), len(BEGIN_WITH))
 
-    items.sort(key=place)
+    items.sort(key=place, reverse=config.getoption("backwards"))
+    if config.getoption("backwards"):
+        items.reverse()
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    session.config.stash[BEGUN] = time.monotonic()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Keep the minutes of a run of every test, for `make weight`; no test's outcome depends on them."""
+    if config.args_source != config.ArgsSource.TESTPATHS or config.getoption("keyword"):
+        return
+    folders: Counter[str] = Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                folders["/".join(report.nodeid.split("/")[:2])] += report.duration / 60
+    minutes = (time.monotonic() - config.stash[BEGUN]) / 60
+    SUITE.parent.mkdir(exist_ok=True)
+    SUITE.write_text(json.dumps({"minutes": minutes, "by folder": folders}))
 
 
 Once = Callable[[str, Callable[[Path], object]], Path]

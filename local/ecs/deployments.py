@@ -121,8 +121,8 @@ def _deploy(service: ScheduledService, release: ServiceDeployment) -> None:
     configuration = service.record.get("deploymentConfiguration") or {}
     shifted = False
     try:
+        release.ignored = frozenset(_in_alarm(service.record))  # before anybody is told that it has begun
         release.status = "IN_PROGRESS"
-        release.ignored = frozenset(_in_alarm(service.record))
         if service.live is not None:
             _stage(service, release, "RECONCILE_SERVICE")
         _stage(service, release, "PRE_SCALE_UP")

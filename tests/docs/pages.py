@@ -114,7 +114,7 @@ def commands() -> list[Command]:
     return found
 
 
-# They ask and change nothing, so that they run on the demo that other tests look at: tests/e2e/test_pages.py.
+# They ask and change nothing, so that they run on the demo that other tests look at: tests/e2e/test_main_job.py.
 READERS = ("status", "explain", "verify", "replay", "policy")
 
 

@@ -1,6 +1,6 @@
 """Every command that README.md, CONTRIBUTING.md and docs/ show is one that exists, and is run where a test can run it.
 
-tests/e2e/test_pages.py runs those that only read, on the demo. SHOWN_ONLY in pages.py lists what no test runs as it
+tests/e2e/test_main_job.py runs those that only read, on the demo. SHOWN_ONLY in pages.py lists what no test runs as it
 stands, with the reasons.
 """
 

@@ -2,7 +2,7 @@
 
 One commit, trained and judged once, whose server has defects that evaluation's rows do not meet: some rows bring one
 out, or a file does. It is promoted again and again. Alarms are more patient than in the project's own environments, so
-that a slow machine is no defect. The tests follow each other.
+that a slow machine is no defect.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import subprocess
 import threading
 import time
 import urllib.parse
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -27,14 +27,14 @@ import boto3
 import pytest
 
 from demo import main_job as demonstration
-from local import embedded
 from local.settings import HOST, Settings
 from lockgate import names
 from lockgate.configuration.project import read_configuration
+from tests.e2e.demos import FinishedDemo, Make
+from tests.ports import free_ports
 
 if TYPE_CHECKING:
     from tests.conftest import Issuer
-    from tests.e2e.conftest import FinishedDemo
 
 ROOT = Path(__file__).parents[2]
 ACCOUNT = "111111111111"
@@ -99,36 +99,26 @@ def patient(project: Path, issuer: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def issuer(new_issuer: Callable[[], Issuer]) -> Issuer:
-    return new_issuer()
-
-
-@pytest.fixture(scope="module")
-def demo(
-    tmp_path_factory: pytest.TempPathFactory,
-    new_demo: Callable[..., FinishedDemo],
-    issuer: Issuer,
-    free_ports: Callable[[int], int],
-) -> Iterator[FinishedDemo]:
+def make_demo(new_issuer: Callable[[], Issuer]) -> Make:
     """A first release in every environment."""
-    folder = tmp_path_factory.mktemp("canary")
-    project, build, port = folder / "project", folder / "build", free_ports(3)
-    build.mkdir()
-    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(project)], check=True)
-    patient(project, issuer.url)
-    commit(project, "One account, patient alarms, tokens in production")
-    configuration = read_configuration(project)
-    settings = Settings(folder / "state", port, port + 1, port + 2, configuration.tools.region)
-    made = new_demo(settings.state, build, "", project)
-    try:
+
+    def make(folder: Path) -> FinishedDemo:
+        project, build, port, issuer = folder / "project", folder / "build", free_ports(3), new_issuer()
+        build.mkdir()
+        subprocess.run(["git", "clone", "--quiet", str(ROOT), str(project)], check=True)
+        patient(project, issuer.url)
+        commit(project, "One account, patient alarms, tokens in production")
+        configuration = read_configuration(project)
+        settings = Settings(folder / "state", port, port + 1, port + 2, configuration.tools.region)
+        made = FinishedDemo(settings.state, build, "", project, issuer=issuer)
         with pytest.MonkeyPatch.context() as patch:
             for name, value in made.paths.items():
                 patch.setenv(name, value)
             demonstration.first_release(demonstration.Demo(configuration, settings, build, project))
         issuer.serve(settings)
-        yield made
-    finally:
-        embedded.stop(settings.state)
+        return made
+
+    return make
 
 
 def commit(folder: Path, message: str) -> str:
@@ -167,9 +157,8 @@ class DefectiveVersion:
         return [*self.rows, *([{**self.rows[0], "AGEP": self.ages[defect]}] if defect else [])]
 
 
-@pytest.fixture(scope="module")
-def release(demo: FinishedDemo) -> DefectiveVersion:
-    """Committed, not yet delivered."""
+def committed(demo: FinishedDemo) -> DefectiveVersion:
+    """A step: the release with the defects is a commit, and not yet delivered."""
     verdict = demo.facts("explain", "1")["records"][0]
     bucket, _, key = verdict["evidence_uri"].removeprefix("s3://").partition("/")
     replay = client(demo, "s3").get_object(Bucket=bucket, Key=f"{key.rpartition('/')[0]}/replay.json")
@@ -190,6 +179,39 @@ def release(demo: FinishedDemo) -> DefectiveVersion:
     urls = {name: found["models"][MODEL]["live"]["url"] for name, found in environments}
     hosts = {name: str(urllib.parse.urlsplit(url).hostname) for name, url in urls.items()}
     return DefectiveVersion(commit(demo.clone, "Serve in another way"), demo.build / "defect", ages, rows, hosts)
+
+
+def delivered(demo: FinishedDemo) -> str:
+    """A step: it is judged, and stopped in dev since it predicts otherwise; why."""
+    release = demo.taken[committed]
+    release.is_well("is wrong")
+    demo.facts("deliver", cwd=demo.clone)
+    return taken_back(demo, release, "dev")
+
+
+def everywhere(demo: FinishedDemo) -> list[list[tuple[int | str, str]]]:
+    """A step: it goes to all traffic, its defects not met; what callers in staging and in production are answered."""
+    release = demo.taken[committed]
+    release.is_well()
+    with Traffic(demo, release.hosts["staging"], release.rows) as staging:
+        promote_when_well(demo, release, "staging")
+        followed = follow(demo, release)
+        assert followed.returncode == 4, followed.stderr
+        assert set(staging.further(20)) == {(200, "2")}
+    with Traffic(demo, release.hosts["prod"], release.rows, demo.issuer.token(exp=4_000_000_000)) as prod:
+        assert set(prod.further(20)) == {(200, "1")}
+        words = ("approve", str(release.version), "--env", "prod", "--reason", "tried in staging")
+        assert demo.lockgate(*words, profile="grace").returncode == 0
+        followed = follow(demo, release)
+        assert followed.returncode == 0, followed.stderr
+        assert set(prod.further(20)) == {(200, "2")}
+    return [staging.answers, prod.answers]
+
+
+@pytest.fixture
+def release(demo: FinishedDemo) -> DefectiveVersion:
+    made: DefectiveVersion = demo.taken[committed]
+    return made
 
 
 class Traffic:
@@ -344,19 +366,19 @@ def test_a_first_release_reaches_every_environment_where_all_share_one_account(d
     assert live == {"dev": 1, "staging": 1, "prod": 1}
 
 
+@pytest.mark.after(steps=(committed,))
 def test_a_release_that_predicts_otherwise_than_evaluation_is_stopped_in_dev_before_any_traffic(
     demo: FinishedDemo, release: DefectiveVersion
 ) -> None:
-    release.is_well("is wrong")
     with Traffic(demo, release.hosts["dev"], release.rows) as traffic:
-        assert demo.facts("deliver", cwd=demo.clone)
-        reason = taken_back(demo, release, "dev")
+        reason = demo.take(delivered)
         traffic.further(10)
     assert "replay: 100 of 100 rows differ from evaluation by more than the limit 1e-09: " in reason
     assert "the largest difference is 0.125 in row" in reason
     assert set(traffic.answers) == {(200, "1")}
 
 
+@pytest.mark.after(steps=(committed, delivered))
 def test_a_release_that_never_becomes_ready_is_stopped_at_our_own_deadline(
     demo: FinishedDemo, release: DefectiveVersion
 ) -> None:
@@ -385,6 +407,7 @@ def answers_of_a_canary(
     return traffic.answers, reason
 
 
+@pytest.mark.after(steps=(committed, delivered))
 def test_a_canary_that_fails_more_often_than_the_release_beside_it_is_stopped_by_the_comparison(
     demo: FinishedDemo, release: DefectiveVersion
 ) -> None:
@@ -403,6 +426,7 @@ def test_a_canary_that_fails_more_often_than_the_release_beside_it_is_stopped_by
     assert float(found[3]) >= 1000
 
 
+@pytest.mark.after(steps=(committed, delivered))
 def test_a_canary_that_is_slow_is_taken_back_by_the_alarm_on_latency(
     demo: FinishedDemo, release: DefectiveVersion
 ) -> None:
@@ -416,6 +440,7 @@ def test_a_canary_that_is_slow_is_taken_back_by_the_alarm_on_latency(
     assert min(float(found[2]), float(found[3])) >= 5.0
 
 
+@pytest.mark.after(steps=(committed, delivered))
 def test_a_canary_whose_predictions_are_distributed_otherwise_is_taken_back_by_the_alarm_on_them(
     demo: FinishedDemo, release: DefectiveVersion
 ) -> None:
@@ -427,26 +452,13 @@ def test_a_canary_whose_predictions_are_distributed_otherwise_is_taken_back_by_t
     assert 0.2 <= float(found[2]) <= 1.0
 
 
-def test_a_good_release_goes_through_its_steps_to_all_traffic_without_a_failed_request(
-    demo: FinishedDemo, release: DefectiveVersion, issuer: Issuer
-) -> None:
+@pytest.mark.after(steps=(committed, delivered))
+def test_a_good_release_goes_through_its_steps_to_all_traffic_without_a_failed_request(demo: FinishedDemo) -> None:
     """The same version, its defects not met. A canary in staging; linear in production, where callers have tokens."""
-    release.is_well()
-    with Traffic(demo, release.hosts["staging"], release.rows) as staging:
-        promote_when_well(demo, release, "staging")
-        followed = follow(demo, release)
-        assert followed.returncode == 4, followed.stderr
-        assert set(staging.further(20)) == {(200, "2")}
-    with Traffic(demo, release.hosts["prod"], release.rows, issuer.token(exp=4_000_000_000)) as prod:
-        assert set(prod.further(20)) == {(200, "1")}
-        words = ("approve", str(release.version), "--env", "prod", "--reason", "tried in staging")
-        assert demo.lockgate(*words, profile="grace").returncode == 0
-        followed = follow(demo, release)
-        assert followed.returncode == 0, followed.stderr
-        assert set(prod.further(20)) == {(200, "2")}
-    for answers in (staging.answers, prod.answers):
+    staging, prod = demo.take(everywhere)
+    for answers in (staging, prod):
         assert set(answers) == {(200, "1"), (200, "2")}
-    versions = [version for _, version in staging.answers]
+    versions = [version for _, version in staging]
     both = versions[versions.index("2") : len(versions) - versions[::-1].index("1")]
     assert 0.1 < both.count("2") / len(both) < 0.5, "a quarter of the requests went to the canary"
     facts = standing(demo)
@@ -455,9 +467,11 @@ def test_a_good_release_goes_through_its_steps_to_all_traffic_without_a_failed_r
     assert facts["failed_deployments"] == []
 
 
+@pytest.mark.after(steps=(committed, delivered, everywhere))
 def test_production_lets_no_stranger_in_and_replays_with_a_token(
-    demo: FinishedDemo, release: DefectiveVersion, issuer: Issuer, new_issuer: Callable[[], Issuer], tmp_path: Path
+    demo: FinishedDemo, release: DefectiveVersion, new_issuer: Callable[[], Issuer], tmp_path: Path
 ) -> None:
+    issuer = demo.issuer
     for token in ("", "not.a.token", issuer.token(exp=1_700_000_000), issuer.token(new_issuer().key)):
         stranger = Traffic(demo, release.hosts["prod"], release.rows, token)
         with closing(stranger.connection()) as connection:
@@ -471,6 +485,7 @@ def test_production_lets_no_stranger_in_and_replays_with_a_token(
     assert (facts["version"], facts["equal"]) == ("2", 100)
 
 
+@pytest.mark.after(steps=(committed, delivered, everywhere))
 def test_while_a_guard_is_in_alarm_no_promotion_starts_and_a_rollback_does(
     demo: FinishedDemo, release: DefectiveVersion
 ) -> None:

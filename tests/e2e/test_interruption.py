@@ -14,14 +14,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.demos import paths
+from tests.ports import free_ports
+
 ROOT = Path(__file__).parents[2]
-BIN = Path(sys.executable).parent
 
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    path = os.pathsep.join((str(BIN), str(ROOT / "node_modules" / ".bin"), os.environ["PATH"]))
-    return {**os.environ, "PATH": path, "LOCKGATE_LOCAL_STATE": str(tmp_path / "state")}
+    return {**os.environ, **paths(tmp_path / "state")}
 
 
 def wait_for(condition: Callable[[], bool], seconds: float) -> None:
@@ -47,7 +48,7 @@ def processes_that_name(path: Path) -> list[str]:
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at processes through /proc")
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_demo_leaves_nothing_running(
-    tmp_path: Path, environment: dict[str, str], free_ports: Callable[[int], int], how: signal.Signals
+    tmp_path: Path, environment: dict[str, str], how: signal.Signals
 ) -> None:
     command = [sys.executable, "-m", "demo", "--port", str(free_ports(3)), "--build", str(tmp_path / "build")]
     demo = subprocess.Popen(
@@ -69,7 +70,7 @@ def lockgate(environment: dict[str, str], *arguments: str) -> subprocess.Complet
 
 
 def test_a_killed_embedded_aws_is_said_so_and_the_next_one_starts_clean(
-    tmp_path: Path, environment: dict[str, str], free_ports: Callable[[int], int]
+    tmp_path: Path, environment: dict[str, str]
 ) -> None:
     port = str(free_ports(3))
     assert lockgate(environment, "up", "--port", port).returncode == 0
@@ -81,7 +82,7 @@ def test_a_killed_embedded_aws_is_said_so_and_the_next_one_starts_clean(
     assert lockgate(environment, "down").returncode == 0
 
 
-def test_a_port_in_use_is_one_clear_line(environment: dict[str, str], free_ports: Callable[[int], int]) -> None:
+def test_a_port_in_use_is_one_clear_line(environment: dict[str, str]) -> None:
     port = free_ports(3)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", port))

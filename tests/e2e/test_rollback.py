@@ -1,4 +1,4 @@
-"""A second good version goes to production, and an operator takes production back. Runs after the main job's tests."""
+"""A second good version goes to production, and an operator takes production back."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-import pyarrow.parquet
 import pytest
 
 from lockgate import names
@@ -19,6 +18,7 @@ from lockgate.configuration.project import read_configuration
 ROOT = Path(__file__).parents[2]
 CONFIGURATION = read_configuration(ROOT)
 MODEL = "employment"
+PARAMETERS = f"model/{MODEL}/model.toml"
 PROD = CONFIGURATION.tools.promotion[-1]
 OPERATOR = f"{PROD}-operator"
 SECONDS = 300
@@ -36,19 +36,13 @@ def git(demo: Any, *arguments: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.fixture(scope="module")
-def second(demo: Any) -> int:
-    """A better version in production, on a snapshot that is newer than the one the main job's tests broke."""
-    git(demo, "checkout", "--quiet", "HEAD", "--", ".")
-    for file in ("model/employment/model.toml", "runtime/predict.py", "runtime/evaluate.py"):
-        (demo.clone / file).write_text((ROOT / file).read_text())
+def better(demo: Any) -> int:
+    """A step: a better version than the first is in production, and this is its number."""
     parameters = demo.clone / "model/employment/model.toml"
-    parameters.write_text(parameters.read_text().replace("max_iter = 100", "max_iter = 120"))
-    data = demo.clone / "data/employment_MA/employment_MA_2015.parquet"
-    table = pyarrow.parquet.read_table(data)
-    pyarrow.parquet.write_table(table.slice(1), data)
+    parameters.write_text(
+        (ROOT / "model/employment/model.toml").read_text().replace("max_iter = 100", "max_iter = 120")
+    )
     git(demo, "commit", "--quiet", "--all", "--message", "A better model")
-    demo.facts("snapshot", cwd=demo.clone)
     demo.facts("deliver", cwd=demo.clone)
     waiting = demo.lockgate("follow", "--json", cwd=demo.clone)
     assert waiting.returncode == 4, waiting.stderr
@@ -63,12 +57,18 @@ def live(demo: Any) -> Any:
     return demo.facts("status")["environments"][PROD]["models"][MODEL]
 
 
+@pytest.fixture
+def second(demo: Any) -> int:
+    return int(demo.taken[better])
+
+
 def test_before_a_second_release_there_is_nothing_to_go_back_to(demo: Any) -> None:
     done = demo.lockgate("rollback", PROD, "--reason", "why not", profile=OPERATOR)
     assert done.returncode == 1
     assert "no release before it is left" in done.stderr
 
 
+@pytest.mark.after(steps=(better,))
 @pytest.mark.parametrize("profile", ["ada", "grace", "dev-operator"])
 def test_nobody_but_the_operator_of_an_environment_takes_it_back(demo: Any, second: int, profile: str) -> None:
     done = demo.lockgate("rollback", PROD, "--reason", "mine", profile=profile)
@@ -76,6 +76,7 @@ def test_nobody_but_the_operator_of_an_environment_takes_it_back(demo: Any, seco
     assert live(demo)["live"]["version"] == second
 
 
+@pytest.mark.after(steps=(better,))
 def test_the_operator_cannot_reach_the_deploy_function_past_its_url(
     demo: Any, second: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,16 +97,21 @@ def tools_account_closed(demo: Any) -> Iterator[None]:
         file.unlink()
 
 
-def test_an_operator_takes_production_back_while_the_tools_account_is_down(
-    demo: Any, second: int, nothing_scheduled: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def taken_back(demo: Any) -> Any:
+    """A step: an operator takes production back while the tools account is down; what the command says."""
+    demo.unschedule()
     with tools_account_closed(demo):
         facts = demo.facts("rollback", PROD, "--reason", "answers too slowly", profile=OPERATOR)
-        assert (facts["from"], facts["to"]) == (str(second), "1")
-        restart_tasks(client(demo, monkeypatch, "ecs", PROD))
+        restart_tasks(demo.client("ecs", PROD))
     deadline = time.monotonic() + SECONDS  # a task that runs is not yet one that its load balancer found healthy
     while answering(demo) != "1":
         assert time.monotonic() < deadline
+    return facts
+
+
+def collected(demo: Any) -> list[list[str]]:
+    """A step: what production remembers is recorded; the records that the schedule's function made, and made again."""
+    return [demo.collect(), demo.collect()]
 
 
 def answering(demo: Any) -> str | None:
@@ -131,14 +137,23 @@ def restart_tasks(ecs: Any) -> None:
         time.sleep(0.2)
 
 
+@pytest.mark.after(steps=(better,))
+def test_an_operator_takes_production_back_while_the_tools_account_is_down(demo: Any, second: int) -> None:
+    facts = demo.take(taken_back)
+    assert (facts["from"], facts["to"]) == (str(second), "1")
+
+
+@pytest.mark.after(steps=(better, taken_back))
 def test_the_status_says_at_once_that_production_was_taken_back(demo: Any, second: int) -> None:
     assert answering(demo) == "1"
     assert live(demo)["differences"] == [f"the ledger says version {second}, the stack pins version 1"]
 
 
+@pytest.mark.after(steps=(better, taken_back))
 def test_the_ledger_learns_who_rolled_back_and_why(demo: Any, second: int) -> None:
-    assert len(demo.collect()) == 2, "who asked, and how it ended"
-    assert demo.collect() == []
+    recorded, again = demo.take(collected)
+    assert len(recorded) == 2, "who asked, and how it ended"
+    assert again == []
     kinds = [record["kind"] for record in demo.facts("explain", str(second), "--env", PROD)["records"]]
     assert kinds == ["verdict", "approval-request", "approval", "deployment", "rollback"]
     found = live(demo)
@@ -149,6 +164,7 @@ def test_the_ledger_learns_who_rolled_back_and_why(demo: Any, second: int) -> No
     assert (replayed["version"], replayed["equal"]) == ("1", 100)
 
 
+@pytest.mark.after(steps=(better, taken_back, collected))
 def test_the_version_that_was_rolled_back_from_is_refused_by_the_environment_itself(
     demo: Any, second: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -164,6 +180,7 @@ def test_the_version_that_was_rolled_back_from_is_refused_by_the_environment_its
     assert "answers too slowly): it needs a new verdict" in json.load(answer["Payload"])["errorMessage"]
 
 
+@pytest.mark.after(steps=(better, taken_back, collected))
 def test_a_release_stack_that_was_lost_is_said_and_restored(
     demo: Any, second: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,7 +1,7 @@
 """A promotion or a break-glass, and a `cdk deploy` of the same release stack: neither undoes the other.
 
-In dev, after the tests of the other files, and in this order. Two changed environments are synthesized, which give a
-task more memory. In both the replay before traffic waits while a file is there: a deployment is held until it was met.
+In dev. Two changed environments are synthesized, which give a task more memory. In both the replay before traffic waits
+while a file is there: a deployment is held until it was met.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from lockgate.release.parameters import PARAMETERS
 from lockgate.release.stack import READY
 
 if TYPE_CHECKING:
-    from tests.e2e.conftest import FinishedDemo
+    from tests.e2e.demos import FinishedDemo
 
 ROOT = Path(__file__).parents[2]
 TOOLS = read_configuration(ROOT).tools
@@ -56,8 +56,6 @@ WAITING = """    import pathlib, time
 LISTENER_RULE = "AWS::ElasticLoadBalancingV2::ListenerRule"
 OWNED_BY_ECS = re.compile(r"/Actions/0/ForwardConfig/TargetGroups/[01]/(TargetGroupArn|Weight)")
 
-pytestmark = pytest.mark.usefixtures("nothing_scheduled")
-
 
 @dataclass(frozen=True)
 class Beside:
@@ -82,10 +80,11 @@ class Beside:
         wait_for(lambda: not self.hold.exists())
 
 
-@pytest.fixture(scope="module")
-def beside(demo: FinishedDemo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Beside]:
-    """The first commit trained again: what is registered now was compared with what prod serves, so its copies pass."""
-    folder = tmp_path_factory.mktemp("beside")
+def trained_again(demo: FinishedDemo) -> Beside:
+    """A step: the first commit is trained again, and compared with what prod serves, so that copies of it pass."""
+    demo.unschedule()
+    folder = demo.build / "beside"
+    folder.mkdir()
     first = demo.facts("explain", "1")["records"][0]
     attempt = ("--snapshot", first["snapshot"], "--attempt", "4")
     demo.facts("deliver", first["commit"], *attempt, cwd=demo.clone)
@@ -94,10 +93,16 @@ def beside(demo: FinishedDemo, tmp_path_factory: pytest.TempPathFactory) -> Iter
     assemblies = {SYNTHESIZED: demo.build / "cdk.out", **dict(zip((LARGER, LARGEST), made, strict=True))}
     followed = demo.lockgate("follow", first["commit"], "--json", cwd=demo.clone)
     assert followed.returncode == 4, followed.stderr
-    yield Beside(int(json.loads(followed.stdout)["version"]), assemblies, folder / "hold")
-    deploy(demo, assemblies[SYNTHESIZED])
-    for found in demo.facts("status")["waiting"]:
-        reject(demo, found["version"], found["environment"])
+    return Beside(int(json.loads(followed.stdout)["version"]), assemblies, folder / "hold")
+
+
+pytestmark = pytest.mark.after(steps=(trained_again,))
+
+
+@pytest.fixture
+def beside(demo: FinishedDemo) -> Beside:
+    made: Beside = demo.taken[trained_again]
+    return made
 
 
 def synthesized(demo: FinishedDemo, project: Path, memory: str, hold: Path) -> Path:
@@ -136,6 +141,12 @@ def wait_for(reached: Callable[[], Any]) -> None:
     while not reached():
         assert time.monotonic() < deadline, "waited too long"
         time.sleep(0.1)
+
+
+def begin_with(demo: FinishedDemo, beside: Beside, mebibytes: str) -> None:
+    """Deploy dev with so much memory, unless it has it."""
+    if memory(demo) != mebibytes:
+        deploy(demo, beside.assemblies[mebibytes])
 
 
 def stack(demo: FinishedDemo) -> dict[str, Any]:
@@ -223,16 +234,19 @@ def told_to_wait(demo: FinishedDemo, execution: str) -> bool:
 def test_a_cdk_deploy_of_a_changed_environment_keeps_the_release_that_is_live(
     demo: FinishedDemo, beside: Beside
 ) -> None:
-    before = pinned(demo)
-    assert_serves(demo, beside.version, SYNTHESIZED)
+    begin_with(demo, beside, SYNTHESIZED)
+    before, version = pinned(demo), agreed(demo)
+    assert version is not None
+    assert_serves(demo, version, SYNTHESIZED)
     deploy(demo, beside.assemblies[LARGER])
     assert pinned(demo) == before
-    assert_serves(demo, beside.version, LARGER)
+    assert_serves(demo, version, LARGER)
 
 
 def test_a_cdk_deploy_that_meets_a_promotion_is_refused_and_keeps_its_release_when_it_is_run_again(
     demo: FinishedDemo, beside: Beside
 ) -> None:
+    begin_with(demo, beside, LARGER)
     deployed = template(demo)
     with beside.held():
         version = registered_again(demo, beside.version)
@@ -253,6 +267,7 @@ def test_a_cdk_deploy_that_meets_a_promotion_is_refused_and_keeps_its_release_wh
 def test_a_promotion_that_meets_a_cdk_deploy_waits_for_it_and_keeps_its_template(
     demo: FinishedDemo, beside: Beside
 ) -> None:
+    begin_with(demo, beside, LARGEST)
     before = pinned(demo)
     with ThreadPoolExecutor(1) as pool, beside.held():
         deployment = pool.submit(deploy, demo, beside.assemblies[LARGER])
@@ -267,8 +282,8 @@ def test_a_promotion_that_meets_a_cdk_deploy_waits_for_it_and_keeps_its_template
 
 
 def test_either_side_run_again_finds_nothing_to_update_and_loses_nothing(demo: FinishedDemo, beside: Beside) -> None:
-    version = agreed(demo)
-    assert version is not None
+    begin_with(demo, beside, LARGER)
+    version = registered_again(demo, beside.version)
     wait_for(lambda: waits(demo, version))
     reject(demo, version, TOOLS.promotion[-1])  # a promotion that runs is not started again
     before = (pinned(demo), template(demo), events(demo))
@@ -290,6 +305,7 @@ def test_a_break_glass_that_meets_a_cdk_deploy_waits_for_it_however_it_ends(
     demo: FinishedDemo, beside: Beside, taken_back: bool, mebibytes: str
 ) -> None:
     """Whoever ran `cdk deploy` has gone, as a job that was cut off: CloudFormation goes on, or back."""
+    begin_with(demo, beside, LARGER)
     version = agreed(demo)
     words = ("--app", str(beside.assemblies[LARGEST]), f"{DEV}/*", "--require-approval", "never", "--no-notices")
     with beside.held():
@@ -318,6 +334,7 @@ def test_a_break_glass_that_meets_a_cdk_deploy_waits_for_it_however_it_ends(
 def test_a_promotion_that_cannot_be_taken_back_either_is_continued_once_and_left_to_a_person(
     demo: FinishedDemo, beside: Beside
 ) -> None:
+    begin_with(demo, beside, LARGEST)
     before = agreed(demo)
     iam, cloudformation = demo.client("iam", DEV), demo.client("cloudformation", DEV)
     role = names.release_cloudformation_role(DEV)
@@ -352,6 +369,7 @@ def test_a_promotion_that_cannot_be_taken_back_either_is_continued_once_and_left
 def test_after_promotions_cdk_diff_is_clean_and_so_is_drift_but_for_what_ecs_owns(
     demo: FinishedDemo, beside: Beside, environment: str, mebibytes: str
 ) -> None:
+    begin_with(demo, beside, LARGEST)
     newest = agreed(demo)
     assert newest is not None
     wait_for(lambda: waits(demo, newest))

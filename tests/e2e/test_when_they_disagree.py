@@ -1,6 +1,6 @@
 """ECS, CloudFormation and the ledger say different things: what `lockgate status` says of each pair, and what mends it.
 
-In dev, after the tests of the other files. A stack that was deleted or is stuck is in their tests.
+In dev. A stack that was deleted or is stuck is in their tests.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SECONDS = 300
 pytestmark = pytest.mark.usefixtures("nothing_scheduled")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def dev(demo: Any) -> str:
     return str(read_configuration(demo.clone).tools.promotion[0])
 

@@ -41,11 +41,6 @@ METACHARACTERS = (
 Run = Callable[..., tuple[int, str, dict[str, str]]]
 
 
-@pytest.fixture(scope="module")
-def demo(fresh_demo: Any) -> Any:
-    return fresh_demo
-
-
 @pytest.fixture
 def run(demo: Any, tmp_path: Path) -> Run:
     """Run a job's steps as the runner does: bash -e; after a failed step only those that always run.

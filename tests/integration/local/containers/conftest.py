@@ -136,7 +136,7 @@ def wait_until(reached: Callable[[], Any], seconds: float = 60.0) -> Any:
     deadline = time.monotonic() + seconds
     while not (found := reached()):
         assert time.monotonic() < deadline, f"not reached within {seconds} s: {found}"
-        time.sleep(0.05)
+        time.sleep(0.1)  # the clock goes on while nobody asks
     return found
 
 

@@ -211,6 +211,12 @@ class Serving:
         stacks = self.embedded.client("cloudformation").describe_stacks(StackName="release")["Stacks"]
         return str(stacks[0]["StackStatus"])
 
+    def under_way(self) -> list[str]:
+        """Deployments of the service that have begun and not ended."""
+        ecs = self.embedded.client("ecs")
+        found = ecs.list_service_deployments(cluster="serving", service="model", status=["IN_PROGRESS"])
+        return [each["serviceDeploymentArn"] for each in found["serviceDeployments"] if "finishedAt" not in each]
+
     def running(self) -> list[str]:
         ecs = self.embedded.client("ecs")
         arns: list[str] = ecs.list_tasks(cluster="serving", serviceName="model")["taskArns"]
@@ -371,7 +377,9 @@ def test_a_release_without_image_cannot_be_pulled(released: Serving) -> None:
     assert "CannotPullContainerError" in released.reason()
 
 
-def test_an_alarm_stops_a_release(released: Serving, make_image: Callable[[str], str]) -> None:
+def test_an_alarm_stops_a_release(
+    released: Serving, make_image: Callable[[str], str], until: Callable[..., Any]
+) -> None:
     cloudwatch = released.embedded.client("cloudwatch")
     cloudwatch.put_metric_alarm(
         AlarmName="errors",
@@ -384,9 +392,12 @@ def test_an_alarm_stops_a_release(released: Serving, make_image: Callable[[str],
         ComparisonOperator="GreaterThanThreshold",
     )
     image = make_image("sick-and-alarming")
-    raised = threading.Timer(
-        1.0, cloudwatch.set_alarm_state, kwargs={"AlarmName": "errors", "StateValue": "ALARM", "StateReason": "test"}
-    )
+
+    def alarm() -> None:
+        until(released.under_way)
+        cloudwatch.set_alarm_state(AlarmName="errors", StateValue="ALARM", StateReason="test")
+
+    raised = threading.Thread(target=alarm)
     raised.start()
     try:
         with released.embedded.held_clock(), pytest.raises(WaiterError):
@@ -446,13 +457,10 @@ def test_a_deployment_that_hangs_is_stopped_and_the_old_release_serves(
     released: Serving, make_image: Callable[[str], str], until: Callable[..., Any]
 ) -> None:
     ecs, image, before = released.embedded.client("ecs"), make_image("sick-for-ever"), released.get()
-
-    def running() -> list[str]:
-        found = ecs.list_service_deployments(cluster="serving", service="model", status=["IN_PROGRESS"])
-        return [each["serviceDeploymentArn"] for each in found["serviceDeployments"] if "finishedAt" not in each]
-
     stopped = threading.Thread(
-        target=lambda: ecs.stop_service_deployment(serviceDeploymentArn=until(running)[0], stopType="ROLLBACK")
+        target=lambda: ecs.stop_service_deployment(
+            serviceDeploymentArn=until(released.under_way)[0], stopType="ROLLBACK"
+        )
     )
     stopped.start()
     with released.embedded.held_clock(), pytest.raises(WaiterError):
@@ -461,7 +469,7 @@ def test_a_deployment_that_hangs_is_stopped_and_the_old_release_serves(
     assert "it was stopped by StopServiceDeployment (ROLLBACK)" in released.reason()
     assert released.get() == before
     with pytest.raises(ClientError, match="does not run"):
-        ecs.stop_service_deployment(serviceDeploymentArn=running()[0] if running() else "arn:aws:ecs:::x/y/z")
+        ecs.stop_service_deployment(serviceDeploymentArn="arn:aws:ecs:::x/y/z")
 
 
 def test_a_role_that_may_not_rewrite_the_rule_stops_a_release(

@@ -58,6 +58,7 @@ class TrainingStack(Stack):
                 description=model.description,
                 definition=fill(template, self._values(model), file=DEFINITION),
                 role=self._pipeline,
+                tags={"lockgate:owner": model.owner, **({"lockgate:tier": model.tier} if model.tier else {})},
             )
         self._announce_failures()
 

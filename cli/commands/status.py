@@ -57,6 +57,17 @@ def collect(context: Context, models: tuple[str, ...]) -> dict[str, Any]:
             }
             for environment in context.tools.promotion
         },
+        "models": [
+            {
+                "model": model.name,
+                "owner": model.owner,
+                "intended_use": model.intended_use,
+                "tier": model.tier or None,
+                "assurance": context.configuration.policies[model.name].assurance.LEVEL,
+            }
+            for model in context.configuration.models
+            if model.name in models
+        ],
         "bad_records": [vars(bad) for chain in (*chains.values(), stacks_chain) for bad in chain.bad],
         "break_glass": broken_glass(chains),
         "rollbacks": rollbacks(chains),
@@ -180,7 +191,11 @@ def _text(facts: dict[str, Any]) -> list[Shown]:
                 since = live["since"][:16] + "Z"
                 shown = (f"version {live['version']}", live["commit"][:12], since, live["verdict_id"])
                 rows.append((environment, model, *shown))
-    lines: list[Shown] = [*table(rows, heading)]
+    lines: list[Shown] = [*table(rows, heading), ""]
+    for entry in facts["models"]:
+        tier = f"tier {entry['tier']}, " if entry["tier"] else ""
+        said = f"owned by {entry['owner']}, {tier}{entry['assurance']} assurance; {entry['intended_use']}"
+        lines += [line(f"{entry['model']}: {said}")]
     for environment, found in facts["environments"].items():
         for model, entry in found["models"].items():
             if entry["differences"]:

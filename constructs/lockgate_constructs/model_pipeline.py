@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from aws_cdk import Stack
+from aws_cdk import CfnTag, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
@@ -13,6 +14,7 @@ from constructs import Construct
 class ModelPipeline(Construct):
     """A SageMaker pipeline and the model package group it registers in.
 
+    tags: of the group, which AWS shows beside each version.
     definition: a pipeline definition without placeholders; tokens in its strings are resolved at deployment.
     """
 
@@ -26,6 +28,7 @@ class ModelPipeline(Construct):
         description: str,
         definition: Any,
         role: iam.IRole,
+        tags: Mapping[str, str],
     ) -> None:
         super().__init__(scope, construct_id)
         group = sagemaker.CfnModelPackageGroup(
@@ -33,6 +36,7 @@ class ModelPipeline(Construct):
             "Packages",
             model_package_group_name=package_group_name,
             model_package_group_description=description,
+            tags=[CfnTag(key=key, value=value) for key, value in tags.items()],
         )
         pipeline = sagemaker.CfnPipeline(
             self,

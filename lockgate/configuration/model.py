@@ -15,6 +15,8 @@ from lockgate.errors import ConfigError
 
 LONGEST_NAME = 31
 NAME = re.compile(DASHED.format(most=LONGEST_NAME))
+OWNER = re.compile(r"[\w .:/=+@-]{1,128}")  # what a tag of AWS may hold
+OWNER_EXPECTED = "who answers for the model: a team or a person, 128 letters, digits, spaces and _.:/=+-@ at most"
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,11 @@ class Feature:
 
 @dataclass(frozen=True)
 class Model:
-    """What model.toml declares: the data contract, the label, and what training may vary."""
+    """What model.toml declares: the data contract, the label, and what training may vary.
+
+    owner: who answers for the model. intended_use: what its predictions are for. tier: of risk, one of those of
+    environments/tools.toml, or "".
+    """
 
     name: str
     description: str
@@ -42,6 +48,9 @@ class Model:
     parameters: Mapping[str, int | float | str | bool]
     train_data: str
     holdout_data: str
+    owner: str = ""
+    intended_use: str = ""
+    tier: str = ""
 
 
 def read_models(folder: Path) -> tuple[Model, ...]:
@@ -81,11 +90,21 @@ def read_model(folder: Path) -> Model:
         parameters=parameters,
         train_data=data.text("train"),
         holdout_data=data.text("holdout"),
+        owner=_said(table, "owner", OWNER, OWNER_EXPECTED),
+        intended_use=_said(table, "intended_use", None, "what its predictions are for, and what they are not for"),
+        tier=table.optional_text("tier") or "",
     )
     data.finish()
     table.finish()
     _refuse_contradictions(model, table.file)
     return model
+
+
+def _said(table: Table, key: str, pattern: re.Pattern[str] | None, expected: str) -> str:
+    """A text that somebody has to think about, so that its absence says what it is for."""
+    if not table.has(key):
+        raise ConfigError(table.file, key, "nothing", expected)
+    return table.text(key, pattern, expected)
 
 
 def _refuse_without_train(file: Path, where: str) -> None:

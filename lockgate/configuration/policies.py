@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from lockgate.configuration.environment import Environment
 from lockgate.configuration.model import Feature, Model
 from lockgate.errors import ConfigError
 from lockgate.policy.of_model import ModelPolicy
-from lockgate.policy.rules import Gap, Limit, Policy, Rule
+from lockgate.policy.rules import Gap, Limit, Policy, Require, Rule
 
 NULL = "null"  # the group of the rows whose value is missing
 
 
-def refuse_misfits(policy: ModelPolicy, model: Model, environments: Sequence[Environment]) -> None:
+def refuse_misfits(
+    policy: ModelPolicy, model: Model, environments: Sequence[Environment], tiers: Mapping[str, Sequence[str]]
+) -> None:
     """The rules that hold for a model must be ones that its rows can answer, in every environment. Raises ConfigError.
 
     At the gate such a rule would be an error for each version, which no waiver can lift.
@@ -31,6 +33,7 @@ def refuse_misfits(policy: ModelPolicy, model: Model, environments: Sequence[Env
             file = f"environments/{environment.name}.toml" if for_all else policy.file
             _refuse_unknown_groups(rule, file, model)
     _refuse_unjudged_attributes(policy, model, environments[-1])
+    _refuse_less_than_its_tier(policy, model, environments[-1], tiers)
 
 
 def _refuse_no_rules(file: str, environment: Environment, policy: Policy) -> None:
@@ -77,6 +80,27 @@ def _refuse_unjudged_attributes(policy: ModelPolicy, model: Model, last: Environ
     if policy.no_fairness_rule and not unjudged:
         expected = "not this key: a rule decides about every protected attribute"
         raise ConfigError(policy.file, "no_fairness_rule", policy.no_fairness_rule, expected)
+
+
+def _refuse_less_than_its_tier(
+    policy: ModelPolicy, model: Model, last: Environment, tiers: Mapping[str, Sequence[str]]
+) -> None:
+    """What the model's tier of risk demands decides before the last environment; approvals may be the environment's."""
+    if not model.tier:
+        return
+    if model.tier not in tiers:
+        expected = f"a tier of environments/tools.toml: {', '.join(tiers) or 'it has none'}"
+        raise ConfigError(f"model/{model.name}/model.toml", "tier", model.tier, expected)
+    rules = [rule for rule in policy.in_environment(last.name, last.rules).rules if not rule.dry_run]
+    met: set[str] = {policy.assurance.LEVEL, *(rule.kind for rule in rules)}
+    met |= {rule.what.partition(":")[0] for rule in rules if isinstance(rule, Require)}
+    met |= {"approvals"} if last.approvals else set()
+    missing = [demand for demand in tiers[model.tier] if demand not in met]
+    if missing:
+        expected = (
+            f"{', '.join(missing)} too: tier {model.tier!r} of environments/tools.toml demands it for {last.name}"
+        )
+        raise ConfigError(policy.file, "rule", sorted(met), expected)
 
 
 def _can_be(feature: Feature, value: str) -> bool:

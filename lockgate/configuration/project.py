@@ -87,7 +87,7 @@ def read_configuration(root: Path) -> Configuration:
     models = read_models(root / "model")
     policies = {model.name: read_model_policy(root / "model" / model.name) for model in models}
     for model in models:
-        refuse_misfits(policies[model.name], model, environments)
+        refuse_misfits(policies[model.name], model, environments, tools.tiers)
     return Configuration(tools, environments, models, policies)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,10 @@ from lockgate.configuration.forms import ACCOUNT, DIGEST, REGION, REGION_EXPECTE
 from lockgate.configuration.persons import Person
 from lockgate.configuration.table import Table
 from lockgate.errors import ConfigError
+from lockgate.policy.rules import REQUIREMENTS
 
+# What a tier of risk can demand: an assurance, a kind of rule, or a requirement.
+DEMANDS = ("budget", "limit", "compare", "gap", *REQUIREMENTS)
 PINNED_IMAGE = re.compile(r"[a-z0-9./:_-]+@sha256:[0-9a-f]{64}")
 REVIEW_THRESHOLDS = ("low", "medium", "high", "none")
 PROVIDER = re.compile(r"arn:aws:iam::[0-9]{12}:oidc-provider/token\.actions\.githubusercontent\.com")
@@ -66,6 +70,7 @@ class Tools:
     attestation: whether images are vouched for and gates ask for it; else nobody proves where an image was built.
     anchor_account: where the heads of the ledger are kept; the tools account itself means nowhere, since who may
         rewrite the ledger could rewrite them there.
+    tiers: of risk, each with what must decide about its models before the last environment (DEMANDS).
     """
 
     account: str
@@ -83,6 +88,7 @@ class Tools:
     anchor_account: str
     infrastructure_approvals: int
     review_threshold: str
+    tiers: Mapping[str, tuple[str, ...]]
 
     @property
     def anchored(self) -> bool:
@@ -123,10 +129,24 @@ def read_tools(file: Path) -> Tools:
         anchor_account=ledger.optional_text("anchor_account", ACCOUNT, "12 digits") or account,
         infrastructure_approvals=table.integer("infrastructure_approvals", 0, 5, 1),
         review_threshold=table.choice("review_threshold", REVIEW_THRESHOLDS, "high"),
+        tiers=_tiers(table.table("tier")) if table.has("tier") else {},
     )
     for part in (table, github, images, evaluator, training, ledger):
         part.finish()
     return tools
+
+
+def _tiers(table: Table) -> dict[str, tuple[str, ...]]:
+    """Each [tier.<name>] with its `requires`."""
+    tiers = {}
+    for name in table.data:
+        entry = table.table(name)
+        tiers[name] = entry.names("requires")
+        entry.finish()
+        unknown = [each for each in tiers[name] if each not in DEMANDS]
+        if unknown:
+            raise ConfigError(table.file, entry.key("requires"), unknown[0], f"of {', '.join(DEMANDS)}")
+    return tiers
 
 
 def _persons(table: Table) -> tuple[Person, ...]:

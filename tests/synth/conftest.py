@@ -100,6 +100,8 @@ MODEL = """\
 description = "a model of tests"
 identifier = "row"
 target = "label"
+owner = "team"
+intended_use = "tests"
 protected = []
 
 [data]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from typing import Any, assert_never
 
 from cli.context import Context
@@ -61,7 +62,7 @@ def run(context: Context, model: str, arguments: argparse.Namespace) -> int:
         again = _evaluate_again(records)
         show_json({"model": model, "version": arguments.version, "evaluate_again": again, "records": facts})
     else:
-        show(*_text(model, arguments.version, records, chain))
+        show(*_text(model, arguments.version, records, chain, _accountable(context, model)))
     return 0
 
 
@@ -99,8 +100,17 @@ def _facts(record: Record[ReleaseBody], chain: ReleaseChain) -> dict[str, Any]:
     }
 
 
-def _text(model: str, version: int, records: Records, chain: ReleaseChain) -> list[Shown]:
-    lines: list[Shown] = [styled(f"{model} version {version}", "bold")]
+def _accountable(context: Context, name: str) -> dict[str, str]:
+    """Who answers for the model, and for what it is, as model.toml says today."""
+    model = next(found for found in context.configuration.models if found.name == name)
+    said = {"owner": model.owner, "intended use": model.intended_use, "tier": model.tier}
+    return {key: value for key, value in said.items() if value}
+
+
+def _text(
+    model: str, version: int, records: Records, chain: ReleaseChain, accountable: Mapping[str, str]
+) -> list[Shown]:
+    lines: list[Shown] = [styled(f"{model} version {version}", "bold"), *pairs(list(accountable.items()))]
     verdict = _known(records)
     if verdict:
         facts = [(name, str(getattr(verdict, name))) for name in LINEAGE if getattr(verdict, name)]

@@ -32,7 +32,7 @@ def say(body: Body) -> None:
 
 def text(version: int = 1) -> str:
     chain = shared.ledger("test-ledger").chain("income")
-    return "\n".join(map(str, explain_records._text("income", version, chain.about(version), chain)))
+    return "\n".join(map(str, explain_records._text("income", version, chain.about(version), chain, {"owner": "team"})))
 
 
 def test_a_verdict_is_explained_with_lineage_champion_waivers_approvals_and_how_to_evaluate_again(world: World) -> None:
@@ -102,7 +102,7 @@ def test_what_persons_wrote_is_shown_without_what_a_terminal_would_obey(
     say(replace(WAIVER, reason=written))
     say(records.approval(written, "income/9", reason=written))
     chain = shared.ledger("test-ledger").chain("income")
-    terminal.show(*explain_records._text("income", 1, chain.about(1), chain))
+    terminal.show(*explain_records._text("income", 1, chain.about(1), chain, {}))
     for record in chain:
         terminal.progress(follow._line(record))
     said = capsys.readouterr()

@@ -57,6 +57,7 @@ def everywhere(facts: Any) -> Any:
 
 
 STATUS = {
+    "models": [{"model": "m", "owner": "o", "intended_use": "u", "tier": "t", "assurance": "budget"}],
     "environments": {
         "prod": {
             "models": {"m": {"live": {"version": 1, "commit": "", "since": "", "verdict_id": ""}, "differences": [""]}}

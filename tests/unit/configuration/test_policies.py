@@ -16,6 +16,8 @@ MODEL = """
 description = "Who pays"
 identifier = "person"
 target = "pays"
+owner = "team"
+intended_use = "tests"
 protected = ["SEX"]
 [data]
 train = "train.parquet"
@@ -121,3 +123,57 @@ def test_an_environment_in_which_nothing_decides_fails_synth(root: Path) -> None
         file.write_text(file.read_text().partition("\n# What every model must show")[0])
     with pytest.raises(ConfigError, match="rule: found 'none', expected a rule for dev that is no dry run"):
         read(root, RANKING + 'environments = ["staging"]\n' + FAIR + 'environments = ["staging", "prod"]\n')
+
+
+def in_tier(root: Path, demands: str) -> None:
+    tools, model = root / "environments" / "tools.toml", root / "model" / "credit" / "model.toml"
+    tools.write_text(f"{tools.read_text()}\n[tier.severe]\nrequires = [{demands}]\n")
+    model.write_text('tier = "severe"\n' + model.read_text())
+
+
+@pytest.mark.parametrize("demands", ['"limit"', '"lineage", "approvals"'])
+def test_what_a_tier_demands_may_be_met_by_the_model_or_the_environment(root: Path, demands: str) -> None:
+    in_tier(root, demands)
+    assert read(root, RANKING + FAIR).models[0].tier == "severe"
+
+
+@pytest.mark.parametrize("demand", ["budget", "compare", "gap", "scan_findings"])
+def test_a_policy_that_asks_less_than_its_tier_demands_fails_synth(root: Path, demand: str) -> None:
+    in_tier(root, f'"{demand}"')
+    with pytest.raises(ConfigError, match=f"policy.toml: rule: .* expected {demand} too: tier 'severe' of"):
+        read(root, RANKING + FAIR)
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"), [("owner", "who answers for the model"), ("intended_use", "what its predictions are for")]
+)
+def test_a_model_without_an_owner_or_an_intended_use_fails_synth(root: Path, key: str, expected: str) -> None:
+    file = root / "model" / "credit" / "model.toml"
+    file.write_text("\n".join(line for line in file.read_text().splitlines() if not line.startswith(key)))
+    with pytest.raises(ConfigError, match=f"model/credit/model.toml: {key}: found nothing, expected {expected}"):
+        read(root, RANKING + FAIR)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        (
+            "model/credit/model.toml",
+            'tier = "hihg"',
+            "tier: found 'hihg', expected a tier of environments/tools.toml: lim",
+        ),
+        (
+            "environments/tools.toml",
+            '[tier.x]\nrequires = ["gaps"]',
+            "tier.x.requires: found 'gaps', expected of budget",
+        ),
+        ("environments/tools.toml", "[tier.x]\nrequire = 1", "tier.x.requires: found nothing"),
+    ],
+)
+def test_a_mistake_about_tiers_is_named(root: Path, file: str, text: str, message: str) -> None:
+    (root / file).write_text(
+        f"{text}\n{(root / file).read_text()}" if "model" in file else f"{(root / file).read_text()}\n{text}\n"
+    )
+    with pytest.raises(ConfigError) as caught:
+        read(root, RANKING + FAIR)
+    assert str(caught.value).startswith(f"{file}: {message}")

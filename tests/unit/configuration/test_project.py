@@ -20,6 +20,8 @@ MODEL = """
 description = "Who is employed"
 identifier = "person"
 target = "employed"
+owner = "team"
+intended_use = "tests"
 protected = ["SEX"]
 [data]
 train = "train.parquet"

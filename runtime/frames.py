@@ -1,33 +1,90 @@
-"""Between Parquet files and the matrix that a model sees."""
+"""Between columns and the DataFrame that a model sees: named and typed as model.toml declares them.
+
+| type | column of the frame | where nulls are allowed |
+| --- | --- | --- |
+| category | category, with every declared value in declared order | the same, NaN for null |
+| integer | int64 | float64, NaN for null |
+| number | float64 | the same, NaN for null |
+
+The declaration alone decides a column's type, never the values that happen to be in it.
+
+A model is judged and served on the same frame: training reads tables, the server has codes, and both go through
+`codes_of_column` and `column_of_codes`. A code is a float64: a category's place in model.toml, a number itself, NaN for
+null.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from lockgate.configuration.model import Model
+from lockgate.configuration.model import Feature, Model
 
-Matrix = npt.NDArray[np.object_]
-
-
-def matrix_of_table(table: pa.Table, model: Model) -> Matrix:
-    """Rows x features in declared order: texts for categories, floats for numbers, None for null."""
-    matrix = np.empty((table.num_rows, len(model.features)), dtype=object)
-    for index, feature in enumerate(model.features):
-        column = table[feature.name]
-        matrix[:, index] = column.to_pylist() if column.null_count else column.to_numpy()
-    return matrix
+Codes = npt.NDArray[np.float64]
 
 
-def matrix_of_instances(instances: Sequence[Mapping[str, Any]], model: Model) -> Matrix:
-    """As `matrix_of_table`, of rows that keep the data contract."""
-    matrix = np.empty((len(instances), len(model.features)), dtype=object)
-    for row, instance in enumerate(instances):
-        for index, feature in enumerate(model.features):
-            value = instance[feature.name]
-            matrix[row, index] = float(value) if feature.type != "category" and value is not None else value
-    return matrix
+def frame_of_table(table: pa.Table, model: Model) -> pd.DataFrame:
+    """The features of rows that keep the data contract, made column by column: beside the frame nothing else grows."""
+    return _frame(
+        {
+            feature.name: column_of_codes(codes_of_column(table[feature.name], feature), feature)
+            for feature in model.features
+        }
+    )
+
+
+def codes_of_table(table: pa.Table, model: Model) -> Codes:
+    """The same rows as the server hands them to an engine: rows x features."""
+    codes = np.empty((table.num_rows, len(model.features)))
+    for place, feature in enumerate(model.features):
+        codes[:, place] = codes_of_column(table[feature.name], feature)
+    return codes
+
+
+def frame_of_codes(codes: Codes, model: Model) -> pd.DataFrame:
+    """The frame of what the server hands to an engine."""
+    columns = enumerate(model.features)
+    return _frame({feature.name: column_of_codes(codes[:, place], feature) for place, feature in columns})
+
+
+def frame_of_instances(instances: Sequence[Mapping[str, Any]], model: Model) -> pd.DataFrame:
+    """The frame of a request's rows. Raises runtime.serving.rows.Refused."""
+    from runtime.serving.rows import Decoder
+
+    batch = Decoder(model).instances(instances)
+    return frame_of_codes(np.frombuffer(batch.codes).reshape(batch.rows, len(model.features)), model)
+
+
+def codes_of_column(column: pa.ChunkedArray, feature: Feature) -> Codes:
+    """A column that keeps the data contract as codes, without a Python object a value."""
+    if feature.type == "category":
+        column = pc.index_in(column, value_set=pa.array([*feature.values], column.type))
+    codes: Codes = column.cast(pa.float64()).to_numpy()
+    return codes
+
+
+def column_of_codes(codes: Codes, feature: Feature) -> Any:
+    """One column of the frame."""
+    if feature.type == "category":
+        places = np.where(np.isnan(codes), -1, codes).astype(np.int32)
+        return pd.Categorical.from_codes(places, dtype=category_type(feature.values), validate=False)
+    if feature.type == "integer" and not feature.null_share:
+        return codes.astype(np.int64)
+    return codes
+
+
+@lru_cache(maxsize=10_000)
+def category_type(values: tuple[str, ...]) -> pd.CategoricalDtype:
+    """Made once for each list of values: making it costs as much as the rest of a request's column."""
+    return pd.CategoricalDtype([*values])
+
+
+def _frame(columns: Mapping[str, Any]) -> pd.DataFrame:
+    return pd.DataFrame(columns, copy=False)

@@ -9,8 +9,8 @@ from lockgate import canonical
 from lockgate.configuration.model import Model
 from lockgate.errors import EvidenceError
 
-SCHEMA = "lockgate.model/2"
-WALKER, ENCODED, SCIKIT_LEARN = "walker", "scikit-learn on encoded columns", "scikit-learn"  # engines, fastest first
+SCHEMA = "lockgate.model/3"
+WALKER, ENCODED, ESTIMATOR = "walker", "last step on encoded columns", "estimator"  # engines, fastest first
 WALKER_FILE = "walker.bin"
 
 

@@ -13,15 +13,14 @@ from runtime import commit
 from runtime.archive import read_archive
 from runtime.artifact import read_artifact, score
 from runtime.columns import read_columns
-from runtime.frames import matrix_of_table
+from runtime.frames import codes_of_table, frame_of_table
 from runtime.job import NOTE, NOTHING_SERVED, Job
-from runtime.serving.engines import codes_of
 from runtime.serving.model_data import engine_of
 
 
 def predict(job: Job) -> None:
     """Write predictions.parquet: the identifier; `score`, what the engine that serves answers; `reference`, what
-    scikit-learn answers. Both are the probability of target 1 as float64.
+    the estimator itself answers. Both are the probability of target 1 as float64.
 
     Raises ConfigError, EvidenceError (the archive is not a model of this image) or DataContractError.
     """
@@ -51,9 +50,8 @@ def _predict(job: Job, rows: Path, folder: Path) -> None:
     model = commit.declared_model(job.setting("MODEL"))
     files = read_archive(job.read("model/model.tar.gz"))
     holdout = read_columns(rows, "holdout")
-    matrix = matrix_of_table(holdout, model)
-    reference = score(read_artifact(files, model, commit.training_module(model).TRUSTED), matrix)
-    found = engine_of(files, model).predict(codes_of(matrix, model).tobytes(), len(matrix))
+    reference = score(read_artifact(files, model), frame_of_table(holdout, model))
+    found = engine_of(files, model).predict(codes_of_table(holdout, model).tobytes(), holdout.num_rows)
     folder.mkdir(parents=True, exist_ok=True)
     columns = {model.identifier: holdout[model.identifier], "score": found, "reference": reference}
     pq.write_table(pa.table(columns), folder / "predictions.parquet")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from runtime import commit
 from runtime.artifact import write_artifact
 from runtime.columns import read_columns
-from runtime.frames import matrix_of_table
+from runtime.frames import frame_of_table
 from runtime.job import Job
 from runtime.serving.engines import choose
 
@@ -26,12 +27,11 @@ def train(job: Job) -> None:
         read_columns(channel / "train.parquet", "train"),
         read_columns(channel / "holdout.parquet", "holdout"),
     )
-    target = table[model.target].to_numpy().astype(np.int64)
+    target = pd.Series(table[model.target].to_numpy().astype(np.int64), name=model.target)
     team = commit.training_module(model)
-    rows = matrix_of_table(table, model)
     with threadpool_limits(limits=1):
-        estimator = team.train(rows, target, model)
-        engine, files = choose(estimator, model, [rows, matrix_of_table(holdout, model)])
+        estimator = team.train(frame_of_table(table, model), target, model)
+        engine, files = choose(estimator, model, [table, holdout])
     folder = job.root / "model"
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in write_artifact(estimator, model, engine, files).items():

@@ -13,7 +13,6 @@ import joblib  # type: ignore[import-untyped]
 
 from bench.serving.exactness import estimator_of
 from bench.serving.models import CENSUS, ROOT, declared, train
-from runtime import commit
 from runtime.archive import read_archive
 from runtime.artifact import read_artifact
 from runtime.model_json import WALKER_FILE
@@ -39,9 +38,8 @@ def main() -> None:
     files = read_archive(archive.read_bytes())
     pickled = io.BytesIO()
     joblib.dump(estimator_of(model, archive), pickled)
-    trusted = commit.training_module(model).TRUSTED
     for name, data, load in (
-        ("skops", files["model.skops"], lambda: read_artifact(files, model, trusted)),
+        ("skops", files["model.skops"], lambda: read_artifact(files, model)),
         ("joblib", pickled.getvalue(), lambda: joblib.load(io.BytesIO(pickled.getvalue()))),
         ("walker", files[WALKER_FILE], lambda: read_program(files[WALKER_FILE])),
     ):

@@ -26,7 +26,7 @@ from bench.serving.servers import Contender, running
 from lockgate.configuration.model import Model
 from runtime.artifact import score
 from runtime.contract import first_violation
-from runtime.frames import matrix_of_instances
+from runtime.frames import frame_of_instances
 from runtime.serving.http import IDLE_SECONDS
 from runtime.serving.rows import MAXIMUM_ROWS
 
@@ -112,7 +112,7 @@ class Reference:
             return text or None
 
     def predictions(self, instances: Sequence[Mapping[str, Any]]) -> list[float]:
-        found: list[float] = score(self._estimator, matrix_of_instances(instances, self._model)).tolist()
+        found: list[float] = score(self._estimator, frame_of_instances(instances, self._model)).tolist()
         return found
 
 

@@ -15,17 +15,11 @@ from runtime.job import Job
 
 ROOT = Path(__file__).parents[2]
 CENSUS = "employment"
-_TRUSTED = (
-    "functools.partial",  # of check_array, which boosting with categories puts before its numbers
-    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-    "sklearn.utils._bunch.Bunch",
-    "sklearn.utils.validation.check_array",
-)
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What a team's model folder holds: a declaration, `train`, and TRUSTED."""
+    """What a team's model folder holds: a declaration and `train`."""
 
     target: str
     estimator: Callable[[Any, Model], Any]
@@ -90,7 +84,7 @@ def declare(name: str) -> None:
     """Make this process find the kind `name` as if its folder were in model/."""
     if name == CENSUS:
         return
-    team = SimpleNamespace(train=_train, TRUSTED=_TRUSTED)
+    team = SimpleNamespace(train=_train)
     commit.declared_model = declared
     commit.training_module = lambda model: cast(Any, team)
 
@@ -122,8 +116,8 @@ def _train(rows: Any, target: Any, model: Model) -> Any:
     from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
     kind = KINDS[model.name]
-    categories = [index for index, feature in enumerate(model.features) if feature.type == "category"]
-    values = [list(model.features[index].values) for index in categories]
+    categories = list(rows.select_dtypes("category").columns)
+    values = [list(rows[name].cat.categories) for name in categories]
     codes = OneHotEncoder(categories=values) if kind.encoding == "onehot" else OrdinalEncoder(categories=values)
     encode = ColumnTransformer([("codes", codes, categories)], remainder="passthrough")
     return Pipeline([("encode", encode), ("last", kind.estimator(rows, model))]).fit(rows, target)

@@ -102,22 +102,16 @@ def _pipeline(pipeline: Any, columns: Sequence[Column]) -> list[Column]:
 
 def _column_transformer(transformer: Any, columns: Sequence[Column]) -> list[Column]:
     made: list[Column] = []
-    for name, inner, chosen in transformer.transformers_:
+    for name, inner, _ in transformer.transformers_:
         if isinstance(inner, str) and inner == "drop":
             continue
-        places = np.arange(len(columns))[_places(chosen)]
+        places = transformer._transformer_to_input_indices[name]  # however they were chosen: names, types, a mask
         found = _transformed(inner, [columns[place] for place in places])
         where = transformer.output_indices_[name]
         if (where.start, where.stop) != (len(made), len(made) + len(found)):
             raise NotConvertible(f"ColumnTransformer: {name} gives other columns than expected")
         made += found
     return made
-
-
-def _places(chosen: Any) -> Any:
-    if isinstance(chosen, str) or (isinstance(chosen, list) and any(isinstance(each, str) for each in chosen)):
-        raise NotConvertible("ColumnTransformer by column names: a matrix has none")
-    return chosen
 
 
 def _function(transformer: Any, columns: Sequence[Column]) -> list[Column]:
@@ -151,11 +145,9 @@ def _encoder(encoder: Any, columns: Sequence[Column]) -> list[Column]:
         raise NotConvertible(f"{type(encoder).__name__} of a number")
     lists = [[*column.values, *([] if column.null is ... else [column.null])] for column in categories]
     longest = max(map(len, lists))
-    probe = np.empty((longest, len(lists)), dtype=object)
-    for index, values in enumerate(lists):
-        probe[:, index] = values + [values[0]] * (longest - len(values))
+    filled = [values + [values[0]] * (longest - len(values)) for values in lists]
     try:
-        answer = encoder.transform(probe)
+        answer = encoder.transform(_probe(filled, encoder))
     except (ValueError, TypeError) as error:
         raise NotConvertible(f"{type(encoder).__name__} refuses a declared category: {error}") from error
     answer = answer.toarray() if hasattr(answer, "toarray") else np.asarray(answer)
@@ -165,6 +157,16 @@ def _encoder(encoder: Any, columns: Sequence[Column]) -> list[Column]:
             count = len(column.values)
             made.append(CategoryColumn(column.feature, values[:count], ... if column.null is ... else values[count]))
     return made
+
+
+def _probe(lists: Sequence[Sequence[Any]], encoder: Any) -> Any:
+    """Columns of these values, by name where the encoder was fitted so: there they are of the frame's own types."""
+    names = getattr(encoder, "feature_names_in_", None)
+    if names is None:
+        return np.array(lists, dtype=object).T
+    import pandas as pd
+
+    return pd.DataFrame({name: pd.Series(values, dtype="category") for name, values in zip(names, lists, strict=True)})
 
 
 def _widths(encoder: Any, columns: int) -> list[int]:

@@ -1,7 +1,7 @@
-"""scikit-learn's last step on columns that tables encode: for models that the walker cannot take.
+"""A pipeline's last step on columns that tables encode: for models that the walker cannot take.
 
 Most of the time a pipeline needs for a few rows goes into its encoders, which look up texts in arrays of objects. Their
-own answers for every declared category are in tables (convert.py), so that only the last step is left to scikit-learn.
+own answers for every declared category are in tables (convert.py), so that only the last step is left.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ class EncodedEngine:
 
     def __init__(self, estimator: Any, model: Model) -> None:
         columns, self._last = columns_of(estimator, model)
+        if hasattr(self._last, "feature_names_in_"):
+            raise NotConvertible("the last step knows its columns by name")
         self._features, self._width = len(model.features), len(columns)
         numbers = [(place, column) for place, column in enumerate(columns) if isinstance(column, NumberColumn)]
         categories = [(place, column) for place, column in enumerate(columns) if isinstance(column, CategoryColumn)]

@@ -1,23 +1,24 @@
-"""Which engine serves a model: the fastest whose predictions equal scikit-learn's on every row it was tried on.
+"""Which engine serves a model: the fastest whose predictions equal the estimator's on every row it was tried on.
 
 `choose` runs when the model was trained, on all rows that training and evaluation have; what it found is in model.json
 and so under the digest of the release. `predict` predicts the holdout with the engine that will serve and with
-scikit-learn, and the evaluator compares the two itself.
+the estimator itself, and the evaluator compares the two itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from lockgate.configuration.model import Model
 from runtime.artifact import Estimator, score
-from runtime.frames import Matrix
+from runtime.frames import Codes, codes_of_table, frame_of_codes
 from runtime.metrics import histogram
-from runtime.model_json import ENCODED, SCIKIT_LEARN, WALKER, WALKER_FILE
+from runtime.model_json import ENCODED, ESTIMATOR, WALKER, WALKER_FILE
 from runtime.serving.batching import Engine
 from runtime.serving.convert import NotConvertible, program_of
 from runtime.serving.encoded import EncodedEngine
@@ -28,42 +29,19 @@ from runtime.serving.walker import Walker, library
 # library's own and depends on the number of rows; a walk of trees must agree in every bit.
 TOLERANCE_LINEAR = 1e-12
 
-Codes = npt.NDArray[np.float64]
+BATCH = 10_000  # rows at once: of a million rows, codes and frames of all would be two more copies
 
 
 class EstimatorEngine:
-    """scikit-learn itself: takes every model."""
+    """The estimator itself, on the frame that it was trained on: takes every model."""
 
     def __init__(self, estimator: Estimator, model: Model) -> None:
-        self._estimator, self._features = estimator, len(model.features)
-        self._values = [
-            np.array([*feature.values, None], dtype=object) if feature.type == "category" else None
-            for feature in model.features
-        ]
-        self._nullable = [feature.null_share > 0 for feature in model.features]
+        self._estimator, self._model = estimator, model
 
     def predict(self, codes: bytes, rows: int) -> list[float] | list[list[float]]:
-        numbers = np.frombuffer(codes, dtype=np.float64).reshape(rows, self._features)
-        matrix = np.empty(numbers.shape, dtype=object)
-        for index, values in enumerate(self._values):
-            column = numbers[:, index]
-            if values is not None:
-                column = values[np.where(np.isnan(column), -1, column).astype(np.int64)]
-            elif self._nullable[index]:
-                column = np.array([None if np.isnan(value) else value for value in column], dtype=object)
-            matrix[:, index] = column
-        found: list[float] = score(self._estimator, matrix).tolist()
+        numbers = np.frombuffer(codes, dtype=np.float64).reshape(rows, len(self._model.features))
+        found: list[float] = score(self._estimator, frame_of_codes(numbers, self._model)).tolist()
         return found
-
-
-def codes_of(matrix: Matrix, model: Model) -> Codes:
-    """The same rows as the server hands them to an engine. Rows keep the data contract."""
-    codes = np.empty(matrix.shape, dtype=np.float64)
-    for index, feature in enumerate(model.features):
-        places = {value: float(place) for place, value in enumerate(feature.values)}
-        places_or_numbers = [places.get(value, value) for value in matrix[:, index]]
-        codes[:, index] = [np.nan if value is None else value for value in places_or_numbers]
-    return codes
 
 
 Candidate = Callable[[Any, Model], tuple[Engine, bytes | None]]
@@ -87,7 +65,7 @@ CANDIDATES: Mapping[str, Candidate] = {WALKER: walker_candidate, ENCODED: encode
 
 
 def choose(
-    estimator: Any, model: Model, parts: Sequence[Matrix], candidates: Mapping[str, Candidate] = CANDIDATES
+    estimator: Any, model: Model, parts: Sequence[pa.Table], candidates: Mapping[str, Candidate] = CANDIDATES
 ) -> tuple[dict[str, Any], dict[str, bytes]]:
     """(what model.json says about the engine, its file) of the first candidate that agrees on every row of `parts`.
 
@@ -95,13 +73,14 @@ def choose(
     that as long as it is served.
     """
     refused: dict[str, str] = {}
-    rows = sum(len(part) for part in parts)
-    expected = np.concatenate([score(estimator, part) for part in parts])
-    codes = np.concatenate([codes_of(part, model) for part in parts])
+    rows = sum(part.num_rows for part in parts)
+    expected = np.concatenate([score(estimator, frame_of_codes(codes, model)) for codes in _batches(parts, model)])
+    first = rows - parts[-1].num_rows
     for name, candidate in candidates.items():
         try:
             engine, data = candidate(estimator, model)
-            found = np.array(engine.predict(codes.tobytes(), rows))
+            batches = [engine.predict(codes.tobytes(), len(codes)) for codes in _batches(parts, model)]
+            found = np.concatenate([np.array(each) for each in batches])
         except NotConvertible as reason:
             refused[name] = str(reason)
             continue
@@ -111,10 +90,15 @@ def choose(
         difference = largest_difference(found, expected)
         allowed = tolerance(read_program(data)) if data else 0.0
         if difference <= allowed:
-            last = found[rows - len(parts[-1]) :]
-            return _facts(name, rows, difference, refused, last), {WALKER_FILE: data} if data else {}
-        refused[name] = f"differs from scikit-learn by {difference:g} at most on {rows} rows, allowed is {allowed:g}"
-    return _facts(SCIKIT_LEARN, rows, 0.0, refused, expected[rows - len(parts[-1]) :]), {}
+            return _facts(name, rows, difference, refused, found[first:]), {WALKER_FILE: data} if data else {}
+        refused[name] = f"differs from the estimator by {difference:g} at most on {rows} rows, allowed is {allowed:g}"
+    return _facts(ESTIMATOR, rows, 0.0, refused, expected[first:]), {}
+
+
+def _batches(parts: Sequence[pa.Table], model: Model) -> Iterator[Codes]:
+    for part in parts:
+        for start in range(0, part.num_rows, BATCH):
+            yield codes_of_table(part.slice(start, BATCH), model)
 
 
 def tolerance(program: Program) -> float:

@@ -9,10 +9,9 @@ from collections.abc import Callable, Mapping
 from lockgate import canonical
 from lockgate.configuration.model import Model
 from lockgate.errors import EvidenceError, RefusedError
-from runtime import commit
 from runtime.archive import read_archive
 from runtime.job import Job
-from runtime.model_json import ENCODED, SCIKIT_LEARN, WALKER, WALKER_FILE, refuse_other_model
+from runtime.model_json import ENCODED, ESTIMATOR, WALKER, WALKER_FILE, refuse_other_model
 from runtime.serving.batching import Engine
 from runtime.serving.program import read_program
 from runtime.serving.walker import Walker, library
@@ -71,13 +70,13 @@ def engine_of(files: Mapping[str, bytes], model: Model) -> Engine:
     name = engine.get("name") if isinstance(engine, dict) else None
     if name == WALKER:
         return _walker(files, model, facts)
-    if name not in (ENCODED, SCIKIT_LEARN):
-        raise EvidenceError(f"model.json: engine: found {name!r}, expected one of {[WALKER, ENCODED, SCIKIT_LEARN]}")
+    if name not in (ENCODED, ESTIMATOR):
+        raise EvidenceError(f"model.json: engine: found {name!r}, expected one of {[WALKER, ENCODED, ESTIMATOR]}")
     from runtime.artifact import read_artifact
     from runtime.serving.encoded import EncodedEngine
     from runtime.serving.engines import EstimatorEngine
 
-    estimator = read_artifact(files, model, commit.training_module(model).TRUSTED)
+    estimator = read_artifact(files, model)
     return EncodedEngine(estimator, model) if name == ENCODED else EstimatorEngine(estimator, model)
 
 

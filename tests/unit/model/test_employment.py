@@ -10,7 +10,7 @@ from lockgate.configuration.model import Model, read_model
 from runtime import commit
 from runtime.artifact import score
 from runtime.contract import refuse_broken_columns, refuse_broken_target
-from runtime.frames import matrix_of_table
+from runtime.frames import frame_of_table
 
 ROOT = Path(__file__).parents[3]
 
@@ -44,8 +44,7 @@ def test_protected_attributes_are_named(model: Model) -> None:
 def test_trained_on_one_year_it_ranks_people_of_the_next(model: Model) -> None:
     train = pq.read_table(ROOT / model.train_data).slice(0, 10_000)
     holdout = pq.read_table(ROOT / model.holdout_data).slice(0, 10_000)
-    estimator = commit.training_module(model).train(
-        matrix_of_table(train, model), train[model.target].to_numpy(), model
-    )
-    scores = score(estimator, matrix_of_table(holdout, model))
+    target = train[model.target].to_pandas()
+    estimator = commit.training_module(model).train(frame_of_table(train, model), target, model)
+    scores = score(estimator, frame_of_table(holdout, model))
     assert roc_auc_score(holdout[model.target].to_numpy(), scores) > 0.88

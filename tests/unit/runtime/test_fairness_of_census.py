@@ -15,10 +15,9 @@ from lockgate.evidence.fairness import table
 from lockgate.gate.verdict import Circumstances, Outcome, judge
 from lockgate.policy.rules import Gap, Policy
 from lockgate.statistics.budget import Budget
-from runtime import commit
 from runtime.archive import read_archive
 from runtime.artifact import read_artifact
-from runtime.frames import matrix_of_table
+from runtime.frames import frame_of_table
 from runtime.metrics import by_group
 
 ROOT = Path(__file__).parents[3]
@@ -29,9 +28,8 @@ TINY = {"4": 4, "7": 32, "5": 56}  # people of these codes of RAC1P in the holdo
 def groups(model: Model, run: Any) -> dict[str, dict[str, Group]]:
     """The whole holdout of 69,126 people, scored by a model of 4,000 others."""
     holdout = pq.read_table(ROOT / model.holdout_data)
-    files, trusted = read_archive(run.archive.read_bytes()), commit.training_module(model).TRUSTED
-    estimator = read_artifact(files, model, trusted)
-    scores = estimator.predict_proba(matrix_of_table(holdout, model))[:, 1]
+    estimator = read_artifact(read_archive(run.archive.read_bytes()), model)
+    scores = estimator.predict_proba(frame_of_table(holdout, model))[:, 1]
     labels = holdout[model.target].to_numpy().astype(np.int64)
     columns = {name: np.array(holdout[name].to_pylist(), dtype=object) for name in model.protected}
     return {name: by_group(labels, scores, values) for name, values in columns.items()}

@@ -22,10 +22,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from lockgate.configuration.model import Model, read_model
-from runtime import commit
 from runtime.archive import read_archive
 from runtime.artifact import read_artifact, score
-from runtime.frames import matrix_of_instances
+from runtime.frames import frame_of_instances
 from runtime.job import Job
 from runtime.train import train
 from tests.ports import free_ports
@@ -108,8 +107,8 @@ def instances(model: Model) -> Instances:
 @pytest.fixture(scope="session")
 def expected(model: Model, archive: Path, instances: Instances) -> list[float]:
     """What scikit-learn itself predicts for `instances`."""
-    estimator = read_artifact(read_archive(archive.read_bytes()), model, commit.training_module(model).TRUSTED)
-    found: list[float] = score(estimator, matrix_of_instances(instances, model)).tolist()
+    estimator = read_artifact(read_archive(archive.read_bytes()), model)
+    found: list[float] = score(estimator, frame_of_instances(instances, model)).tolist()
     return found
 
 

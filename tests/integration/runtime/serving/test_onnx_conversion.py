@@ -20,9 +20,9 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OrdinalEncoder
 
 from runtime.artifact import score
-from runtime.frames import matrix_of_table
+from runtime.frames import codes_of_table, frame_of_table
 from runtime.serving.encoded import EncodedEngine
-from runtime.serving.engines import choose, codes_of, largest_difference
+from runtime.serving.engines import choose, largest_difference
 
 ROOT = Path(__file__).parents[4]
 PYTHON = ROOT / ".venv-onnx" / "bin" / "python"
@@ -63,23 +63,29 @@ class OnnxEngine(EncodedEngine):
 
 @pytest.fixture(scope="module")
 def rows(model: Any) -> tuple[Any, Any]:
-    """Training rows and their labels, and rows of the holdout, as `train` sees them."""
+    """Training rows with their labels, and rows of the holdout."""
     if not PYTHON.exists():
         if os.environ.get("CI"):
             pytest.fail(".venv-onnx is missing: `make test` creates it")
         pytest.skip("skl2onnx is not installed: `make test` creates .venv-onnx")
     table = pq.read_table(ROOT / model.train_data).slice(0, 4000)
     holdout = pq.read_table(ROOT / model.holdout_data).slice(0, 4000)
-    return (matrix_of_table(table, model), table[model.target].to_numpy()), matrix_of_table(holdout, model)
+    return table, holdout
 
 
 def fitted(rows: Any, model: Any, **options: Any) -> Any:
-    (matrix, target), _ = rows
-    places = [place for place, feature in enumerate(model.features) if feature.type == "category"]
-    codes = OrdinalEncoder(categories=[list(model.features[place].values) for place in places])
-    encode = ColumnTransformer([("codes", codes, places)], remainder="passthrough")
+    frame, target = frame_of_table(rows[0], model), rows[0][model.target].to_numpy()
+    names = list(frame.select_dtypes("category").columns)
+    codes = OrdinalEncoder(categories=[list(frame[name].cat.categories) for name in names])
+    encode = ColumnTransformer([("codes", codes, names)], remainder="passthrough")
     boosting = HistGradientBoostingClassifier(max_iter=20, early_stopping=False, **options)
-    return Pipeline([("encode", encode), ("last", boosting)]).fit(matrix, target)
+    return Pipeline([("encode", encode), ("last", boosting)]).fit(frame, target)
+
+
+def converted(estimator: Any, model: Any, table: Any, folder: Path) -> Any:
+    """What ONNX Runtime predicts for the rows."""
+    engine = OnnxEngine(estimator, model, folder)
+    return np.array(engine.predict(codes_of_table(table, model).tobytes(), table.num_rows))
 
 
 def test_the_wrong_conversion_of_categorical_splits_is_found_and_not_served(
@@ -88,15 +94,19 @@ def test_the_wrong_conversion_of_categorical_splits_is_found_and_not_served(
     count = sum(feature.type == "category" for feature in model.features)
     estimator = fitted(rows, model, categorical_features=list(range(count)))
     engines = {"ONNX Runtime": lambda estimator, model: (OnnxEngine(estimator, model, tmp_path), None)}
-    facts, files = choose(estimator, model, [rows[0][0], rows[1]], engines)
-    assert (facts["name"], files) == ("scikit-learn", {})
-    assert facts["refused"]["ONNX Runtime"].startswith("differs from scikit-learn by 0.")
-    found = np.array(OnnxEngine(estimator, model, tmp_path).predict(codes_of(rows[1], model).tobytes(), len(rows[1])))
-    off = (np.abs(found - score(estimator, rows[1])) > 0.01).sum()
+    facts, files = choose(estimator, model, rows, engines)
+    assert (facts["name"], files) == ("estimator", {})
+    assert facts["refused"]["ONNX Runtime"].startswith("differs from the estimator by 0.")
+    found = np.array(
+        OnnxEngine(estimator, model, tmp_path).predict(codes_of_table(rows[1], model).tobytes(), len(rows[1]))
+    )
+    off = (np.abs(found - score(estimator, frame_of_table(rows[1], model))) > 0.01).sum()
     assert off > len(rows[1]) / 10, "the bug is fixed: ONNX Runtime may be tried as an engine"
 
 
 def test_its_right_conversion_of_numeric_splits_differs_by_float32_only(rows: Any, model: Any, tmp_path: Path) -> None:
     estimator = fitted(rows, model)
-    found = np.array(OnnxEngine(estimator, model, tmp_path).predict(codes_of(rows[1], model).tobytes(), len(rows[1])))
-    assert 0 < largest_difference(found, score(estimator, rows[1])) < 1e-6
+    found = np.array(
+        OnnxEngine(estimator, model, tmp_path).predict(codes_of_table(rows[1], model).tobytes(), len(rows[1]))
+    )
+    assert 0 < largest_difference(found, score(estimator, frame_of_table(rows[1], model))) < 1e-6

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,12 +19,12 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from lockgate.configuration.model import Feature, Model
 from lockgate.errors import EvidenceError
 from runtime.artifact import score
+from runtime.frames import codes_of_table, frame_of_table
 from runtime.serving import walker
 from runtime.serving.convert import program_of
 from runtime.serving.engines import (
     EstimatorEngine,
     choose,
-    codes_of,
     largest_difference,
     walker_candidate,
 )
@@ -41,30 +42,27 @@ MODEL = Model("toy", "", "id", "target", (), FEATURES, {}, "", "")
 
 def rows_of(seed: int, count: int) -> Any:
     rng = np.random.default_rng(seed)
-    rows = np.empty((count, 4), dtype=object)
-    rows[:, 0] = rng.integers(0, 100, count).astype(float)
-    rows[:, 1] = rng.choice(COLOURS, count)
-    income = rng.normal(size=count).clip(-10, 10)
-    rows[:, 2] = [None if missing else value for value, missing in zip(income, rng.random(count) < 0.2, strict=True)]
-    rows[:, 3] = rng.choice(SIZES, count)
-    return rows
+    age, colour = rng.integers(0, 100, count), rng.choice(COLOURS, count)
+    income = pa.array(rng.normal(size=count).clip(-10, 10), mask=rng.random(count) < 0.2)
+    return pa.table({"age": age, "colour": colour, "income": income, "size": rng.choice(SIZES, count)})
 
 
 TRAIN, HOLDOUT = rows_of(1, 1500), rows_of(2, 700)
-INCOME = np.array([value or 0.0 for value in TRAIN[:, 2]])
-SIGNAL = TRAIN[:, 0].astype(float) / 30 + np.isin(TRAIN[:, 1], ["b", "e", "h"]) * 2 + INCOME
+FRAME = frame_of_table(TRAIN, MODEL)
+SIGNAL = FRAME["age"] / 30 + FRAME["colour"].isin(["b", "e", "h"]) * 2 + FRAME["income"].fillna(0)
 CLASSES = {2: (SIGNAL > 2.5).astype(int), 3: np.digitize(SIGNAL, [1.5, 3.5])}
 
 
 def encoded(final: Any) -> Pipeline:
     codes = OrdinalEncoder(categories=[list(COLOURS), list(SIZES)])
-    encode = ColumnTransformer([("codes", codes, [1, 3])], remainder="passthrough")
+    encode = ColumnTransformer([("codes", codes, ["colour", "size"])], remainder="passthrough")
     return Pipeline([("encode", encode), ("model", final)])
 
 
 def one_hot(final: Any) -> Pipeline:
     encode = ColumnTransformer(
-        [("hot", OneHotEncoder(drop="first"), [1, 3]), ("scaled", StandardScaler(), [0])], remainder="drop"
+        [("hot", OneHotEncoder(drop="first"), ["colour", "size"]), ("scaled", StandardScaler(), ["age"])],
+        remainder="drop",
     )
     return Pipeline([("encode", encode), ("model", final)])
 
@@ -92,7 +90,7 @@ LINEAR: dict[str, tuple[Callable[[], Any], Any]] = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_trees_agree_with_scikit_learn_in_every_bit_of_every_row(kind: str) -> None:
     make, target = KINDS[kind]
-    estimator = make().fit(TRAIN, target)
+    estimator = make().fit(FRAME, target)
     facts, files = choose(estimator, MODEL, [TRAIN, HOLDOUT])
     distribution = facts.pop("holdout_scores")
     assert facts == {"name": "walker", "rows": 2200, "largest_difference": 0.0, "refused": {}}
@@ -104,7 +102,7 @@ def test_trees_agree_with_scikit_learn_in_every_bit_of_every_row(kind: str) -> N
 @pytest.mark.parametrize("kind", LINEAR)
 def test_linear_models_agree_but_for_the_order_of_additions(kind: str) -> None:
     make, target = LINEAR[kind]
-    facts, _ = choose(make().fit(TRAIN, target), MODEL, [TRAIN, HOLDOUT])
+    facts, _ = choose(make().fit(FRAME, target), MODEL, [TRAIN, HOLDOUT])
     assert facts["name"] == "walker"
     assert facts["largest_difference"] < 1e-12
 
@@ -112,15 +110,15 @@ def test_linear_models_agree_but_for_the_order_of_additions(kind: str) -> None:
 @pytest.mark.parametrize("kind", [*KINDS, *LINEAR])
 def test_a_row_is_predicted_the_same_alone_and_among_others(kind: str) -> None:
     make, target = (KINDS | LINEAR)[kind]
-    engine, _ = walker_candidate(make().fit(TRAIN, target), MODEL)
-    codes = codes_of(HOLDOUT, MODEL)
+    engine, _ = walker_candidate(make().fit(FRAME, target), MODEL)
+    codes = codes_of_table(HOLDOUT, MODEL)
     together = engine.predict(codes.tobytes(), len(codes))
     assert [engine.predict(row.tobytes(), 1)[0] for row in codes] == together
 
 
 def test_a_conversion_that_takes_categories_for_numbers_is_caught() -> None:
     """What skl2onnx 1.20 does with the categorical splits of HistGradientBoosting, without an error."""
-    estimator = KINDS["binary, categorical splits"][0]().fit(TRAIN, CLASSES[2])
+    estimator = KINDS["binary, categorical splits"][0]().fit(FRAME, CLASSES[2])
 
     def like_skl2onnx(estimator: Any, model: Model) -> Any:
         nodes = [predictor.nodes for iteration in estimator[-1]._predictors for predictor in iteration]
@@ -134,12 +132,12 @@ def test_a_conversion_that_takes_categories_for_numbers_is_caught() -> None:
                 each["is_categorical"] = before
 
     facts, files = choose(estimator, MODEL, [TRAIN, HOLDOUT], {"walker": like_skl2onnx})
-    assert (facts["name"], files) == ("scikit-learn", {})
-    assert "differs from scikit-learn by 0." in facts["refused"]["walker"]
+    assert (facts["name"], files) == ("estimator", {})
+    assert "differs from the estimator by 0." in facts["refused"]["walker"]
 
 
 def test_an_engine_that_is_wrong_in_the_last_bit_of_one_row_is_caught() -> None:
-    estimator = KINDS["binary, numeric splits"][0]().fit(TRAIN, CLASSES[2])
+    estimator = KINDS["binary, numeric splits"][0]().fit(FRAME, CLASSES[2])
 
     class Off:
         def predict(self, codes: bytes, rows: int) -> list[Any]:
@@ -150,7 +148,7 @@ def test_an_engine_that_is_wrong_in_the_last_bit_of_one_row_is_caught() -> None:
     facts, _ = choose(
         estimator, MODEL, [TRAIN, HOLDOUT], {"walker": lambda *given: (Off(), walker_candidate(*given)[1])}
     )
-    assert facts["name"] == "scikit-learn"
+    assert facts["name"] == "estimator"
     assert "allowed is 0" in facts["refused"]["walker"]
 
 
@@ -162,24 +160,27 @@ def test_what_cannot_be_compared_is_infinitely_different(found: Any) -> None:
 def test_a_model_that_the_walker_does_not_know_is_served_by_scikit_learn_itself() -> None:
     estimator = encoded(RandomForestClassifier(10, random_state=1))
     estimator[0].set_params(remainder="drop")
-    estimator.fit(TRAIN, CLASSES[2])
+    estimator.fit(FRAME, CLASSES[2])
     facts, files = choose(estimator, MODEL, [TRAIN, HOLDOUT], {"walker": walker_candidate})
-    assert (facts["name"], files) == ("scikit-learn", {})
+    assert (facts["name"], files) == ("estimator", {})
     assert facts["refused"]["walker"].startswith("estimator RandomForestClassifier")
     engine = EstimatorEngine(estimator, MODEL)
-    assert engine.predict(codes_of(HOLDOUT, MODEL).tobytes(), 700) == score(estimator, HOLDOUT).tolist()
+    assert (
+        engine.predict(codes_of_table(HOLDOUT, MODEL).tobytes(), 700)
+        == score(estimator, frame_of_table(HOLDOUT, MODEL)).tolist()
+    )
 
 
 def test_where_nobody_compiled_the_walker_scikit_learn_serves(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("runtime.serving.engines.library", lambda: None)
-    estimator = KINDS["binary, numeric splits"][0]().fit(TRAIN, CLASSES[2])
+    estimator = KINDS["binary, numeric splits"][0]().fit(FRAME, CLASSES[2])
     facts, _ = choose(estimator, MODEL, [HOLDOUT], {"walker": walker_candidate})
-    assert (facts["name"], facts["refused"]) == ("scikit-learn", {"walker": "it was not compiled here"})
+    assert (facts["name"], facts["refused"]) == ("estimator", {"walker": "it was not compiled here"})
 
 
 @pytest.fixture(scope="module")
 def program() -> Program:
-    return program_of(KINDS["binary, categorical splits"][0]().fit(TRAIN, CLASSES[2]), MODEL)
+    return program_of(KINDS["binary, categorical splits"][0]().fit(FRAME, CLASSES[2]), MODEL)
 
 
 @settings(max_examples=400)
@@ -196,7 +197,7 @@ def test_a_damaged_program_is_refused_or_stays_inside_itself(program: Program, d
     compiled = walker.library()
     assert compiled is not None
     if found.features == 4:
-        walker.Walker(found, compiled).predict(codes_of(HOLDOUT[:9], MODEL).tobytes(), 9)
+        walker.Walker(found, compiled).predict(codes_of_table(HOLDOUT[:9], MODEL).tobytes(), 9)
 
 
 @pytest.mark.parametrize("length", [0, 5, 17, 18, 40, 400])

@@ -27,12 +27,12 @@ def declared(model: Model) -> dict[str, Any]:
 
 def refuse_other_model(facts: Mapping[str, object], model: Model, files: Mapping[str, bytes]) -> None:
     """Raises EvidenceError unless the files belong together and fit this image's model.toml."""
-    engine = facts.get("engine")
+    engine, digests = facts.get("engine"), facts.get("sha256")
     walks = isinstance(engine, dict) and engine.get("name") == WALKER
-    names = ["model.json", "model.skops", *([WALKER_FILE] if walks else [])]
-    if sorted(files) != sorted(names):
+    names = sorted({"model.json", *(digests if isinstance(digests, dict) else ()), *([WALKER_FILE] if walks else [])})
+    if sorted(files) != names:
         raise EvidenceError(f"model: found the files {sorted(files)}, expected {' and '.join(names)}")
-    digests = {name: canonical.sha256(files[name]) for name in names[1:]}
-    for key, value in {**declared(model), "sha256": digests}.items():
+    found = {name: canonical.sha256(files[name]) for name in names if name != "model.json"}
+    for key, value in {**declared(model), "sha256": found}.items():
         if facts.get(key) != value:
             raise EvidenceError(f"model.json: {key}: found {facts.get(key)!r}, expected {value!r}")

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from runtime import commit
-from runtime.artifact import write_artifact
+from lockgate.configuration.model import Model
+from lockgate.errors import ConfigError
+from runtime import commit, formats
+from runtime.artifact import refuse_without_probabilities, score, write_artifact
 from runtime.columns import read_columns
 from runtime.frames import frame_of_table
 from runtime.job import Job
 from runtime.serving.engines import choose
+
+COMPARED = 1000  # rows
 
 
 def train(job: Job) -> None:
@@ -30,9 +36,24 @@ def train(job: Job) -> None:
     target = pd.Series(table[model.target].to_numpy().astype(np.int64), name=model.target)
     team = commit.training_module(model)
     with threadpool_limits(limits=1):
-        estimator = team.train(frame_of_table(table, model), target, model)
+        trained = team.train(frame_of_table(table, model), target, model)
+        refuse_without_probabilities(trained, model)
+        estimator = formats.load(*formats.save(trained, model), model)  # what is judged and served is what was saved
+        _refuse_other_answers(trained, estimator, frame_of_table(table.slice(0, COMPARED), model), model)
         engine, files = choose(estimator, model, [table, holdout])
     folder = job.root / "model"
     folder.mkdir(parents=True, exist_ok=True)
-    for name, content in write_artifact(estimator, model, engine, files).items():
+    for name, content in write_artifact(trained, model, engine, files).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
+
+
+def _refuse_other_answers(trained: Any, read: Any, rows: Any, model: Model) -> None:
+    """What `save` forgets, nobody would see in training: the estimator that is judged would answer other things."""
+    if not np.array_equal(score(trained, rows), score(read, rows), equal_nan=True):
+        raise ConfigError(
+            f"model/{model.name}/train.py",
+            "train",
+            f"{type(trained).__name__}, which answers otherwise after it was saved and read",
+            f"the same answers on the first {len(rows)} rows, so that what was trained is judged",
+        )

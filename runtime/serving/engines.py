@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from lockgate.configuration.model import Model
-from runtime.artifact import Estimator, score
+from runtime.artifact import score
 from runtime.frames import Codes, codes_of_table, frame_of_codes
 from runtime.metrics import histogram
 from runtime.model_json import ENCODED, ESTIMATOR, WALKER, WALKER_FILE
@@ -35,7 +35,7 @@ BATCH = 10_000  # rows at once: of a million rows, codes and frames of all would
 class EstimatorEngine:
     """The estimator itself, on the frame that it was trained on: takes every model."""
 
-    def __init__(self, estimator: Estimator, model: Model) -> None:
+    def __init__(self, estimator: Any, model: Model) -> None:
         self._estimator, self._model = estimator, model
 
     def predict(self, codes: bytes, rows: int) -> list[float] | list[list[float]]:

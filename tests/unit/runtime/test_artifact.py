@@ -22,7 +22,8 @@ from lockgate import canonical
 from lockgate.errors import EvidenceError
 from runtime import commit
 from runtime.archive import read_archive
-from runtime.artifact import normalised, read_artifact, score
+from runtime.artifact import read_artifact, score
+from runtime.formats.scikit_learn import normalised
 from runtime.frames import frame_of_instances, frame_of_table
 
 ROOT = Path(__file__).parents[3]

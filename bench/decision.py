@@ -60,7 +60,7 @@ def evidence(lineage: Mapping[str, str]) -> Evidence:
         return Metric(correct / rows, rows, {"correct": float(correct)})
 
     metrics = {
-        "roc_auc": Metric(0.903, rows, {"variance": 1.3e-6}),
+        "roc_auc": Metric(0.903, rows, {"variance": 1.3e-6, "positives": rows // 2, "negatives": rows // 2}),
         "accuracy": accuracy(57000),
         "log_loss": Metric(0.36, rows, {"sum": 0.36 * rows, "sum_of_squares": 0.3 * rows}),
         "brier": Metric(0.117, rows, {"sum": 0.117 * rows, "sum_of_squares": 0.03 * rows}),

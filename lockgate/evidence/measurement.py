@@ -13,7 +13,7 @@ from typing import NamedTuple
 from lockgate.errors import EvidenceError
 from lockgate.evidence.document import Champion, Evidence, Group, Metric
 from lockgate.evidence.scales import METRICS, RATES
-from lockgate.statistics import binomial, delong, empirical_bernstein, paired
+from lockgate.statistics import binomial, empirical_bernstein, paired, roc_auc
 from lockgate.statistics import gaps as gap_bounds
 from lockgate.statistics.interval import Interval
 
@@ -105,14 +105,36 @@ def _value(metric: str, found: Metric) -> float:
 def _interval(metric: str, found: Metric, alpha: float) -> Interval:
     sums = found.statistics
     if metric == "roc_auc":
-        # A class of one row has no variance, and one of 0 says nothing: both are "0 to 1" to the bound.
-        return delong.interval(found.value, sums.get("variance", 0.0), alpha)
+        labels = _labels(found)
+        return roc_auc.interval(found.value, _variance(sums, *labels), *labels, alpha)
     if metric == "accuracy":
         return binomial.interval(_correct(found), found.rows, alpha)
     total, squares = _sums(metric, sums)
     interval = _mean(metric, found.rows, total, squares, 0.0, LARGEST[metric], alpha)
     _refuse_other_mean(metric, found, total)
     return interval
+
+
+def _labels(area: Metric) -> tuple[int, int]:
+    """How many of its rows have label 1, and how many label 0; no rows, which say nothing, where it is not told."""
+    if "positives" not in area.statistics:
+        return 0, 0
+    positives, negatives = (_count("roc_auc", area.statistics, key, area.rows) for key in ("positives", "negatives"))
+    if positives + negatives != area.rows:
+        raise EvidenceError(
+            f"roc_auc: found {positives} positives and {negatives} negatives of {area.rows} rows, expected each in one"
+        )
+    return positives, negatives
+
+
+def _variance(sums: Mapping[str, float], positives: int, negatives: int) -> float:
+    """Of an area: that of values from 0 to 1, one for each row of a class. A class of one row has none."""
+    if min(positives, negatives) < 2:
+        return 0.0
+    variance, most = _sum("roc_auc", sums, "variance"), 0.25 / (positives - 1) + 0.25 / (negatives - 1)
+    if not 0.0 <= variance <= most * (1 + _ROUNDING):
+        raise EvidenceError(f"roc_auc: found a variance of {variance!r}, expected from 0 to {most:g}")
+    return variance
 
 
 def _correct(accuracy: Metric) -> int:
@@ -153,7 +175,7 @@ def compared(metric: str, evidence: Evidence, champion: Champion, alpha: float) 
         raise EvidenceError(f"{metric}: compared on 0 rows")
     value, value_before = _value(metric, own), _value(metric, before)
     if metric == "roc_auc":
-        difference = delong.difference(value, value_before, *_covariance(sums), alpha)
+        difference = roc_auc.difference(value, value_before, *_covariance(sums), *_labels(own), alpha)
         return Measured(value - value_before, difference, own.rows, alpha)
     if metric == "accuracy":
         wins, losses = _discordant(sums, own, before)

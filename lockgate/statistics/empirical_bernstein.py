@@ -43,22 +43,12 @@ def interval(rows: int, total: float, squares: float, low: float, high: float, a
     )
 
 
-def log_evidence(rows: int, total: float, squares: float, alpha: float) -> float:
-    """Log of evidence against "the mean of values of -1 or more is at most 0"; log(1 / alpha) and more refute it.
-
-    Its expectation is at most 1 where that holds. alpha chooses the shares at which it is strong, and nothing else.
+def shares(rows: int) -> list[float]:
+    """The shares of the capital that are bet, each as likely: from what suits values as wide as their distance from the
+    end of the range, at an alpha of a few percent. They depend on nothing that was seen, and not on alpha, so that a
+    smaller alpha is never tighter.
     """
-    bets = shares(rows, alpha)
-    logs = [share * total - _penalty(share) * squares for share in bets]
-    largest = max(logs)
-    return largest + log(sum(exp(value - largest) for value in logs) / len(bets))
-
-
-def shares(rows: int, alpha: float) -> list[float]:
-    """The shares of the capital that are bet, each as likely, from what suits a deviation of twice the distance from
-    the mean to the end of the range. They depend on nothing that was seen.
-    """
-    share, found = max(1e-9, sqrt(-2 * log(alpha) / rows) / 2), []
+    share, found = max(1e-9, 1.2 / sqrt(rows)), []
     while share < _MOST:
         found.append(share)
         share *= _STEP
@@ -74,20 +64,27 @@ def _lower_bound(rows: int, total: float, squares: float, alpha: float) -> float
     if not (1e-12 * rows < total <= rows * (1 + _ROUNDING) and squares <= total * (1 + _ROUNDING)):
         return 0.0  # nothing was seen, or a value outside the range
     squares = max(squares, total * total / rows)  # what rounding may have lost
-    low, high = _refuted_by_one_share(rows, total, squares, alpha), total / rows
+    bets = shares(rows)
+    low, high = _refuted_by_one_share(bets, rows, total, squares, alpha), total / rows
     while high - low > 1e-12 * high and low > 0.0:
         middle = (low + high) / 2
-        centred = squares / (middle * middle) - 2 * total / middle + rows
-        if log_evidence(rows, total / middle - rows, centred, alpha) >= -log(alpha):
+        if _log_capital(bets, rows, total / middle, squares / (middle * middle)) >= -log(alpha):
             low = middle
         else:
             high = middle
     return low
 
 
-def _refuted_by_one_share(rows: int, total: float, squares: float, alpha: float) -> float:
-    """The largest mean against which one of the shares has enough evidence alone: a quadratic equation in 1 / mean."""
-    bets, largest = shares(rows, alpha), 0.0
+def _log_capital(bets: list[float], rows: int, total: float, squares: float) -> float:
+    """At least so much, against the mean in which the sums are measured."""
+    logs = [share * (total - rows) - _penalty(share) * (squares - 2 * total + rows) for share in bets]
+    largest = max(logs)
+    return largest + log(sum(exp(value - largest) for value in logs) / len(bets))
+
+
+def _refuted_by_one_share(bets: list[float], rows: int, total: float, squares: float, alpha: float) -> float:
+    """The largest mean against which one of the shares has enough alone: a quadratic equation in 1 / mean."""
+    largest = 0.0
     for share in bets:
         penalty = _penalty(share)
         a, b = penalty * squares, (share + 2 * penalty) * total

@@ -21,9 +21,10 @@ from typing import NamedTuple
 from lockgate.statistics import binomial
 from lockgate.statistics.interval import Interval
 
-# Shares suit a variance of a row of so much. A Kth of alpha is for the exact bounds of the classes, which are the
-# better ones of two classes. Each share has the same part of the rest.
-_VARIANCES = (0.5, 0.12, 0.03, 0.008)
+# Shares suit variances of a row from 0.5 down to 0.008 at an alpha of a few percent, or larger ones at a smaller alpha.
+# They do not depend on alpha, so that a smaller one is never tighter. A Kth of alpha is for the exact bounds of the
+# classes, which are the better ones of two classes. Each share has the same part of the rest.
+_SCALES = (4.0, 8.0, 16.0, 32.0)
 _MOST = 0.9
 # Down to here the error of the normal bound of a difference of macro F1 was checked (docs/statistics.md).
 CHECKED_LEVEL = 0.001
@@ -126,12 +127,11 @@ def _lower_bound(
     classes = len(rows)
     if classes < 2:
         raise ValueError(f"{classes} classes: expected 2 at least")
-    needed = log(len(_VARIANCES) * classes / ((classes - 1) * alpha))
+    needed = log(len(_SCALES) * classes / ((classes - 1) * alpha))
     spread = sum(1 / count for count in rows if count)
     found = sum(lowest) / classes
-    for variance in _VARIANCES if spread else ():
-        scale = sqrt(2 * needed / (variance * spread))
-        shares = [min(_MOST, scale / count) if count else 0.0 for count in rows]
+    for scale in _SCALES if spread else ():
+        shares = [min(_MOST, scale / sqrt(spread) / count) if count else 0.0 for count in rows]
         gained = sum(
             win * log1p(share) + loss * log1p(-share) for win, loss, share in zip(wins, losses, shares, strict=True)
         )

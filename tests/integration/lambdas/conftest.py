@@ -361,7 +361,16 @@ class World:
                 ]
             },
         }
-        self.evaluate(version, {"roc_auc": {"value": roc_auc, "rows": 1000, "statistics": {"variance": 1e-6}}})
+        self.evaluate(
+            version,
+            {
+                "roc_auc": {
+                    "value": roc_auc,
+                    "rows": 100_000,
+                    "statistics": {"variance": 1e-6, "positives": 50_000, "negatives": 50_000},
+                }
+            },
+        )
         return arn
 
     def evaluate(self, version: int, metrics: dict[str, Any], **changes: Any) -> None:

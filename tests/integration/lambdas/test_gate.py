@@ -49,7 +49,7 @@ def test_a_good_package_passes_and_the_answer_pins_the_exact_artifacts(world: Wo
     assert source["replay"] == {"bucket": "test-evidence", "key": "income/exec1/replay.json"}
     assert recorded["body"]["metrics"]["roc_auc"]["value"] == 0.9
     assert recorded["body"]["actor"] == "amelie"
-    assert "roc_auc 0.9 on 1000 rows >= floor 0.8" in reasons(world)["ranking"]
+    assert "roc_auc 0.9 on 100000 rows >= floor 0.8" in reasons(world)["ranking"]
 
 
 def test_the_first_gate_approves_the_package_in_the_registry(world: World) -> None:
@@ -63,7 +63,7 @@ def test_a_value_below_the_floor_fails_with_numbers_and_is_rejected_in_the_regis
     world.register(roc_auc=0.79)
     answer = gate.handler(world.gate_event(), None)
     assert (answer["outcome"], answer["release"], answer["source"]) == ("failed", None, None)
-    assert "0.79 on 1000 rows < floor 0.8" in reasons(world)["ranking"]
+    assert "0.79 on 100000 rows < floor 0.8" in reasons(world)["ranking"]
     assert world.status(1) == "Rejected"
 
 
@@ -94,7 +94,9 @@ def lineage(**changes: str) -> Defect:
 
 
 def evidence(**changes: Any) -> Defect:
-    metrics = {"roc_auc": {"value": 0.9, "rows": 1000, "statistics": {"variance": 1e-6}}}
+    metrics = {
+        "roc_auc": {"value": 0.9, "rows": 1000, "statistics": {"variance": 1e-4, "positives": 500, "negatives": 500}}
+    }
     return lambda world: world.evaluate(1, changes.pop("metrics", metrics), **changes)
 
 
@@ -129,7 +131,16 @@ def another_models_evidence(world: World) -> None:
 
 
 def metric(**parts: Any) -> Defect:
-    return evidence(metrics={"roc_auc": {"value": 0.9, "rows": 1000, "statistics": {"variance": 1e-6}, **parts}})
+    return evidence(
+        metrics={
+            "roc_auc": {
+                "value": 0.9,
+                "rows": 1000,
+                "statistics": {"variance": 1e-4, "positives": 500, "negatives": 500},
+                **parts,
+            }
+        }
+    )
 
 
 DEFECTS: dict[str, tuple[Defect, str, str]] = {
@@ -377,7 +388,9 @@ def challenge(world: World, release: dict[str, str], **changes: Any) -> None:
     world.register(2)
     paired = {"accuracy": {"only_challenger": 60.0, "only_champion": 10.0}}
     champion = {"model_sha256": release["model_sha256"], "metrics": accuracy(850), "paired": paired, **changes}
-    roc_auc = {"roc_auc": {"value": 0.9, "rows": 1000, "statistics": {"variance": 1e-6}}}
+    roc_auc = {
+        "roc_auc": {"value": 0.9, "rows": 1000, "statistics": {"variance": 1e-4, "positives": 500, "negatives": 500}}
+    }
     world.evaluate(2, {**accuracy(900), **roc_auc}, champion=champion)
     world.predict_as_champion(2, release["image"])
 
@@ -441,7 +454,9 @@ def one_decision_a_holdout(world: World) -> None:
 def on_fresh_rows(world: World, version: int, **changes: str) -> None:
     """Register a version that was evaluated on another holdout."""
     world.register(version)
-    roc_auc = {"roc_auc": {"value": 0.9, "rows": 1000, "statistics": {"variance": 1e-6}}}
+    roc_auc = {
+        "roc_auc": {"value": 0.9, "rows": 1000, "statistics": {"variance": 1e-4, "positives": 500, "negatives": 500}}
+    }
     data = {f"{part}_sha256": "2" * 64 for part in ("train", "features")}
     data |= {"labels_sha256": "7" * 64, "train_identities_sha256": "6" * 64, "holdout_identities_sha256": "8" * 64}
     data |= {"snapshot": "5" * 16, **changes}
@@ -525,7 +540,7 @@ def test_what_is_required_was_measured_and_keeps_its_bound(
 ) -> None:
     world.register()
     parity = {"value": 1e-9, "rows": 1000, "statistics": {}}
-    roc_auc = {"value": 0.9, "rows": 1000, "statistics": {"variance": 1e-6}}
+    roc_auc = {"value": 0.9, "rows": 1000, "statistics": {"variance": 1e-4, "positives": 500, "negatives": 500}}
     world.evaluate(1, {"roc_auc": roc_auc, "serving_difference": parity})
     require_in(world, "dev", what, kept)
     assert gate.handler(world.gate_event(), None)["outcome"] == "passed"
@@ -551,7 +566,7 @@ def test_evidence_grows_old(world: World) -> None:
 @pytest.mark.parametrize("what", ["evidence_age", "parity", "drift"])
 def test_what_nobody_measured_is_an_error(world: World, what: str) -> None:
     world.register()
-    roc_auc = {"value": 0.9, "rows": 1000, "statistics": {"variance": 1e-6}}
+    roc_auc = {"value": 0.9, "rows": 1000, "statistics": {"variance": 1e-4, "positives": 500, "negatives": 500}}
     world.evaluate(1, {"roc_auc": roc_auc}, drift={})
     require_in(world, "dev", what, "ceiling = 100")
     assert gate.handler(world.gate_event(), None)["outcome"] == "error"
@@ -607,7 +622,7 @@ def test_a_dry_run_says_what_the_gate_would_say_and_records_marks_and_spends_not
     world.register(roc_auc=0.5)
     answer = gate.handler({**world.gate_event(), "dry_run": True}, None)
     assert (answer["outcome"], answer["dry_run"]) == ("failed", True)
-    assert answer["reasons"][0]["message"].startswith("roc_auc 0.5 on 1000 rows < floor 0.8")
+    assert answer["reasons"][0]["message"].startswith("roc_auc 0.5 on 100000 rows < floor 0.8")
     assert (world.records(), world.status(1)) == ([], "PendingManualApproval")
 
 
@@ -629,7 +644,7 @@ def test_authors_see_the_numbers_in_the_registry_under_simple_assurance(world: W
     world.register(roc_auc=0.5)
     gate.handler(world.gate_event(), None)
     said = world.sagemaker.packages[world.arn(1)]["ApprovalDescription"]
-    assert said.startswith("verdict income/1: not passed; ranking failed: roc_auc 0.5 on 1000 rows < floor 0.8")
+    assert said.startswith("verdict income/1: not passed; ranking failed: roc_auc 0.5 on 100000 rows < floor 0.8")
 
 
 def simple(world: World) -> None:

@@ -21,7 +21,7 @@ from lockgate.evidence.measurement import (
     measured,
     rate,
 )
-from lockgate.statistics import binomial, delong, empirical_bernstein, paired
+from lockgate.statistics import binomial, empirical_bernstein, paired, roc_auc
 from lockgate.statistics import gaps as bounds
 from lockgate.statistics.interval import Interval
 
@@ -92,12 +92,22 @@ def test_a_mean_loss_lies_between_nothing_and_the_largest_that_the_evaluator_giv
 
 
 def test_an_area_has_delongs_interval_and_an_accuracy_the_exact_one(make_evidence: Make) -> None:
-    metrics = {"roc_auc": Metric(0.8, 200, {"variance": 1e-3}), "accuracy": Metric(0.7, 200, {"correct": 140.0})}
+    sums = {"variance": 1e-3, "positives": 120.0, "negatives": 80.0}
+    metrics = {"roc_auc": Metric(0.8, 200, sums), "accuracy": Metric(0.7, 200, {"correct": 140.0})}
     evidence = make_evidence(metrics=metrics)
-    assert measured("roc_auc", evidence, ALPHA).interval == delong.interval(0.8, 1e-3, ALPHA)
+    assert measured("roc_auc", evidence, ALPHA).interval == roc_auc.interval(0.8, 1e-3, 120, 80, ALPHA)
     assert measured("accuracy", evidence, ALPHA).interval == binomial.interval(140, 200, ALPHA)
     bare = make_evidence(metrics={"roc_auc": Metric(0.8, 200)})
-    assert measured("roc_auc", bare, ALPHA).interval == Interval(0.0, 1.0, "asymptotic")
+    assert measured("roc_auc", bare, ALPHA).interval == Interval(0.0, 1.0, "finite-sample")
+
+
+@pytest.mark.parametrize(("positives", "negatives"), [(120.0, 81.0), (119.5, 80.5), (-1.0, 201.0), (0.0, 0.0)])
+def test_positives_and_negatives_that_are_not_the_rows_of_an_area_are_refused(
+    make_evidence: Make, positives: float, negatives: float
+) -> None:
+    sums = {"variance": 1e-3, "positives": positives, "negatives": negatives}
+    evidence = make_evidence(metrics={"roc_auc": Metric(0.8, 200, sums)})
+    assert "roc_auc: " in refused(lambda: measured("roc_auc", evidence, ALPHA))
 
 
 @pytest.mark.parametrize(("metric", "most"), [("accuracy", 1.0), ("brier", 1.0), ("log_loss", 52 * log(2))])
@@ -114,7 +124,10 @@ def test_a_value_at_its_largest_is_one_and_beyond_it_none(make_evidence: Make, m
 
 def of(metric: str, value: float, rows: int = 100) -> Metric:
     """A metric of this value with the sums that it is the mean of."""
-    sums = {"accuracy": {"correct": round(value * rows)}, "roc_auc": {"variance": 1e-3}}
+    sums = {
+        "accuracy": {"correct": round(value * rows)},
+        "roc_auc": {"variance": 1e-3, "positives": rows * 0.5, "negatives": rows * 0.5},
+    }
     return Metric(value, rows, sums.get(metric, {"sum": value * rows, "sum_of_squares": value * value * rows}))
 
 
@@ -137,10 +150,10 @@ def test_a_lower_loss_is_a_gain_and_its_interval_is_turned_round(make_evidence: 
 def test_a_higher_accuracy_or_area_is_a_gain(make_evidence: Make) -> None:
     found = against(make_evidence, "accuracy", {"only_challenger": 30.0, "only_champion": 10.0}, 0.6, 0.4)
     assert found == Measured(0.2, paired.interval(30, 10, 100, ALPHA), 100, ALPHA)
-    sums = {"variance_challenger": 4e-4, "variance_champion": 5e-4, "covariance": 3e-4}
+    sums = {"variance_challenger": 4e-3, "variance_champion": 5e-3, "covariance": 3e-4}
     found = against(make_evidence, "roc_auc", sums, 0.85, 0.8)
     assert found.value == pytest.approx(0.05)
-    assert found.interval == delong.difference(0.85, 0.8, 4e-4, 5e-4, 3e-4, ALPHA)
+    assert found.interval == roc_auc.difference(0.85, 0.8, 4e-3, 5e-3, 3e-4, 50, 50, ALPHA)
 
 
 def test_a_model_that_is_right_on_all_rows_that_its_champion_is_not(make_evidence: Make) -> None:

@@ -133,13 +133,18 @@ def test_a_ceiling_is_the_other_way_round(make_evidence: Make) -> None:
 
 
 def test_an_asymptotic_interval_says_so(make_evidence: Make) -> None:
-    evidence = make_evidence(metrics={"roc_auc": Metric(0.9, 1000, {"variance": 1e-4})})
+    evidence = make_evidence(
+        metrics={"roc_auc": Metric(0.9, 1000, {"variance": 1e-4, "positives": 500, "negatives": 500})}
+    )
     assert "; asymptotic interval 0.87" in judged(limit("roc_auc"), evidence).reasons[0].message
 
 
-def test_an_area_without_variance_decides_nothing(make_evidence: Make) -> None:
-    evidence = make_evidence(metrics={"roc_auc": Metric(1.0, 1000, {"variance": 0.0})})
-    assert judged(limit("roc_auc"), evidence).outcome is Outcome.INCONCLUSIVE
+def test_a_perfect_order_is_as_certain_as_the_rows_of_its_smaller_class(make_evidence: Make) -> None:
+    for few, expected in ((5, Outcome.INCONCLUSIVE), (500, Outcome.PASSED)):
+        counts = {"variance": 0.0, "positives": few, "negatives": 1000 - few}
+        verdict = judged(limit("roc_auc"), make_evidence(metrics={"roc_auc": Metric(1.0, 1000, counts)}))
+        assert verdict.outcome is expected
+        assert "; finite-sample interval" in verdict.reasons[0].message
 
 
 def test_a_missing_metric_is_an_error_that_says_what_there_is(make_evidence: Make) -> None:
@@ -161,7 +166,10 @@ def test_sums_that_no_rows_can_have_are_an_error(make_evidence: Make, statistics
 
 @pytest.mark.parametrize("value", [-0.01, 1.01, 5.0, 1e308])
 def test_a_number_that_the_metric_cannot_have_is_an_error_whatever_decides(make_evidence: Make, value: float) -> None:
-    metrics = {"roc_auc": Metric(value, 1000, {"variance": 1e-6}), **accuracy(850, 1000)}
+    metrics = {
+        "roc_auc": Metric(value, 1000, {"variance": 1e-4, "positives": 500, "negatives": 500}),
+        **accuracy(850, 1000),
+    }
     for decide in ("interval", "estimate"):
         (reason,) = judged(limit("roc_auc", decide=decide), make_evidence(metrics=metrics)).reasons
         assert (reason.outcome, reason.message) == (Outcome.ERROR, f"roc_auc: found {value!r}, expected from 0 to 1")
@@ -462,7 +470,7 @@ def _complete() -> dict[str, Any]:
     metrics = {
         **accuracy(9_000, 10_000),
         "brier": Metric(0.1, 10_000, {"sum": 1_000.0, "sum_of_squares": 300.0}),
-        "roc_auc": Metric(0.9, 10_000, {"variance": 1e-6}),
+        "roc_auc": Metric(0.9, 10_000, {"variance": 1e-5, "positives": 5000, "negatives": 5000}),
     }
     paired = {"accuracy": {"only_challenger": 60.0, "only_champion": 50.0}}
     paired["brier"] = {"sum": -10.0, "sum_of_squares": 100.0}

@@ -11,10 +11,10 @@ from scipy.special import logsumexp
 from lockgate.statistics import empirical_bernstein
 
 
-def capital(values: np.ndarray, mean: float, alpha: float, *, from_sums: bool) -> float:
+def capital(values: np.ndarray, mean: float, *, from_sums: bool) -> float:
     """Log of what a bettor against "the mean of values from 0 to 1 is at most `mean`" has: from the values themselves,
     or as the smallest that their sums allow."""
-    bets = np.array(empirical_bernstein.shares(len(values), alpha))
+    bets = np.array(empirical_bernstein.shares(len(values)))
     ratios = values / mean - 1
     logs = np.log1p(bets[:, None] * ratios[None, :]).sum(axis=1)
     if from_sums:
@@ -29,7 +29,7 @@ def test_no_bound_is_beyond_what_the_capital_of_the_rows_themselves_refutes(valu
     for scaled, bound in (((values + 2) / 5, (found.low + 2) / 5), ((3 - values) / 5, (3 - found.high) / 5)):
         assert bound <= scaled.mean() + 1e-9
         if bound > 1e-6:
-            assert capital(scaled, bound * (1 - 1e-9), alpha, from_sums=False) >= np.log(1 / alpha) - 1e-6
+            assert capital(scaled, bound * (1 - 1e-9), from_sums=False) >= np.log(1 / alpha) - 1e-6
 
 
 @pytest.mark.parametrize("alpha", [0.1, 0.001, 1e-9])
@@ -42,13 +42,13 @@ def test_bounds_are_the_root_that_scipy_finds_of_the_capital_that_the_sums_allow
     for scaled, bound in ((values, found.low), (1 - values, 1 - found.high)):
         # From the mean down to the first refuted one.
         tried = np.linspace(scaled.mean(), 1e-3, 2000)
-        short = [capital(scaled, mean, alpha, from_sums=True) + np.log(alpha) for mean in tried]
+        short = [capital(scaled, mean, from_sums=True) + np.log(alpha) for mean in tried]
         first = next((k for k, each in enumerate(short) if each >= 0), None)
         if first is None:
             assert bound <= 1e-3
             continue
         root = brentq(
-            lambda mean: capital(scaled, mean, alpha, from_sums=True) + np.log(alpha),  # noqa: B023
+            lambda mean: capital(scaled, mean, from_sums=True) + np.log(alpha),  # noqa: B023
             tried[first],
             tried[first - 1],
         )

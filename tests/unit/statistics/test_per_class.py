@@ -23,8 +23,8 @@ def by_scipy(
     classes, found = len(rows), sum(lowest) / len(rows)
     n, low = np.array(rows, float), np.array(lowest)
     needed = np.log(4 * classes / ((classes - 1) * alpha))
-    for variance in (0.5, 0.12, 0.03, 0.008):
-        share = np.minimum(0.9, np.sqrt(2 * needed / (variance * (1 / n).sum())) / n)
+    for scale in (4, 8, 16, 32):
+        share = np.minimum(0.9, scale / np.sqrt((1 / n).sum()) / n)
         spare = float(np.array(wins) @ np.log1p(share) + np.array(losses) @ np.log1p(-share) - needed)
         smallest = optimize.minimize(
             lambda d: d.mean(),

@@ -31,7 +31,7 @@ from lockgate.aws.ledger import LedgerStore
 from lockgate.configuration.environment import Environment, read_environment
 from lockgate.configuration.project import read_configuration
 from lockgate.configuration.tools import read_tools
-from lockgate.evidence.document import Champion, Data, Evidence, Group, Metric
+from lockgate.evidence.document import BINARY_TARGET, Champion, Data, Evidence, Group, Metric
 from lockgate.evidence.provenance import PROVENANCE, SBOM, Attestation, Build, predicate_of, statement
 from lockgate.gate.decision import Case, entry_of, name_of
 from lockgate.gate.verification import Artifacts, Evaluation, Expected, ModelData, Package
@@ -39,9 +39,10 @@ from lockgate.ledger.chain import ReleaseChain
 from lockgate.ledger.kinds import Deployment, ReleaseBody, Verdict
 from lockgate.ledger.records import Entry, Record
 from lockgate.policy.of_model import read_model_policy
-from lockgate.policy.rules import MEASURES, Gap, Policy
+from lockgate.policy.rules import Gap, Policy
 from lockgate.release.parameters import Release
 from lockgate.statistics import binomial
+from lockgate.tasks.task import measures_of
 
 ROOT = Path(__file__).parent.parent
 TIMES, RECORDS, COMPONENTS = 30, 200, 400
@@ -57,7 +58,7 @@ def evidence(lineage: Mapping[str, str]) -> Evidence:
     rows = 69126
 
     def accuracy(correct: int) -> Metric:
-        return Metric(correct / rows, rows, {"correct": float(correct)})
+        return Metric(correct / rows, rows, {"hits": float(correct)})
 
     metrics = {
         "roc_auc": Metric(0.903, rows, {"variance": 1.3e-6, "positives": rows // 2, "negatives": rows // 2}),
@@ -67,9 +68,15 @@ def evidence(lineage: Mapping[str, str]) -> Evidence:
     }
 
     def group(people: int) -> Group:
-        quarter = people // 4
-        counts = (quarter + quarter // 2, quarter // 2, quarter // 2, people - 2 * quarter - quarter // 2)
-        return Group(*counts, 0.01 * people, 0.1 * people)
+        half, quarter = people // 2, people // 4
+        residual = {"sum": 0.01 * people, "sum_of_squares": 0.1 * people}
+        rates = {
+            "positive_rate": (half, people),
+            "true_positive_rate": (quarter, half),
+            "false_positive_rate": (quarter // 2, people - half),
+        }
+        metrics = {name: Metric(hits / rows, rows, {"hits": float(hits)}) for name, (hits, rows) in rates.items()}
+        return Group(people, {**metrics, "mean_error": Metric(0.01, people, residual)})
 
     race = (56464, 4263, 73, 4, 56, 4183, 32, 2081, 1970)
     paired = {"accuracy": {"only_challenger": 1800.0, "only_champion": 1500.0}}
@@ -248,7 +255,7 @@ def main() -> int:
     answers, configuration = Answers(), read_configuration(ROOT)
     asked = {found.name: (found, configuration.policy(found, MODEL)) for found in configuration.environments}
     last, policy = list(asked.values())[-1]
-    gaps = tuple(Gap(measure, measure, "RAC1P", "ceiling", 0.1, 1) for measure in MEASURES)
+    gaps = tuple(Gap(measure, measure, "RAC1P", "ceiling", 0.1, 1) for measure in measures_of(BINARY_TARGET))
     asked["every gap by nine groups"] = last, replace(policy, rules=gaps)
     chain = history(answers, last, policy)
     figures = {name: decision_ms(answers, *each, chain) for name, each in asked.items()}

@@ -27,9 +27,10 @@ def write_artifact(
     saved = {**saved, **files}
     facts = {
         **model_json.declared(model),
-        "target": model.target,
+        "target": model.target.name,
         "parameters": dict(model.parameters),
         "format": format_facts,
+        **({"threshold": model.threshold.number} if model.threshold else {}),
         "libraries": {name: importlib.metadata.version(name) for name in formats.libraries(format_facts)},
         "engine": dict(engine),
         "sha256": {name: canonical.sha256(content) for name, content in saved.items()},

@@ -72,11 +72,21 @@ def refuse_broken_columns(table: pa.Table, model: Model, part: str) -> None:
         raise DataContractError("\n".join(f"{part}: {text}" for text in broken[:SHOWN]) + more)
 
 
-def refuse_broken_target(table: pa.Table, model: Model, part: str) -> None:
-    """The target must be there, 0 or 1 in every row, and both must occur. Raises DataContractError."""
-    found = table[model.target].unique().to_pylist() if model.target in table.column_names else []
-    if sorted(found, key=str) != [0, 1]:
-        raise DataContractError(f"{part}: column {model.target}: found {_few(found)}, expected both 0 and 1, no other")
+def refuse_broken_target(table: pa.Table, model: Model, part: str, every: bool) -> None:
+    """The target must be there and be what its task allows in every row.
+
+    every: whether each class must occur, as in training, where a model learns which there are.
+    Raises DataContractError.
+    """
+    from runtime.tasks.arrays import arrays_of
+
+    target = model.target
+    if target.name not in table.column_names:
+        known = ", ".join(table.column_names)
+        raise DataContractError(f"{part}: column {target.name}: found no such column, expected it; there are: {known}")
+    wrong = arrays_of(target).refusal(table[target.name], target, every)
+    if wrong:
+        raise DataContractError(f"{part}: column {target.name}: {wrong}")
 
 
 def _broken(column: pa.ChunkedArray, feature: Feature, identifiers: pa.ChunkedArray) -> list[str]:

@@ -20,16 +20,18 @@ from lockgate import canonical
 from lockgate.data.row_identities import identities, read_identities, refuse_shared
 from lockgate.data.snapshot import Manifest, Part, read_manifest
 from lockgate.errors import DataContractError, EvidenceError
-from lockgate.evidence.distribution import distance
+from lockgate.evidence.distribution import distance, read_bins
 from lockgate.evidence.document import Champion, Data, Evidence, Group, Metric
+from lockgate.tasks.target import BINARY, Target
 from runtime import job as jobs
 from runtime.archive import read_archive
 from runtime.columns import read_columns
 from runtime.drift import drift
 from runtime.job import NOTE, NOTHING_SERVED, Job
-from runtime.metrics import Labels, Scores, against, by_group, histogram, measure
+from runtime.metrics import Scores, histogram
+from runtime.tasks.arrays import ModelAnswers, Truth, arrays_of
 
-MOST_DIFFERENCE = 1e-6  # between what is served and scikit-learn; an environment's policy may allow less
+MOST_DIFFERENCE = 1e-6  # of what is served from the library's answers, in the target's unit; a policy may allow less
 MOST_DISTANCE = 0.001  # of the distribution of scores that training noted: sums of a linear model differ in last bits
 LONGEST_NOTE = 1000  # of the champion's step, as bytes or characters
 REPLAYED = 100  # holdout rows that a deployment must answer as evaluation did
@@ -48,7 +50,7 @@ def evaluate(job: Job) -> None:
     labels = _published(job.inputs / "labels" / "labels.parquet", manifest.holdout_labels, "holdout labels")
     truth = _truth(labels, manifest)
     predictions = _table(job.inputs / "predictions" / "predictions.parquet", "predictions")
-    scores, reference = _scores(predictions, labels, manifest)
+    scores, reference = _predictions(predictions, labels, manifest)
 
     trained_on, judged_on = _identities(train, manifest), _identities(features, manifest)
     refuse_shared("holdout", read_identities(judged_on), "training", read_identities(trained_on))
@@ -56,9 +58,11 @@ def evaluate(job: Job) -> None:
     files = read_archive(archive)
     facts = canonical.from_bytes(files.get("model.json", b"{}"), "model.json")
     engine = _note(facts, "engine")
-    _refuse_other_distribution(engine.get("holdout_scores"), scores)
+    _refuse_other_distribution(engine, scores, manifest.target)
+    own = ModelAnswers(scores, _threshold(facts, manifest.target))
     replay = canonical.to_bytes(_replay(features, labels, scores, manifest))
-    champion, champion_missing = _champion(job, labels, truth, scores, manifest)
+    champion, champion_missing = _champion(job, labels, truth, own, manifest)
+    arrays = arrays_of(manifest.target)
     evidence = Evidence(
         model=manifest.model,
         commit=job.setting("COMMIT"),
@@ -81,8 +85,13 @@ def evaluate(job: Job) -> None:
         parameters=_note(facts, "parameters"),
         engine=engine,
         replay_sha256=canonical.sha256(replay),
-        metrics={**measure(truth, scores), "serving_difference": _difference(scores, reference)},
-        groups=_groups(features, labels, truth, scores, manifest),
+        target=manifest.target,
+        threshold=own.threshold,
+        metrics={
+            **arrays.measure(truth, scores, manifest.target, own.threshold),
+            "serving_difference": _difference(scores, reference, manifest.target.unit),
+        },
+        groups=_groups(features, labels, truth, own, manifest),
         champion=champion,
         champion_missing=champion_missing,
         drift={name: drift(train[name], features[name]) for name in manifest.features},
@@ -127,29 +136,34 @@ def _published(file: Path, part: Part, name: str) -> pa.Table:
     return table
 
 
-def _truth(labels: pa.Table, manifest: Manifest) -> Labels:
-    """Labels as 0 and 1, in the order of the file. Both must occur, or no ranking can be measured."""
-    target = labels[manifest.target]
-    if target.null_count or sorted(target.unique().to_pylist(), key=str) != [0, 1]:
-        raise EvidenceError(f"holdout labels: {manifest.target}: found other than 0 and 1, expected both and no other")
-    values: Labels = target.to_numpy().astype(np.int64)
-    return values
+def _truth(labels: pa.Table, manifest: Manifest) -> Truth:
+    """The labels in the order of the file. Of two classes both must occur, or no ranking can be measured."""
+    arrays, column = arrays_of(manifest.target), labels[manifest.target.name]
+    wrong = arrays.refusal(column, manifest.target, every=False)
+    if wrong:
+        raise EvidenceError(f"holdout labels: {manifest.target.name}: {wrong}")
+    return arrays.truth(column, manifest.target)
 
 
-def _scores(predictions: pa.Table, labels: pa.Table, manifest: Manifest) -> tuple[Scores, Scores]:
-    """What is served and what scikit-learn answers for each label's row, in the order of the labels.
+def _columns(name: str, target: Target) -> list[str]:
+    return [f"{name}_{place}" for place in range(target.outputs)] if target.outputs > 1 else [name]
 
-    Refuses all but one finite score from 0 to 1 a row, of each.
+
+def _predictions(predictions: pa.Table, labels: pa.Table, manifest: Manifest) -> tuple[Scores, Scores]:
+    """What is served and what the model's library answers for each label's row, in the order of the labels.
+
+    Refuses all but one prediction a row that the target's task allows, of each.
     """
-    identifier, kinds = manifest.identifier, ("score", "reference")
-    if sorted(predictions.column_names) != sorted([identifier, *kinds]):
+    identifier, target = manifest.identifier, manifest.target
+    columns = [*_columns("score", target), *_columns("reference", target)]
+    if sorted(predictions.column_names) != sorted([identifier, *columns]):
         raise EvidenceError(
-            f"predictions: found columns {predictions.column_names}, expected {identifier}, score and reference"
+            f"predictions: found columns {predictions.column_names}, expected {identifier}, {', '.join(columns)}"
         )
-    types = [predictions[name].type for name in (identifier, *kinds)]
-    if types != [labels[identifier].type, pa.float64(), pa.float64()]:
+    types = [predictions[name].type for name in (identifier, *columns)]
+    if types != [labels[identifier].type, *[pa.float64()] * len(columns)]:
         found = ", ".join(map(str, types))
-        raise EvidenceError(f"predictions: found types {found}, expected {labels[identifier].type}, double and double")
+        raise EvidenceError(f"predictions: found types {found}, expected {labels[identifier].type}, then double")
     predicted = predictions[identifier]
     if predicted.null_count or len(predicted.unique()) != len(predicted):
         raise EvidenceError(
@@ -160,32 +174,47 @@ def _scores(predictions: pa.Table, labels: pa.Table, manifest: Manifest) -> tupl
     missing, extra = position.null_count, len(predicted) - len(labels) + position.null_count
     if missing or extra:
         raise EvidenceError(f"predictions: found {missing} holdout rows missing and {extra} others, expected neither")
-    scores, reference = (_probabilities(predictions, name, position) for name in kinds)
+    scores, reference = (_fit(predictions, name, position, target) for name in ("score", "reference"))
     return scores, reference
 
 
-def _probabilities(predictions: pa.Table, name: str, position: pa.Array) -> Scores:
-    scores: Scores = predictions[name].take(position).to_numpy()
-    bad = int((~((scores >= 0) & (scores <= 1))).sum())  # NaN, and null which becomes NaN, compare false
-    if bad:
-        raise EvidenceError(f"predictions: {name}: found {bad} rows not from 0 to 1, expected finite probabilities")
-    return scores
+def _fit(predictions: pa.Table, name: str, position: pa.Array, target: Target) -> Scores:
+    columns = [predictions[each].take(position).to_numpy() for each in _columns(name, target)]
+    found: Scores = columns[0] if target.outputs == 1 else np.column_stack(columns)
+    wrong = arrays_of(target).unfit(found, target)
+    if wrong:
+        raise EvidenceError(f"predictions: {name}: {wrong}")
+    return found
 
 
-def _difference(scores: Scores, reference: Scores) -> Metric:
-    """The largest difference of the engine that serves from scikit-learn, over every row."""
-    largest = float(np.abs(scores - reference).max())
+def _difference(scores: Scores, reference: Scores, unit: float) -> Metric:
+    """The largest difference of the engine that serves from the model's library, over every row, in the target's
+    unit: the width of the range of a number, 1 of probabilities."""
+    rows, differs = len(scores), scores != reference
+    largest = float(np.abs(scores - reference).max()) / unit
     if largest > MOST_DIFFERENCE:
         raise EvidenceError(
-            f"predictions: the engine that serves differs from scikit-learn by {largest:g} in a row of {len(scores)}, "
+            f"predictions: the engine that serves differs from scikit-learn by {largest:g} in a row of {rows}, "
             f"expected at most {MOST_DIFFERENCE:g} in every row"
         )
-    return Metric(largest, len(scores), {"rows_that_differ": float((scores != reference).sum())})
+    return Metric(largest, rows, {"rows_that_differ": float(differs.reshape(rows, -1).any(axis=1).sum())})
 
 
-def _refuse_other_distribution(noted: object, scores: Scores) -> None:
+def _threshold(facts: Mapping[str, Any], target: Target) -> float | None:
+    """The threshold is a part of the model: whatever it is, it is judged with it. 0.1 knew 0.5 only."""
+    if target.task != BINARY:
+        return None
+    found = facts.get("threshold", 0.5)
+    if isinstance(found, bool) or not isinstance(found, int | float) or not 0 <= found <= 1:
+        raise EvidenceError(f"model.json: threshold: found {found!r}, expected a number from 0 to 1")
+    return float(found)
+
+
+def _refuse_other_distribution(engine: Mapping[str, Any], scores: Scores, target: Target) -> None:
     """What is served is compared with the counts in model.json as long as it is served: they must be those of here."""
-    counted = histogram(scores)
+    noted = engine.get("holdout_scores")
+    bins = read_bins(engine.get("bounds"), target.outputs)
+    counted = histogram(scores, bins)
     if isinstance(noted, list) and len(noted) == len(counted) and all(_is_count(each) for each in noted) and sum(noted):
         apart = distance(counted, noted)
         if apart <= MOST_DISTANCE:
@@ -201,29 +230,43 @@ def _is_count(found: object) -> bool:
 
 
 def _groups(
-    features: pa.Table, labels: pa.Table, truth: Labels, scores: Scores, manifest: Manifest
+    features: pa.Table, labels: pa.Table, truth: Truth, own: ModelAnswers, manifest: Manifest
 ) -> dict[str, dict[str, Group]]:
     """The rows by the values of each protected attribute, as texts; a missing value is the group "null"."""
     rows = _rows(features, labels[manifest.identifier], manifest)
     columns = {name: pc.fill_null(features[name].take(rows).cast(pa.string()), "null") for name in manifest.protected}
-    return {name: by_group(truth, scores, column.to_numpy()) for name, column in columns.items()}
+    return {name: _by_value(truth, own, column.to_numpy(), manifest.target) for name, column in columns.items()}
+
+
+def _by_value(truth: Truth, own: ModelAnswers, values: Any, target: Target) -> dict[str, Group]:
+    arrays, groups = arrays_of(target), {}
+    for value in np.unique(values):
+        chosen = values == value
+        metrics = arrays.measure(truth[chosen], own.predictions[chosen], target, own.threshold)
+        groups[str(value)] = Group(int(chosen.sum()), metrics)
+    return groups
 
 
 def _champion(
-    job: Job, labels: pa.Table, truth: Labels, scores: Scores, manifest: Manifest
+    job: Job, labels: pa.Table, truth: Truth, own: ModelAnswers, manifest: Manifest
 ) -> tuple[Champion | None, str]:
     """The champion on these rows by its own image's predictions, or why there is none to compare with.
 
     What its step left is foreign: predictions that cannot be used are no champion, and stop nobody.
     """
-    folder = job.inputs / "champion"
+    folder, target = job.inputs / "champion", manifest.target
     if not (folder / "predictions.parquet").is_file():
         return None, _noted(folder / NOTE)
+    archive = job.read("champion-model/model.tar.gz")
     try:
-        before, _ = _scores(_table(folder / "predictions.parquet", "predictions"), labels, manifest)
+        scores, _ = _predictions(_table(folder / "predictions.parquet", "predictions"), labels, manifest)
+        facts = canonical.from_bytes(read_archive(archive).get("model.json", b"{}"), "model.json")
+        before = ModelAnswers(scores, _threshold(facts, target))
     except EvidenceError as error:
         return None, _shown(str(error))
-    return against(truth, scores, before, canonical.sha256(job.read("champion-model/model.tar.gz"))), ""
+    arrays = arrays_of(target)
+    metrics = arrays.measure(truth, before.predictions, target, before.threshold)
+    return Champion(canonical.sha256(archive), metrics, arrays.paired(truth, own, before, target)), ""
 
 
 def _noted(note: Path) -> str:
@@ -253,7 +296,12 @@ def _replay(features: pa.Table, labels: pa.Table, scores: Scores, manifest: Mani
     order = pc.sort_indices(labels[manifest.identifier])[:REPLAYED]
     rows = _rows(features, labels[manifest.identifier].take(order), manifest)
     instances = features.select(manifest.features).take(rows).to_pylist()
-    return {"instances": [_instance(row) for row in instances], "predictions": scores[order.to_numpy()].tolist()}
+    predictions = scores[order.to_numpy()].tolist()
+    return {
+        "instances": [_instance(row) for row in instances],
+        "predictions": predictions,
+        "unit": manifest.target.unit,
+    }
 
 
 def _instance(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,60 +1,63 @@
-"""What scores are worth against labels, with the sums each number comes from, so that a gate can recompute it.
+"""What predictions are worth against the truth, with the sums each number comes from, so that a gate can recompute it.
 
-Arrays of one dimension and equal length, one row at least: labels 0 or 1, scores from 0 to 1.
+Arrays of one dimension and equal length; runtime/tasks makes the metrics of a task of these parts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import numpy.typing as npt
 
-from lockgate.evidence.distribution import BOUNDS
-from lockgate.evidence.document import Champion, Group, Metric
+from lockgate.evidence.distribution import Bins
+from lockgate.evidence.document import Metric
 
 Labels = npt.NDArray[np.int64]
 Scores = npt.NDArray[np.float64]
-
-THRESHOLD = 0.5  # a score at the threshold predicts 1
-
-
-def measure(labels: Labels, scores: Scores) -> dict[str, Metric]:
-    """Every metric that these rows have: with one label only there is nothing to rank, so no ROC AUC."""
-    ranked = {"roc_auc": roc_auc(labels, scores)} if 0 < int(labels.sum()) < len(labels) else {}
-    return {
-        **ranked,
-        "accuracy": accuracy(labels, scores),
-        "log_loss": log_loss(labels, scores),
-        "brier": brier(labels, scores),
-    }
+Hits = npt.NDArray[np.bool_]
 
 
-def histogram(scores: Scores) -> list[int]:
-    """How many scores are in each bin of lockgate.evidence.distribution, and, last, how many are greater than 1."""
-    counts: list[int] = np.bincount(np.searchsorted(BOUNDS, scores, side="left"), minlength=len(BOUNDS) + 1).tolist()
+def histogram(predictions: Scores, bins: Bins) -> list[int]:
+    """How many predictions are in each bin."""
+    largest = predictions.max(axis=1) if predictions.ndim == 2 else predictions
+    places = np.searchsorted(bins.bounds, largest, side="left")
+    if predictions.ndim == 2:
+        places = predictions.argmax(axis=1) * (len(bins.bounds) + 1) + places
+    counts: list[int] = np.bincount(places, minlength=bins.size).tolist()
     return counts
 
 
-def by_group(labels: Labels, scores: Scores, values: npt.NDArray[np.object_]) -> dict[str, Group]:
-    """For each value of an attribute (texts), what its rows say."""
-    return {str(value): _group(labels[values == value], scores[values == value]) for value in np.unique(values)}
+def rate(hits: Hits) -> Metric | None:
+    """The share of hits; None where no row counts."""
+    return share(hits) if len(hits) else None
 
 
-def against(labels: Labels, scores: Scores, champion: Scores, model_sha256: str) -> Champion:
-    """The champion on the same rows, and the sums of both together that a paired comparison needs."""
-    right, right_before = _correct(labels, scores), _correct(labels, champion)
-    paired: dict[str, Mapping[str, float]] = {
-        "accuracy": {
-            "only_challenger": float((right & ~right_before).sum()),
-            "only_champion": float((right_before & ~right).sum()),
-        },
-        "log_loss": _sums(_log_losses(labels, scores) - _log_losses(labels, champion)),
-        "brier": _sums(_squared_errors(labels, scores) - _squared_errors(labels, champion)),
+def share(hits: Hits) -> Metric:
+    """The same of one row at least."""
+    count = int(hits.sum())
+    return Metric(count / len(hits), len(hits), {"hits": float(count)})
+
+
+def mean(values: Scores) -> Metric:
+    found = sums(values)
+    return Metric(found["sum"] / len(values), len(values), found)
+
+
+def sums(values: Scores) -> dict[str, float]:
+    return {"sum": float(values.sum()), "sum_of_squares": float((values**2).sum())}
+
+
+def discordant(hits: Hits, hits_before: Hits) -> dict[str, float]:
+    """On how many rows only the challenger has a hit, and only the champion."""
+    return {
+        "only_challenger": float((hits & ~hits_before).sum()),
+        "only_champion": float((hits_before & ~hits).sum()),
     }
-    if min((labels == 1).sum(), (labels == 0).sum()) > 1:
-        paired["roc_auc"] = _delong(labels, scores, champion)
-    return Champion(model_sha256, measure(labels, champion), paired)
+
+
+def probability_loss(given: Scores) -> Scores:
+    """-ln of the probability given to the true class; a certain and wrong one counts as 2**-52 and not as infinity."""
+    losses: Scores = -np.log(np.clip(given, np.finfo(np.float64).eps, 1 - np.finfo(np.float64).eps))
+    return losses
 
 
 def roc_auc(labels: Labels, scores: Scores) -> Metric:
@@ -74,52 +77,7 @@ def roc_auc(labels: Labels, scores: Scores) -> Metric:
     return Metric(wins / (2 * m * n), m + n, statistics)
 
 
-def accuracy(labels: Labels, scores: Scores) -> Metric:
-    """Share of rows whose score is on the label's side of the threshold."""
-    correct = int(_correct(labels, scores).sum())
-    return Metric(correct / len(labels), len(labels), {"correct": float(correct)})
-
-
-def log_loss(labels: Labels, scores: Scores) -> Metric:
-    """Mean of -ln(probability given to the label); a certain and wrong score counts as 2**-52 and not as infinity."""
-    return _mean(_log_losses(labels, scores))
-
-
-def brier(labels: Labels, scores: Scores) -> Metric:
-    """Mean squared difference of score and label."""
-    return _mean(_squared_errors(labels, scores))
-
-
-def _correct(labels: Labels, scores: Scores) -> npt.NDArray[np.bool_]:
-    correct: npt.NDArray[np.bool_] = (scores >= THRESHOLD) == (labels == 1)
-    return correct
-
-
-def _log_losses(labels: Labels, scores: Scores) -> Scores:
-    given = np.where(labels == 1, scores, 1 - scores)
-    losses: Scores = -np.log(np.clip(given, np.finfo(np.float64).eps, 1 - np.finfo(np.float64).eps))
-    return losses
-
-
-def _squared_errors(labels: Labels, scores: Scores) -> Scores:
-    return (scores - labels) ** 2
-
-
-def _group(labels: Labels, scores: Scores) -> Group:
-    predicted, actual = scores >= THRESHOLD, labels == 1
-    residual = scores - labels
-    return Group(
-        true_positives=int((predicted & actual).sum()),
-        false_positives=int((predicted & ~actual).sum()),
-        false_negatives=int((~predicted & actual).sum()),
-        true_negatives=int((~predicted & ~actual).sum()),
-        residual=float(residual.sum()),
-        residual_squares=float((residual**2).sum()),
-        metrics=measure(labels, scores),
-    )
-
-
-def _delong(labels: Labels, scores: Scores, champion: Scores) -> dict[str, float]:
+def delong_sums(labels: Labels, scores: Scores, champion: Scores) -> dict[str, float]:
     """Variances and covariance of two correlated areas (DeLong, DeLong, Clarke-Pearson 1988, equation 5)."""
     (positives, negatives), (positives_before, negatives_before) = (
         _placements(labels, found) for found in (scores, champion)
@@ -141,15 +99,6 @@ def _placements(labels: Labels, scores: Scores) -> tuple[Scores, Scores]:
     of_positives: Scores = (ranks[:m] - _doubled_midranks(positive)) / (2 * n)
     of_negatives: Scores = 1 - (ranks[m:] - _doubled_midranks(negative)) / (2 * m)
     return of_positives, of_negatives
-
-
-def _mean(losses: Scores) -> Metric:
-    sums = _sums(losses)
-    return Metric(sums["sum"] / len(losses), len(losses), sums)
-
-
-def _sums(values: Scores) -> dict[str, float]:
-    return {"sum": float(values.sum()), "sum_of_squares": float((values**2).sum())}
 
 
 def _doubled_midranks(values: Scores) -> npt.NDArray[np.int64]:

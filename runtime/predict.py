@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -19,8 +20,8 @@ from runtime.serving.model_data import engine_of
 
 
 def predict(job: Job) -> None:
-    """Write predictions.parquet: the identifier; `score`, what the engine that serves answers; `reference`, what
-    the estimator itself answers. Both are the probability of target 1 as float64.
+    """Write predictions.parquet: the identifier; `score`, what the engine that serves answers; `reference`, what the
+    estimator itself answers. Of several classes there is a column for each: `score_0`, `reference_0` and so on.
 
     Raises ConfigError, EvidenceError (the archive is not a model of this image) or DataContractError.
     """
@@ -51,7 +52,11 @@ def _predict(job: Job, rows: Path, folder: Path) -> None:
     files = read_archive(job.read("model/model.tar.gz"))
     holdout = read_columns(rows, "holdout")
     reference = score(read_artifact(files, model), frame_of_table(holdout, model))
-    found = engine_of(files, model).predict(codes_of_table(holdout, model).tobytes(), holdout.num_rows)
+    answered = engine_of(files, model).predict(codes_of_table(holdout, model).tobytes(), holdout.num_rows)
+    found = np.asarray(answered)
     folder.mkdir(parents=True, exist_ok=True)
-    columns = {model.identifier: holdout[model.identifier], "score": found, "reference": reference}
-    pq.write_table(pa.table(columns), folder / "predictions.parquet")
+    columns = {"score": found, "reference": reference}
+    several = {f"{name}_{place}": each[:, place] for name, each in columns.items() if each.ndim == 2
+               for place in range(each.shape[1])}  # fmt: skip
+    table = {model.identifier: holdout[model.identifier], **(several or columns)}
+    pq.write_table(pa.table(table), folder / "predictions.parquet")

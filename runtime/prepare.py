@@ -32,7 +32,7 @@ def prepare(job: Job) -> None:
     train = _verified(train_file, manifest.train, "train")
     holdout = _verified(holdout_file, manifest.holdout_features, "holdout")
     refuse_broken_columns(train, model, "train")
-    refuse_broken_target(train, model, "train")
+    refuse_broken_target(train, model, "train", every=True)
     refuse_broken_columns(holdout, model, "holdout")
 
     prepared = job.outputs / "prepared"
@@ -49,10 +49,10 @@ def _refuse_other_columns(manifest: Manifest, model: Model) -> None:
     declared = {
         "model": model.name,
         "identifier": model.identifier,
-        "target": model.target,
+        "target": model.target.as_dict(),
         "features": sorted(feature.name for feature in model.features),
     }
-    published = {**vars(manifest), "features": sorted(manifest.features)}
+    published = {**vars(manifest), "target": manifest.target.as_dict(), "features": sorted(manifest.features)}
     for key, value in declared.items():
         if published[key] != value:
             raise DataContractError(

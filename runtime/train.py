@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from lockgate.configuration.model import Model
@@ -33,7 +32,7 @@ def train(job: Job) -> None:
         read_columns(channel / "train.parquet", "train"),
         read_columns(channel / "holdout.parquet", "holdout"),
     )
-    target = pd.Series(table[model.target].to_numpy().astype(np.int64), name=model.target)
+    target = table[model.target.name].to_pandas()
     team = commit.training_module(model)
     with threadpool_limits(limits=1):
         trained = team.train(frame_of_table(table, model), target, model)

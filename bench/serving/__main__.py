@@ -201,7 +201,7 @@ class Bench:
             census = declared(CENSUS)
             pyarrow.csv.write_csv(pq.read_table(ROOT / census.train_data), rows)
             declaration = ROOT / "model" / CENSUS / "model.toml"
-            self._run("fastapi", HERE / "peers" / "train.py", declaration, rows, census.target, kind, saved)
+            self._run("fastapi", HERE / "peers" / "train.py", declaration, rows, census.target.name, kind, saved)
         return saved
 
     def _instances(self, model: str) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from lockgate.configuration.model import Model
+from lockgate.tasks.target import Target, binary
 from runtime import commit
 from runtime.job import Job
 
@@ -21,7 +22,7 @@ CENSUS = "employment"
 class Kind:
     """What a team's model folder holds: a declaration and `train`."""
 
-    target: str
+    target: Target
     estimator: Callable[[Any, Model], Any]
     encoding: str = "ordinal"
 
@@ -63,11 +64,11 @@ def _regression(rows: Any, model: Model) -> Any:
 
 
 KINDS = {
-    "categorical": Kind("employed", _categorical),
-    "logistic": Kind("employed", _logistic, "onehot"),
-    "multiclass": Kind("MAR", _trees),
-    "regression": Kind("AGEP", _regression),
-    "fallback": Kind("employed", _mixed),
+    "categorical": Kind(binary("employed"), _categorical),
+    "logistic": Kind(binary("employed"), _logistic, "onehot"),
+    "multiclass": Kind(Target("MAR", "multiclass", ("1", "2", "3", "4", "5")), _trees),
+    "regression": Kind(Target("AGEP", "regression", (), {"minimum": 0.0, "maximum": 99.0}), _regression),
+    "fallback": Kind(binary("employed"), _mixed),
 }
 
 
@@ -76,7 +77,7 @@ def declared(name: str) -> Model:
     if name == CENSUS:
         return _declared_model(name)
     census, target = _declared_model(CENSUS), KINDS[name].target
-    features = tuple(feature for feature in census.features if feature.name != target)
+    features = tuple(feature for feature in census.features if feature.name != target.name)
     return replace(census, name=name, target=target, features=features, protected=())
 
 

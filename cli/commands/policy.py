@@ -12,6 +12,7 @@ from pathlib import Path
 
 from cli.context import find_root, json_argument, model_argument
 from cli.terminal import show, show_json
+from lockgate.configuration.model import model_named
 from lockgate.configuration.project import read_configuration
 from lockgate.errors import NotFoundError, RefusedError
 from lockgate.policy.planning import Guess, plan
@@ -45,14 +46,14 @@ def run(arguments: argparse.Namespace) -> int:
     if name not in environments:
         raise NotFoundError(f"--env: found {name!r}, expected one of {', '.join(environments)}")
     model = configuration.model(arguments.model)
-    policy = configuration.policy(environments[name], model)
+    policy, target = configuration.policy(environments[name], model), model_named(configuration.models, model).target
     assurance = _asked(arguments, policy.assurance)
     guess = Guess(
         arguments.difference, arguments.disagreement, arguments.group_rate, arguments.deviation, arguments.power
     )
     try:
         alpha = assurance.error if isinstance(assurance, Simple) else smallest_level(assurance, arguments.holdout)
-        planned = [plan(rule, alpha, guess) for rule in policy.rules]
+        planned = [plan(rule, alpha, guess, target) for rule in policy.rules]
     except ValueError as error:
         raise RefusedError(f"policy plan: {error}") from error
     if arguments.json:

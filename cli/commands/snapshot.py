@@ -59,9 +59,9 @@ def publish(context: Context, model: Model) -> str:
     holdout, holdout_sha256 = _read(context.root, model.holdout_data)
     identities_of = validated(train, holdout, model)
     files = {
-        "train": _parquet(train, model.train_data, [model.identifier, *names_of_features, model.target]),
+        "train": _parquet(train, model.train_data, [model.identifier, *names_of_features, model.target.name]),
         "features": _parquet(holdout, model.holdout_data, [model.identifier, *names_of_features]),
-        "labels": _parquet(holdout, model.holdout_data, [model.identifier, model.target]),
+        "labels": _parquet(holdout, model.holdout_data, [model.identifier, model.target.name]),
     }
     manifest = Manifest(
         model=model.name,
@@ -97,7 +97,7 @@ def validated(train: Any, holdout: Any, model: Model) -> dict[str, bytes]:
     for part, table, file in (("train", train, model.train_data), ("holdout", holdout, model.holdout_data)):
         rows[part] = canonical_columns(table, file)
         refuse_broken_columns(rows[part], model, file)
-        refuse_broken_target(rows[part], model, file)
+        refuse_broken_target(rows[part], model, file, every=part == "train")
     types = {part: table[model.identifier].type for part, table in rows.items()}
     if types["train"] != types["holdout"]:
         raise DataContractError(

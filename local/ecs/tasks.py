@@ -61,7 +61,7 @@ class Running:
 
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
     ports: dict[tuple[str, int], int] = field(default_factory=dict)
-    targets: list[alb_targets.Target] = field(default_factory=list)
+    targets: list[alb_targets.RegisteredTarget] = field(default_factory=list)
     stop_timeout: float = _STOP_TIMEOUT
     since: float = field(default_factory=CLOCK.now)
     # How often it described a metric in its log, and when last, in seconds of the clock that only runs forward.

@@ -82,7 +82,7 @@ def install(settings: Settings) -> None:
     metrics.install(settings)
 
 
-def register(group: str, address: str, port: int) -> targets.Target:
+def register(group: str, address: str, port: int) -> targets.RegisteredTarget:
     """Register a target; its health checks follow the group's settings until it or the group is gone."""
     account, region = group.split(":")[4], group.split(":")[3]
 
@@ -93,7 +93,7 @@ def register(group: str, address: str, port: int) -> targets.Target:
     return targets.register(group, address, port, description)
 
 
-def deregister(target: targets.Target) -> None:
+def deregister(target: targets.RegisteredTarget) -> None:
     """Drain a target for at most the group's deregistration delay, then forget it. Waits until then."""
     with request_scope(target.group.split(":")[4], target.group.split(":")[3]):
         attributes = {a["Key"]: a["Value"] for a in alb._tg_attrs.get(target.group, [])}

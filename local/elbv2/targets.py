@@ -20,7 +20,7 @@ _UNHEALTHY = "Health checks failed"
 
 
 @dataclass(eq=False)
-class Target:
+class RegisteredTarget:
     """One registered target. `state` is initial, healthy, unhealthy or draining."""
 
     group: str
@@ -54,10 +54,10 @@ class Target:
 # One lock for every state, and where to wait for a change of any.
 _lock = threading.Lock()
 changes = Changes(CLOCK)
-_targets: dict[str, list[Target]] = {}
+_targets: dict[str, list[RegisteredTarget]] = {}
 
 
-def of(group: str) -> list[Target]:
+def of(group: str) -> list[RegisteredTarget]:
     """The targets of a group, draining ones included."""
     with _lock:
         return list(_targets.get(group, ()))
@@ -69,23 +69,25 @@ def groups() -> list[str]:
         return list(_targets)
 
 
-def registered(group: str, address: str, port: int) -> Target | None:
+def registered(group: str, address: str, port: int) -> RegisteredTarget | None:
     return next((t for t in of(group) if (t.address, t.port) == (address, port) and t.state != "draining"), None)
 
 
-def register(group: str, address: str, port: int, description: Callable[[], Mapping[str, Any] | None]) -> Target:
+def register(
+    group: str, address: str, port: int, description: Callable[[], Mapping[str, Any] | None]
+) -> RegisteredTarget:
     """Add a target and start checking it. `description` reads the group's current settings, None once it is gone."""
     known = registered(group, address, port)
     if known is not None:
         return known
-    target = Target(group, address, port)
+    target = RegisteredTarget(group, address, port)
     with _lock:
         _targets.setdefault(group, []).append(target)
     Thread(target=_check, args=(target, description), name=f"health-{address}:{port}", daemon=True).start()
     return target
 
 
-def deregister(target: Target, delay: float) -> None:
+def deregister(target: RegisteredTarget, delay: float) -> None:
     """Send no new request to the target, wait up to `delay` seconds for those in flight, then forget it."""
     with _lock:
         target.state, target.reason = "draining", "Target.DeregistrationInProgress"
@@ -101,7 +103,7 @@ def deregister(target: Target, delay: float) -> None:
 
 
 @contextmanager
-def serving(target: Target) -> Iterator[None]:
+def serving(target: RegisteredTarget) -> Iterator[None]:
     """Count one request as in flight."""
     with _lock:
         target.in_flight += 1
@@ -114,7 +116,7 @@ def serving(target: Target) -> Iterator[None]:
             changes.happened()
 
 
-def _check(target: Target, description: Callable[[], Mapping[str, Any] | None]) -> None:
+def _check(target: RegisteredTarget, description: Callable[[], Mapping[str, Any] | None]) -> None:
     passed, streak = True, 0
     while (group := description()) is not None:
         failure = _failure(target, group)
@@ -134,7 +136,7 @@ def _check(target: Target, description: Callable[[], Mapping[str, Any] | None]) 
             return
 
 
-def _failure(target: Target, group: Mapping[str, Any]) -> tuple[str, str] | None:
+def _failure(target: RegisteredTarget, group: Mapping[str, Any]) -> tuple[str, str] | None:
     """Reason and description of a failed check, None when it passed."""
     if not group["HealthCheckEnabled"]:
         return None

@@ -12,6 +12,10 @@ from lockgate import names
 from lockgate.configuration.forms import DASHED, DASHED_EXPECTED
 from lockgate.configuration.table import Table
 from lockgate.errors import ConfigError
+from lockgate.tasks.target import BINARY, Target, binary
+from lockgate.tasks.task import module_named
+from lockgate.tasks.task import names as tasks
+from lockgate.tasks.threshold import Threshold, read_threshold
 
 LONGEST_NAME = 31
 NAME = re.compile(DASHED.format(most=LONGEST_NAME))
@@ -33,16 +37,16 @@ class Feature:
 
 @dataclass(frozen=True)
 class Model:
-    """What model.toml declares: the data contract, the label, and what training may vary.
+    """What model.toml declares: the data contract, the target, and what training may vary.
 
     owner: who answers for the model. intended_use: what its predictions are for. tier: of risk, one of those of
-    environments/tools.toml, or "".
+    environments/tools.toml, or "". threshold: None of a model that does not predict one of two classes.
     """
 
     name: str
     description: str
     identifier: str
-    target: str
+    target: Target
     protected: tuple[str, ...]
     features: tuple[Feature, ...]
     parameters: Mapping[str, int | float | str | bool]
@@ -51,6 +55,7 @@ class Model:
     owner: str = ""
     intended_use: str = ""
     tier: str = ""
+    threshold: Threshold | None = None
 
 
 def read_models(folder: Path) -> tuple[Model, ...]:
@@ -80,11 +85,12 @@ def read_model(folder: Path) -> Model:
     data = table.table("data")
     features = tuple(_read_feature(entry) for entry in table.tables("feature"))
     parameters = table.values("parameters")
+    target = _read_target(table)
     model = Model(
         name=_name_of(folder.name, where),
         description=table.text("description"),
         identifier=table.text("identifier"),
-        target=table.text("target"),
+        target=target,
         protected=table.texts("protected"),
         features=features,
         parameters=parameters,
@@ -93,6 +99,7 @@ def read_model(folder: Path) -> Model:
         owner=_said(table, "owner", OWNER, OWNER_EXPECTED),
         intended_use=_said(table, "intended_use", None, "what its predictions are for, and what they are not for"),
         tier=table.optional_text("tier") or "",
+        threshold=read_threshold(table, target),
     )
     data.finish()
     table.finish()
@@ -105,6 +112,17 @@ def _said(table: Table, key: str, pattern: re.Pattern[str] | None, expected: str
     if not table.has(key):
         raise ConfigError(table.file, key, "nothing", expected)
     return table.text(key, pattern, expected)
+
+
+def _read_target(table: Table) -> Target:
+    """The text `target = "name"` is short for two classes 0 and 1."""
+    if isinstance(table.data.get("target"), str):
+        return binary(table.text("target"))
+    said = table.table("target")
+    task = said.choice("task", tasks(), BINARY)
+    target = module_named(task).read(said, said.text("name"))
+    said.finish()
+    return target
 
 
 def _refuse_without_train(file: Path, where: str) -> None:
@@ -139,11 +157,11 @@ def _refuse_contradictions(model: Model, file: str) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice or not names:
         raise ConfigError(file, "feature", twice or "none", "at least one feature, each name once")
-    for key, column in (("target", model.target), ("identifier", model.identifier)):
+    for key, column in (("target", model.target.name), ("identifier", model.identifier)):
         if column in names:
             raise ConfigError(file, key, column, "a column that is not a feature")
-    if model.target == model.identifier:
-        raise ConfigError(file, "target", model.target, "another column than the identifier")
+    if model.target.name == model.identifier:
+        raise ConfigError(file, "target", model.target.name, "another column than the identifier")
     unknown = sorted(set(model.protected) - set(names))
     if unknown:
         raise ConfigError(file, "protected", unknown, f"names of declared features: {names}")

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from lockgate.configuration.environment import Environment
 from lockgate.configuration.model import Feature, Model
 from lockgate.errors import ConfigError
+from lockgate.policy.fit import refuse_unfit
 from lockgate.policy.of_model import ModelPolicy
 from lockgate.policy.rules import Gap, Limit, Policy, Require, Rule
 
@@ -31,6 +32,7 @@ def refuse_misfits(
         for rule in effective.rules:
             for_all = any(rule is each for each in environment.rules)
             file = f"environments/{environment.name}.toml" if for_all else policy.file
+            refuse_unfit(rule, model.target, file)
             _refuse_unknown_groups(rule, file, model)
     _refuse_unjudged_attributes(policy, model, environments[-1])
     _refuse_less_than_its_tier(policy, model, environments[-1], tiers)

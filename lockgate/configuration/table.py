@@ -108,6 +108,10 @@ class Table:
             raise self._refuse(name, found, f"one of {', '.join(map(str, allowed))}")
         return allowed[list(allowed).index(found)]
 
+    def plain(self, name: str) -> Any:
+        """Whatever stands there, for who checks it; a missing key is a ConfigError."""
+        return self._take(name)
+
     def table(self, name: str) -> Table:
         found = self._take(name)
         if not isinstance(found, dict):

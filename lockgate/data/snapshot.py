@@ -11,8 +11,10 @@ from typing import Any
 
 from lockgate import canonical
 from lockgate.errors import EvidenceError
+from lockgate.tasks.target import Target, binary, read_target
 
-SCHEMA = "lockgate.snapshot/1"
+SCHEMA = "lockgate.snapshot/2"
+BEFORE = "lockgate.snapshot/1"  # its targets have labels 0 and 1, and are written as the column's name
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Manifest:
 
     model: str
     identifier: str
-    target: str
+    target: Target
     features: tuple[str, ...]
     protected: tuple[str, ...]
     train: Part
@@ -38,7 +40,15 @@ class Manifest:
     sources: Mapping[str, str]
 
     def to_bytes(self) -> bytes:
-        document = {**vars(self), "schema": SCHEMA, "features": list(self.features), "protected": list(self.protected)}
+        """A target with labels 0 and 1 is written as 0.1 did, so that the id of such a snapshot is what it was."""
+        short = self.target == binary(self.target.name)
+        document = {
+            **vars(self),
+            "schema": BEFORE if short else SCHEMA,
+            "target": self.target.name if short else self.target.as_dict(),
+            "features": list(self.features),
+            "protected": list(self.protected),
+        }
         for part in ("train", "holdout_features", "holdout_labels"):
             document[part] = dict(vars(getattr(self, part)))
         return canonical.to_bytes({**document, "sources": dict(self.sources)})
@@ -54,12 +64,15 @@ def read_manifest(data: bytes, expected_id: str) -> Manifest:
     if canonical.sha256(data)[:16] != expected_id:
         raise EvidenceError(f"snapshot {expected_id}: manifest has id {canonical.sha256(data)[:16]}: it was altered")
     document = canonical.from_bytes(data, f"snapshot {expected_id}")
-    if document.pop("schema", None) != SCHEMA:
+    schema = document.pop("schema", None)
+    if schema not in (SCHEMA, BEFORE):
         raise EvidenceError(f"snapshot {expected_id}: expected schema {SCHEMA!r}")
     try:
         parts = {name: Part(**document.pop(name)) for name in ("train", "holdout_features", "holdout_labels")}
         columns = {name: tuple(document.pop(name)) for name in ("features", "protected")}
-        fields: dict[str, Any] = {**document, **parts, **columns}
+        target = document.pop("target")
+        named = binary(target) if schema == BEFORE else read_target(target, EvidenceError)
+        fields: dict[str, Any] = {**document, **parts, **columns, "target": named}
         manifest = Manifest(**fields)
         written = manifest.to_bytes()
     except (KeyError, TypeError, ValueError) as error:
@@ -72,6 +85,6 @@ def read_manifest(data: bytes, expected_id: str) -> Manifest:
 def _typed(manifest: Manifest) -> bool:
     """Whether names and digests are texts and rows are counts; what JSON holds can be anything."""
     parts = (manifest.train, manifest.holdout_features, manifest.holdout_labels)
-    texts = [manifest.model, manifest.identifier, manifest.target, *manifest.features, *manifest.protected]
+    texts = [manifest.model, manifest.identifier, manifest.target.name, *manifest.features, *manifest.protected]
     texts += [*manifest.sources.values(), *(part.sha256 for part in parts)]
     return all(isinstance(text, str) for text in texts) and all(type(p.rows) is int and p.rows >= 0 for p in parts)

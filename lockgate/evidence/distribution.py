@@ -1,6 +1,6 @@
 """Are the predictions that a service answers distributed as those that evaluation measured?
 
-Both are counts of scores from 0 to 1 in the same bins. The distance is Kolmogorov's: the largest difference between the
+Both are counts of predictions in the same bins. The distance is Kolmogorov's: the largest difference between the
 cumulative shares, from 0 (alike) to 1. A model whose input broke on the way to it, or another model than was judged,
 moves it; so does a population that changed.
 """
@@ -8,11 +8,51 @@ moves it; so does a population that changed.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 
-BOUNDS = tuple(place / 20 for place in range(1, 21))  # a score belongs to the first bin whose bound it does not exceed
+from lockgate.errors import EvidenceError
+
 # Of one look at predictions that are distributed as evaluated. A look a minute is one false alarm in two years, a task.
 FALSE_ALARM_RATE = 1e-6
+
+
+@dataclass(frozen=True)
+class Bins:
+    """In which predictions are counted: each belongs to the first bin whose bound it does not exceed, or to the last.
+
+    bounds: upper ends, rising. classes: how many probabilities a prediction has; 1 of a number. Of several, the bins
+    are those of the largest, once for each class that can have it. Their order is the declared one: Massart's bound
+    below holds for any order that was fixed before.
+    """
+
+    bounds: tuple[float, ...]
+    classes: int = 1
+
+    @property
+    def size(self) -> int:
+        return self.classes * (len(self.bounds) + 1)
+
+    def place(self, prediction: float | Sequence[float]) -> int:
+        """The bin of one prediction."""
+        if isinstance(prediction, Sequence):
+            largest = max(prediction)
+            return prediction.index(largest) * (len(self.bounds) + 1) + bisect_left(self.bounds, largest)
+        return bisect_left(self.bounds, prediction)
+
+
+PROBABILITIES = Bins(tuple(place / 20 for place in range(1, 21)))
+
+
+def read_bins(bounds: object, classes: int) -> Bins:
+    """Raises EvidenceError for what are no bounds."""
+    numbers = bounds if isinstance(bounds, list) else []
+    finite = all(isinstance(each, int | float) and math.isfinite(each) for each in numbers)
+    if not numbers or not finite or any(low >= high for low, high in pairwise(numbers)):
+        raise EvidenceError(f"bounds: found {bounds!r}, expected rising numbers")
+    return Bins(tuple(map(float, numbers)), classes)
 
 
 def distance(expected: Sequence[float], found: Sequence[float]) -> float:

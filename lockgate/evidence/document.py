@@ -7,7 +7,6 @@ read is kept as unreadable, so that the rule that needs it says so and the other
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,12 +14,16 @@ from typing import Any
 
 from lockgate import canonical
 from lockgate.errors import EvidenceError
+from lockgate.evidence import evidence_0_1
+from lockgate.evidence.fields import count_in, number_in, object_in, text_in, texts_in
+from lockgate.tasks.target import Target, binary, read_target
 
-SCHEMA = "lockgate.evidence/1"
+SCHEMA = "lockgate.evidence/2"
+BEFORE = "lockgate.evidence/1"  # of version 0.1, whose only task was a binary one
 HEX = re.compile(r"[0-9a-f]{64}")
 COMMIT = re.compile(r"[0-9a-f]{40}")
 IMAGE = re.compile(r"[a-z0-9./:-]+@sha256:[0-9a-f]{64}")
-MOST_ROWS = 2**53  # a larger count is none that a float could hold exactly
+BINARY_TARGET = binary("")
 
 
 @dataclass(frozen=True)
@@ -37,36 +40,24 @@ class Metric:
 
 @dataclass(frozen=True)
 class Group:
-    """The holdout rows with one value of a protected attribute, at the threshold that serving uses.
+    """The holdout rows with one value of a protected attribute: their number, and the metrics that they have.
 
-    Counts of label and prediction (true means equal); `metrics` as for the whole holdout, but for those that its rows
-    do not have: no roc_auc where one label occurs only.
-    residual, residual_squares: sums over the rows of score - label, from -1 to 1 each, and of its square.
+    A metric that no row of the group counts for is absent, such as roc_auc where one label occurs only.
     """
 
-    true_positives: int
-    false_positives: int
-    false_negatives: int
-    true_negatives: int
-    residual: float
-    residual_squares: float
+    rows: int
     metrics: Mapping[str, Metric] = field(default_factory=dict)
 
-    @property
-    def rows(self) -> int:
-        return self.true_positives + self.false_positives + self.false_negatives + self.true_negatives
-
     def as_dict(self) -> dict[str, Any]:
-        return {**vars(self), "metrics": {name: metric.as_dict() for name, metric in self.metrics.items()}}
+        return {"rows": self.rows, "metrics": {name: metric.as_dict() for name, metric in self.metrics.items()}}
 
 
 @dataclass(frozen=True)
 class Champion:
     """The version that was served, measured on the same holdout rows as the version under judgement.
 
-    metrics: the champion's own. paired: metric -> sums over the rows of both models together: for accuracy the counts
-    of rows that only one of them has right, for roc_auc DeLong's variances and covariance, for a mean loss the sums of
-    the differences (challenger - champion) and of their squares.
+    metrics: the champion's own. paired: metric -> sums over the rows of both models together, as its kind says
+    (lockgate.tasks.kinds).
     """
 
     model_sha256: str
@@ -116,6 +107,8 @@ class Data:
 class Evidence:
     """All that a gate may base a decision on.
 
+    target: what is predicted, as an operator published it. threshold: from which score on a model of two classes
+    predicts the positive one; it is part of the model, None of other tasks.
     model_sha256: digest of model.tar.gz; contents_sha256: digest of what is in it (reproducible).
     drift: feature -> how its holdout rows differ from those in training.
     groups: protected attribute -> its value as text -> the rows that have it. champion: None when none was measured,
@@ -137,6 +130,8 @@ class Evidence:
     parameters: Mapping[str, Any]
     replay_sha256: str
     metrics: Mapping[str, Metric]
+    target: Target = BINARY_TARGET
+    threshold: float | None = 0.5
     groups: Mapping[str, Mapping[str, Group]] = field(default_factory=dict)
     champion: Champion | None = None
     champion_missing: str = ""
@@ -161,6 +156,8 @@ class Evidence:
                 "parameters": dict(self.parameters),
                 "engine": dict(self.engine),
                 "replay_sha256": self.replay_sha256,
+                "target": self.target.as_dict(),
+                "threshold": self.threshold,
                 "metrics": {name: metric.as_dict() for name, metric in self.metrics.items()},
                 "groups": {
                     attribute: {value: group.as_dict() for value, group in groups.items()}
@@ -181,77 +178,75 @@ def read_evidence(data: bytes, expected_sha256: str) -> Evidence:
             f"evidence: SHA-256 found {found}, the registry recorded {expected_sha256}: it was altered or replaced"
         )
     document = canonical.from_bytes(data, "evidence")
-    if document.get("schema") != SCHEMA:
+    if document.get("schema") == BEFORE:
+        document = evidence_0_1.as_of_now(document)
+    elif document.get("schema") != SCHEMA:
         raise EvidenceError(f"evidence: schema: found {document.get('schema')!r}, expected {SCHEMA!r}")
-    rows = _object(document, "data")
-    metrics, unreadable = _metrics(_object(document, "metrics"))
+    rows = object_in(document, "data")
+    metrics, unreadable = _metrics(object_in(document, "metrics"))
     return Evidence(
-        model=_text(document, "model"),
-        commit=_text(document, "commit", COMMIT),
-        image=_text(document, "image", IMAGE),
-        execution=_text(document, "execution"),
-        actor=_text(document, "actor"),
-        model_sha256=_text(document, "model_sha256", HEX),
-        contents_sha256=_text(document, "contents_sha256", HEX),
+        model=text_in(document, "model"),
+        commit=text_in(document, "commit", COMMIT),
+        image=text_in(document, "image", IMAGE),
+        execution=text_in(document, "execution"),
+        actor=text_in(document, "actor"),
+        model_sha256=text_in(document, "model_sha256", HEX),
+        contents_sha256=text_in(document, "contents_sha256", HEX),
         data=Data(
-            snapshot=_text(rows, "snapshot"),
-            train_sha256=_text(rows, "train_sha256", HEX),
-            features_sha256=_text(rows, "features_sha256", HEX),
-            labels_sha256=_text(rows, "labels_sha256", HEX),
-            train_identities_sha256=_text(rows, "train_identities_sha256", HEX),
-            holdout_identities_sha256=_text(rows, "holdout_identities_sha256", HEX),
-            train_rows=_count(rows, "train_rows"),
-            holdout_rows=_count(rows, "holdout_rows"),
+            snapshot=text_in(rows, "snapshot"),
+            train_sha256=text_in(rows, "train_sha256", HEX),
+            features_sha256=text_in(rows, "features_sha256", HEX),
+            labels_sha256=text_in(rows, "labels_sha256", HEX),
+            train_identities_sha256=text_in(rows, "train_identities_sha256", HEX),
+            holdout_identities_sha256=text_in(rows, "holdout_identities_sha256", HEX),
+            train_rows=count_in(rows, "train_rows"),
+            holdout_rows=count_in(rows, "holdout_rows"),
         ),
-        features=_texts(document, "features"),
-        parameters=_object(document, "parameters"),
-        engine=_object(document, "engine"),
-        replay_sha256=_text(document, "replay_sha256", HEX),
+        features=texts_in(document, "features"),
+        parameters=object_in(document, "parameters"),
+        engine=object_in(document, "engine"),
+        replay_sha256=text_in(document, "replay_sha256", HEX),
         metrics=metrics,
-        groups=_groups(_object(document, "groups")),
-        champion=None if document.get("champion") is None else _champion(_object(document, "champion")),
-        champion_missing=_text(document, "champion_missing") if "champion_missing" in document else "",
-        drift=_drift(_object(document, "drift")),
+        target=read_target(object_in(document, "target"), EvidenceError),
+        threshold=None if document.get("threshold") is None else number_in(document, "threshold"),
+        groups=_groups(object_in(document, "groups")),
+        champion=None if document.get("champion") is None else _champion(object_in(document, "champion")),
+        champion_missing=text_in(document, "champion_missing") if "champion_missing" in document else "",
+        drift=_drift(object_in(document, "drift")),
         unreadable=unreadable,
     )
 
 
 def _groups(document: dict[str, Any]) -> dict[str, dict[str, Group]]:
     return {
-        attribute: {value: _group(_object(values, value)) for value in values}
+        attribute: {value: _group(object_in(values, value)) for value in values}
         for attribute in document
-        for values in [_object(document, attribute)]
+        for values in [object_in(document, attribute)]
     }
 
 
 def _group(document: dict[str, Any]) -> Group:
     """A metric of a group that cannot be read is an error of the whole: it has no name that a rule could miss."""
-    return Group(
-        true_positives=_count(document, "true_positives"),
-        false_positives=_count(document, "false_positives"),
-        false_negatives=_count(document, "false_negatives"),
-        true_negatives=_count(document, "true_negatives"),
-        residual=_number(document, "residual"),
-        residual_squares=_number(document, "residual_squares"),
-        metrics=_readable(_object(document, "metrics")),
-    )
+    return Group(count_in(document, "rows"), metrics_in(object_in(document, "metrics")))
 
 
 def _drift(document: dict[str, Any]) -> dict[str, Drift]:
-    found = {feature: _object(document, feature) for feature in document}
-    return {name: Drift(_number(drift, "psi"), _number(drift, "effect_size")) for name, drift in found.items()}
+    found = {feature: object_in(document, feature) for feature in document}
+    return {name: Drift(number_in(drift, "psi"), number_in(drift, "effect_size")) for name, drift in found.items()}
 
 
 def _champion(document: dict[str, Any]) -> Champion:
-    paired = _object(document, "paired")
+    paired = object_in(document, "paired")
     return Champion(
-        model_sha256=_text(document, "model_sha256", HEX),
-        metrics=_readable(_object(document, "metrics")),
-        paired={name: {key: _number(sums, key) for key in sums} for name in paired for sums in [_object(paired, name)]},
+        model_sha256=text_in(document, "model_sha256", HEX),
+        metrics=metrics_in(object_in(document, "metrics")),
+        paired={
+            name: {key: number_in(sums, key) for key in sums} for name in paired for sums in [object_in(paired, name)]
+        },
     )
 
 
-def _readable(document: dict[str, Any]) -> dict[str, Metric]:
+def metrics_in(document: dict[str, Any]) -> dict[str, Metric]:
     metrics, unreadable = _metrics(document)
     if unreadable:
         name = min(unreadable)
@@ -266,52 +261,12 @@ def _metrics(document: dict[str, Any]) -> tuple[dict[str, Metric], dict[str, str
         try:
             if not isinstance(found, dict):
                 raise EvidenceError(f"found {type(found).__name__}, expected an object")
-            statistics = _object(found, "statistics")
+            statistics = object_in(found, "statistics")
             metrics[name] = Metric(
-                value=_number(found, "value"),
-                rows=_count(found, "rows"),
-                statistics={key: _number(statistics, key) for key in statistics},
+                value=number_in(found, "value"),
+                rows=count_in(found, "rows"),
+                statistics={key: number_in(statistics, key) for key in statistics},
             )
         except EvidenceError as error:
             unreadable[name] = str(error)
     return metrics, unreadable
-
-
-def _object(document: Mapping[str, Any], key: str) -> dict[str, Any]:
-    found = document.get(key)
-    if not isinstance(found, dict):
-        raise EvidenceError(f"evidence: {key}: found {found!r}, expected an object")
-    return found
-
-
-def _text(document: Mapping[str, Any], key: str, pattern: re.Pattern[str] | None = None) -> str:
-    found = document.get(key)
-    if not isinstance(found, str) or not found or (pattern and not pattern.fullmatch(found)):
-        expected = f"text like {pattern.pattern}" if pattern else "text"
-        raise EvidenceError(f"evidence: {key}: found {found!r}, expected {expected}")
-    return found
-
-
-def _texts(document: Mapping[str, Any], key: str) -> tuple[str, ...]:
-    found = document.get(key)
-    if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
-        raise EvidenceError(f"evidence: {key}: found {found!r}, expected a list of texts")
-    return tuple(found)
-
-
-def _count(document: Mapping[str, Any], key: str) -> int:
-    found = document.get(key)
-    if not isinstance(found, int) or isinstance(found, bool) or not 0 <= found <= MOST_ROWS:
-        raise EvidenceError(f"evidence: {key}: found {found!r}, expected a count")
-    return found
-
-
-def _number(document: Mapping[str, Any], key: str) -> float:
-    found = document.get(key)
-    try:
-        number = math.nan if isinstance(found, bool) or not isinstance(found, int | float) else float(found)
-    except OverflowError:  # an integer that no float can hold
-        number = math.inf
-    if not math.isfinite(number):
-        raise EvidenceError(f"evidence: {key}: found {found!r}, expected a finite number")
-    return number

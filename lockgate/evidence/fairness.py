@@ -1,47 +1,42 @@
-"""How a model treats the groups of a protected attribute: rates with intervals, and each group beside the largest."""
+"""How a model treats the groups of a protected attribute: metrics with intervals, and each group beside the largest."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lockgate.evidence.document import Group
-from lockgate.evidence.measurement import Unmeasured, gaps, rate
+from lockgate.evidence.document import Evidence
+from lockgate.evidence.measurement import Measured, Unmeasured, gaps, groups_of, measured
 from lockgate.gate.verdict import Outcome, decided
-from lockgate.statistics import binomial
-from lockgate.statistics.interval import Interval
-
-SHOWN = ("positive_rate", "true_positive_rate", "false_positive_rate")
+from lockgate.tasks.task import task_of
 
 
 @dataclass(frozen=True)
 class Row:
-    """One group. rates: (value, interval) of SHOWN; value None where no row counts.
+    """One group. numbers: what the task shows of it.
 
     outcome: whether its gap to the largest group is within the ceiling; None for the largest itself.
     """
 
     group: str
     rows: int
-    rates: tuple[tuple[float | None, Interval], ...]
+    numbers: tuple[Measured | Unmeasured, ...]
     outcome: Outcome | None
 
 
-def table(groups: Mapping[str, Group], measure: str, ceiling: float, alpha: float) -> Iterator[Row]:
+def table(evidence: Evidence, attribute: str, measure: str, ceiling: float, alpha: float) -> Iterator[Row]:
     """The groups of one attribute, largest first; each interval's ends are wrong with probability at most alpha."""
+    groups, target = groups_of(evidence, attribute), evidence.target
     by_size = sorted(groups, key=lambda value: -groups[value].rows)
     largest = by_size[0]
     for value in by_size:
-        rates = []
-        for name in SHOWN:
-            successes, rows = rate(name, groups[value])
-            rates.append((successes / rows if rows else None, binomial.interval(successes, rows, alpha)))
+        numbers = [measured(name, evidence, alpha, groups[value]) for name in task_of(target).shown(target)]
         pair = {value: groups[value], largest: groups[largest]}
         outcomes = [
             Outcome.INCONCLUSIVE
             if isinstance(gap.measured, Unmeasured)
             else decided("ceiling", ceiling, gap.measured, "interval")
-            for gap in gaps(measure, "ceiling", pair, alpha)
+            for gap in gaps(measure, "ceiling", pair, alpha, target)
         ]
         worst = max(outcomes, key=lambda outcome: outcome.badness, default=None)
-        yield Row(value, groups[value].rows, tuple(rates), worst)
+        yield Row(value, groups[value].rows, tuple(numbers), worst)

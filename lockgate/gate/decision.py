@@ -163,6 +163,7 @@ def _decision(case: Case, evidence: Evidence, champion: Record[kinds.Deployment]
         canonical.to_bytes(
             {
                 "contents": evidence.contents_sha256,
+                "target": evidence.target.as_dict(),
                 "metrics": {name: metric.as_dict() for name, metric in evidence.metrics.items()},
                 "groups": {
                     attribute: {value: group.as_dict() for value, group in groups.items()}

@@ -206,17 +206,17 @@ def _gap(rule: Gap, evidence: Evidence, alpha: float) -> RuleResult:
             f"{rule.measure} by {rule.by}: found {len(large)} groups of at least {rule.minimum_rows} rows, expected 2"
         )
         found.append(RuleResult(rule.name, Outcome.INCONCLUSIVE, message))
-    for gap in gaps(rule.measure, rule.bound, large, alpha):
+    for gap in gaps(rule.measure, rule.bound, large, alpha, evidence.target):
         between = f"between {rule.by} {gap.one} and {gap.other}"
         if isinstance(gap.measured, Unmeasured):
-            found.append(_unmeasured(rule.name, f"{gap.rate} {between}", gap.measured))
+            found.append(_unmeasured(rule.name, f"{gap.metric} {between}", gap.measured))
             continue
         outcome = decided(rule.bound, rule.value, gap.measured, "interval")
         sign = SIGNS[rule.bound, _holds(rule.bound, rule.value, gap.measured.value)]
         shown = _shown(gap.measured.value, rule.value)
         kind = "difference" if rule.bound == "ceiling" else "ratio"
         message = (
-            f"{gap.rate} {kind} {shown} {between} on {gap.measured.rows} rows "
+            f"{gap.metric} {kind} {shown} {between} on {gap.measured.rows} rows "
             f"{sign} {rule.bound} {rule.value:g}; {_basis(gap.measured, 'interval')}"
         )
         found.append(RuleResult(rule.name, outcome, message + _needed(outcome, rule.value, gap.measured)))

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from math import ceil, log, sqrt
 from statistics import NormalDist
 
-from lockgate.evidence.measurement import LARGEST
-from lockgate.evidence.scales import RATES
-from lockgate.policy.rules import Compare, Gap, Limit, Rule
+from lockgate.policy.rules import Compare, Gap, Limit, Require, Rule
 from lockgate.statistics.plan import Need, paired_need, rate_need
+from lockgate.tasks.kinds import Area, Mean, MetricKind, Rate
+from lockgate.tasks.target import Target
+from lockgate.tasks.task import measures_of, metrics_of
 
 
 @dataclass(frozen=True)
@@ -39,53 +40,58 @@ class Planned:
     of: str
 
 
-def plan(rule: Rule, alpha: float, guess: Guess) -> Planned:
+def plan(rule: Rule, alpha: float, guess: Guess, target: Target) -> Planned:
     """Raises ValueError where no number of rows would do."""
+    if isinstance(rule, Require):
+        return Planned(rule.name, None, f"{rule.what} is known or not")
+    kinds = metrics_of(target)
     if isinstance(rule, Limit):
-        rows = _limit(rule, alpha, guess)
-        return Planned(rule.name, Need(rows, rows), f"rows of each {rule.by}" if rule.by else _rows_of(rule.metric))
+        rows = _limit(rule, kinds[rule.metric], alpha, guess)
+        counted = kinds[rule.metric].counts
+        of = f"rows of each {rule.by}" if rule.by else "rows of the holdout"
+        return Planned(rule.name, Need(rows, rows), f"{of} that count ({counted})" if counted not in _ALL else of)
     if isinstance(rule, Compare):
-        return Planned(rule.name, _compare(rule, alpha, guess), "rows of the holdout")
-    if isinstance(rule, Gap):
-        rows = max(rule.minimum_rows, _gap(rule, alpha, guess))
-        return Planned(rule.name, Need(rows, rows), f"rows of each {rule.by} that the rate counts")
-    return Planned(rule.name, None, f"{rule.what} is known or not")
+        return Planned(rule.name, _compare(rule, kinds[rule.metric], alpha, guess), "rows of the holdout")
+    compared = [kinds[name] for name in measures_of(target)[rule.measure]]
+    rows = max(rule.minimum_rows, *(_gap(rule, kind, alpha, guess, len(compared)) for kind in compared))
+    return Planned(rule.name, Need(rows, rows), f"rows of each {rule.by} that the rate counts")
 
 
-def _rows_of(metric: str) -> str:
-    counted = {"true_positive_rate": "with label 1", "false_positive_rate": "with label 0", "precision": "predicted 1"}
-    return f"rows {counted[metric]}" if metric in counted else "rows of the holdout"
+_ALL = ("", "a row", "rows of both labels")
 
 
-def _limit(rule: Limit, alpha: float, guess: Guess) -> int:
-    if rule.metric in (*RATES, "accuracy"):
+def _limit(rule: Limit, kind: MetricKind, alpha: float, guess: Guess) -> int:
+    if isinstance(kind, Rate):
         floor = rule.value if rule.bound == "floor" else 1 - rule.value  # a ceiling of a rate is a floor of the rest
         return rate_need(alpha, min(1.0, floor + guess.difference), floor, guess.power).rows
-    if rule.metric == "roc_auc":
+    if isinstance(kind, Area):
         area = min(1 - 1e-9, rule.value + (guess.difference if rule.bound == "floor" else -guess.difference))
         return normal_need(alpha, area_deviation(area), guess.difference, guess.power)
-    return mean_need(alpha, guess.deviation, guess.difference, LARGEST[rule.metric], guess.power)
+    return mean_need(alpha, guess.deviation, guess.difference, _width(kind), guess.power)
 
 
-def _compare(rule: Compare, alpha: float, guess: Guess) -> Need:
+def _width(kind: MetricKind) -> float:
+    return kind.scale.highest - kind.scale.lowest
+
+
+def _compare(rule: Compare, kind: MetricKind, alpha: float, guess: Guess) -> Need:
     """A challenger that is better by the rule's gain and the difference beyond it."""
-    if rule.metric == "accuracy":
+    if isinstance(kind, Rate):
         return paired_need(alpha, guess.disagreement, rule.gain + guess.difference, rule.gain, guess.power)
-    if rule.metric == "roc_auc":
+    if isinstance(kind, Area):
         rows = normal_need(alpha, guess.deviation, guess.difference, guess.power)
     else:
-        rows = mean_need(alpha, guess.deviation, guess.difference, 2 * LARGEST[rule.metric], guess.power)
+        rows = mean_need(alpha, guess.deviation, guess.difference, 2 * _width(kind), guess.power)
     return Need(rows, rows)
 
 
-def _gap(rule: Gap, alpha: float, guess: Guess) -> int:
+def _gap(rule: Gap, kind: MetricKind, alpha: float, guess: Guess, metrics: int) -> int:
     """For two groups that are treated alike: each one's bound may take half of the room, at half of alpha."""
     power = sqrt(guess.power)
-    if rule.measure == "calibration":
-        return mean_need(alpha / 2, guess.deviation, rule.value / 2, 2.0, power)
-    both = 2 if rule.measure == "equalised_odds" else 1  # two rates, each at half of alpha
+    if isinstance(kind, Mean):
+        return mean_need(alpha / 2, guess.deviation, rule.value / 2, _width(kind), power)
     share = rule.value / 2 if rule.bound == "ceiling" else guess.rate * (1 - rule.value) / (1 + rule.value)
-    return rate_need(alpha / (2 * both), guess.rate, max(0.0, guess.rate - share), power).rows
+    return rate_need(alpha / (2 * metrics), guess.rate, max(0.0, guess.rate - share), power).rows
 
 
 def normal_need(alpha: float, deviation: float, distance: float, power: float) -> int:

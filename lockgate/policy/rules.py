@@ -14,13 +14,12 @@ from typing import Any, Literal
 from lockgate import canonical
 from lockgate.configuration.table import Table
 from lockgate.errors import ConfigError
-from lockgate.evidence.scales import METRICS, RATES, Scale
 from lockgate.statistics.budget import Assurance, Budget
+from lockgate.tasks.kinds import Scale
 
 Bound = Literal["floor", "ceiling"]
 Decide = Literal["interval", "estimate"]
 
-MEASURES = ("demographic_parity", "equal_opportunity", "equalised_odds", "calibration")
 SCAN = "scan_findings"
 # Of what can be required, these have a bound of the rule's own; of the others nothing may be missing.
 MEASURED = {
@@ -177,9 +176,8 @@ def read_rule(table: Table) -> Rule:
 
 
 def _limit(table: Table) -> Limit:
-    scales = METRICS | RATES
-    metric = table.choice("metric", tuple(scales))
-    bound, value = _bound(table, metric, scales[metric])
+    metric = table.text("metric")
+    bound, value = _bound(table)
     by, group = (table.optional_text("by") or ""), (table.optional_text("group") or "")
     if group and not by:
         raise ConfigError(table.file, table.key("group"), group, "the attribute it is a value of, as `by`")
@@ -203,28 +201,20 @@ def _limit(table: Table) -> Limit:
 
 
 def _compare(table: Table) -> Compare:
-    metric, gain = table.choice("metric", tuple(METRICS)), table.number("gain")
-    widest = METRICS[metric].highest - METRICS[metric].lowest
-    if not -widest <= gain <= widest:
-        expected = f"from -{widest:.6g} to {widest:.6g}: {metric} lies from {METRICS[metric].lowest:g} to {widest:.6g}"
-        raise ConfigError(table.file, table.key("gain"), gain, expected)
     return Compare(
         name=table.text("name"),
-        metric=metric,
-        gain=gain,
+        metric=table.text("metric"),
+        gain=table.number("gain"),
         decide=_decide(table),
         dry_run=table.flag("dry_run"),
     )
 
 
 def _gap(table: Table) -> Gap:
-    measure = table.choice("measure", MEASURES)
-    bound, value = _bound(table, measure, Scale(0.0, 1.0, "neither"))
-    if bound == "floor" and measure == "calibration":
-        raise ConfigError(table.file, table.key("floor"), value, "a ceiling: calibration has no ratio")
+    bound, value = _bound(table)
     return Gap(
         name=table.text("name"),
-        measure=measure,
+        measure=table.text("measure"),
         by=table.text("by"),
         bound=bound,
         value=value,
@@ -236,7 +226,9 @@ def _gap(table: Table) -> Gap:
 
 def _require(table: Table) -> Require:
     what = table.choice("what", REQUIREMENTS)
-    bound, value = _bound(table, what, MEASURED[what]) if what in MEASURED else ("ceiling", 0.0)
+    bound, value = _bound(table) if what in MEASURED else ("ceiling", 0.0)
+    if what in MEASURED:
+        refuse_bound(bound, value, what, MEASURED[what], table.file, table.path)
     if what == SCAN:
         what = scan_findings(table.choice("severity", SEVERITIES))
     return Require(table.text("name"), what, bound, value, table.flag("dry_run"))
@@ -251,19 +243,21 @@ def _decide(table: Table) -> Decide:
     return table.choice("decide", ("interval", "estimate")) if "decide" in table.data else "interval"  # type: ignore[return-value]
 
 
-def _bound(table: Table, what: str, scale: Scale) -> tuple[Bound, float]:
-    """The rule's bound, in the direction in which the number is better and within what it can be."""
+def _bound(table: Table) -> tuple[Bound, float]:
     bounds: tuple[Bound, ...] = ("floor", "ceiling")
     given = [(each, number) for each in bounds if (number := table.optional_number(each)) is not None]
     if len(given) != 1:
         raise ConfigError(table.file, table.path, dict(table.data), "either floor or ceiling")
-    bound, value = given[0]
+    return given[0]
+
+
+def refuse_bound(bound: Bound, value: float, what: str, scale: Scale, file: str, key: str) -> None:
+    """A bound is in the direction in which the number is better and within what it can be; else a ConfigError."""
     if {"higher": "floor", "lower": "ceiling"}.get(scale.better, bound) != bound:
         right = "floor" if bound == "ceiling" else "ceiling"
         expected = f"a {right}: {scale.better} is better, so a {bound} of {what} would let the worst model pass"
-        raise ConfigError(table.file, table.key(bound), value, expected)
+        raise ConfigError(file, f"{key}.{bound}", value, expected)
     if not scale.lowest <= value <= scale.highest:
         most = f"to {scale.highest:.6g}" if isfinite(scale.highest) else "on"
         expected = f"from {scale.lowest:g} {most}: {what} is never anything else"
-        raise ConfigError(table.file, table.key(bound), value, expected)
-    return bound, value
+        raise ConfigError(file, f"{key}.{bound}", value, expected)

@@ -89,8 +89,14 @@ class Application:
     """One worker's service. `engine` predicts rows that keep the data contract."""
 
     def __init__(
-        self, model: Model, release: ServedVersion, engine: Engine, telemetry: Telemetry | None = None
+        self,
+        model: Model,
+        release: ServedVersion,
+        engine: Engine,
+        telemetry: Telemetry | None = None,
+        threshold: float | None = None,
     ) -> None:
+        """threshold: from which score on the positive class is predicted, where there is one."""
         self._model, self._release = model, release
         self._decoder, self._batcher, self._engine = Decoder(model), MicroBatcher(engine), engine
         self.telemetry = telemetry or Telemetry({"model": model.name, **asdict(release)}, 1)
@@ -102,6 +108,9 @@ class Application:
         self._large: set[asyncio.Task[None]] = set()
         self._boot, self._count = os.urandom(6).hex(), 0
         self._tail = b',"release":' + _encode(asdict(release)) + b"}"
+        self._meaning = inference.meaning(model.target, threshold)
+        said = b"".join(b',"%b":%b' % (name.encode(), _encode(value)) for name, value in self._meaning.items())
+        self._predicted_tail = said + self._tail
         self.common = f"x-lockgate-release: {release.version}\r\nx-lockgate-verdict: {release.verdict_id}\r\n".encode()
         self._gets, self._posts = self._routes()
 
@@ -183,7 +192,9 @@ class Application:
             self.telemetry.predicted(predictions)
             self.telemetry.captured(self.capture.offer(call.id, call.batch, predictions))
             if call.route == "infer":
-                document = inference.answer(self._model, self._release.version, call.given_id or call.id, predictions)
+                document = inference.answer(
+                    self._model, self._release.version, call.given_id or call.id, predictions, self._meaning
+                )
                 body, media_type = _encode(document), _JSON
             elif call.accept.startswith(b"text/csv"):
                 body, media_type = _csv(predictions), _CSV
@@ -195,7 +206,7 @@ class Application:
         self._reply(call, 200, body, media_type, call.batch.rows)
 
     def _encoded(self, predictions: list[Any]) -> bytes:
-        return b'{"predictions":' + _encode(predictions) + self._tail
+        return b'{"predictions":' + _encode(predictions) + self._predicted_tail
 
     def _read(self, call: PredictionRequest, body: bytes) -> Batch:
         headers = call.request.headers
@@ -254,7 +265,7 @@ class Application:
     def _routes(self) -> tuple[dict[str, Callable[[], _Page]], dict[str, str]]:
         name, version = self._model.name, self._release.version
         ready = {"model": name, "release": asdict(self._release)}
-        contract = _Page(200, openapi(self._model, version))
+        contract = _Page(200, openapi(self._model, version, self._meaning.get("threshold")))
         metadata = _Page(200, _encode(inference.metadata(self._model, version)))
         server = _Page(200, _encode({"name": "lockgate", "version": version, "extensions": []}))
         transform = _Page(200, _encode(execution_parameters(self._model)))

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from lockgate.configuration.model import Model
+from lockgate.evidence.distribution import Bins
 from runtime.artifact import score
 from runtime.frames import Codes, codes_of_table, frame_of_codes
 from runtime.metrics import histogram
@@ -24,6 +25,7 @@ from runtime.serving.convert import NotConvertible, program_of
 from runtime.serving.encoded import EncodedEngine
 from runtime.serving.program import Program, read_program
 from runtime.serving.walker import Walker, library
+from runtime.tasks.arrays import arrays_of
 
 # Sums of a linear model differ in the last bits from those of a matrix product, whose order of additions is the
 # library's own and depends on the number of rows; a walk of trees must agree in every bit.
@@ -67,15 +69,10 @@ CANDIDATES: Mapping[str, Candidate] = {WALKER: walker_candidate, ENCODED: encode
 def choose(
     estimator: Any, model: Model, parts: Sequence[pa.Table], candidates: Mapping[str, Candidate] = CANDIDATES
 ) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """(what model.json says about the engine, its file) of the first candidate that agrees on every row of `parts`.
-
-    Of the last part, the holdout, it also says how the engine's scores are distributed: what is served is compared with
-    that as long as it is served.
-    """
+    """(what model.json says about the engine, its file) of the first candidate that agrees on every row of `parts`."""
     refused: dict[str, str] = {}
     rows = sum(part.num_rows for part in parts)
     expected = np.concatenate([score(estimator, frame_of_codes(codes, model)) for codes in _batches(parts, model)])
-    first = rows - parts[-1].num_rows
     for name, candidate in candidates.items():
         try:
             engine, data = candidate(estimator, model)
@@ -90,9 +87,10 @@ def choose(
         difference = largest_difference(found, expected)
         allowed = tolerance(read_program(data)) if data else 0.0
         if difference <= allowed:
-            return _facts(name, rows, difference, refused, found[first:]), {WALKER_FILE: data} if data else {}
+            facts = _facts(name, rows, difference, refused)
+            return {**facts, **predictions_noted(found, parts, model)}, {WALKER_FILE: data} if data else {}
         refused[name] = f"differs from the estimator by {difference:g} at most on {rows} rows, allowed is {allowed:g}"
-    return _facts(ESTIMATOR, rows, 0.0, refused, expected[first:]), {}
+    return {**_facts(ESTIMATOR, rows, 0.0, refused), **predictions_noted(expected, parts, model)}, {}
 
 
 def _batches(parts: Sequence[pa.Table], model: Model) -> Iterator[Codes]:
@@ -112,11 +110,21 @@ def largest_difference(found: npt.NDArray[np.float64], expected: npt.NDArray[np.
     return float(np.abs(found - expected).max(initial=0.0))
 
 
-def _facts(name: str, rows: int, difference: float, refused: Mapping[str, str], last: Codes) -> dict[str, Any]:
-    facts = {"name": name, "rows": rows, "largest_difference": difference, "refused": dict(refused)}
-    return {**facts, "holdout_scores": histogram(last) if is_scores(last) else None}
+def _facts(name: str, rows: int, difference: float, refused: Mapping[str, str]) -> dict[str, Any]:
+    return {"name": name, "rows": rows, "largest_difference": difference, "refused": dict(refused)}
 
 
-def is_scores(found: Codes) -> bool:
-    """One number from 0 to 1 a row, and not several, or a prediction without bounds."""
-    return found.ndim == 1 and bool(((found >= 0) & (found <= 1)).all())
+def predictions_noted(found: Codes, parts: Sequence[pa.Table], model: Model) -> dict[str, Any]:
+    """How the predictions of the last part, the holdout, are distributed, in bins that follow from those of the first.
+
+    What is served is compared with that as long as it is served. None of both where they are no predictions of the
+    model's task.
+    """
+    arrays = arrays_of(model.target)
+    if found.shape[1:] != ((model.target.outputs,) if model.target.outputs > 1 else ()):
+        return {"bounds": None, "holdout_scores": None}
+    if arrays.unfit(found, model.target):
+        return {"bounds": None, "holdout_scores": None}
+    bounds = arrays.bounds(found[: parts[0].num_rows])
+    counts = histogram(found[len(found) - parts[-1].num_rows :], Bins(tuple(bounds), model.target.outputs))
+    return {"bounds": bounds, "holdout_scores": counts}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Any
 
 import msgspec
 
 from lockgate.configuration.model import Model
+from lockgate.tasks.target import Target
 from runtime.contract import Violation, shown
 from runtime.serving.rows import Batch, Decoder, Refused, document_of, refused
 
@@ -105,11 +107,19 @@ def _broken(tensor: Tensor, found: str, expected: str) -> Refused:
     return Refused(400, "contract", Violation(None, tensor.name[:40], found, expected))
 
 
-def answer(model: Model, version: str, request_id: str, predictions: list[Any]) -> dict[str, Any]:
+def meaning(target: Target, threshold: float | None) -> dict[str, Any]:
+    """What a caller needs beside the numbers: the classes in their order, and from which score on the last is meant."""
+    classes = {"classes": list(target.classes)} if target.classes else {}
+    return classes if threshold is None else {**classes, "threshold": threshold}
+
+
+def answer(
+    model: Model, version: str, request_id: str, predictions: list[Any], meant: Mapping[str, Any]
+) -> dict[str, Any]:
     nested = bool(predictions) and isinstance(predictions[0], list)
     shape = [len(predictions), len(predictions[0])] if nested else [len(predictions)]
     data = [value for row in predictions for value in row] if nested else predictions
-    output = {"name": OUTPUT, "datatype": "FP64", "shape": shape, "data": data}
+    output = {"name": OUTPUT, "datatype": "FP64", "shape": shape, "data": data, "parameters": dict(meant)}
     return {"model_name": model.name, "model_version": version, "id": request_id, "outputs": [output]}
 
 
@@ -122,5 +132,6 @@ def metadata(model: Model, version: str) -> dict[str, Any]:
         }
         for feature in model.features
     ]
-    outputs = [{"name": OUTPUT, "datatype": "FP64", "shape": [-1]}]
+    several = [model.target.outputs] if model.target.outputs > 1 else []
+    outputs = [{"name": OUTPUT, "datatype": "FP64", "shape": [-1, *several]}]
     return {"name": model.name, "versions": [version], "platform": "lockgate", "inputs": inputs, "outputs": outputs}

@@ -5,10 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from lockgate import canonical
 from lockgate.configuration.model import Model
 from lockgate.errors import EvidenceError, RefusedError
+from lockgate.evidence.distribution import Bins, read_bins
 from runtime.archive import read_archive
 from runtime.job import Job
 from runtime.model_json import ENCODED, ESTIMATOR, WALKER, WALKER_FILE, refuse_other_model
@@ -80,11 +82,27 @@ def engine_of(files: Mapping[str, bytes], model: Model) -> Engine:
     return EncodedEngine(estimator, model) if name == ENCODED else EstimatorEngine(estimator, model)
 
 
-def holdout_scores(files: Mapping[str, bytes]) -> list[int] | None:
-    """Evaluation's counts of scores (the evaluator found them right); None for a model without such scores."""
+@dataclass(frozen=True)
+class EvaluatedPredictions:
+    """Evaluation's counts of predictions by bin; the evaluator found them right."""
+
+    bins: Bins
+    counts: tuple[int, ...]
+
+
+def evaluated_predictions(files: Mapping[str, bytes], model: Model) -> EvaluatedPredictions | None:
+    """None for a model whose predictions are not counted. Raises EvidenceError for bins that are none."""
     engine = canonical.from_bytes(files["model.json"], "model.json").get("engine")
-    found = engine.get("holdout_scores") if isinstance(engine, dict) else None
-    return found if isinstance(found, list) else None
+    counts = engine.get("holdout_scores") if isinstance(engine, dict) else None
+    if not isinstance(counts, list) or not isinstance(engine, dict):
+        return None
+    return EvaluatedPredictions(read_bins(engine.get("bounds"), model.target.outputs), tuple(counts))
+
+
+def threshold_of(files: Mapping[str, bytes]) -> float | None:
+    """From which score on the model predicts the positive class; None where it has no such class."""
+    found = canonical.from_bytes(files["model.json"], "model.json").get("threshold")
+    return float(found) if isinstance(found, int | float) else None
 
 
 def _walker(files: Mapping[str, bytes], model: Model, facts: Mapping[str, object]) -> Walker:

@@ -8,13 +8,14 @@ from typing import Any
 import msgspec
 
 from lockgate.configuration.model import Feature, Model
+from lockgate.tasks.target import Target
 
 _TEXT = {"type": "string"}
-_NUMBER = {"type": "number"}
+_PROBABILITY = {"type": "number", "minimum": 0, "maximum": 1}
 
 
-def openapi(model: Model, version: str) -> bytes:
-    """OpenAPI 3.1, as JSON."""
+def openapi(model: Model, version: str, threshold: float | None) -> bytes:
+    """OpenAPI 3.1, as JSON. threshold: that of the answers, None where they have none."""
     prediction = _answer("Predictions, in the order of the rows", "Predictions")
     prediction["content"]["text/csv"] = {"schema": _TEXT}
     body = {
@@ -41,12 +42,12 @@ def openapi(model: Model, version: str) -> bytes:
         "info": {"title": model.name, "version": version, "description": model.description},
         "servers": [{"url": "/"}, {"url": f"/{model.name}"}],
         "paths": paths,
-        "components": {"schemas": _schemas(model)},
+        "components": {"schemas": _schemas(model, threshold)},
     }
     return msgspec.json.encode(document)
 
 
-def _schemas(model: Model) -> dict[str, Any]:
+def _schemas(model: Model, threshold: float | None) -> dict[str, Any]:
     row = {feature.name: _feature(feature) for feature in model.features}
     columns = {name: {"type": "array", "minItems": 1, "items": schema} for name, schema in row.items()}
     tensor = _object({"name": {"enum": list(row)}, "shape": {"type": "array", "items": {"type": "integer"}},
@@ -57,7 +58,11 @@ def _schemas(model: Model) -> dict[str, Any]:
         "Instances": _object({"instances": {"type": "array", "minItems": 1, "items": _schema("Row")}}),
         "Columns": _object({"columns": _object(columns)}),
         "Release": _object({"version": _TEXT, "commit": _TEXT, "verdict_id": _TEXT}),
-        "Predictions": _object({"predictions": {"type": "array", "items": _NUMBER}, "release": _schema("Release")}),
+        "Predictions": _object(
+            {"predictions": {"type": "array", "items": _prediction(model.target)}, "release": _schema("Release")}
+            | ({"classes": {"const": list(model.target.classes)}} if model.target.classes else {})
+            | ({"threshold": _PROBABILITY} if threshold is not None else {})
+        ),
         "Inference": _object({"inputs": {"type": "array", "items": tensor, "minItems": len(row)}}, closed=False),
         "Inferred": _object({"model_name": _TEXT, "model_version": _TEXT, "id": _TEXT, "outputs": {"type": "array"}}),
         "Error": _object(
@@ -69,6 +74,15 @@ def _schemas(model: Model) -> dict[str, Any]:
             }
         ),
     }
+
+
+def _prediction(target: Target) -> dict[str, Any]:
+    """A number a row: of several classes a probability for each, in their order."""
+    if not target.classes:
+        return {"type": "number", "minimum": target.numbers["minimum"], "maximum": target.numbers["maximum"]}
+    if target.outputs == 1:
+        return _PROBABILITY
+    return {"type": "array", "items": _PROBABILITY, "minItems": target.outputs, "maxItems": target.outputs}
 
 
 def _feature(feature: Feature) -> dict[str, Any]:

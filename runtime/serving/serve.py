@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 from lockgate.configuration.model import Model
+from lockgate.evidence.distribution import PROBABILITIES
 from runtime import commit
 from runtime.job import Job
 from runtime.serving import model_data
@@ -43,14 +44,17 @@ def limit_threads() -> None:
 def released_application(job: Job, model: Model, files: Mapping[str, bytes], processes: int = 1) -> Application:
     """The application of the released model, from its checked files."""
     release = ServedVersion(job.setting("RELEASE_VERSION"), job.setting("RELEASE_COMMIT"), job.setting("VERDICT_ID"))
-    telemetry = Telemetry({"model": model.name, **asdict(release)}, processes)
-    application = Application(model, release, model_data.engine_of(files, model), telemetry)
-    expected, place = model_data.holdout_scores(files), job.environment.get("ENVIRONMENT")
+    expected, place = model_data.evaluated_predictions(files, model), job.environment.get("ENVIRONMENT")
+    bins = expected.bins if expected else PROBABILITIES
+    telemetry = Telemetry({"model": model.name, **asdict(release)}, processes, bins, model.target.classes)
+    engine = model_data.engine_of(files, model)
+    application = Application(model, release, engine, telemetry, model_data.threshold_of(files))
     if expected and place:  # elsewhere, as on an endpoint of SageMaker, no alarm looks at it
         from runtime.serving.task import ENDPOINT, task_definition
 
         tasks = task_definition(job.setting(ENDPOINT))
         dimensions = {"Environment": place, "Model": model.name, "Release": release.version, "TaskDefinition": tasks}
         seconds = float(job.environment.get("METRIC_SECONDS", SECONDS))
-        application.beside.append(ShiftWatch(telemetry, application.access, expected, dimensions, seconds).look_forever)
+        watch = ShiftWatch(telemetry, application.access, expected.counts, dimensions, seconds)
+        application.beside.append(watch.look_forever)
     return application

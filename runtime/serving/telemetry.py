@@ -7,7 +7,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from lockgate.evidence.distribution import BOUNDS as SCORES
+from lockgate.evidence.distribution import PROBABILITIES, Bins
 
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 FEW = 20  # predictions; more are sorted first
@@ -19,7 +19,15 @@ ERRORS = ("malformed", "contract", "too_large", "media_type", "no_route", "slow"
 class Telemetry:
     """Counters of `workers` processes; call `become` in each after the fork. A worker writes its own row only."""
 
-    def __init__(self, labels: Mapping[str, str], workers: int) -> None:
+    def __init__(
+        self,
+        labels: Mapping[str, str],
+        workers: int,
+        bins: Bins = PROBABILITIES,
+        classes: Sequence[object] = (),
+    ) -> None:
+        """bins: in which predictions are counted. classes: the names of those that a prediction has numbers of."""
+        self._bins, self._classes = bins, [str(each) for each in classes]
         self._labels = ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items())
         self._places: dict[tuple[str, object], int] = {}
         for group, keys in self._groups().items():
@@ -30,8 +38,9 @@ class Telemetry:
         self._requests = {(route, status): self._places["requests", (route, status)]
                           for route in ROUTES for status in STATUSES}  # fmt: skip
         self._seconds, self._scores = self._places["seconds", 0], self._places["scores", 0]
+        self._score_sums = self._places["score_sums", 0]
         self._rows, self._sum = self._places["total", "rows"], self._places["total", "seconds"]
-        self._score_sum, self._in_flight = self._places["total", "scores"], self._places["total", "in_flight"]
+        self._in_flight = self._places["total", "in_flight"]
         self._captured, self._overwritten = self._places["total", "captured"], self._places["total", "overwritten"]
         self.become(0)
 
@@ -50,21 +59,24 @@ class Telemetry:
         self._own[self._places["errors", kind]] += 1
 
     def predicted(self, predictions: Sequence[Any]) -> None:
-        """Scores of one output; a model with several has no histogram."""
+        own, first, bounds = self._own, self._scores, self._bins.bounds
         if isinstance(predictions[0], list):
+            for row in predictions:
+                own[first + self._bins.place(row)] += 1
+                largest = max(row)
+                own[self._score_sums + row.index(largest)] += largest
             return
-        own, first = self._own, self._scores
-        own[self._score_sum] += sum(predictions)
+        own[self._score_sums] += sum(predictions)
         if len(predictions) <= FEW:
             for score in predictions:
-                own[first + bisect_left(SCORES, score)] += 1
+                own[first + bisect_left(bounds, score)] += 1
             return
         ordered, below = sorted(predictions), 0
-        for place, bound in enumerate(SCORES):
+        for place, bound in enumerate(bounds):
             until = bisect_right(ordered, bound)
             own[first + place] += until - below
             below = until
-        own[first + len(SCORES)] += len(ordered) - below
+        own[first + len(bounds)] += len(ordered) - below
 
     def captured(self, overwritten: int) -> None:
         """One request was handed to the capture buffer, and so many gave way."""
@@ -75,8 +87,8 @@ class Telemetry:
         self._own[self._in_flight] = requests
 
     def scores(self) -> list[float]:
-        """How many scores fell into each bin, of all workers since the start; the last bin is for those over 1."""
-        return [self._value("scores", place) for place in range(len(SCORES) + 1)]
+        """How many predictions fell into each bin, of all workers since the start."""
+        return [self._value("scores", place) for place in range(self._bins.size)]
 
     def text(self) -> bytes:
         """The Prometheus text format, version 0.0.4."""
@@ -88,8 +100,9 @@ class Telemetry:
             "requests": [(route, status) for route in ROUTES for status in STATUSES],
             "errors": list(ERRORS),
             "seconds": list(range(len(SECONDS) + 1)),
-            "scores": list(range(len(SCORES) + 1)),
-            "total": ["rows", "seconds", "scores", "captured", "overwritten", "in_flight"],
+            "scores": list(range(self._bins.size)),
+            "score_sums": list(range(self._bins.classes)),
+            "total": ["rows", "seconds", "captured", "overwritten", "in_flight"],
         }
 
     def _value(self, group: str, key: object) -> float:
@@ -121,20 +134,36 @@ class Telemetry:
         yield "# HELP lockgate_in_flight_requests Prediction requests begun and not answered."
         yield "# TYPE lockgate_in_flight_requests gauge"
         yield f"lockgate_in_flight_requests{{{labels}}} {self._value('total', 'in_flight'):.0f}"
-        yield from self._histogram(
-            "lockgate_request_seconds", "Time from a prediction request's headers to its answer.", SECONDS, "seconds"
-        )
-        yield from self._histogram("lockgate_predictions", "Scores that were answered.", SCORES, "scores")
+        name, total = "lockgate_request_seconds", self._value("total", "seconds")
+        yield from _head(name, "Time from a prediction request's headers to its answer.")
+        counts = [self._value("seconds", place) for place in range(len(SECONDS) + 1)]
+        yield from _histogram(name, labels, SECONDS, counts, total)
+        yield from self._predictions()
 
-    def _histogram(self, name: str, text: str, bounds: Sequence[float], group: str) -> Iterator[str]:
-        yield f"# HELP {name} {text}"
-        yield f"# TYPE {name} histogram"
-        below = 0.0
-        for index, bound in enumerate([*map(str, bounds), "+Inf"]):
-            below += self._value(group, index)
-            yield f'{name}_bucket{{{self._labels},le="{bound}"}} {below:.0f}'
-        yield f"{name}_sum{{{self._labels}}} {self._value('total', group)!r}"
-        yield f"{name}_count{{{self._labels}}} {below:.0f}"
+    def _predictions(self) -> Iterator[str]:
+        """Of several classes, a histogram for each, of the probabilities with which it was the predicted one."""
+        name, bounds, several = "lockgate_predictions", self._bins.bounds, self._bins.classes > 1
+        yield from _head(name, "Predictions that were answered.")
+        width, scores = len(bounds) + 1, self.scores()
+        for place in range(self._bins.classes):
+            of_class = f',class="{_escaped(self._classes[place])}"' if several else ""
+            counts = scores[place * width : (place + 1) * width]
+            total = self._value("score_sums", place)
+            yield from _histogram(name, self._labels + of_class, bounds, counts, total)
+
+
+def _head(name: str, text: str) -> Iterator[str]:
+    yield f"# HELP {name} {text}"
+    yield f"# TYPE {name} histogram"
+
+
+def _histogram(name: str, labels: str, bounds: Sequence[float], counts: Sequence[float], total: float) -> Iterator[str]:
+    below = 0.0
+    for bound, count in zip([*map(str, bounds), "+Inf"], counts, strict=True):
+        below += count
+        yield f'{name}_bucket{{{labels},le="{bound}"}} {below:.0f}'
+    yield f"{name}_sum{{{labels}}} {total!r}"
+    yield f"{name}_count{{{labels}}} {below:.0f}"
 
 
 def _escaped(value: str) -> str:

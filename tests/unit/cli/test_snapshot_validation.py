@@ -12,12 +12,13 @@ from cli.commands.snapshot import validated
 from lockgate.configuration.model import Feature, Model
 from lockgate.data.row_identities import read_identities
 from lockgate.errors import LockgateError
+from lockgate.tasks.target import binary
 
 MODEL = Model(
     name="income",
     description="who earns more",
     identifier="person",
-    target="more",
+    target=binary("more"),
     protected=("sex",),
     features=(Feature("age", "integer", minimum=0, maximum=99), Feature("sex", "category", ("1", "2"))),
     parameters={},
@@ -59,9 +60,9 @@ def test_who_wrote_the_rows_changes_no_digest() -> None:
 @pytest.mark.parametrize(
     ("holdout", "message"),
     [
-        (rows(10, more=[1, 1, 1, 1]), "holdout.parquet: column more: found 1, expected both 0 and 1"),
-        (rows(10, more=[0, 1, None, 1]), "holdout.parquet: column more: found 0, 1, None, expected both"),
-        (rows(10).slice(0, 0), "holdout.parquet: column more: found , expected both 0 and 1"),
+        (rows(10, more=[1, 1, 1, 1]), "holdout.parquet: column more: found 1, expected each of 0, 1 and no other"),
+        (rows(10, more=[0, 1, None, 1]), "holdout.parquet: column more: found 0, 1, None, expected each of"),
+        (rows(10).slice(0, 0), "holdout.parquet: column more: found no row, expected each of 0, 1"),
         (rows(10, person=[9, 9, 10, 11]), "holdout.parquet: column person: found 0 nulls and 3 different values"),
         (rows(10, age=[1, 2, 3, 400]), "holdout.parquet: column age: found 400 in 1 row"),
         (rows(10, age=[1.0, 2.0, 3.0, float("nan")]), "a missing number is null here and not NaN"),

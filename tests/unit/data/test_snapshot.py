@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,11 +13,12 @@ from hypothesis import strategies as st
 from lockgate import canonical
 from lockgate.data.snapshot import Manifest, Part, read_manifest
 from lockgate.errors import EvidenceError
+from lockgate.tasks.target import Target, binary
 
 MANIFEST = Manifest(
     model="income",
     identifier="person",
-    target="employed",
+    target=binary("employed"),
     features=("AGEP", "SCHL"),
     protected=("SEX",),
     train=Part("1" * 64, 2000),
@@ -26,8 +28,24 @@ MANIFEST = Manifest(
 )
 
 
-def test_a_manifest_is_read_as_it_was_written() -> None:
-    assert read_manifest(MANIFEST.to_bytes(), MANIFEST.id) == MANIFEST
+@pytest.mark.parametrize(
+    "target",
+    [
+        binary("employed"),
+        Target("income", "binary", ("<=50K", ">50K"), {"false_positive": 1.0, "false_negative": 5.0}),
+        Target("kind", "multiclass", (1, 2, 3)),
+        Target("price", "regression", (), {"minimum": 0.0, "maximum": 5e5}),
+    ],
+)
+def test_a_manifest_is_read_as_it_was_written(target: Target) -> None:
+    manifest = replace(MANIFEST, target=target)
+    assert read_manifest(manifest.to_bytes(), manifest.id) == manifest
+
+
+def test_the_id_of_a_snapshot_of_0_1_is_what_it_was() -> None:
+    """Its target is the name of a column with labels 0 and 1."""
+    document = json.loads(MANIFEST.to_bytes())
+    assert (document["schema"], document["target"]) == ("lockgate.snapshot/1", "employed")
 
 
 def test_the_id_is_the_start_of_the_digest() -> None:
@@ -46,7 +64,7 @@ def test_any_changed_byte_is_noticed(draw: st.DataObject) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schema": "lockgate.snapshot/2"}, "expected schema"),
+        ({"schema": "lockgate.snapshot/3"}, "expected schema"),
         ({"extra": 1}, "not a manifest"),
         ({"train": {"sha256": "1" * 64}}, "not a manifest"),
         ({"train": {"sha256": "1" * 64, "rows": 1, "extra": 1}}, "not a manifest"),

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from lockgate.evidence.distribution import BOUNDS, certain_distance, distance
+from lockgate.errors import EvidenceError
+from lockgate.evidence.distribution import PROBABILITIES, Bins, certain_distance, distance, read_bins
 
 EXPECTED = [400, 300, 200, 100]
 
@@ -76,6 +77,24 @@ def test_a_shift_of_the_size_that_counts_is_found_within_a_thousand_rows() -> No
 
 
 def test_a_score_at_a_bound_belongs_below_it() -> None:
-    assert BOUNDS[0] == 0.05
-    assert BOUNDS[-1] == 1.0
-    assert math.isclose(BOUNDS[9], 0.5)
+    assert PROBABILITIES.bounds[0] == 0.05
+    assert PROBABILITIES.bounds[-1] == 1.0
+    assert math.isclose(PROBABILITIES.bounds[9], 0.5)
+
+
+def test_a_number_belongs_to_the_first_bin_whose_bound_it_does_not_exceed() -> None:
+    bins = Bins((1.0, 2.5))
+    assert [bins.place(each) for each in (-3.0, 1.0, 1.1, 2.5, 9.0)] == [0, 0, 1, 1, 2]
+    assert bins.size == 3
+
+
+def test_a_prediction_of_several_classes_belongs_to_a_bin_of_its_largest_probability() -> None:
+    bins = Bins((0.5, 1.0), classes=3)
+    assert bins.size == 9
+    assert [bins.place(each) for each in ([0.4, 0.3, 0.3], [0.1, 0.2, 0.7], [0.0, 0.5, 0.5])] == [0, 7, 3]
+
+
+@pytest.mark.parametrize("bounds", [None, [], [1.0, 1.0], [2.0, 1.0], [0.5, "1"], [0.5, math.nan]])
+def test_bounds_that_do_not_rise_are_none(bounds: object) -> None:
+    with pytest.raises(EvidenceError, match="expected rising numbers"):
+        read_bins(bounds, 1)

@@ -61,7 +61,7 @@ def test_a_number_that_is_not_finite_cannot_be_read(make_evidence: Callable[...,
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("schema", "lockgate.evidence/2", "schema: found 'lockgate.evidence/2'"),
+        ("schema", "lockgate.evidence/3", "schema: found 'lockgate.evidence/3'"),
         ("model", "", "model: found ''"),
         ("commit", "c" * 39, "commit: found"),
         ("commit", "c" * 40 + "\n", "commit: found"),

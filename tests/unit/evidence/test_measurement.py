@@ -9,27 +9,19 @@ from typing import Any
 import pytest
 
 from lockgate.errors import EvidenceError
-from lockgate.evidence.document import Champion, Evidence, Group, Metric
-from lockgate.evidence.measurement import (
-    LARGEST,
-    Measured,
-    Unmeasured,
-    _whole,
-    compared,
-    gaps,
-    groups_of,
-    measured,
-    rate,
-)
+from lockgate.evidence.document import BINARY_TARGET, Champion, Evidence, Group, Metric
+from lockgate.evidence.measurement import Measured, Unmeasured, compared, gaps, groups_of, measured
 from lockgate.statistics import binomial, empirical_bernstein, paired, roc_auc
 from lockgate.statistics import gaps as bounds
 from lockgate.statistics.interval import Interval
+from lockgate.tasks.task import metrics_of
+from tests.groups import counted
 
 Make = Callable[..., Evidence]
 ALPHA = 0.01
-A = Group(80, 5, 20, 95, 3.0, 20.0)
-B = Group(30, 8, 20, 42, -4.0, 15.0)
-NOBODY = Group(0, 0, 0, 0, 0.0, 0.0)
+A = counted(80, 5, 20, 95, 3.0, 20.0)
+B = counted(30, 8, 20, 42, -4.0, 15.0)
+NOBODY = counted(0, 0, 0, 0, 0.0, 0.0)
 
 
 def refused(call: Callable[[], object]) -> str:
@@ -38,21 +30,37 @@ def refused(call: Callable[[], object]) -> str:
     return str(error.value)
 
 
-def test_the_rates_of_a_group() -> None:
-    group = Group(1, 2, 4, 8, 0.0, 0.0)
-    names = ("positive_rate", "true_positive_rate", "false_positive_rate", "precision")
-    assert [rate(name, group) for name in names] == [(3, 15), (1, 5), (2, 10), (1, 3)]
+RATES = ("positive_rate", "true_positive_rate", "false_positive_rate", "precision")
+LARGEST = {"log_loss": 52 * log(2), "brier": 1.0}
 
 
-def test_a_rate_of_the_whole_holdout_is_that_of_one_attributes_groups_together(make_evidence: Make) -> None:
-    evidence = make_evidence(groups={"SEX": {"1": A, "2": B}, "RACE": {"1": NOBODY}})
-    assert _whole(evidence) == Group(110, 13, 40, 137, -1.0, 35.0)
+def test_the_rates_of_a_group_that_version_0_1_counted() -> None:
+    group = counted(1, 2, 4, 8)
+    found = [(group.metrics[name].statistics["hits"], group.metrics[name].rows) for name in RATES]
+    assert found == [(3, 15), (1, 5), (2, 10), (1, 3)]
+
+
+def test_a_rate_has_the_exact_interval(make_evidence: Make) -> None:
     for name, hits, rows in (("positive_rate", 123, 300), ("true_positive_rate", 110, 150), ("precision", 110, 123)):
         expected = Measured(hits / rows, binomial.interval(hits, rows, ALPHA), rows, ALPHA)
+        evidence = make_evidence(metrics={name: Metric(hits / rows, rows, {"hits": float(hits)})})
         assert measured(name, evidence, ALPHA) == expected
     assert measured("precision", evidence, ALPHA, A).value == 80 / 85
-    assert refused(lambda: measured("precision", make_evidence(), ALPHA)) == (
-        "rates: found no groups in the evidence, expected those of a protected attribute"
+
+
+def test_a_rate_that_no_row_of_the_holdout_counts_for_is_not_measured(make_evidence: Make) -> None:
+    assert measured("precision", make_evidence(), ALPHA) == Unmeasured(
+        "found none of 1000 rows that counts, expected a row predicted as 1", 1000
+    )
+
+
+def test_a_metric_of_another_task_is_refused_with_those_of_this_one(make_evidence: Make) -> None:
+    assert refused(lambda: measured("mae", make_evidence(), ALPHA)).startswith(
+        "mae: no metric of a binary model (there are: roc_auc, accuracy, "
+    )
+    assert refused(lambda: list(gaps("bias", "ceiling", {"1": A, "2": B}, ALPHA, BINARY_TARGET))) == (
+        "bias: no measure of a binary model (there are: equal_opportunity, equalised_odds, demographic_parity, "
+        "calibration)"
     )
 
 
@@ -60,21 +68,20 @@ def test_a_rate_that_no_row_counts_for_is_not_measured(make_evidence: Make) -> N
     assert measured("precision", make_evidence(), ALPHA, NOBODY) == Unmeasured(
         "found none of 0 rows that counts, expected a row predicted as 1", 0
     )
-    negatives = Group(0, 5, 0, 95, 0.0, 20.0)
+    negatives = counted(0, 5, 0, 95, 0.0, 20.0)
     assert measured("true_positive_rate", make_evidence(), ALPHA, negatives) == Unmeasured(
         "found none of 100 rows that counts, expected a row with label 1", 100
     )
 
 
 def test_a_metric_that_a_group_lacks_is_not_measured(make_evidence: Make) -> None:
-    one_label = Group(80, 0, 20, 0, 3.0, 20.0)
+    one_label = counted(80, 0, 20, 0, 3.0, 20.0)
     assert measured("roc_auc", make_evidence(), ALPHA, one_label) == Unmeasured(
-        "its 100 rows have one label only, so there is nothing to rank", 100
+        "found none of 100 rows that counts, expected rows of both labels", 100
     )
-    for metric, group in (("roc_auc", A), ("accuracy", one_label)):  # 0.1 measured nothing for one label
-        assert measured(metric, make_evidence(), ALPHA, group) == Unmeasured(
-            "its evaluator did not measure it for this group; deliver the commit again", group.rows
-        )
+    assert measured("accuracy", make_evidence(), ALPHA, one_label) == Unmeasured(  # 0.1 measured nothing for one label
+        "its evaluator did not measure it for this group; deliver the commit again", 100
+    )
 
 
 def test_a_metric_on_no_rows_is_refused(make_evidence: Make) -> None:
@@ -83,7 +90,7 @@ def test_a_metric_on_no_rows_is_refused(make_evidence: Make) -> None:
 
 
 def test_a_mean_loss_lies_between_nothing_and_the_largest_that_the_evaluator_gives(make_evidence: Make) -> None:
-    assert {"log_loss": -log(2**-52), "brier": 1.0} == pytest.approx(LARGEST)
+    assert {name: metrics_of(BINARY_TARGET)[name].scale.highest for name in LARGEST} == pytest.approx(LARGEST)
     sums = {"sum": 40.0, "sum_of_squares": 20.0}  # 0.2 in the mean
     evidence = make_evidence(metrics={name: Metric(0.2, 200, sums) for name in LARGEST})
     for name, largest in LARGEST.items():
@@ -93,7 +100,7 @@ def test_a_mean_loss_lies_between_nothing_and_the_largest_that_the_evaluator_giv
 
 def test_an_area_has_delongs_interval_and_an_accuracy_the_exact_one(make_evidence: Make) -> None:
     sums = {"variance": 1e-3, "positives": 120.0, "negatives": 80.0}
-    metrics = {"roc_auc": Metric(0.8, 200, sums), "accuracy": Metric(0.7, 200, {"correct": 140.0})}
+    metrics = {"roc_auc": Metric(0.8, 200, sums), "accuracy": Metric(0.7, 200, {"hits": 140.0})}
     evidence = make_evidence(metrics=metrics)
     assert measured("roc_auc", evidence, ALPHA).interval == roc_auc.interval(0.8, 1e-3, 120, 80, ALPHA)
     assert measured("accuracy", evidence, ALPHA).interval == binomial.interval(140, 200, ALPHA)
@@ -113,7 +120,7 @@ def test_positives_and_negatives_that_are_not_the_rows_of_an_area_are_refused(
 @pytest.mark.parametrize(("metric", "most"), [("accuracy", 1.0), ("brier", 1.0), ("log_loss", 52 * log(2))])
 def test_a_value_at_its_largest_is_one_and_beyond_it_none(make_evidence: Make, metric: str, most: float) -> None:
     def found(value: float) -> float:
-        sums = {"correct": 100.0 * value, "sum": 100.0 * value, "sum_of_squares": 100.0 * value * value}
+        sums = {"hits": 100.0 * value, "sum": 100.0 * value, "sum_of_squares": 100.0 * value * value}
         return measured(metric, make_evidence(metrics={metric: Metric(value, 100, sums)}), ALPHA).value
 
     assert found(most) == most
@@ -125,7 +132,7 @@ def test_a_value_at_its_largest_is_one_and_beyond_it_none(make_evidence: Make, m
 def of(metric: str, value: float, rows: int = 100) -> Metric:
     """A metric of this value with the sums that it is the mean of."""
     sums = {
-        "accuracy": {"correct": round(value * rows)},
+        "accuracy": {"hits": round(value * rows)},
         "roc_auc": {"variance": 1e-3, "positives": rows * 0.5, "negatives": rows * 0.5},
     }
     return Metric(value, rows, sums.get(metric, {"sum": value * rows, "sum_of_squares": value * value * rows}))
@@ -207,10 +214,10 @@ def test_what_does_not_compare_two_models_is_said(
 
 def test_what_is_not_in_the_evidence_is_said_with_what_is(make_evidence: Make) -> None:
     evidence = make_evidence(metrics={"b": Metric(1.0, 1), "a": Metric(1.0, 1)}, groups={"SEX": {}, "AGE": {}})
-    assert refused(lambda: measured("roc_auc", evidence, ALPHA)) == "roc_auc: not in the evidence (it has: a, b)"
+    assert refused(lambda: measured("brier", evidence, ALPHA)) == "brier: not in the evidence (it has: a, b)"
     assert refused(lambda: groups_of(evidence, "RACE")) == "RACE: no groups of it in the evidence (it has: AGE, SEX)"
     bare = make_evidence(metrics={})
-    assert refused(lambda: measured("roc_auc", bare, ALPHA)) == "roc_auc: not in the evidence (it has: none)"
+    assert refused(lambda: measured("brier", bare, ALPHA)) == "brier: not in the evidence (it has: none)"
     assert refused(lambda: groups_of(bare, "RACE")) == "RACE: no groups of it in the evidence (it has: none)"
     own = {"accuracy": of("accuracy", 0.3)}
     served = Champion("9" * 64, {"accuracy": of("accuracy", 0.4)}, {})
@@ -222,13 +229,13 @@ def test_what_is_not_in_the_evidence_is_said_with_what_is(make_evidence: Make) -
     )
 
 
-@pytest.mark.parametrize(("metric", "key"), [("accuracy", "correct"), ("brier", "sum"), ("log_loss", "sum")])
+@pytest.mark.parametrize(("metric", "key"), [("accuracy", "hits"), ("brier", "sum"), ("log_loss", "sum")])
 def test_a_value_that_is_not_the_mean_of_its_own_rows_is_refused(make_evidence: Make, metric: str, key: str) -> None:
     """Of the model that is judged, also of a group alone, and of either in a comparison."""
     wrong = Metric(0.5, 100, {key: 40.0, "sum_of_squares": 30.0})
     message = f"{metric}: found 0.5, expected 0.4, the mean of its 100 rows"
     assert refused(lambda: measured(metric, make_evidence(metrics={metric: wrong}), ALPHA)) == message
-    group = Group(25, 25, 25, 25, 0.0, 0.0, {metric: wrong})
+    group = counted(25, 25, 25, 25, 0.0, 0.0, {metric: wrong})
     assert refused(lambda: measured(metric, make_evidence(), ALPHA, group)) == message
     paired_sums = {"only_challenger": 0.0, "only_champion": 0.0, "sum": 0.0, "sum_of_squares": 0.0}
     for own, before in ((wrong, of(metric, 0.5)), (of(metric, 0.5), wrong)):
@@ -293,7 +300,7 @@ def test_a_variance_below_nothing_is_refused(make_evidence: Make, key: str) -> N
 
 
 def pair(measure: str, bound: str, one: Group, other: Group) -> Measured:
-    (found,) = gaps(measure, bound, {"1": one, "2": other}, ALPHA)
+    (found,) = gaps(measure, bound, {"1": one, "2": other}, ALPHA, BINARY_TARGET)
     assert (found.one, found.other) == ("1", "2")
     return found.measured
 
@@ -305,7 +312,7 @@ def test_a_difference_of_rates_is_the_same_whichever_group_comes_first() -> None
     expected = Measured(pytest.approx(0.2), Interval(0.0, signed.high, "finite-sample"), 150, ALPHA)  # type: ignore[arg-type]
     for groups in ((A, B), (B, A)):
         assert pair("equal_opportunity", "ceiling", *groups) == expected
-    far = Group(1, 0, 99, 0, 0.0, 0.0)
+    far = counted(1, 0, 99, 0, 0.0, 0.0)
     signed = bounds.difference(80, 100, 1, 100, ALPHA)
     for groups in ((A, far), (far, A)):
         interval = pair("equal_opportunity", "ceiling", *groups).interval
@@ -320,7 +327,7 @@ def test_a_ratio_of_rates_is_the_lower_to_the_higher_whichever_group_comes_first
     expected = Measured(pytest.approx(0.75), Interval(low, high, "finite-sample"), 150, ALPHA)  # type: ignore[arg-type]
     for groups in ((A, B), (B, A)):
         assert pair("equal_opportunity", "floor", *groups) == expected
-    far = Group(1, 0, 99, 0, 0.0, 0.0)
+    far = counted(1, 0, 99, 0, 0.0, 0.0)
     for groups in ((A, far), (far, A)):
         found = pair("equal_opportunity", "floor", *groups)
         assert found.value == pytest.approx(0.0125)
@@ -328,7 +335,7 @@ def test_a_ratio_of_rates_is_the_lower_to_the_higher_whichever_group_comes_first
 
 
 def test_groups_of_whom_nobody_is_chosen_are_treated_alike() -> None:
-    nobody_chosen = Group(0, 0, 10, 10, 0.0, 0.0)
+    nobody_chosen = counted(0, 0, 10, 10, 0.0, 0.0)
     assert pair("demographic_parity", "floor", nobody_chosen, nobody_chosen).value == 1.0
     assert pair("demographic_parity", "floor", nobody_chosen, A).value == 0.0
 
@@ -349,7 +356,7 @@ def test_a_calibration_gap_is_that_of_mean_residuals_whichever_group_comes_first
     expected = Measured(pytest.approx(0.055), Interval(0.0, high, "finite-sample"), 300, ALPHA)  # type: ignore[arg-type]
     for groups in ((A, B), (B, A)):
         assert pair("calibration", "ceiling", *groups) == expected
-    sure, other = Group(0, 0, 5000, 5000, 4000.0, 1700.0), Group(0, 0, 5000, 5000, -4000.0, 1700.0)
+    sure, other = counted(0, 0, 5000, 5000, 4000.0, 1700.0), counted(0, 0, 5000, 5000, -4000.0, 1700.0)
     for groups in ((sure, other), (other, sure)):
         assert pair("calibration", "ceiling", *groups).interval.low > 0.7
     for groups in ((A, NOBODY), (NOBODY, A)):
@@ -358,16 +365,20 @@ def test_a_calibration_gap_is_that_of_mean_residuals_whichever_group_comes_first
 
 def test_residuals_that_no_rows_can_have_are_refused() -> None:
     for residual in (200.5, -200.5):
-        wrong: Any = Group(100, 0, 0, 100, residual, 250.0)
-        message = f"calibration: found sums {residual} and 250.0, which 200 rows cannot have"
+        wrong: Any = counted(100, 0, 0, 100, residual, 250.0)
+        message = f"mean_error: found sums {residual} and 250.0, which 200 rows cannot have"
         assert refused(lambda wrong=wrong: pair("calibration", "ceiling", A, wrong)) == message
 
 
 def test_every_pair_is_compared_in_every_rate_of_a_measure() -> None:
     found = [
-        (gap.rate, gap.one, gap.other) for gap in gaps("equalised_odds", "ceiling", dict.fromkeys("xyz", A), ALPHA)
+        (gap.metric, gap.one, gap.other)
+        for gap in gaps("equalised_odds", "ceiling", dict.fromkeys("xyz", A), ALPHA, BINARY_TARGET)
     ]
     pairs = [("x", "y"), ("x", "z"), ("y", "z")]
     assert found == [(name, *two) for two in pairs for name in ("true_positive_rate", "false_positive_rate")]
-    found = [(gap.rate, gap.one, gap.other) for gap in gaps("calibration", "ceiling", dict.fromkeys("xyz", A), ALPHA)]
-    assert found == [("calibration", *two) for two in pairs]
+    found = [
+        (gap.metric, gap.one, gap.other)
+        for gap in gaps("calibration", "ceiling", dict.fromkeys("xyz", A), ALPHA, BINARY_TARGET)
+    ]
+    assert found == [("mean_error", *two) for two in pairs]

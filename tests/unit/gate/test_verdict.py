@@ -21,6 +21,7 @@ from lockgate.gate.verdict import Circumstances, Judgement, Outcome, RuleResult,
 from lockgate.policy.rules import Compare, Decide, Gap, Limit, Policy, Require, Rule
 from lockgate.statistics.budget import Budget
 from lockgate.statistics.interval import Interval
+from tests.groups import counted
 
 Make = Callable[..., Evidence]
 
@@ -64,7 +65,7 @@ def test_another_reason_never_makes_a_verdict_better(found: list[Outcome], more:
 
 
 def accuracy(correct: int, rows: int) -> dict[str, Metric]:
-    return {"accuracy": Metric(correct / rows, rows, {"correct": float(correct)})}
+    return {"accuracy": Metric(correct / rows, rows, {"hits": float(correct)})}
 
 
 def limit(metric: str = "accuracy", bound: Any = "floor", value: float = 0.8, **more: Any) -> Policy:
@@ -158,7 +159,7 @@ def test_a_metric_on_no_rows_is_an_error(make_evidence: Make) -> None:
     assert judged(limit("roc_auc"), evidence).outcome is Outcome.ERROR
 
 
-@pytest.mark.parametrize("statistics", [{}, {"correct": 8.5}, {"correct": -1.0}, {"correct": 1001.0}])
+@pytest.mark.parametrize("statistics", [{}, {"hits": 8.5}, {"hits": -1.0}, {"hits": 1001.0}])
 def test_sums_that_no_rows_can_have_are_an_error(make_evidence: Make, statistics: dict[str, float]) -> None:
     evidence = make_evidence(metrics={"accuracy": Metric(0.85, 1000, statistics)})
     assert judged(limit(), evidence).outcome is Outcome.ERROR
@@ -194,7 +195,7 @@ def test_rows_that_are_all_alike_have_sums_that_are_accepted(make_evidence: Make
 
 
 def test_a_comparison_on_no_rows_is_an_error(make_evidence: Make) -> None:
-    nobody = {"accuracy": Metric(0.0, 0, {"correct": 0.0})}
+    nobody = {"accuracy": Metric(0.0, 0, {"hits": 0.0})}
     evidence = make_evidence(metrics=nobody, champion=champion(0, 0, metrics=nobody))
     (reason,) = judged(BETTER, evidence, champion_sha256=SERVED).reasons
     assert (reason.outcome, reason.message) == (Outcome.ERROR, "accuracy: compared on 0 rows")
@@ -213,7 +214,7 @@ def test_an_unreadable_metric_is_an_error_only_for_the_rule_that_needs_it(make_e
 
 
 def group(tp: int, fp: int, fn: int, tn: int, **metrics: Metric) -> Group:
-    return Group(tp, fp, fn, tn, 0.0, 1.0, metrics)
+    return counted(tp, fp, fn, tn, 0.0, 1.0, metrics)
 
 
 def test_a_limit_by_group_is_kept_by_all_or_broken(make_evidence: Make) -> None:
@@ -258,7 +259,7 @@ def test_a_group_with_one_label_only_cannot_be_ranked(make_evidence: Make) -> No
     verdict = judged(limit("roc_auc", by="SEX"), evidence)
     assert verdict.outcome is Outcome.INCONCLUSIVE
     assert verdict.reasons[0].message == (
-        "roc_auc for SEX 1: not measured: its 10 rows have one label only, so there is nothing to rank"
+        "roc_auc for SEX 1: not measured: found none of 10 rows that counts, expected rows of both labels"
     )
 
 
@@ -441,10 +442,9 @@ def test_every_message_of_a_gap_names_two_groups_with_gap_interval_limit_and_row
     found = re.search(pattern, reason.message)
     assert found
     one, other = groups[found[2]], groups[found[3]]
-    positives = [each.true_positives + each.false_negatives for each in (one, other)]
-    rates = [each.true_positives / rows for each, rows in zip((one, other), positives, strict=True)]
-    assert float(found[1]) == pytest.approx(abs(rates[0] - rates[1]), abs=1e-5)
-    assert int(found[4]) == sum(positives)
+    rates = [each.metrics["true_positive_rate"] for each in (one, other)]
+    assert float(found[1]) == pytest.approx(abs(rates[0].value - rates[1].value), abs=1e-5)
+    assert int(found[4]) == sum(rate.rows for rate in rates)
 
 
 EVERY_KIND = policy(
@@ -453,7 +453,9 @@ EVERY_KIND = policy(
     Limit("area", "roc_auc", "floor", 0.8),
     Compare("compare", "accuracy", -0.01),
     Compare("compare loss", "brier", -0.1),
-    Gap("gap", "equal_opportunity", "SEX", "ceiling", 0.1, 100),
+    Gap("gap", "equalised_odds", "SEX", "ceiling", 0.1, 100),
+    Gap("parity", "demographic_parity", "SEX", "ceiling", 0.1, 100),
+    Limit("precise", "precision", "floor", 0.1, by="SEX"),
     Gap("calibration", "calibration", "SEX", "ceiling", 0.2, 100),
 )
 JUNK = [None, True, "0.9", [], {}, float("nan"), float("inf"), -1, -1.0, -1e308, 1e308, 10**400]
@@ -509,7 +511,7 @@ def test_whatever_stands_in_place_of_a_number_that_a_rule_needs_nothing_passes(d
     if draw.draw(st.booleans()):
         del parent[last]
     else:
-        may_be_negative = last == "residual" or ("paired" in path and last == "sum")
+        may_be_negative = last == "sum" and ("paired" in path or "mean_error" in path)
         parent[last] = draw.draw(st.sampled_from([junk for junk in JUNK if not (may_be_negative and junk == -1)]))
     assert _judged_document(document) is not Outcome.PASSED
 

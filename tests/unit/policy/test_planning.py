@@ -10,6 +10,7 @@ import pytest
 from statsmodels.stats.power import normal_sample_size_one_tail
 
 from cli.main import main
+from lockgate.evidence.document import BINARY_TARGET
 from lockgate.policy.planning import Guess, area_deviation, mean_need, normal_need, plan
 from lockgate.policy.rules import Compare, Gap, Limit, Require, Rule
 from lockgate.statistics import binomial, empirical_bernstein, gaps, paired
@@ -20,7 +21,7 @@ ALPHA = 1e-3
 
 
 def rows(rule: Rule) -> int:
-    need = plan(rule, ALPHA, GUESS).need
+    need = plan(rule, ALPHA, GUESS, BINARY_TARGET).need
     assert need is not None
     return need.rows
 
@@ -37,7 +38,7 @@ def test_a_rate_passes_its_limit_as_often_as_planned(bound: str, value: float, t
 
 
 def test_a_challenger_passes_as_often_as_planned_and_only_rows_that_differ_need_a_label() -> None:
-    need = plan(Compare("c", "accuracy", -0.01), ALPHA, GUESS).need
+    need = plan(Compare("c", "accuracy", -0.01), ALPHA, GUESS, BINARY_TARGET).need
     assert need is not None
     assert need.labels == pytest.approx(0.05 * need.rows, abs=1)
     drawn = np.random.default_rng(2).multinomial(need.rows, [0.03, 0.02, 0.95], 500).tolist()
@@ -92,7 +93,7 @@ def test_every_kind_of_rule_is_planned() -> None:
     rules += [Compare("c", metric, 0.0) for metric in ("roc_auc", "accuracy", "log_loss", "brier")]
     rules += [Gap("g", m, "SEX", "ceiling", 0.1, 10) for m in ("equal_opportunity", "equalised_odds", "calibration")]
     assert all(rows(rule) > 100 for rule in rules)
-    assert plan(Require("l", "lineage", "ceiling", 0), ALPHA, GUESS).need is None
+    assert plan(Require("l", "lineage", "ceiling", 0), ALPHA, GUESS, BINARY_TARGET).need is None
     assert rows(Gap("g", "equal_opportunity", "SEX", "ceiling", 0.1, 10**6)) == 10**6
     with pytest.raises(ValueError, match="never"):
         normal_need(ALPHA, 0.3, 0.0, 0.8)
@@ -107,7 +108,7 @@ def test_a_planned_policy_says_what_32_decisions_need(capsys: pytest.CaptureFixt
     said = capsys.readouterr().out
     budget = Budget(0.05, "policy", 32, "every-verdict")
     assert few["alpha"] == smallest_level(budget, 1)
-    compare = plan(Compare("c", "accuracy", -0.01), few["alpha"], Guess(0.01, 0.05, 0.5, 0.3, 0.8)).need
+    compare = plan(Compare("c", "accuracy", -0.01), few["alpha"], Guess(0.01, 0.05, 0.5, 0.3, 0.8), BINARY_TARGET).need
     assert compare is not None
     assert few["rules"][1] == {
         "rule": "not worse than what is served",

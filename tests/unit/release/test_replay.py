@@ -11,11 +11,11 @@ from lockgate import canonical
 from lockgate.errors import EvidenceError
 from lockgate.release.replay import RecordedRows, compare, read_rows
 
-ROWS = RecordedRows(({"a": 1}, {"a": 2}, {"a": 3}), (0.1, 0.5, 0.9))
+ROWS = RecordedRows(({"a": 1}, {"a": 2}, {"a": 3}), ((0.1,), (0.5,), (0.9,)))
 
 
 def recorded(**changes: Any) -> bytes:
-    return canonical.to_bytes({"instances": list(ROWS.instances), "predictions": list(ROWS.predictions), **changes})
+    return canonical.to_bytes({"instances": list(ROWS.instances), "predictions": [0.1, 0.5, 0.9], **changes})
 
 
 def test_recorded_rows_are_read_with_their_digest() -> None:

@@ -51,12 +51,14 @@ def publish(folder: Path, manifest: Manifest, train_rows: pa.Table, holdout_rows
     data, labels = folder / "data", folder / "labels"
     for place in (data / "train", data / "holdout", labels):
         place.mkdir(parents=True)
-    columns = [name for name in holdout_rows.column_names if name not in (manifest.target, "year")]
+    columns = [name for name in holdout_rows.column_names if name not in (manifest.target.name, "year")]
     manifest = replace(
         manifest,
         train=written(train_rows, data / "train" / "train.parquet"),
         holdout_features=written(holdout_rows.select(columns), data / "holdout" / "features.parquet"),
-        holdout_labels=written(holdout_rows.select([manifest.identifier, manifest.target]), labels / "labels.parquet"),
+        holdout_labels=written(
+            holdout_rows.select([manifest.identifier, manifest.target.name]), labels / "labels.parquet"
+        ),
     )
     (data / "manifest.json").write_bytes(manifest.to_bytes())
     return Snapshot(data, labels, manifest, train_rows, holdout_rows)

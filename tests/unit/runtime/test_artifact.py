@@ -55,7 +55,7 @@ def test_other_rows_train_other_bytes(run: Any, tmp_path: Path) -> None:
 def test_normalising_keeps_what_the_estimator_predicts(run: Any, model: Any) -> None:
     table = pq.read_table(run.prepared / "train.parquet")
     rows = frame_of_table(table, model)
-    target = table[model.target].to_pandas()
+    target = table[model.target.name].to_pandas()
     few = replace(model, parameters={**model.parameters, "max_iter": 5})
     estimator = commit.training_module(model).train(rows, target, few)
     saved = skops.io.dumps(estimator)

@@ -104,8 +104,8 @@ def test_the_groups_of_a_protected_attribute_add_up_to_the_holdout(job: Job, sna
     for attribute, groups in evidence.groups.items():
         values = snapshot.holdout[attribute].to_pylist()
         assert {value: group.rows for value, group in groups.items()} == {v: values.count(v) for v in set(values)}
-        correct = sum(group.true_positives + group.true_negatives for group in groups.values())
-        assert correct == evidence.metrics["accuracy"].statistics["correct"]
+        right = sum(group.metrics["accuracy"].statistics["hits"] for group in groups.values())
+        assert right == evidence.metrics["accuracy"].statistics["hits"]
 
 
 def with_champion(job: Job, change: Callable[[pa.Table], pa.Table]) -> Job:
@@ -113,7 +113,7 @@ def with_champion(job: Job, change: Callable[[pa.Table], pa.Table]) -> Job:
     (job.inputs / "champion").mkdir()
     pq.write_table(change(pq.read_table(job.inputs / "predictions" / "predictions.parquet")), champion_file(job))
     (job.inputs / "champion-model").mkdir()
-    (job.inputs / "champion-model" / "model.tar.gz").write_bytes(b"the champion")
+    shutil.copy(job.inputs / "model" / "model.tar.gz", job.inputs / "champion-model")
     return job
 
 
@@ -124,9 +124,11 @@ def champion_file(job: Job) -> Path:
 def test_a_champion_is_measured_on_the_same_rows_and_named_by_the_digest_of_its_model(job: Job) -> None:
     evaluate(with_champion(job, with_score(0.123)))
     champion = results(job)[0].champion
-    assert champion.model_sha256 == canonical.sha256(b"the champion")
+    assert champion.model_sha256 == canonical.sha256(job.read("champion-model/model.tar.gz"))
     assert champion.metrics["roc_auc"].rows == 1500
-    assert set(champion.paired) == {"accuracy", "roc_auc", "log_loss", "brier"}
+    assert set(champion.paired) == {
+        *("accuracy", "roc_auc", "log_loss", "brier", "true_positive_rate", "false_positive_rate")
+    }
 
 
 @pytest.mark.parametrize(
@@ -243,14 +245,14 @@ def test_a_score_that_is_no_probability_is_refused(job: Job, score: float | None
         (lambda table: table.slice(0, 0), "found 1500 holdout rows missing"),
         (
             lambda table: table.rename_columns(["id", "p", "reference"]),
-            "found columns ['id', 'p', 'reference'], expected id, score and reference",
+            "found columns ['id', 'p', 'reference'], expected id, score, reference",
         ),
-        (lambda table: table.append_column("employed", table["score"]), "expected id, score and reference"),
+        (lambda table: table.append_column("employed", table["score"]), "expected id, score, reference"),
         (
             lambda table: table.set_column(1, "score", table["score"].cast(pa.string())),
-            "expected int64, double and double",
+            "expected int64, then double",
         ),
-        (lambda table: table.set_column(0, "id", table["id"].cast(pa.string())), "expected int64, double and double"),
+        (lambda table: table.set_column(0, "id", table["id"].cast(pa.string())), "expected int64, then double"),
     ],
 )
 def test_predictions_other_than_one_a_row_are_refused(

@@ -17,8 +17,10 @@ from lockgate.policy.rules import Gap, Policy
 from lockgate.statistics.budget import Budget
 from runtime.archive import read_archive
 from runtime.artifact import read_artifact
+from runtime.evaluate import _by_value
 from runtime.frames import frame_of_table
-from runtime.metrics import by_group
+from runtime.tasks import binary
+from runtime.tasks.arrays import ModelAnswers
 
 ROOT = Path(__file__).parents[3]
 TINY = {"4": 4, "7": 32, "5": 56}  # people of these codes of RAC1P in the holdout
@@ -30,14 +32,20 @@ def groups(model: Model, run: Any) -> dict[str, dict[str, Group]]:
     holdout = pq.read_table(ROOT / model.holdout_data)
     estimator = read_artifact(read_archive(run.archive.read_bytes()), model)
     scores = estimator.predict_proba(frame_of_table(holdout, model))[:, 1]
-    labels = holdout[model.target].to_numpy().astype(np.int64)
+    labels = binary.truth(holdout[model.target.name], model.target)
     columns = {name: np.array(holdout[name].to_pylist(), dtype=object) for name in model.protected}
-    return {name: by_group(labels, scores, values) for name, values in columns.items()}
+    return {
+        name: _by_value(labels, ModelAnswers(scores, 0.5), values, model.target) for name, values in columns.items()
+    }
+
+
+def of(groups: dict[str, dict[str, Group]]) -> Evidence:
+    nothing = Data("s", "t", "f", "l", "i", "j", 1, 1)
+    return Evidence("m", "c", "i", "e", "a", "s", "s", nothing, (), {}, "r", {}, groups=groups)
 
 
 def judged(groups: dict[str, dict[str, Group]], rule: Gap) -> Any:
-    nothing = Data("s", "t", "f", "l", "i", "j", 1, 1)
-    evidence = Evidence("m", "c", "i", "e", "a", "s", "s", nothing, (), {}, "r", {}, groups=groups)
+    evidence = of(groups)
     policy = Policy((rule,), Budget(0.05, "holdout", 32, "every-verdict"))
     return judge(policy, evidence, Circumstances(alpha=0.025)).reasons[0]
 
@@ -48,12 +56,12 @@ def test_the_tiny_groups_are_those_of_the_census(groups: dict[str, dict[str, Gro
 
 
 def test_women_and_men_can_be_compared_and_groups_of_a_few_people_cannot(groups: dict[str, dict[str, Group]]) -> None:
-    by_sex = {row.group: row.outcome for row in table(groups["SEX"], "equal_opportunity", 0.1, 0.025)}
+    by_sex = {row.group: row.outcome for row in table(of(groups), "SEX", "equal_opportunity", 0.1, 0.025)}
     assert sorted(by_sex.values(), key=str) == [None, Outcome.PASSED]
-    by_race = {row.group: row for row in table(groups["RAC1P"], "equal_opportunity", 0.1, 0.025)}
+    by_race = {row.group: row for row in table(of(groups), "RAC1P", "equal_opportunity", 0.1, 0.025)}
     for value in TINY:
         assert by_race[value].outcome is Outcome.INCONCLUSIVE
-        low, high = by_race[value].rates[1][1].low, by_race[value].rates[1][1].high
+        low, high = by_race[value].numbers[1].interval.low, by_race[value].numbers[1].interval.high
         assert high - low > 0.2, "an interval so wide says nothing about 0.1"
 
 

@@ -22,6 +22,7 @@ from sklearn.svm import SVC
 from lockgate import canonical
 from lockgate.configuration.model import Feature, Model
 from lockgate.errors import ConfigError, EvidenceError
+from lockgate.tasks.target import binary
 from runtime import formats
 from runtime.artifact import places_of_classes, read_artifact, refuse_without_probabilities, score, write_artifact
 from runtime.frames import frame_of_table
@@ -33,7 +34,7 @@ FEATURES = (
     Feature("age", "integer", minimum=0, maximum=99),
     Feature("colour", "category", values=COLOURS, null_share=0.5),
 )
-MODEL = Model("toy", "", "id", "target", (), FEATURES, {}, "", "")
+MODEL = Model("toy", "", "id", binary("target"), (), FEATURES, {}, "", "")
 RNG = np.random.default_rng(1)
 TABLE = pa.table(
     {"age": RNG.integers(0, 100, 500), "colour": pa.array(RNG.choice(COLOURS, 500), mask=RNG.random(500) < 0.1)}

@@ -8,17 +8,36 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import accuracy_score, brier_score_loss, roc_auc_score
+from sklearn.metrics import accuracy_score, brier_score_loss, precision_score, recall_score, roc_auc_score
 from sklearn.metrics import log_loss as reference_log_loss
 
 from lockgate import canonical
-from lockgate.evidence.document import Evidence, read_evidence
+from lockgate.evidence.document import BINARY_TARGET, Champion, Evidence, Group, Metric, read_evidence
 from lockgate.evidence.measurement import compared, gaps, measured
-from lockgate.evidence.scales import METRICS
-from runtime.metrics import accuracy, against, brier, by_group, log_loss, measure, roc_auc
+from lockgate.tasks.task import metrics_of
+from runtime.evaluate import _by_value
+from runtime.metrics import roc_auc
+from runtime.tasks import binary
+from runtime.tasks.arrays import ModelAnswers
 
 Make = Callable[..., Evidence]
 Rows = tuple[list[int], list[float]]
+
+
+def measure(labels: np.ndarray, scores: np.ndarray, threshold: float = 0.5) -> dict[str, Metric]:
+    return binary.measure(labels, scores, BINARY_TARGET, threshold)
+
+
+def paired(labels: np.ndarray, scores: np.ndarray, before: np.ndarray) -> dict[str, Any]:
+    return binary.paired(labels, ModelAnswers(scores, 0.5), ModelAnswers(before, 0.5), BINARY_TARGET)
+
+
+def against(labels: np.ndarray, scores: np.ndarray, before: np.ndarray, model_sha256: str) -> Champion:
+    return Champion(model_sha256, measure(labels, before), paired(labels, scores, before))
+
+
+def by_group(labels: np.ndarray, scores: np.ndarray, values: np.ndarray) -> dict[str, Group]:
+    return _by_value(labels, ModelAnswers(scores, 0.5), values, BINARY_TARGET)
 
 
 @st.composite
@@ -56,8 +75,18 @@ def test_roc_auc_counts_pairs_and_its_variance_is_delongs_definition(rows: Rows)
 def test_all_metrics_agree_with_scikit_learn(rows: Rows) -> None:
     labels, scores = arrays(rows)
     found = {name: metric.value for name, metric in measure(labels, scores).items()}
+    predicted = scores >= 0.5
+    rates = {
+        "true_positive_rate": recall_score(labels, predicted),
+        "false_positive_rate": 1 - recall_score(labels, predicted, pos_label=0),
+    }
+    precise = {"precision": precision_score(labels, predicted)} if predicted.any() else {}
     assert found == pytest.approx(
         {
+            **rates,
+            **precise,
+            "mean_error": (scores - labels).mean(),
+            "positive_rate": predicted.mean(),
             "roc_auc": roc_auc_score(labels, scores),
             "accuracy": accuracy_score(labels, scores >= 0.5),
             "log_loss": reference_log_loss(labels, scores),
@@ -71,15 +100,15 @@ def test_all_metrics_agree_with_scikit_learn(rows: Rows) -> None:
 def test_by_hand() -> None:
     labels, scores = arrays(([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8]))
     assert roc_auc(labels, scores).value == 0.75
-    assert accuracy(labels, scores).value == 0.75
-    assert accuracy(labels, scores).statistics == {"correct": 3.0}
-    assert brier(labels, scores).value == pytest.approx((0.01 + 0.16 + 0.4225 + 0.04) / 4)
-    assert brier(labels, scores).statistics == pytest.approx(
+    assert measure(labels, scores)["accuracy"].value == 0.75
+    assert measure(labels, scores)["accuracy"].statistics == {"hits": 3.0}
+    assert measure(labels, scores)["brier"].value == pytest.approx((0.01 + 0.16 + 0.4225 + 0.04) / 4)
+    assert measure(labels, scores)["brier"].statistics == pytest.approx(
         {"sum": 0.6325, "sum_of_squares": 0.01**2 + 0.16**2 + 0.4225**2 + 0.04**2}
     )
     losses = [-np.log(p) for p in (0.9, 0.6, 0.35, 0.8)]
-    assert log_loss(labels, scores).value == pytest.approx(sum(losses) / 4)
-    assert log_loss(labels, scores).statistics["sum_of_squares"] == pytest.approx(sum(x**2 for x in losses))
+    assert measure(labels, scores)["log_loss"].value == pytest.approx(sum(losses) / 4)
+    assert measure(labels, scores)["log_loss"].statistics["sum_of_squares"] == pytest.approx(sum(x**2 for x in losses))
 
 
 def test_perfect_reversed_and_constant_scores() -> None:
@@ -91,7 +120,7 @@ def test_perfect_reversed_and_constant_scores() -> None:
 
 
 def test_a_certain_and_wrong_score_is_costly_but_finite() -> None:
-    assert log_loss(np.array([1]), np.array([0.0])).value == pytest.approx(52 * np.log(2))
+    assert measure(np.array([1]), np.array([0.0]))["log_loss"].value == pytest.approx(52 * np.log(2))
 
 
 @given(labelled(), st.randoms(use_true_random=False))
@@ -138,12 +167,12 @@ def _is_measured(make_evidence: Make, labels: np.ndarray, scores: np.ndarray, be
     evidence = make_evidence(metrics=measure(labels, scores), groups=groups, champion=champion)
     written = evidence.to_bytes()
     read = read_evidence(written, canonical.sha256(written))
-    for metric in METRICS:
+    for metric in metrics_of(BINARY_TARGET):
         for group in (None, *read.groups["G"].values()):
             measured(metric, read, 0.01, group)
         if read.champion and metric in read.champion.paired:
             compared(metric, read, read.champion, 0.01)
-    list(gaps("calibration", "ceiling", read.groups["G"], 0.01))
+    list(gaps("calibration", "ceiling", read.groups["G"], 0.01, BINARY_TARGET))
 
 
 def _placements(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -164,7 +193,7 @@ def test_a_model_compared_with_itself_has_no_variance_of_the_difference() -> Non
 def test_a_group_with_one_label_has_every_metric_but_the_one_that_ranks() -> None:
     values = np.array(["a", "a", "b", "b"], dtype=object)
     groups = by_group(np.array([1, 1, 1, 0]), np.array([0.1, 0.9, 0.9, 0.1]), values)
-    assert set(groups["b"].metrics) == {"roc_auc", "accuracy", "log_loss", "brier"}
-    assert set(groups["a"].metrics) == {"accuracy", "log_loss", "brier"}
+    assert {"roc_auc", "accuracy", "log_loss", "brier"} <= set(groups["b"].metrics)
+    assert set(groups["b"].metrics) - set(groups["a"].metrics) == {"roc_auc", "false_positive_rate"}
     assert groups["a"].metrics["accuracy"].value == 0.5
     assert groups["a"].metrics["brier"].value == pytest.approx((0.9**2 + 0.1**2) / 2)

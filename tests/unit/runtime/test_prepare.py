@@ -11,6 +11,7 @@ import pytest
 
 from lockgate import canonical
 from lockgate.errors import ConfigError, DataContractError, EvidenceError, NotFoundError
+from lockgate.tasks.target import binary
 from runtime import job as jobs
 from runtime.contract import NOT_NULL
 from runtime.job import Job
@@ -135,7 +136,7 @@ def test_an_altered_manifest_is_refused(snapshot: Any, job_with: Any) -> None:
 def test_a_snapshot_of_another_model_or_with_other_columns_is_refused(
     snapshot: Any, tmp_path: Path, job_with: Any
 ) -> None:
-    for number, (key, value) in enumerate([("model", "other"), ("features", ("AGEP",)), ("target", "salary")]):
+    for number, (key, value) in enumerate([("model", "other"), ("features", ("AGEP",)), ("target", binary("salary"))]):
         manifest = replace(snapshot.manifest, **{key: value})
         folder = tmp_path / str(number)
         folder.mkdir()

@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
-from lockgate.evidence.document import Group
+from lockgate.evidence.document import BINARY_TARGET, Group
 from lockgate.evidence.measurement import gaps as measured_gaps
 from lockgate.statistics import empirical_bernstein, gaps
+from tests.groups import counted
 
 ROWS = st.integers(0, 500)
 
@@ -57,8 +58,8 @@ def test_a_gap_whichever_group_is_higher_lets_a_larger_one_pass_no_more_often_th
         for b in range(41):
             groups = {"1": _labelled_one(a, 30), "2": _labelled_one(b, 40)}
             chance = stats.binom.pmf(a, 30, rate) * stats.binom.pmf(b, 40, other)
-            (difference,) = measured_gaps(measure, "ceiling", groups, 0.1)
-            (ratio,) = measured_gaps(measure, "floor", groups, 0.1)
+            (difference,) = measured_gaps(measure, "ceiling", groups, 0.1, BINARY_TARGET)
+            (ratio,) = measured_gaps(measure, "floor", groups, 0.1, BINARY_TARGET)
             too_low += chance * (difference.measured.interval.high < truth[0] - 1e-12)
             too_high += chance * (ratio.measured.interval.low > truth[1] + 1e-12)
     assert max(too_low, too_high) <= 0.1
@@ -66,7 +67,7 @@ def test_a_gap_whichever_group_is_higher_lets_a_larger_one_pass_no_more_often_th
 
 def _labelled_one(predicted: int, rows: int) -> Group:
     """A group whose rows all have label 1, so that its positive rate is its true positive rate."""
-    return Group(predicted, 0, rows - predicted, 0, 0.0, 0.0)
+    return counted(predicted, 0, rows - predicted, 0, 0.0, 0.0)
 
 
 @given(ROWS, ROWS, ROWS, ROWS, st.sampled_from([0.1, 0.001]))
@@ -84,16 +85,15 @@ def test_a_calibration_gap_is_wrong_no_more_often_than_stated_of_drawn_residuals
     """2,000 draws of two groups whose mean residuals, of label 0 or 1 and the score 0.3, are 0.1 apart."""
     random, rates, rows, missed = np.random.default_rng(8), (0.3, 0.2), (200, 300), 0
     for _ in range(2000):
-        groups = {}
+        groups, drawn = {}, []
         for place, (rate, people) in enumerate(zip(rates, rows, strict=True)):
             ones = int(random.binomial(people, rate))
+            drawn.append(ones / people)
             residual, squares = 0.3 * people - ones, ones * 0.7**2 + (people - ones) * 0.3**2
-            groups[str(place)] = Group(0, 0, ones, people - ones, residual, squares)
-        (found,) = measured_gaps("calibration", "ceiling", groups, 0.1)
+            groups[str(place)] = counted(0, 0, ones, people - ones, residual, squares)
+        (found,) = measured_gaps("calibration", "ceiling", groups, 0.1, BINARY_TARGET)
         missed += found.measured.interval.high < 0.1
-        assert found.measured.value == pytest.approx(
-            abs(groups["0"].false_negatives / 200 - groups["1"].false_negatives / 300)
-        )
+        assert found.measured.value == pytest.approx(abs(drawn[0] - drawn[1]))
     assert missed / 2000 <= 0.1
 
 

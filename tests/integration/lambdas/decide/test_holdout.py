@@ -13,6 +13,7 @@ from lambdas.decide import holdout
 from lockgate import canonical, names
 from lockgate.data.row_identities import identities
 from lockgate.data.snapshot import Manifest, Part
+from lockgate.tasks.target import binary
 
 if TYPE_CHECKING:
     from tests.integration.lambdas.conftest import World
@@ -35,7 +36,7 @@ class Published:
         rows = len(self.holdout) // 32
         part = Part(labels * 64, rows)
         train_part = Part(canonical.sha256(self.train), len(self.train) // 32)
-        self.manifest = Manifest("income", "id", "target", ("AGEP",), (), train_part, part, part, {})
+        self.manifest = Manifest("income", "id", binary("target"), ("AGEP",), (), train_part, part, part, {})
         for key, data in {
             f"{names.snapshot_prefix('income', self.manifest.id)}/manifest.json": self.manifest.to_bytes(),
             names.identities_key("income", self.manifest.id, "train"): self.train,

@@ -74,7 +74,7 @@ def rows(model: Any) -> tuple[Any, Any]:
 
 
 def fitted(rows: Any, model: Any, **options: Any) -> Any:
-    frame, target = frame_of_table(rows[0], model), rows[0][model.target].to_numpy()
+    frame, target = frame_of_table(rows[0], model), rows[0][model.target.name].to_numpy()
     names = list(frame.select_dtypes("category").columns)
     codes = OrdinalEncoder(categories=[list(frame[name].cat.categories) for name in names])
     encode = ColumnTransformer([("codes", codes, names)], remainder="passthrough")

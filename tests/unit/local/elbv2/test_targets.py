@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from local.clock import CLOCK
-from local.elbv2.targets import Target
+from local.elbv2.targets import RegisteredTarget
 
 GROUP = {"HealthCheckIntervalSeconds": 10, "HealthyThresholdCount": 2, "UnhealthyThresholdCount": 3}
 SILENT = ("Target.FailedHealthChecks", "Health checks failed")
@@ -13,7 +13,7 @@ WRONG = ("Target.ResponseCodeMismatch", "Health checks failed with these codes: 
 
 
 def judged(failure: tuple[str, str], *, streak: int = 3, state: str = "initial", age: float = 0) -> str:
-    target = Target("group", "127.0.0.1", 80, state=state, registered=CLOCK.now() - age)
+    target = RegisteredTarget("group", "127.0.0.1", 80, state=state, registered=CLOCK.now() - age)
     target.judge(failure, streak, GROUP)
     return target.state
 

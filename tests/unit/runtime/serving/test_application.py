@@ -22,6 +22,7 @@ from moto import mock_aws
 from lockgate import canonical
 from lockgate.configuration.model import Feature, Model
 from lockgate.errors import ConfigError, EvidenceError, RefusedError
+from lockgate.tasks.target import binary
 from runtime.archive import read_archive
 from runtime.job import Job
 from runtime.serving import rows as request_rows
@@ -339,7 +340,7 @@ def test_batch_transform_is_told_to_send_no_more_rows_than_a_request_may_have(
     length: int, strategy: str, megabytes: int
 ) -> None:
     toy = Model(
-        "toy", "", "id", "y", (), (Feature("age", "integer", minimum=0, maximum=9),
+        "toy", "", "id", binary("y"), (), (Feature("age", "integer", minimum=0, maximum=9),
                                    Feature("text", "category", values=("x" * length, "y" * (length + 1)))), {}, "", "",
     )  # fmt: skip
     found = execution_parameters(toy)

@@ -14,15 +14,17 @@ from typing import Any
 import pytest
 
 from lockgate.configuration.model import Feature, Model
+from lockgate.evidence.distribution import PROBABILITIES
+from lockgate.tasks.target import binary
 from runtime.serving import access, capture, server
 from runtime.serving.access import AccessLog
 from runtime.serving.application import Application, ServedVersion
 from runtime.serving.capture import Capture
 from runtime.serving.http import Connection, HttpRequest, HttpResponse, Site
 from runtime.serving.rows import Batch
-from runtime.serving.telemetry import SCORES, Telemetry
+from runtime.serving.telemetry import Telemetry
 
-MODEL = Model("toy", "", "id", "target", (), (Feature("age", "integer", minimum=0, maximum=99),), {}, "", "")
+MODEL = Model("toy", "", "id", binary("target"), (), (Feature("age", "integer", minimum=0, maximum=99),), {}, "", "")
 RELEASE = ServedVersion("7", "c" * 40, "toy/12")
 
 
@@ -118,7 +120,7 @@ def test_any_worker_answers_for_all_of_a_task() -> None:
 @pytest.mark.parametrize("several", [True, False])
 def test_predictions_are_counted_alike_one_by_one_and_many_at_once(several: bool) -> None:
     telemetry = Telemetry({}, 1)
-    scores = [*SCORES, 0.0, 0.051, 0.999, 0.33, 0.33]
+    scores = [*PROBABILITIES.bounds, 0.0, 0.051, 0.999, 0.33, 0.33]
     for part in [scores] if several else [[score] for score in scores]:
         telemetry.predicted(part)
     counts = telemetry.scores()

@@ -14,6 +14,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from lockgate.configuration.model import Feature, Model
+from lockgate.tasks.target import binary
 from runtime.artifact import score
 from runtime.frames import codes_of_table, frame_of_table
 from runtime.serving.encoded import EncodedEngine
@@ -21,7 +22,7 @@ from runtime.serving.engines import choose
 
 COLOURS = ("red", "green", "blue")
 FEATURES = (Feature("age", "integer", minimum=0, maximum=99), Feature("colour", "category", values=COLOURS))
-MODEL = Model("toy", "", "id", "target", (), FEATURES, {}, "", "")
+MODEL = Model("toy", "", "id", binary("target"), (), FEATURES, {}, "", "")
 RNG = np.random.default_rng(7)
 ROWS = pa.table({"age": RNG.integers(0, 100, 300), "colour": RNG.choice(COLOURS, 300)})
 FRAME = frame_of_table(ROWS, MODEL)

@@ -26,6 +26,7 @@ from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, OrdinalEncoder, S
 from threadpoolctl import threadpool_limits
 
 from lockgate.configuration.model import Feature, Model
+from lockgate.tasks.target import binary
 from runtime.artifact import read_artifact, score, write_artifact
 from runtime.frames import codes_of_table, frame_of_table
 from runtime.serving.encoded import EncodedEngine
@@ -38,7 +39,7 @@ FEATURES = (
     Feature("income", "number", minimum=-10, maximum=10, null_share=0.5),
     Feature("size", "category", values=SIZES, null_share=0.5),
 )
-MODEL = Model("toy", "", "id", "target", (), FEATURES, {}, "", "")
+MODEL = Model("toy", "", "id", binary("target"), (), FEATURES, {}, "", "")
 WALKER, ENCODED, ESTIMATOR = "walker", "last step on encoded columns", "estimator"
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lockgate.evidence.distribution import PROBABILITIES
 from runtime.metrics import histogram
 from runtime.serving import shift
 from runtime.serving.access import AccessLog
@@ -27,7 +28,7 @@ def telemetry() -> Telemetry:
 def said(telemetry: Telemetry, capfdbinary: Any, *minutes: Any) -> list[Any]:
     """The lines of a watch that looks after the scores of each minute were answered."""
     log = AccessLog({"model": "employment"})
-    watch = ShiftWatch(telemetry, log, histogram(EVALUATED), DIMENSIONS)
+    watch = ShiftWatch(telemetry, log, histogram(EVALUATED, PROBABILITIES), DIMENSIONS)
     for scores in minutes:
         if len(scores):
             telemetry.predicted(list(scores))
@@ -40,7 +41,7 @@ def test_bins_are_the_same_in_metrics_and_in_evaluation(telemetry: Telemetry) ->
     scores = [0.0, 0.05, 0.05000001, 0.3, 0.95, 1.0, *EVALUATED[:500]]
     for score in scores:
         telemetry.predicted([score])
-    assert telemetry.scores() == histogram(np.array(scores))
+    assert telemetry.scores() == histogram(np.array(scores), PROBABILITIES)
 
 
 def test_predictions_as_evaluated_are_no_certain_distance_away(telemetry: Telemetry, capfdbinary: Any) -> None:
@@ -77,7 +78,7 @@ def test_what_was_answered_long_ago_counts_no_more(telemetry: Telemetry, capfdbi
 
 def test_it_looks_by_itself(telemetry: Telemetry, capfdbinary: Any) -> None:
     log = AccessLog({})
-    watch = ShiftWatch(telemetry, log, histogram(EVALUATED), DIMENSIONS, seconds=0.01)
+    watch = ShiftWatch(telemetry, log, histogram(EVALUATED, PROBABILITIES), DIMENSIONS, seconds=0.01)
     telemetry.become(1)  # another worker's answers count as well
     telemetry.predicted([0.9])
 

@@ -11,10 +11,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lockgate.configuration.model import Feature, Model
+from lockgate.tasks.target import binary
 from runtime.serving.application import Application, ServedVersion
 from runtime.serving.http import Connection, Site
 
-MODEL = Model("toy", "", "id", "target", (), (Feature("age", "integer", minimum=0, maximum=99),), {}, "", "")
+MODEL = Model("toy", "", "id", binary("target"), (), (Feature("age", "integer", minimum=0, maximum=99),), {}, "", "")
 ANSWER = re.compile(rb"HTTP/1\.1 (\d+) [^\r]*\r\n((?:[a-z-]+: [^\r\n]*\r\n)*)\r\n")
 
 

@@ -15,10 +15,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import log, log1p, sqrt
-from statistics import NormalDist
 from typing import NamedTuple
 
-from lockgate.statistics import binomial
+from lockgate.statistics import binomial, empirical_bernstein, normal
 from lockgate.statistics.interval import Interval
 
 # Shares suit variances of a row from 0.5 down to 0.008 at an alpha of a few percent, or larger ones at a smaller alpha.
@@ -26,8 +25,6 @@ from lockgate.statistics.interval import Interval
 # classes, which are the better ones of two classes. Each share has the same part of the rest.
 _SCALES = (4.0, 8.0, 16.0, 32.0)
 _MOST = 0.9
-# Down to here the error of the normal bound of a difference of macro F1 was checked (docs/statistics.md).
-CHECKED_LEVEL = 0.001
 
 
 def balanced_accuracy(hits: Sequence[int], rows: Sequence[int], alpha: float) -> Interval:
@@ -92,16 +89,44 @@ def f1_difference(challenger: Counts, champion: Counts, squares: float, rows: in
 
         i = rows / K * (2 [y = p] / D_y - F_y / D_y - F_p / D_p)
 
-    without the terms of a class whose D is 0. It sums to 0 over all rows. The variance of the difference is
-    squares / rows^2 (delta method). Below CHECKED_LEVEL the difference is bounded by both models' own bounds at half of
-    alpha each, and so it is with a variance of 0, which says nothing about the next rows.
+    without the terms of a class whose D is 0. It sums to 0 over all rows, and what a row more or less changes is its
+    influence / rows (Hampel, JASA 69(346), 1974).
+
+    The bound is a normal one where it was checked (lockgate.statistics.normal). Where too few rows are behind the
+    difference, as where models differ on a few rows of a rare class, the influences are bounded as a mean of values
+    that are no larger than the counts allow. Both are asymptotic, since the influence stands for the change. Below the
+    levels that were checked, and with squares of 0, which say nothing about the next rows, both models' own bounds at
+    half of alpha each bound the difference.
     """
-    one, other = macro_f1(challenger, alpha / 2), macro_f1(champion, alpha / 2)
-    if alpha < CHECKED_LEVEL or not squares > 0.0:
+    if alpha < normal.SMALLEST_LEVEL or not squares > 0.0:
+        one, other = macro_f1(challenger, alpha / 2), macro_f1(champion, alpha / 2)
         return Interval(one.low - other.high, one.high - other.low, "finite-sample")
-    value = f1_value(challenger) - f1_value(champion)
-    margin = -NormalDist().inv_cdf(alpha) * sqrt(squares) / rows
-    return Interval(max(-1.0, value - margin), min(1.0, value + margin), "asymptotic")
+    value, largest = f1_value(challenger) - f1_value(champion), _largest_influence(challenger, champion, rows)
+    if normal.is_checked(squares / largest**2, alpha):
+        margin = normal.margin(squares / rows**2, alpha)
+        return Interval(max(-1.0, value - margin), min(1.0, value + margin), "asymptotic")
+    found = empirical_bernstein.interval(rows, 0.0, squares, -largest, largest, alpha)
+    return Interval(max(-1.0, value + found.low), min(1.0, value + found.high), "asymptotic")
+
+
+def _largest_influence(challenger: Counts, champion: Counts, rows: int) -> float:
+    """The largest difference of the influences of a row, in either direction, over labels and predictions of both."""
+    one, other = _influences(challenger, rows), _influences(champion, rows)
+    return max(max(max(mine) - min(theirs), max(theirs) - min(mine)) for mine, theirs in zip(one, other, strict=True))
+
+
+def _influences(counts: Counts, rows: int) -> list[tuple[float, float, float]]:
+    """For each label, the influence of a row that is right, and the least and the most one of a row that is wrong."""
+    doubled = [hits + count for hits, count in zip(*counts, strict=True)]
+    each = [rows / len(doubled) / both if both else 0.0 for both in doubled]
+    lost = [
+        2 * hits * (weight / both) if both else 0.0 for hits, weight, both in zip(counts[0], each, doubled, strict=True)
+    ]
+    found = []
+    for label, weight in enumerate(each):
+        others = lost[:label] + lost[label + 1 :]
+        found.append((2 * (weight - lost[label]), -lost[label] - max(others), -lost[label] - min(others)))
+    return found
 
 
 def _difference_lower_bound(wins: Sequence[int], losses: Sequence[int], rows: Sequence[int], alpha: float) -> float:

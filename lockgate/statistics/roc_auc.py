@@ -1,9 +1,10 @@
 """Bounds on ROC AUC and on the difference of two on the same rows.
 
-Where it was checked, a normal bound with DeLong's variance (DeLong, DeLong, Clarke-Pearson, Biometrics 44(3), 1988): on
-the scale of log odds for one area, since on its own scale an area near 1 is wrong many times as often as stated (Qin
-and Hotilovac, Statistical Methods in Medical Research 17(2), 2008, compare the two), and as it is for a difference.
-It is asymptotic.
+Where it was checked (lockgate.statistics.normal), a normal bound with DeLong's variance (DeLong, DeLong,
+Clarke-Pearson, Biometrics 44(3), 1988). Of one area it is made on the scale of log odds, since on its own scale an area
+near 1 is wrong many times as often as stated (Qin and Hotilovac, Statistical Methods in Medical Research 17(2), 2008,
+compare the two). A row of the smaller class changes an area by 1 / (rows of that class) at most, once for all of the
+other class. It is asymptotic.
 
 Elsewhere a finite-sample one. An area is a mean over all pairs of a positive and a negative, a two-sample U-statistic.
 Over min(positives, negatives) pairs without a row in common its values are independent. What bounds the mean of so many
@@ -13,15 +14,10 @@ exponential of a mean is at most the mean of the exponentials (Hoeffding, JASA 5
 
 from __future__ import annotations
 
-from math import exp, log, sqrt
-from statistics import NormalDist
+from math import exp, log
 
-from lockgate.statistics import empirical_bernstein
+from lockgate.statistics import empirical_bernstein, normal
 from lockgate.statistics.interval import Interval
-
-# How many rows' worth of variance the normal bound needs at a level: its error was checked there (docs/statistics.md),
-# and at no smaller level. One is a row of the smaller class that all of the other class may be above or below.
-CHECKED = ((0.01, 10.0), (0.001, 20.0), (0.0001, 40.0))
 
 
 def interval(auc: float, variance: float, positives: int, negatives: int, alpha: float) -> Interval:
@@ -30,10 +26,10 @@ def interval(auc: float, variance: float, positives: int, negatives: int, alpha:
     Without it, the value of a pair is from 0 to 1 (Hoeffding 1963, theorem 1, in the form with the divergence).
     """
     smaller = min(positives, negatives)
-    if not (0.0 < auc < 1.0 and _is_checked(variance, smaller, alpha)):
+    if not (0.0 < auc < 1.0 and normal.is_checked(smaller**2 * variance, alpha)):
         low, high = _by_divergence(auc, smaller, alpha), 1 - _by_divergence(1 - auc, smaller, alpha)
         return Interval(low, high, "finite-sample")
-    odds, margin = log(auc / (1 - auc)), -NormalDist().inv_cdf(alpha) * sqrt(variance) / (auc * (1 - auc))
+    odds, margin = log(auc / (1 - auc)), normal.margin(variance, alpha) / (auc * (1 - auc))
     return Interval(_share(odds - margin), _share(odds + margin), "asymptotic")
 
 
@@ -54,16 +50,11 @@ def difference(
     """
     value = challenger - champion
     variance, smaller = challenger_variance + champion_variance - 2 * covariance, min(positives, negatives)
-    if not _is_checked(variance, smaller, alpha):
+    if not normal.is_checked(smaller**2 * variance, alpha):
         squares = smaller * min(1.0, 2 - challenger - champion)
         return empirical_bernstein.interval(smaller, smaller * value, squares, -1.0, 1.0, alpha)
-    margin = -NormalDist().inv_cdf(alpha) * sqrt(variance)
+    margin = normal.margin(variance, alpha)
     return Interval(max(-1.0, value - margin), min(1.0, value + margin), "asymptotic")
-
-
-def _is_checked(variance: float, smaller: int, alpha: float) -> bool:
-    needed = next((rows for level, rows in CHECKED if alpha >= level), None)
-    return needed is not None and smaller**2 * variance >= needed
 
 
 def _by_divergence(mean: float, rows: int, alpha: float) -> float:

@@ -6,7 +6,7 @@ from scipy import optimize, stats
 from sklearn.metrics import f1_score
 from statsmodels.stats.proportion import proportion_confint
 
-from lockgate.statistics import per_class
+from lockgate.statistics import normal, per_class
 from lockgate.statistics.per_class import Counts
 
 CLASSES = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), min_size=2, max_size=6)
@@ -225,19 +225,43 @@ def test_macro_f1_is_wrong_no_more_often_than_stated(rows: int) -> None:
     assert sum(each.high < truth for each in found) <= allowed
 
 
-def test_a_difference_of_macro_f1_is_asymptotic_down_to_the_checked_level_and_finite_sample_below() -> None:
+def compared(rows: int, differing: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     random = np.random.default_rng(3)
-    truth, predicted = drawn(random, 20_000, 3, 0.7)
-    before = np.where(random.random(20_000) < 0.9, predicted, random.integers(0, 3, 20_000))
+    truth, predicted = drawn(random, rows, 3, 0.7)
+    return truth, predicted, np.where(random.random(rows) < differing, random.integers(0, 3, rows), predicted)
+
+
+def difference(truth: np.ndarray, predicted: np.ndarray, before: np.ndarray, alpha: float):
+    moved = influences(truth, predicted, 3) - influences(truth, before, 3)
     one, other = counted(truth, predicted, 3), counted(truth, before, 3)
-    squares = float(((influences(truth, predicted, 3) - influences(truth, before, 3)) ** 2).sum())
+    return per_class.f1_difference(one, other, float((moved**2).sum()), len(truth), alpha), moved
+
+
+def test_a_difference_of_macro_f1_is_asymptotic_down_to_the_checked_level_and_finite_sample_below() -> None:
+    truth, predicted, before = compared(20_000, 0.1)
     value = f1_score(truth, predicted, average="macro") - f1_score(truth, before, average="macro")
-    checked = per_class.f1_difference(one, other, squares, 20_000, per_class.CHECKED_LEVEL)
-    below = per_class.f1_difference(one, other, squares, 20_000, per_class.CHECKED_LEVEL / 1.01)
+    level = normal.SMALLEST_LEVEL
+    (checked, moved), (below, _) = (difference(truth, predicted, before, each) for each in (level, level / 1.01))
     assert (checked.guarantee, below.guarantee) == ("asymptotic", "finite-sample")
     assert below.low < checked.low < value < checked.high < below.high
-    deviation = stats.norm.isf(per_class.CHECKED_LEVEL) * np.sqrt(squares) / 20_000
+    deviation = stats.norm.isf(level) * np.sqrt((moved**2).sum()) / 20_000
     assert (checked.low, checked.high) == pytest.approx((value - deviation, value + deviation))
+
+
+def test_a_difference_on_few_rows_has_a_longer_tail_than_the_normal_one() -> None:
+    truth, predicted, before = compared(2000, 0.005)
+    found, moved = difference(truth, predicted, before, 0.001)
+    assert found.guarantee == "asymptotic"
+    assert found.high - found.low > 1.5 * 2 * stats.norm.isf(0.001) * np.sqrt((moved**2).sum()) / 2000
+
+
+def test_no_row_has_a_larger_influence_than_the_counts_allow() -> None:
+    truth, predicted, before = compared(300, 0.5)
+    one, other = counted(truth, predicted, 3), counted(truth, before, 3)
+    largest = per_class._largest_influence(one, other, 300)
+    moved = np.abs(influences(truth, predicted, 3) - influences(truth, before, 3)).max()
+    assert moved <= largest * (1 + 1e-9)
+    assert largest < 2 * moved
 
 
 def test_models_that_always_agree_leave_both_models_own_bounds_of_macro_f1() -> None:

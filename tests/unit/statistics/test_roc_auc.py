@@ -7,9 +7,9 @@ from scipy.optimize import brentq
 from scipy.special import expit, logit
 from scipy.stats import entropy
 
-from lockgate.statistics import empirical_bernstein, roc_auc
+from lockgate.statistics import empirical_bernstein, normal, roc_auc
 
-SMALLEST = roc_auc.CHECKED[-1][0]
+SMALLEST = normal.SMALLEST_LEVEL
 
 
 def _areas(labels: np.ndarray, scores: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
@@ -80,7 +80,7 @@ def test_each_end_of_a_normal_bound_is_wrong_about_as_often_as_stated(single: bo
         assert stats.binom.ppf(0.0005, 400, 0.05) <= wrong <= stats.binom.isf(0.0005, 400, 0.05)
 
 
-@pytest.mark.parametrize(("level", "rows"), roc_auc.CHECKED)
+@pytest.mark.parametrize(("level", "rows"), normal.CHECKED)
 def test_below_the_rows_and_the_level_that_were_checked_a_finite_sample_bound_takes_over(
     level: float, rows: float
 ) -> None:

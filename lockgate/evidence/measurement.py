@@ -12,7 +12,7 @@ from typing import NamedTuple
 from lockgate.errors import EvidenceError
 from lockgate.evidence.document import Champion, Evidence, Group
 from lockgate.statistics.interval import Interval
-from lockgate.tasks.kinds import MetricKind, Rate
+from lockgate.tasks.kinds import Area, MetricKind
 from lockgate.tasks.target import Target
 from lockgate.tasks.task import measures_of, metrics_of
 
@@ -59,7 +59,7 @@ def measured(metric: str, evidence: Evidence, alpha: float, group: Group | None 
     found = (group.metrics if group else evidence.metrics).get(metric)
     if found is None and group is None and metric in evidence.unreadable:
         raise EvidenceError(f"{metric}: {evidence.unreadable[metric]}")
-    if found is None and (group is not None or (isinstance(kind, Rate) and kind.counts)):
+    if found is None and (group is not None or (kind.counts and not isinstance(kind, Area))):
         return _unmeasured(kind, group.rows if group else evidence.data.holdout_rows)
     if found is None:
         known = ", ".join(sorted(evidence.metrics)) or "none"

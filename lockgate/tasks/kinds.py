@@ -128,7 +128,9 @@ class Mean(MetricKind):
     Sums of a comparison: the same of the differences, row by row.
     """
 
-    compared: ClassVar[bool] = True
+    @property
+    def compared(self) -> bool:  # type: ignore[override]
+        return self.scale.better != "neither"
 
     def interval(self, name: str, found: Metric, alpha: float) -> Interval:
         total, squares = sum_of(name, found.statistics, "sum"), sum_of(name, found.statistics, "sum_of_squares")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from lockgate.configuration.table import Table
 from lockgate.tasks.classes import LARGEST_LOG_LOSS, MOST_CLASSES, read_classes
+from lockgate.tasks.composed import BalancedAccuracy, MacroF1
 from lockgate.tasks.kinds import Mean, MetricKind, Rate, Scale
 from lockgate.tasks.target import Target
 
@@ -19,6 +20,8 @@ def read(table: Table, name: str) -> Target:
 def metrics(target: Target) -> Mapping[str, MetricKind]:
     found: dict[str, MetricKind] = {
         "accuracy": Rate(),
+        "balanced_accuracy": BalancedAccuracy(counts="a row of each class", classes=len(target.classes)),
+        "macro_f1": MacroF1(classes=len(target.classes)),
         "log_loss": Mean(Scale(0.0, LARGEST_LOG_LOSS, "lower")),
         "brier": Mean(Scale(0.0, 2.0, "lower")),
     }

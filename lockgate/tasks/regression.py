@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 
 from lockgate.configuration.table import Table
 from lockgate.errors import ConfigError
+from lockgate.tasks.composed import Determination, RootMeanSquare
 from lockgate.tasks.kinds import Mean, MetricKind, Scale
 from lockgate.tasks.target import Target
 
@@ -34,6 +36,8 @@ def metrics(target: Target) -> Mapping[str, MetricKind]:
     return {
         "mae": Mean(Scale(0.0, width, "lower")),
         **capped,
+        "rmse": RootMeanSquare(Scale(0.0, width, "lower")),
+        "r2": Determination(Scale(-inf, 1.0, "higher"), "rows of more than one value", width),
         "mean_error": Mean(Scale(-width, width, "neither")),
     }
 

@@ -35,6 +35,8 @@ def measure(labels: Labels, predictions: Scores, target: Target, threshold: floa
         "log_loss": mean(_log_losses(labels, predictions)),
         "brier": mean(_squared_errors(labels, predictions)),
     }
+    counts = _confusion(labels, predicted, len(target.classes))
+    found |= {"balanced_accuracy": _balanced_accuracy(counts), "macro_f1": _macro_f1(counts)}
     for place, name in enumerate(target.classes):
         found |= {
             f"recall:{name}": rate(right[labels == place]),
@@ -51,10 +53,53 @@ def paired(labels: Labels, own: ModelAnswers, before: ModelAnswers, target: Targ
         "log_loss": sums(_log_losses(labels, own.predictions) - _log_losses(labels, before.predictions)),
         "brier": sums(_squared_errors(labels, own.predictions) - _squared_errors(labels, before.predictions)),
     }
+    balanced: dict[str, float] = {}
     for place, name in enumerate(target.classes):
         of_class = labels == place
+        of_recall = discordant(right[of_class], right_before[of_class])
+        balanced |= {f"{key}_{place}": count for key, count in of_recall.items()}
         if of_class.any():
-            found[f"recall:{name}"] = discordant(right[of_class], right_before[of_class])
+            found[f"recall:{name}"] = of_recall
+    influences = [_influences(labels, each.predictions.argmax(axis=1), len(target.classes)) for each in (own, before)]
+    found["macro_f1"] = {"squares": float(((influences[0] - influences[1]) ** 2).sum())}
+    return {**found, "balanced_accuracy": balanced}
+
+
+def _confusion(labels: Labels, predicted: Labels, classes: int) -> Labels:
+    """Labels x predictions: how many rows."""
+    counts: Labels = np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
+    return counts
+
+
+def _balanced_accuracy(counts: Labels) -> Metric | None:
+    """None where a class has no row, so that it has no recall."""
+    hits, rows = counts.diagonal(), counts.sum(axis=1)
+    if not rows.all():
+        return None
+    sums_of_classes = {f"hits_{place}": float(hit) for place, hit in enumerate(hits)}
+    sums_of_classes |= {f"rows_{place}": float(row) for place, row in enumerate(rows)}
+    return Metric(float((hits / rows).mean()), int(rows.sum()), sums_of_classes)
+
+
+def _macro_f1(counts: Labels) -> Metric:
+    """The F1 of a class that is neither a label nor predicted is 0."""
+    hits = counts.diagonal()
+    denominators = counts.sum(axis=0) + counts.sum(axis=1) - hits
+    scores = 2 * hits / np.maximum(hits + denominators, 1)
+    of_classes = {f"true_positives_{place}": float(hit) for place, hit in enumerate(hits)}
+    of_classes |= {f"denominator_{place}": float(count) for place, count in enumerate(denominators)}
+    return Metric(float(scores.mean()), int(counts.sum()), of_classes)
+
+
+def _influences(labels: Labels, predicted: Labels, classes: int) -> Scores:
+    """Of each row on macro F1 (lockgate.statistics.per_class.f1_difference says of what it is made)."""
+    counts = _confusion(labels, predicted, classes)
+    twice = (counts.sum(axis=0) + counts.sum(axis=1)).astype(np.float64)  # 2 TP + FP + FN
+    inverse = np.divide(1.0, twice, out=np.zeros(classes), where=twice > 0)
+    scores = 2 * counts.diagonal() * inverse
+    right = 2 * (labels == predicted) * inverse[labels]
+    apart = right - scores[labels] * inverse[labels] - scores[predicted] * inverse[predicted]
+    found: Scores = apart * len(labels) / classes
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -46,9 +47,15 @@ def unfit(predictions: Scores, target: Target) -> str:
 def measure(truth: Scores, predictions: Scores, target: Target, threshold: float | None) -> dict[str, Metric]:
     errors = predictions - truth
     cap = target.numbers.get("cap")
+    squared, around = sums(errors**2), sums((truth - truth.mean()) ** 2)
+    rows = len(truth)
+    target_sums = {"target_squares": around["sum"], "target_fourths": around["sum_of_squares"]}
+    explained = {"r2": Metric(1 - squared["sum"] / around["sum"], rows, {**squared, **target_sums})}
     return {
         "mae": mean(np.abs(errors)),
         **({"capped_error": mean(np.minimum(np.abs(errors), cap))} if cap else {}),
+        "rmse": Metric(math.sqrt(squared["sum"] / rows), rows, squared),
+        **(explained if around["sum"] > 0 else {}),
         "mean_error": mean(errors),
     }
 
@@ -57,7 +64,8 @@ def paired(truth: Scores, own: ModelAnswers, before: ModelAnswers, target: Targe
     errors, errors_before = (np.abs(each.predictions - truth) for each in (own, before))
     cap = target.numbers.get("cap")
     capped = {"capped_error": sums(np.minimum(errors, cap) - np.minimum(errors_before, cap))} if cap else {}
-    return {"mae": sums(errors - errors_before), **capped}
+    squared = sums(errors**2 - errors_before**2)
+    return {"mae": sums(errors - errors_before), **capped, "rmse": squared, "r2": squared}
 
 
 def bounds(predictions: Scores) -> list[float]:

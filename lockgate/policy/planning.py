@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil, log, sqrt
-from statistics import NormalDist
+from math import sqrt
 
 from lockgate.policy.rules import Compare, Gap, Limit, Require, Rule
-from lockgate.statistics.plan import Need, paired_need, rate_need
+from lockgate.statistics.plan import Need, area_difference_need, area_need, mean_need, paired_need, rate_need
 from lockgate.tasks.kinds import Area, Mean, MetricKind, Rate
 from lockgate.tasks.target import Target
 from lockgate.tasks.task import measures_of, metrics_of
@@ -62,6 +61,7 @@ def plan(rule: Rule, alpha: float, guess: Guess, target: Target) -> Planned:
     return Planned(rule.name, Need(rows, rows), f"rows of each {rule.by} that the rate counts")
 
 
+_AREA = 0.85  # of a challenger, where its area says how often both models rank a pair alike
 _ALL = ("", "a row", "rows of both labels")
 
 
@@ -71,7 +71,7 @@ def _limit(rule: Limit, kind: MetricKind, alpha: float, guess: Guess) -> int:
         return rate_need(alpha, min(1.0, floor + guess.difference), floor, guess.power).rows
     if isinstance(kind, Area):
         area = min(1 - 1e-9, rule.value + (guess.difference if rule.bound == "floor" else -guess.difference))
-        return normal_need(alpha, area_deviation(area), guess.difference, guess.power)
+        return area_need(alpha, area, abs(area - rule.value), guess.power)
     return mean_need(alpha, guess.deviation, guess.difference, _width(kind), guess.power)
 
 
@@ -84,9 +84,9 @@ def _compare(rule: Compare, kind: MetricKind, alpha: float, guess: Guess) -> Nee
     if isinstance(kind, Rate):
         return paired_need(alpha, guess.disagreement, rule.gain + guess.difference, rule.gain, guess.power)
     if isinstance(kind, Area):
-        rows = normal_need(alpha, guess.deviation, guess.difference, guess.power)
+        rows = area_difference_need(alpha, _AREA, guess.deviation, guess.difference, guess.power)
     else:
-        rows = mean_need(alpha, guess.deviation, guess.difference, 2 * _width(kind), guess.power)
+        rows = mean_need(alpha, guess.deviation, guess.difference, _width(kind), guess.power)
     return Need(rows, rows)
 
 
@@ -97,28 +97,3 @@ def _gap(rule: Gap, kind: MetricKind, alpha: float, guess: Guess, metrics: int) 
         return mean_need(alpha / 2, guess.deviation, rule.value / 2, _width(kind), power)
     share = rule.value / 2 if rule.bound == "ceiling" else guess.rate * (1 - rule.value) / (1 + rule.value)
     return rate_need(alpha / (2 * metrics), guess.rate, max(0.0, guess.rate - share), power).rows
-
-
-def normal_need(alpha: float, deviation: float, distance: float, power: float) -> int:
-    """Rows at which a normal bound of a mean with this deviation of a row passes a limit so far away."""
-    if distance <= 0:
-        raise ValueError(f"a difference of {distance} is never found")
-    normal = NormalDist()
-    return max(2, ceil(((normal.inv_cdf(power) - normal.inv_cdf(alpha)) * deviation / distance) ** 2))
-
-
-def area_deviation(area: float) -> float:
-    """Of a row, of ROC AUC, with as many labels 1 as 0: Hanley and McNeil, Radiology 143(1), 1982, equation 1."""
-    q1, q2 = area / (2 - area), 2 * area * area / (1 + area)
-    return sqrt(2 * (q1 + q2 - 2 * area * area))
-
-
-def mean_need(alpha: float, deviation: float, distance: float, width: float, power: float) -> int:
-    """Rows at which the empirical Bernstein bound (lockgate.statistics) of losses in a range so wide does."""
-    if distance <= 0:
-        raise ValueError(f"a difference of {distance} is never found")
-    needed, spare = log(2 / alpha), NormalDist().inv_cdf(power)
-    a = deviation * (sqrt(2 * needed) + spare)  # a / sqrt(n) + b / n = distance
-    b = 7 * width * needed / 3
-    root = (a + sqrt(a * a + 4 * distance * b)) / (2 * distance)
-    return ceil(root * root) + 1

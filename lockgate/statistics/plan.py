@@ -8,8 +8,10 @@ from functools import lru_cache
 from math import ceil, exp, sqrt
 from statistics import NormalDist
 
-from lockgate.statistics import binomial, paired
+from lockgate.statistics import binomial, empirical_bernstein, paired, per_class, regression, roc_auc
 from lockgate.statistics._beta import log_cdf
+from lockgate.statistics.per_class import Counts
+from lockgate.statistics.regression import Sums
 
 _MOST_ROWS = 10**9
 _DISAGREEMENT_POINTS = 9
@@ -53,6 +55,132 @@ def rate_need(alpha: float, rate: float, floor: float, power: float) -> Need:
 
     rows = _smallest(shows, 1)
     return Need(rows, rows)
+
+
+@lru_cache(maxsize=1024)
+def mean_need(alpha: float, deviation: float, distance: float, reach: float, power: float) -> int:
+    """Rows at which the bound on a mean of bounded values passes a limit so far away with probability `power`.
+
+    deviation: of a row's value, at most `reach`. reach: from the mean to the end of the range on the other side of the
+    limit, at most the range's width; of a difference of two losses it is the largest loss.
+    """
+    _needs_distance(distance)
+    deviation = min(deviation, reach)
+
+    def passes(rows: int) -> bool:
+        sums = rows * reach, rows * (deviation**2 + reach**2)
+        low = empirical_bernstein.interval(rows, *sums, 0.0, 2 * reach, alpha).low
+        return reach - low <= distance - _luck(power) * deviation / sqrt(rows)
+
+    return _smallest(passes, 1)
+
+
+def area_need(alpha: float, area: float, distance: float, power: float) -> int:
+    """Rows, as many of each label, at which a ROC AUC is shown to be above a floor so far below it."""
+    _needs_distance(distance)
+
+    def passes(rows: int) -> bool:
+        variance, half = area_deviation(area) ** 2 / rows, rows // 2
+        found = max(0.0, area - _luck(power) * sqrt(variance))
+        return roc_auc.interval(found, variance, half, half, alpha).low >= area - distance
+
+    return _smallest(passes, 2)
+
+
+def area_difference_need(alpha: float, area: float, deviation: float, distance: float, power: float) -> int:
+    """Rows, as many of each label, at which a ROC AUC is shown to be better than the champion's by a margin that its
+    difference is so far above; deviation: of a row's part in the difference."""
+    _needs_distance(distance)
+
+    def passes(rows: int) -> bool:
+        variance, half = deviation**2 / rows, rows // 2
+        found = distance - _luck(power) * sqrt(variance)
+        return roc_auc.difference(area, area - found, variance, 0.0, 0.0, half, half, alpha).low >= 0
+
+    return _smallest(passes, 2)
+
+
+def area_deviation(area: float) -> float:
+    """Of a row, of ROC AUC, with as many labels 1 as 0: Hanley and McNeil, Radiology 143(1), 1982, equation 1."""
+    q1, q2 = area / (2 - area), 2 * area * area / (1 + area)
+    return sqrt(2 * (q1 + q2 - 2 * area * area))
+
+
+def balanced_need(alpha: float, classes: int, recall: float, distance: float, power: float) -> int:
+    """Rows of each class at which balanced accuracy is shown to be above a floor so far below it."""
+    _needs_distance(distance)
+
+    def passes(rows: int) -> bool:
+        found = recall - _luck(power) * sqrt(recall * (1 - recall) / (rows * classes))
+        hits = [min(rows, max(0, round(rows * found)))] * classes
+        return per_class.balanced_accuracy(hits, [rows] * classes, alpha).low >= recall - distance
+
+    return _smallest(passes, 1)
+
+
+def balanced_difference_need(
+    alpha: float, classes: int, disagreement: float, difference: float, margin: float, power: float
+) -> Need:
+    """As paired_need, of balanced accuracy: rows of all classes together, of which each has as many."""
+    _needs_distance(difference - margin)
+
+    def passes(rows: int) -> bool:
+        found = difference - _luck(power) * sqrt(max(0.0, disagreement - difference**2) / (rows * classes))
+        wins, losses = (max(0, round(rows * (disagreement + sign * found) / 2)) for sign in (1, -1))
+        each = [wins] * classes, [min(losses, rows - wins)] * classes, [rows] * classes
+        return per_class.balanced_difference(each[0], each[1], each[2], alpha).low > margin
+
+    rows = _smallest(passes, 1) * classes
+    return Need(rows, ceil(rows * disagreement))
+
+
+def f1_need(alpha: float, classes: int, f1: float, distance: float, power: float) -> int:
+    """Rows in a class's TP + FP + FN, each class having as many, at which macro F1 is above a floor so far below it."""
+    _needs_distance(distance)
+    share = f1 / (2 - f1)
+
+    def passes(rows: int) -> bool:
+        found = share - _luck(power) * sqrt(share * (1 - share) / (rows * classes))
+        hits = min(rows, max(0, round(rows * found)))
+        return per_class.macro_f1(Counts([hits] * classes, [rows] * classes), alpha).low >= f1 - distance
+
+    return _smallest(passes, 1)
+
+
+def rmse_need(alpha: float, rmse: float, distance: float, largest: float, tail: float, power: float) -> int:
+    """Rows at which RMSE is shown to be below a ceiling so far above it.
+
+    tail: the kurtosis of the error, 3 for a normal one. largest: the width of the target's declared range.
+    """
+    deviation = rmse**2 * sqrt(max(0.0, tail - 1))
+    return mean_need(alpha, deviation, (rmse + distance) ** 2 - rmse**2, largest**2 - rmse**2, power)
+
+
+def r2_need(alpha: float, r2: float, distance: float, spread: float, largest: float, tail: float, power: float) -> int:
+    """Rows at which R2 is shown to be above a floor so far below it; spread: the target's standard deviation.
+
+    tail, largest: as in rmse_need, the tail also of the target.
+    """
+    _needs_distance(distance)
+    target = spread**2
+    error = (1 - r2) * target
+
+    def passes(rows: int) -> bool:
+        unlucky = error * (1 + _luck(power) * sqrt(max(0.0, tail - 1) / rows))
+        errors, labels = (Sums(rows * each, rows * tail * each**2) for each in (unlucky, target))
+        return regression.r2(rows, errors, labels, largest, alpha).low >= r2 - distance
+
+    return _smallest(passes, 4)
+
+
+def _luck(power: float) -> float:
+    """By how many deviations a number is worse than the true one with probability 1 - power."""
+    return NormalDist().inv_cdf(power)
+
+
+def _needs_distance(distance: float) -> None:
+    if not distance > 0:
+        raise ValueError(f"a difference of {distance} is never found")
 
 
 def _smallest(decides: Callable[[int], bool], start: int) -> int:

@@ -123,3 +123,32 @@ def test_gaps_of_means_come_from_the_means_bounds() -> None:
     found = gaps.between(*bounds)
     assert found.low < one.mean() - other.mean() < found.high
     assert found.high - found.low == pytest.approx(sum(i.high - i.low for i in bounds))
+
+
+@pytest.mark.parametrize("rows", [(60, 80), (2000, 900)])
+def test_gaps_of_mean_errors_and_of_mean_absolute_errors_are_wrong_no_more_often_than_stated(
+    rows: tuple[int, int],
+) -> None:
+    """200 draws of two groups of a regression, whose errors lie in -1 to 1, at alpha 0.2."""
+    random, wrong = np.random.default_rng(9), np.zeros(6)
+    shapes, allowed = ((0.02, 0.05), (-0.03, 0.1)), stats.binom.isf(1e-4, 200, 0.2)
+    sizes = [each * np.sqrt(2 / np.pi) * np.exp(-((mean / each) ** 2) / 2) for mean, each in shapes]
+    sizes = [
+        size + mean * (1 - 2 * stats.norm.cdf(-mean / each)) for size, (mean, each) in zip(sizes, shapes, strict=True)
+    ]
+    for _ in range(200):
+        errors = [random.normal(*shape, n) for shape, n in zip(shapes, rows, strict=True)]
+        bias, mae = (
+            [empirical_bernstein.interval(len(e), e.sum(), (e**2).sum(), low, 1, 0.1) for e in values]
+            for values, low in ((errors, -1), ([np.abs(e) for e in errors], 0))
+        )
+        for place, (found, truth) in enumerate(
+            (
+                (gaps.between(*bias), 0.05),
+                (gaps.between(*mae), sizes[0] - sizes[1]),
+                (gaps.quotient(*mae), sizes[0] / sizes[1]),
+            )
+        ):
+            wrong[2 * place] += found.low > truth
+            wrong[2 * place + 1] += found.high < truth
+    assert wrong.max() <= allowed

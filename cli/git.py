@@ -8,6 +8,10 @@ from pathlib import Path
 
 from lockgate.errors import LockgateError, NotFoundError
 
+MODEL_FOLDER = "model"
+# What a build leaves out; BuildKit takes the first that there is.
+IGNORED = ("model/Dockerfile.dockerignore", ".dockerignore")
+
 
 class GitError(LockgateError):
     """A git command said no; the message has what was asked and its words."""
@@ -70,6 +74,48 @@ def models_of(root: Path, commit: str) -> tuple[str, ...]:
     """The models that a commit has: its folders model/<name>/ with a model.toml, sorted."""
     files = git(root, "ls-tree", "-r", "-z", "--name-only", "--full-tree", commit, "model/").decode().split("\0")
     return tuple(sorted(parts[1] for file in files if len(parts := file.split("/")) == 3 and parts[2] == "model.toml"))
+
+
+def image_files(root: Path, commit: str, model: str) -> dict[str, str]:
+    """What of a commit is in an image and can change one model: each path with git's id of the file or folder.
+
+    These are the entries of the tree that the build is given, by its list of ignored files. Of model/ they are all but
+    the folders of other models, and this model's policy, by which it is judged and not made. Where the list does not
+    say plainly what it lets through, everything counts.
+    """
+    roots, own = _roots_of_build(root, commit), f"{MODEL_FOLDER}/{model}"
+    listed = _listed(root, commit, *(f"{folder}/" for folder in (MODEL_FOLDER, own)))
+    left_out = {MODEL_FOLDER, f"{own}/policy.toml", *(f"{MODEL_FOLDER}/{name}" for name in models_of(root, commit))}
+    return {
+        path: found
+        for path, found in {**_listed(root, commit), **listed}.items()
+        if path not in left_out and (roots is None or path.split("/")[0] in roots)
+    }
+
+
+def _listed(root: Path, commit: str, *paths: str) -> dict[str, str]:
+    """The entries of a folder of a commit's tree, with their modes and ids."""
+    entries = git(root, "ls-tree", "-z", "--full-tree", commit, *paths).decode(errors="backslashreplace").split("\0")
+    described = (entry.partition("\t") for entry in entries if entry)
+    return {path: " ".join(about.split()) for about, _, path in described}
+
+
+def _roots_of_build(root: Path, commit: str) -> frozenset[str] | None:
+    """The top-level entries that a build of the commit can see, with its list of ignored files; None for all.
+
+    Plain is a list that ignores everything first and then names what is let through (`*`, `!model`).
+    """
+    for file in IGNORED:
+        if _listed(root, commit, file):
+            lines = git(root, "show", f"{commit}:{file}").decode(errors="replace").splitlines()
+            break
+    else:
+        return None
+    stated = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    named = [line[1:].lstrip("/").split("/")[0] for line in stated if line.startswith("!")]
+    if stated[:1] != ["*"] or any(not name or set(name) & set("*?[\\") for name in named):
+        return None
+    return frozenset((*named, file))
 
 
 def _has(root: Path, commit: str) -> bool:

@@ -197,12 +197,10 @@ def git(folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def deliver(demo: Demo, sha: str, attempt: int = 1) -> None:
+def deliver(demo: Demo, sha: str, *options: str) -> None:
     """As the GitHub workflow does: with nothing but the run's own identity."""
     run = demo.session.github(push_to(demo.configuration.tools.github, sha))
-    demo.lockgate(
-        "deliver", sha, "--attempt", str(attempt), cwd=demo.clone, environment={**run, "AWS_PROFILE": None}, show=True
-    )
+    demo.lockgate("deliver", sha, *options, cwd=demo.clone, environment={**run, "AWS_PROFILE": None}, show=True)
 
 
 def follow(demo: Demo, sha: str, expect: int) -> int:

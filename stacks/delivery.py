@@ -120,7 +120,17 @@ class DeliveryStack(Stack):
         )
         champions = [artifacts.data.objects(f"{names.champion_prefix(m.name)}*") for m in configuration.models]
         allow(role, ["s3:GetObject"], champions, because="A note of each champion to come, named by its record.")
-        allow(role, ["sagemaker:StartPipelineExecution"], pipelines)
+        allow(
+            role,
+            ["sagemaker:DescribePipeline", "sagemaker:ListPipelineExecutions", "sagemaker:StartPipelineExecution"],
+            pipelines,
+        )
+        allow(
+            role,
+            ["sagemaker:ListPipelineExecutionSteps", "sagemaker:ListPipelineParametersForExecution"],
+            [f"{pipeline}/execution/*" for pipeline in pipelines],
+            because="SageMaker names the executions, whose parameters say what a version started from.",
+        )
         allow(role, ["kms:Decrypt", "kms:GenerateDataKey"], [artifacts.artifacts_key.key_arn])
 
     def _allow_review(self) -> None:

@@ -132,7 +132,7 @@ def deployed(given: argparse.Namespace) -> Any:
 def second_version(demo: Any) -> int:
     """The same commit again: what is registered now was compared with what is live, so that its copies pass."""
     sha = demonstration.git(demo.clone, "rev-parse", "HEAD").strip()
-    demonstration.deliver(demo, sha, attempt=2)
+    demonstration.deliver(demo, sha, "--again")
     version = demonstration.follow(demo, sha, expect=4)
     last = demo.configuration.tools.promotion[-1]
     demo.lockgate("approve", str(version), "--env", last, "--reason", "as good", profile=demonstration.APPROVER)

@@ -1,7 +1,9 @@
-"""Deliver a commit: archive, image, and a training run of each model.
+"""Deliver a commit: archive, image, and a training run of each model that it changes.
 
 In a GitHub Actions run it takes the delivery role by the run's own identity; elsewhere it uses your credentials.
-Delivering a commit again uses what is there; --again starts a new training run, whatever ran before.
+
+A model whose newest version started from the same is unchanged: it is not trained, judged or released again. A training
+that failed or was stopped left no version, so it starts again. --again starts one whatever ran before.
 
 Order is git's: a commit that is older than what the last environment serves is refused, as when an old workflow run is
 started again; --older delivers it all the same. A model that cannot be trained stops no other one.
@@ -18,25 +20,24 @@ from typing import Any
 from cli.archive import archive
 from cli.context import Context, json_argument, open_context
 from cli.git import Relation, commit_of, is_shallow, models_of, relation
+from cli.inputs import inputs_of, unchanged
 from cli.terminal import progress, show, show_json, working
 from lockgate import names
-from lockgate.aws import delivery, github_identity
+from lockgate.aws import delivery, github_identity, training
 from lockgate.aws.attestations import Attestations
 from lockgate.aws.sessions import caller_of
 from lockgate.aws.write_once import put_once
 from lockgate.errors import NotFoundError, RefusedError
 from lockgate.gate.champion import ChampionNote
+from lockgate.release.fingerprint import same_as
 
 EXAMPLE = "lockgate deliver HEAD"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("revision", nargs="?", default="HEAD", help="what to deliver (HEAD)")
-    one = parser.add_mutually_exclusive_group()
-    attempt_help = "number of the training run for this image and data (1; a GitHub run gives its own)"
-    one.add_argument("--attempt", type=int, help=attempt_help)
-    again_help = "a new training run, also where another with the same image and data failed; its number is the time"
-    one.add_argument("--again", action="store_true", help=again_help)
+    parser.add_argument("--again", action="store_true", help="a new training run, also of a model that is unchanged")
+    parser.add_argument("--model", help="train this model of the commit only (each that it changes)")
     parser.add_argument(
         "--older", action="store_true", help="deliver it although it is older than what the last environment serves"
     )
@@ -45,14 +46,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    attempt = attempt_of(arguments)
     context = open_context()
     commit = commit_of(context.root, arguments.revision)
     session = _session(context)
-    sagemaker, s3 = (session.client(service) for service in ("sagemaker", "s3"))
+    s3 = session.client("s3")
     models = models_of(context.root, commit)
     if not models:
         raise NotFoundError(f"commit {commit[:12]}: found no model/<name>/model.toml, expected one at least")
+    if arguments.model is not None and arguments.model not in models:
+        raise NotFoundError(f"--model: found {arguments.model!r}, expected one of {', '.join(models)}")
+    models = (arguments.model,) if arguments.model else models
     champions = {model: delivery.find_champion(s3, context.bucket("data"), model) for model in models}
     if not arguments.older:
         _refuse_older(context, session, commit, champions)
@@ -66,27 +69,66 @@ def run(arguments: argparse.Namespace) -> int:
         key=names.source_key(commit),
     )
     actor = os.environ.get("GITHUB_ACTOR") or _name_of_caller(session)
-    executions = {}
+    trained = {}
     for model, snapshot in snapshots.items():
-        champion = champions[model]
         try:
-            execution = delivery.start_training(
-                sagemaker, model, image, snapshot, actor, attempt, champion=champion, data=context.bucket("data")
+            trained[model] = _train(
+                context, session, model, image, snapshot, actor, champions[model], again=arguments.again
             )
         except NotFoundError as error:
             without[model] = str(error)
-            continue
-        executions[model] = {"execution": execution, "snapshot": snapshot}
-        against = f"version {champion.version}" if champion else "no champion yet"
-        progress(f"training of {model} started on snapshot {snapshot}, against {against}")
-    facts = {"commit": commit, "image": image.uri, "actor": actor, "models": executions, "not_started": without}
+    facts = {"commit": commit, "image": image.uri, "actor": actor, "models": trained, "not_started": without}
     for why in without.values():
         progress(why)
     if arguments.json:
         show_json(facts)
-    elif executions:
+    elif any(each["same_as"] is None for each in trained.values()):
         show(f"Delivered {commit[:12]}; see how it goes with `lockgate follow {commit[:12]}`.")
+    elif trained:
+        show(f"Delivered {commit[:12]}: it has its image, and it changes no model, so nothing is trained or released.")
     return 1 if without else 0
+
+
+def _train(
+    context: Context,
+    session: Any,
+    model: str,
+    image: delivery.Image,
+    snapshot: str,
+    actor: str,
+    champion: ChampionNote | None,
+    *,
+    again: bool,
+) -> dict[str, Any]:
+    """Start the training of a model, unless its newest one started from the same; what is known of it.
+
+    Raises NotFoundError for a model without a pipeline.
+    """
+    sagemaker, codebuild = session.client("sagemaker"), session.client("codebuild")
+    inputs = inputs_of(context.root, model, image, snapshot, codebuild=codebuild, sagemaker=sagemaker)
+    known = training.executions(sagemaker, model)
+    trainings = training.trainings(sagemaker, known)
+    own = training.trainings(sagemaker, training.of_commit(known, image.commit))
+    before = None if again else same_as(inputs.fingerprint, trainings, own)
+    facts = {"snapshot": snapshot, "fingerprint": inputs.fingerprint}
+    if before is not None:
+        version = training.version_of(training.steps(sagemaker, before.execution))
+        progress(f"{model}: nothing is started: {unchanged(before, image.commit, version)}")
+        return {"execution": before.execution, **facts, "same_as": before.commit, "version": version}
+    execution = delivery.start_training(
+        sagemaker,
+        model,
+        image,
+        snapshot,
+        actor,
+        inputs.fingerprint,
+        known,
+        champion=champion,
+        data=context.bucket("data"),
+    )
+    against = f"version {champion.version}" if champion else "no champion yet"
+    progress(f"training of {model} started on snapshot {snapshot}, against {against}")
+    return {"execution": execution, **facts, "same_as": None, "version": None}
 
 
 def _refuse_older(context: Context, session: Any, commit: str, champions: Mapping[str, ChampionNote | None]) -> None:
@@ -110,18 +152,6 @@ def _refuse_older(context: Context, session: Any, commit: str, champions: Mappin
                 "actions/checkout), or say --older"
             )
         progress(f"{model}: the commit is {stands} of what {last} serves ({live[:12] or 'unknown'})")
-
-
-def attempt_of(arguments: argparse.Namespace) -> int:
-    """The number of the training run. Raises RefusedError for a variable of GitHub that is none."""
-    if arguments.again:
-        return int(time.time())
-    if arguments.attempt is not None:
-        return int(arguments.attempt)
-    given = os.environ.get("GITHUB_RUN_ATTEMPT", "1")
-    if not (given.isascii() and given.isdigit()):
-        raise RefusedError(f"GITHUB_RUN_ATTEMPT: found {given!r}, expected a number; --attempt gives one")
-    return int(given)
 
 
 def deliver_image(

@@ -1,6 +1,7 @@
 """Follow a commit until it is live everywhere, refused, failed, or waiting for a person.
 
-Prints each step as it ends: training, verdicts, approvals, deployments.
+Prints each step as it ends: training, verdicts, approvals, deployments. Where the commit changed nothing of the model,
+it says whose version is the same, and ends at once.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from typing import assert_never
 
 from cli.context import Context, json_argument, model_argument, open_context
 from cli.git import commit_of
+from cli.inputs import inputs_of, unchanged
 from cli.terminal import Shown, line, outcome, progress, show, show_json, utc_now, working
 from lockgate import names
 from lockgate.aws import promotions, training
-from lockgate.aws.delivery import build_of
+from lockgate.aws.delivery import build_of, find_image
 from lockgate.clock import pause
 from lockgate.errors import LockgateError, NotFoundError
 from lockgate.gate.holdout import tells_authors, tells_numbers
@@ -37,6 +39,7 @@ from lockgate.ledger.kinds import (
 )
 from lockgate.ledger.records import Record
 from lockgate.ledger.standing import waiting
+from lockgate.release.fingerprint import found_in
 
 POLL_SECONDS = 0.5
 DONE, REFUSED, WAITING = 0, 3, 4
@@ -57,6 +60,8 @@ def run(arguments: argparse.Namespace) -> int:
     commit = commit_of(context.root, arguments.revision)
     model = context.model(arguments.model)
     deadline = time.monotonic() + arguments.timeout
+    if training.newest_of_commit(training.executions(context.client("sagemaker"), model), commit) is None:
+        return _unchanged(context, model, commit, json=arguments.json)
     with working(f"{model} of commit {commit[:12]}: training, gates and promotion"):
         version = _trained(context, model, commit, deadline)
         ending = _promoted(context, model, version, deadline)
@@ -66,6 +71,33 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         show(f"{model} version {version}: {ENDINGS[ending]}")
     return ending
+
+
+def _unchanged(context: Context, model: str, commit: str, *, json: bool) -> int:
+    """Say which training a commit without one of its own stands on. Raises NotFoundError where there is none."""
+    sagemaker, codebuild = context.client("sagemaker"), context.client("codebuild")
+    uri = names.repository_uri(context.tools.account, context.tools.region, names.MODELS_REPOSITORY)
+    image = find_image(context.client("ecr"), names.MODELS_REPOSITORY, uri, commit)
+    before = None
+    if image is not None:
+        inputs = inputs_of(context.root, model, image, "", codebuild=codebuild, sagemaker=sagemaker)
+        known = training.executions(sagemaker, model)
+        before = found_in(inputs, training.trainings(sagemaker, known))
+    if before is None:
+        built = build_of(codebuild, commit)
+        raise NotFoundError(
+            f"commit {commit[:12]}: no training of {model}, and none that started from the same; "
+            f"{built or 'was it delivered (`lockgate deliver`)?'}"
+        )
+    version = training.version_of(training.steps(sagemaker, before.execution))
+    for record in context.ledger.chain(model).about(version) if version else ():
+        progress(line(f"  {record.entry.environment:<10} ", _line(record)))
+    if json:
+        facts = {"model": model, "commit": commit, "version": version, "ending": "unchanged", "same_as": before.commit}
+        show_json(facts)
+    else:
+        show(f"{model}: nothing was started for {commit[:12]}: {unchanged(before, commit, version)}")
+    return DONE
 
 
 def _ticks(deadline: float) -> Iterator[None]:
@@ -83,18 +115,17 @@ def _trained(context: Context, model: str, commit: str, deadline: float) -> int:
     for _ in _ticks(deadline):
         execution = training.newest_of_commit(training.executions(sagemaker, model), commit)
         if execution is None:
-            built = build_of(context.client("codebuild"), commit)
-            raise NotFoundError(
-                f"commit {commit[:12]}: no training of {model}; {built or 'was it delivered (`lockgate deliver`)?'}"
-            )
+            raise NotFoundError(f"commit {commit[:12]}: its training of {model} is gone")
         steps = training.steps(sagemaker, execution.arn)
         for step in steps:
             if step.seconds is not None and step.name not in shown:
                 shown.add(step.name)
                 progress(line(f"  {step.name:<10} ", outcome(step.status), f" in {step.seconds:.1f} s"))
         if execution.status == "Succeeded":
-            arns = [step.package_arn for step in steps if step.package_arn]
-            return int(arns[-1].rpartition("/")[2])
+            version = training.version_of(steps)
+            if version is None:
+                raise LockgateError(f"training of {model}: it succeeded without registering a version")
+            return version
         if execution.status in ("Failed", "Stopped"):
             reasons = [f"{step.name}: {step.failure}" for step in steps if step.failure]
             raise LockgateError(

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from lockgate import canonical, names
 from lockgate.aws.attestations import Attestations
-from lockgate.aws.clients import code
+from lockgate.aws.training import Execution, name_of_commit, of_commit
 from lockgate.clock import pause
 from lockgate.errors import LockgateError, NotFoundError
 from lockgate.evidence.provenance import DIGEST_VARIABLE
@@ -23,8 +21,6 @@ from lockgate.gate.champion import ChampionNote, read_champion
 
 POLL_SECONDS = 1.0
 COMMIT = re.compile(r"[0-9a-f]{40}")
-# What SageMaker and IAM say of a pipeline that does not exist: the delivery role may start those of deployed stacks.
-UNKNOWN_PIPELINE = ("ResourceNotFound", "AccessDenied", "AccessDeniedException")
 ATTESTED_WITHIN = 1200  # seconds: an event, a queue, a small machine that starts, and a minute of work
 
 
@@ -143,6 +139,24 @@ def build_of(codebuild: Any, commit: str) -> str:
     return ""
 
 
+def how_built(codebuild: Any, image: Image) -> str:
+    """Digest of how an image was built: machine, base image, builder and commands, as CodeBuild keeps them.
+
+    Of an image that no recent build pushed it is known of no other image that it was built alike.
+    """
+    for build in recent_builds(codebuild, names.IMAGE_PROJECT):
+        if commit_of_build(build) == image.commit and pushed_by(build) == image.digest:
+            environment = build["environment"]
+            given = {entry["name"]: entry["value"] for entry in environment.get("environmentVariables", [])}
+            how = {
+                "machine": environment.get("image", ""),
+                "variables": {name: value for name, value in given.items() if name != "COMMIT"},
+                "commands": build["source"].get("buildspec", ""),
+            }
+            return canonical.sha256(canonical.to_bytes(how))
+    return image.digest
+
+
 def refuse_foreign(codebuild: Any, project: str, image: Image) -> None:
     """Raise BuildError when none of the project's recent builds of the commit pushed what its tag holds."""
     builds = [build for build in recent_builds(codebuild, project) if commit_of_build(build) == image.commit]
@@ -210,45 +224,40 @@ def start_training(
     image: Image,
     snapshot: str,
     actor: str,
-    attempt: int,
+    fingerprint: str,
+    known: Sequence[Execution],
     *,
     champion: ChampionNote | None,
     data: str,
 ) -> str:
-    """ARN of the execution of a model's pipeline; the same inputs, champion and attempt give the same execution.
+    """ARN of a new execution of a model's pipeline; the same again after the same executions gives the same one.
 
-    Without a champion the manifest of the snapshot, which exists, stands where its model would be (data: the bucket).
-    Raises NotFoundError for a model whose stack is not deployed: there is no pipeline, and no right to start one.
+    known: the pipeline's executions, newest first. Without a champion the manifest of the snapshot, which exists,
+    stands where its model would be (data: the bucket).
     """
     champion_image = champion.image if champion else image.uri
     champion_model = (
         champion.model_data_uri if champion else f"s3://{data}/{names.snapshot_prefix(model, snapshot)}/manifest.json"
     )
-    request = f"{model} {image.digest} {snapshot} {champion_image} {champion_model} {attempt}"
-    try:
-        started = sagemaker.start_pipeline_execution(
-            PipelineName=names.pipeline(model),
-            PipelineExecutionDisplayName=display_name(image.commit, attempt),
-            PipelineParameters=[
-                {"Name": "Commit", "Value": image.commit},
-                {"Name": "Image", "Value": image.uri},
-                {"Name": "Snapshot", "Value": snapshot},
-                {"Name": "Actor", "Value": actor},
-                {"Name": "ChampionImage", "Value": champion_image},
-                {"Name": "ChampionModel", "Value": champion_model},
-            ],
-            ClientRequestToken=canonical.sha256(request.encode()),
-        )
-    except ClientError as error:
-        if code(error) not in UNKNOWN_PIPELINE:
-            raise
-        raise NotFoundError(
-            f"model {model}: no training was started: found no pipeline {names.pipeline(model)} that may be started, "
-            "expected the one of its stack: deploy the tools (`cdk deploy 'tools/*'`), then deliver again"
-        ) from error
+    newest = known[0].arn if known else ""
+    request = f"{model} {image.digest} {snapshot} {champion_image} {champion_model} {fingerprint} {newest}"
+    started = sagemaker.start_pipeline_execution(
+        PipelineName=names.pipeline(model),
+        PipelineExecutionDisplayName=display_name(image.commit, known),
+        PipelineParameters=[
+            {"Name": "Commit", "Value": image.commit},
+            {"Name": "Image", "Value": image.uri},
+            {"Name": "Snapshot", "Value": snapshot},
+            {"Name": "Actor", "Value": actor},
+            {"Name": "ChampionImage", "Value": champion_image},
+            {"Name": "ChampionModel", "Value": champion_model},
+            {"Name": "Fingerprint", "Value": fingerprint},
+        ],
+        ClientRequestToken=canonical.sha256(request.encode()),
+    )
     return str(started["PipelineExecutionArn"])
 
 
-def display_name(commit: str, attempt: int) -> str:
-    """How an execution is found again from its commit."""
-    return f"commit-{commit[:12]}-{attempt}"
+def display_name(commit: str, known: Sequence[Execution]) -> str:
+    """How an execution is found again from its commit; executions of one commit are numbered."""
+    return f"{name_of_commit(commit)}{1 + len(of_commit(known, commit))}"

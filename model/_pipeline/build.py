@@ -3,7 +3,7 @@
     .venv-pipeline/bin/python model/_pipeline/build.py                 writes model/pipeline.json
     .venv-pipeline/bin/python model/_pipeline/build.py /dev/stdout     prints it
 
-Whoever starts an execution chooses six parameters. What the infrastructure fixes is a placeholder `{{Name}}` that
+Whoever starts an execution chooses seven parameters. What the infrastructure fixes is a placeholder `{{Name}}` that
 the stack replaces. No AWS call, no credentials, no clock: the same code gives the same bytes.
 """
 
@@ -64,6 +64,8 @@ COMMIT, IMAGE, SNAPSHOT, ACTOR = (ParameterString(name) for name in ("Commit", "
 # What is served while the commit is judged: its image, and the s3:// URI of its model.tar.gz. Whoever starts an
 # execution says so, and the gate compares it with the ledger.
 CHAMPION_IMAGE, CHAMPION_MODEL = (ParameterString(name) for name in ("ChampionImage", "ChampionModel"))
+# What it starts from, as one digest: a later delivery that starts from the same trains nothing. No gate reads it.
+FINGERPRINT = ParameterString("Fingerprint")
 # The champion's step runs in the champion's own image, which no commit can mend. It may know another schema, raise,
 # hang or be killed. A step that fails would end the execution, so this one never does: it leaves a note of how it
 # ended. The evaluator does not trust what it wrote either. SageMaker takes 256 characters a word.
@@ -144,7 +146,7 @@ def build() -> dict[str, Any]:
     )
     pipeline = Pipeline(
         name="lockgate",
-        parameters=[COMMIT, IMAGE, SNAPSHOT, ACTOR, CHAMPION_IMAGE, CHAMPION_MODEL],
+        parameters=[COMMIT, IMAGE, SNAPSHOT, ACTOR, CHAMPION_IMAGE, CHAMPION_MODEL, FINGERPRINT],
         steps=[prepare, train, predict, champion, evaluate, register],
         pipeline_experiment_config=None,  # no experiment and no trial for each execution
         sagemaker_session=session,
@@ -298,6 +300,7 @@ def _register(session: PipelineSession, model_data: Any, evidence: Join, digests
             "commit": COMMIT,
             "image": IMAGE,
             "snapshot": SNAPSHOT,
+            "fingerprint": FINGERPRINT,
             "actor": ACTOR,
             "execution": EXECUTION,
             "evidence_uri": document,

@@ -249,7 +249,7 @@ def test_an_image_that_is_vouched_for_as_another_commits_is_stopped_by_the_gate_
     (image,) = ecr.batch_get_image(repositoryName=repository, imageIds=[{"imageDigest": digest}])["images"]
     said = {name: image[name] for name in ("imageManifest", "imageManifestMediaType")}
     ecr.put_image(repositoryName=repository, imageTag=commit, **said)
-    assert deliver(demo, clone)["image"] == first["image"]
+    assert deliver(demo, clone, "--again")["image"] == first["image"]
     followed = demo.lockgate("follow", "--json", cwd=clone)
     assert followed.returncode == 3, followed.stderr
     (record,) = demo.facts("explain", str(json.loads(followed.stdout)["version"]))["records"]
@@ -291,7 +291,7 @@ def test_a_commit_that_reads_the_labels_of_the_holdout_fails_its_run_and_registe
     with pytest.raises(ClientError, match="AccessDenied"):
         run.client("s3").get_object(Bucket=bucket, Key=key)
     parameters = {"Commit": body["commit"], "Image": body["image"], "Snapshot": body["snapshot"], "Actor": "ada"}
-    parameters |= {"ChampionImage": body["image"], "ChampionModel": f"s3://{bucket}/{key}"}
+    parameters |= {"ChampionImage": body["image"], "ChampionModel": f"s3://{bucket}/{key}", "Fingerprint": "none"}
     execution = run.client("sagemaker").start_pipeline_execution(
         PipelineName=names.pipeline(MODEL),
         PipelineParameters=[{"Name": name, "Value": value} for name, value in parameters.items()],

@@ -86,8 +86,7 @@ def trained_again(demo: FinishedDemo) -> Beside:
     folder = demo.build / "beside"
     folder.mkdir()
     first = demo.facts("explain", "1")["records"][0]
-    attempt = ("--snapshot", first["snapshot"], "--attempt", "4")
-    demo.facts("deliver", first["commit"], *attempt, cwd=demo.clone)
+    demo.facts("deliver", first["commit"], "--snapshot", first["snapshot"], "--again", cwd=demo.clone)
     with ThreadPoolExecutor(2) as pool:
         made = pool.map(lambda memory: synthesized(demo, folder / memory, memory, folder / "hold"), (LARGER, LARGEST))
     assemblies = {SYNTHESIZED: demo.build / "cdk.out", **dict(zip((LARGER, LARGEST), made, strict=True))}

@@ -130,16 +130,20 @@ def standing(demo: Any, ecr: Any) -> tuple[Any, ...]:
     return status["builds"], status["images"], tags(ecr)
 
 
-def test_a_push_delivers_the_commit_whatever_its_message_says(
-    demo: Any, deliver: Callable[..., tuple[int, str]]
+def test_a_push_delivers_the_commit_whatever_its_message_says_and_the_next_trains_nothing_that_it_leaves_alone(
+    demo: Any, deliver: Callable[..., tuple[int, str]], ecr: Any
 ) -> None:
-    code, commit = deliver(METACHARACTERS)
+    code, commit = deliver(METACHARACTERS, dockerfile="# changed\n")
     assert code == 0
     assert not list(demo.clone.rglob("pwned")) + list(ROOT.glob("pwned"))
     followed = demo.lockgate("follow", commit, "--timeout", "600", "--json", cwd=demo.clone)
     assert followed.returncode == 3, "the demo's second commit made the model worse" + followed.stderr
     version = json.loads(followed.stdout)["version"]
     assert version in [entry["version"] for entry in demo.facts("status")["refused"]]
+    code, after = deliver("Nothing that a model is made of")
+    assert (code, after in tags(ecr)) == (0, True), "it has its image"
+    said = demo.facts("follow", after, cwd=demo.clone)
+    assert (said["ending"], said["same_as"], said["version"]) == ("unchanged", commit, version)
 
 
 def test_a_dockerfile_that_no_longer_builds_is_a_failed_image_in_the_status_and_nothing_in_the_registry(

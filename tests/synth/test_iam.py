@@ -128,6 +128,10 @@ def test_delivery_can_do_nothing_but_deliver(synthesized: Any) -> None:
         "s3:GetObject",
         "s3:ListBucket",
         "s3:PutObject",
+        "sagemaker:DescribePipeline",
+        "sagemaker:ListPipelineExecutionSteps",
+        "sagemaker:ListPipelineExecutions",
+        "sagemaker:ListPipelineParametersForExecution",
         "sagemaker:StartPipelineExecution",
     }
     read = [

@@ -1,9 +1,12 @@
-"""What a delivery trains: on which published snapshot, and whether anew."""
+"""What a delivery trains: the models that a commit changes, each on which published snapshot."""
 
 from __future__ import annotations
 
+import json
+import subprocess
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,8 +14,8 @@ import pytest
 
 from cli.commands import deliver
 from cli.main import parser
-from lockgate import names
-from lockgate.aws import delivery
+from lockgate import canonical, names
+from lockgate.aws import delivery, training
 from lockgate.errors import NotFoundError
 
 CONTEXT: Any = SimpleNamespace(bucket=lambda purpose: f"test-{purpose}")
@@ -83,51 +86,249 @@ def test_a_model_whose_stack_is_not_deployed_is_told_so_and_not_in_words_of_iam(
     class NoPipeline(scripted):  # type: ignore[misc]
         service = "sagemaker"
 
-        def StartPipelineExecution(self, **_: Any) -> dict[str, Any]:  # noqa: N802
+        def DescribePipeline(self, **_: Any) -> dict[str, Any]:  # noqa: N802
             raise aws_error(refusal, "User: arn:aws:sts::1:assumed-role/x is not authorized")
 
     made = NoPipeline(sdk)
-    image = delivery.Image("c" * 40, f"models@sha256:{'a' * 64}")
     try:
         with pytest.raises(NotFoundError) as caught:
-            delivery.start_training(made.client, "new", image, OLDER, "ada", 1, champion=None, data="test-data")
+            training.pipeline_definition(made.client, "new")
     finally:
         made.close()
     assert "model new: no training was started: found no pipeline lockgate-new" in str(caught.value)
     assert "cdk deploy 'tools/*'" in str(caught.value)
 
 
+THREE = ("churn", "fraud", "income")
+PIPELINE = "arn:aws:sagemaker:us-east-1:123456789012:pipeline"
+REGISTRY = "123456789012.dkr.ecr.us-east-1.amazonaws.com/lockgate-models"
+
+
+class Delivery:
+    """A repository with three models, and what `lockgate deliver` does with it where SageMaker runs what it starts.
+
+    definition: of each deployed pipeline. base: what the image of the next commit is built on.
+    executions: newest first.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.definition = json.dumps({"Parameters": [{"Name": "Fingerprint", "Type": "String"}], "Steps": ["evaluate"]})
+        self.base = "python@sha256:1"
+        self.bases: dict[str, str] = {}
+        self.snapshots = dict.fromkeys(THREE, OLDER)
+        self.executions: list[dict[str, Any]] = []
+        self.tokens: dict[str, dict[str, Any]] = {}
+        self._git("init", "-q", "-b", "main")
+        self.commit(
+            **{
+                ".dockerignore": "*\n!lockgate\n!model\n!runtime\n",
+                "README.md": "words",
+                "lockgate/rules.py": "rules",
+                **{f"model/{model}/model.toml": model for model in THREE},
+            }
+        )
+
+    def _git(self, *arguments: str) -> str:
+        identity = ("-c", "user.name=ada", "-c", "user.email=ada@example.com")
+        command = ["git", "-C", str(self.root), *identity, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    def commit(self, **files: str) -> str:
+        for path, written in files.items():
+            (self.root / path).parent.mkdir(parents=True, exist_ok=True)
+            (self.root / path).write_text(written)
+        self._git("add", "--all")
+        self._git("commit", "-q", "--allow-empty", "-m", "changed")
+        return self._git("rev-parse", "HEAD")
+
+    def image(self, sha: str) -> delivery.Image:
+        self.bases.setdefault(sha, self.base)
+        return delivery.Image(sha, f"{REGISTRY}@sha256:{canonical.sha256(sha.encode())}")
+
+    def deliver(self, *options: str) -> list[str]:
+        """The models of which a delivery of HEAD starts a training."""
+        before = len(self.executions)
+        assert deliver.run(parser("deliver").parse_args(["deliver", *options])) == 0
+        return sorted(each["model"] for each in self.executions[: len(self.executions) - before])
+
+    def end(self, status: str = "Succeeded") -> None:
+        for execution in self.executions:
+            if execution["status"] == "Executing":
+                execution["status"] = status
+
+
 @pytest.fixture
-def train(scripted: Any, sdk: Callable[[str], Any]) -> Iterator[Callable[[int], str]]:
-    """Start the training of one image on one snapshot as an attempt; the execution that SageMaker runs for it."""
+def delivered(scripted: Any, sdk: Callable[[str], Any], tmp_path: Path, monkeypatch: Any) -> Iterator[Delivery]:
+    at = Delivery(tmp_path)
 
     class Pipelines(scripted):  # type: ignore[misc]
         service = "sagemaker"
 
-        def StartPipelineExecution(self, ClientRequestToken: str, **_: Any) -> dict[str, Any]:  # noqa: N802, N803
-            return {"PipelineExecutionArn": f"arn:aws:sagemaker:us-east-1:1:pipeline/p/execution/{ClientRequestToken}"}
+        def DescribePipeline(self, PipelineName: str) -> dict[str, Any]:  # noqa: N802, N803
+            return {"PipelineDefinition": at.definition}
 
-    made = Pipelines(sdk)
-    image = delivery.Image("c" * 40, f"models@sha256:{'a' * 64}")
+        def ListPipelineExecutions(self, PipelineName: str, **_: Any) -> dict[str, Any]:  # noqa: N802, N803
+            summaries = [
+                {
+                    "PipelineExecutionArn": each["arn"],
+                    "PipelineExecutionDisplayName": each["name"],
+                    "PipelineExecutionStatus": each["status"],
+                    "StartTime": datetime(2026, 11, 22, tzinfo=UTC),
+                }
+                for each in at.executions
+                if names.pipeline(each["model"]) == PipelineName
+            ]
+            return {"PipelineExecutionSummaries": summaries}
 
-    def start(attempt: int) -> str:
-        return delivery.start_training(
-            made.client, "income", image, OLDER, "ada", attempt, champion=None, data="test-data"
-        )
+        def ListPipelineParametersForExecution(self, PipelineExecutionArn: str) -> dict[str, Any]:  # noqa: N802, N803
+            (found,) = (each for each in at.executions if each["arn"] == PipelineExecutionArn)
+            return {"PipelineParameters": found["parameters"]}
 
-    yield start
-    made.close()
+        def ListPipelineExecutionSteps(self, PipelineExecutionArn: str, **_: Any) -> dict[str, Any]:  # noqa: N802, N803
+            (found,) = (each for each in at.executions if each["arn"] == PipelineExecutionArn)
+            package = f"arn:aws:sagemaker:us-east-1:123456789012:model-package/{found['model']}/{found['version']}"
+            step = {"StepName": "register", "StepStatus": "Succeeded", "Metadata": {"RegisterModel": {"Arn": package}}}
+            return {"PipelineExecutionSteps": [step] if found["status"] == "Succeeded" else []}
+
+        def StartPipelineExecution(self, ClientRequestToken: str, **request: Any) -> dict[str, Any]:  # noqa: N802, N803
+            name = request["PipelineName"]
+            if ClientRequestToken not in at.tokens:
+                made = {
+                    "arn": f"{PIPELINE}/{name}/execution/{len(at.executions):012d}",
+                    "model": name.removeprefix("lockgate-"),
+                    "name": request["PipelineExecutionDisplayName"],
+                    "parameters": request["PipelineParameters"],
+                    "status": "Executing",
+                    "version": len([each for each in at.executions if names.pipeline(each["model"]) == name]) + 1,
+                }
+                at.tokens[ClientRequestToken] = made
+                at.executions.insert(0, made)
+            return {"PipelineExecutionArn": at.tokens[ClientRequestToken]["arn"]}
+
+    class Builds(scripted):  # type: ignore[misc]
+        service = "codebuild"
+
+        def ListBuildsForProject(self, **_: Any) -> dict[str, Any]:  # noqa: N802
+            return {"ids": sorted(at.bases)}
+
+        def BatchGetBuilds(self, ids: list[str]) -> dict[str, Any]:  # noqa: N802
+            return {"builds": [self._build(sha) for sha in ids]}
+
+        @staticmethod
+        def _build(sha: str) -> dict[str, Any]:
+            variables = [{"name": "BASE_IMAGE", "value": at.bases[sha]}, {"name": "COMMIT", "value": sha}]
+            machine = {"type": "LINUX_CONTAINER", "image": "standard", "computeType": "BUILD_GENERAL1_MEDIUM"}
+            return {
+                "id": sha,
+                "startTime": datetime(2026, 11, 22, tzinfo=UTC),
+                "environment": {**machine, "environmentVariables": variables},
+                "exportedEnvironmentVariables": [{"name": "IMAGE_DIGEST", "value": at.image(sha).digest}],
+                "source": {"type": "S3", "buildspec": "build"},
+            }
+
+    services = {made.service: made for made in (Pipelines(sdk), Builds(sdk))}
+    session = SimpleNamespace(client=lambda service: services[service].client if service in services else None)
+    tools = SimpleNamespace(promotion=("dev", "prod"))
+    context = SimpleNamespace(root=tmp_path, tools=tools, bucket=lambda purpose: f"test-{purpose}", session=session)
+    monkeypatch.setenv("GITHUB_ACTOR", "ada")
+    monkeypatch.delenv("ACTIONS_ID_TOKEN_REQUEST_URL", raising=False)
+    monkeypatch.setattr(deliver, "open_context", lambda: context)
+    monkeypatch.setattr(deliver, "deliver_image", lambda _context, _session, sha, **_: at.image(sha))
+    monkeypatch.setattr(delivery, "find_champion", lambda *_: None)
+    monkeypatch.setattr(delivery, "newest_snapshot", lambda _s3, _bucket, model: at.snapshots[model])
+    monkeypatch.setattr(delivery, "snapshots", lambda _s3, _bucket, model: [at.snapshots[model]])
+    yield at
+    for made in services.values():
+        made.close()
 
 
-def test_delivered_again_a_commit_is_trained_anew_whatever_failed_before(
-    train: Callable[[int], str], monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def at(delivered: Delivery) -> Delivery:
+    """Three models, each with a first version."""
+    assert delivered.deliver() == [*THREE]
+    delivered.end()
+    return delivered
+
+
+def test_a_commit_trains_the_models_that_it_changes_and_no_other(at: Delivery) -> None:
+    at.commit(**{"model/fraud/train.py": "new"})
+    assert at.deliver() == ["fraud"]
+    at.end()
+    at.commit(**{"lockgate/rules.py": "shared"})
+    assert at.deliver() == [*THREE]
+
+
+def test_a_commit_that_changes_no_model_starts_nothing_and_says_since_when(
+    at: Delivery, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A failed attempt leaves no verdict, so nobody could tell from the ledger which numbers are taken."""
-    monkeypatch.delenv("GITHUB_RUN_ATTEMPT", raising=False)
-    numbers = [deliver.attempt_of(parser("deliver").parse_args(["deliver"]))]
-    for second in (1_780_000_000.1, 1_780_000_001.2):
-        monkeypatch.setattr(deliver.time, "time", lambda second=second: second)
-        numbers.append(deliver.attempt_of(parser("deliver").parse_args(["deliver", "--again"])))
-    assert numbers[0] == 1
-    assert len({train(number) for number in numbers}) == 3
-    assert train(1) == train(1), "the same attempt is the same training"
+    first = at._git("rev-parse", "HEAD")
+    at.commit(**{"README.md": "other words"})
+    assert at.deliver() == []
+    said = capsys.readouterr()
+    assert "it changes no model, so nothing is trained or released" in said.out
+    why = f"the training of commit {first[:12]} started from the same and registered version 1. `lockgate follow"
+    assert f"fraud: nothing is started: {why}" in said.err
+    assert at.deliver("--again") == [*THREE]
+    at.end()
+    assert at.deliver("--again", "--model", "fraud") == ["fraud"]
+
+
+def test_going_back_to_an_older_version_is_a_change(at: Delivery) -> None:
+    at.commit(**{"model/fraud/model.toml": "second"})
+    assert at.deliver() == ["fraud"]
+    at.end()
+    first = at._git("rev-parse", "HEAD~1")
+    assert at.deliver(first) == [], "an old run that is started again delivers nothing"
+    at.commit(**{"model/fraud/model.toml": "fraud"})
+    assert at.deliver() == ["fraud"]
+
+
+def test_what_runs_is_not_started_again_and_what_left_no_version_is(at: Delivery) -> None:
+    at.commit(**{"model/fraud/model.toml": "second"})
+    assert at.deliver() == ["fraud"]
+    at.commit(**{"README.md": "while it runs"})
+    assert at.deliver() == []
+    for ended in ("Failed", "Stopped"):
+        at.end(ended)
+        assert at.deliver() == ["fraud"], f"one that ended {ended} left no version"
+        assert at.deliver() == []
+    assert at.executions[0]["name"].endswith("-2"), "the commit's second"
+    at.end("Failed")
+    at.commit(**{"model/fraud/model.toml": "fraud"})
+    assert at.deliver() == [], "the newest version is the first again"
+
+
+def test_a_new_snapshot_base_image_or_pipeline_is_a_change(at: Delivery) -> None:
+    at.snapshots["fraud"] = NEWER
+    assert at.deliver() == ["fraud"]
+    at.end()
+    at.base = "python@sha256:2"
+    assert at.deliver() == [], "the image of this commit was built before"
+    at.commit(**{"README.md": "other words"})
+    assert at.deliver() == [*THREE]
+    at.end()
+    at.definition = at.definition.replace("evaluate", "evaluate by another one")
+    assert at.deliver() == [*THREE]
+
+
+def test_an_image_that_no_known_build_made_is_like_no_other(at: Delivery, monkeypatch: pytest.MonkeyPatch) -> None:
+    at.commit(**{"README.md": "other words"})
+    monkeypatch.setattr(delivery, "recent_builds", lambda *_: [])
+    assert at.deliver() == [*THREE]
+    at.end()
+    at.commit(**{"README.md": "and others"})
+    assert at.deliver() == [*THREE], "nor like another one of those"
+
+
+def test_a_pipeline_of_an_older_lockgate_is_no_surprise_of_sagemakers(
+    at: Delivery, capsys: pytest.CaptureFixture[str]
+) -> None:
+    at.definition = json.dumps({"Parameters": [{"Name": "Commit", "Type": "String"}]})
+    assert deliver.run(parser("deliver").parse_args(["deliver"])) == 1
+    assert "without the parameter Fingerprint, which an older Lockgate deployed" in capsys.readouterr().err
+
+
+def test_a_model_that_the_commit_does_not_have_cannot_be_chosen(at: Delivery) -> None:
+    with pytest.raises(NotFoundError, match="--model: found 'nine', expected one of churn, fraud, income"):
+        at.deliver("--model", "nine")

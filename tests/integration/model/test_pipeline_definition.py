@@ -51,6 +51,7 @@ VALUES = {
     "Parameters.Image": "111111111111.dkr.ecr.us-east-1.amazonaws.com/lockgate-models@sha256:" + "1" * 64,
     "Parameters.Snapshot": "0123456789abcdef",
     "Parameters.Actor": "ana",
+    "Parameters.Fingerprint": "f" * 64,
     "Parameters.ChampionImage": "111111111111.dkr.ecr.us-east-1.amazonaws.com/lockgate-models@sha256:" + "2" * 64,
     "Parameters.ChampionModel": "s3://lockgate-models/employment/b/training/t/output/model.tar.gz",
     "Execution.PipelineExecutionId": "abcdefghijkl",
@@ -200,8 +201,8 @@ def test_a_planted_error_is_found(
     assert message in "\n".join(problems(service, broken))
 
 
-def test_who_starts_an_execution_chooses_six_texts_and_nothing_else(definition: dict[str, Any]) -> None:
-    names = ("Commit", "Image", "Snapshot", "Actor", "ChampionImage", "ChampionModel")
+def test_who_starts_an_execution_chooses_seven_texts_and_nothing_else(definition: dict[str, Any]) -> None:
+    names = ("Commit", "Image", "Snapshot", "Actor", "ChampionImage", "ChampionModel", "Fingerprint")
     assert definition["Parameters"] == [{"Name": name, "Type": "String"} for name in names]
 
 
@@ -282,7 +283,8 @@ def test_the_evaluator_learns_about_the_run_from_the_definition(definition: dict
 def test_the_package_waits_for_the_gate_and_carries_its_lineage(definition: dict[str, Any]) -> None:
     arguments = step(definition, "register")["Arguments"]
     assert arguments["ModelApprovalStatus"] == "PendingManualApproval"
-    assert set(arguments["CustomerMetadataProperties"]) == {field.name for field in fields(Lineage)}
+    lineage = {field.name for field in fields(Lineage)}
+    assert set(arguments["CustomerMetadataProperties"]) == lineage | {"fingerprint"}, "which no gate reads"
     statistics = resolved(arguments["ModelMetrics"]["ModelQuality"]["Statistics"])
     assert statistics == {
         "ContentType": "application/json",

@@ -74,16 +74,6 @@ def test_the_environment_is_read_inside_commands_only(monkeypatch: pytest.Monkey
     main.parser()
 
 
-def test_a_variable_of_github_that_is_no_number_is_named(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("GITHUB_RUN_ATTEMPT", "abc")
-    assert main.main(["deliver"]) == 1
-    assert "lockgate: GITHUB_RUN_ATTEMPT: found 'abc', expected a number" in capsys.readouterr().err
-    monkeypatch.setattr("cli.commands.verify.run", lambda arguments: 0)
-    assert main.main(["verify"]) == 0
-
-
 @pytest.mark.parametrize("port", ["80", "65535", "http", "-1"])
 def test_a_port_that_cannot_be_used_is_answered_in_a_few_words(port: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):

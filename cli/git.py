@@ -6,7 +6,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from lockgate.errors import LockgateError, NotFoundError
+from lockgate.errors import LockgateError, NotFoundError, RefusedError
 
 MODEL_FOLDER = "model"
 # What a build leaves out; BuildKit takes the first that there is.
@@ -58,11 +58,22 @@ class Relation:
 
 
 def relation(root: Path, commit: str, other: str) -> Relation:
-    """How `commit` stands to `other`, both full hashes; the first must be in this clone."""
-    if not _has(root, other):
+    """How `commit` stands to `other`, both full hashes."""
+    if not (_has(root, commit) and _has(root, other)):
         return Relation(known=False)
     ahead, behind = git(root, "rev-list", "--left-right", "--count", f"{commit}...{other}").split()
     return Relation(int(ahead), int(behind))
+
+
+def relation_where_known(root: Path, commit: str, other: str) -> Relation:
+    """The same. Raises RefusedError where the clone was cut off, so that it cannot tell."""
+    stands = relation(root, commit, other)
+    if not stands.known and is_shallow(root):
+        raise RefusedError(
+            f"commit {commit[:12]}: {other[:12]}, with which it is compared, was cut off of this clone: fetch the "
+            "whole history (`git fetch --unshallow`, or `fetch-depth: 0` of actions/checkout), or say --older"
+        )
+    return stands
 
 
 def is_shallow(root: Path) -> bool:

@@ -19,7 +19,7 @@ from typing import Any
 
 from cli.archive import archive
 from cli.context import Context, json_argument, open_context
-from cli.git import Relation, commit_of, is_shallow, models_of, relation
+from cli.git import commit_of, models_of, relation_where_known
 from cli.inputs import inputs_of, unchanged
 from cli.terminal import progress, show, show_json, working
 from lockgate import names
@@ -138,18 +138,12 @@ def _refuse_older(context: Context, session: Any, commit: str, champions: Mappin
         if champion is None:
             continue
         live = delivery.commit_of_image(session.client("ecr"), names.MODELS_REPOSITORY, champion.image)
-        stands = relation(context.root, commit, live) if live else Relation(known=False)
+        stands = relation_where_known(context.root, commit, live or champion.image)
         if stands.older:
             raise RefusedError(
                 f"commit {commit[:12]}: {model} serves {live[:12]} in {last} (version {champion.version}), and this "
                 f"commit is {stands} of it: an old run may have been started again. `lockgate rollback {last}` goes "
                 "back at once; --older delivers it all the same"
-            )
-        if not stands.known and is_shallow(context.root):
-            raise RefusedError(
-                f"commit {commit[:12]}: {model} serves {live[:12] or champion.image} in {last}, which this clone was "
-                "cut off before: fetch the whole history (`git fetch --unshallow`, or `fetch-depth: 0` of "
-                "actions/checkout), or say --older"
             )
         progress(f"{model}: the commit is {stands} of what {last} serves ({live[:12] or 'unknown'})")
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from cli.context import Context, json_argument, open_context
-from cli.git import commit_of
+from cli.git import commit_of, relation_where_known
 from cli.terminal import line, outcome, progress, show, show_json, working
 from lockgate import canonical, names
 from lockgate.aws import github_identity
@@ -24,7 +24,7 @@ from lockgate.aws.function_urls import FunctionUrl
 from lockgate.aws.ledger import LedgerStore
 from lockgate.aws.sessions import variables_of
 from lockgate.errors import NotFoundError, RefusedError
-from lockgate.ledger.calls import BeginStacks, EndStacks
+from lockgate.ledger.calls import BeginStacks, EndStacks, LookAtStacks
 from lockgate.ledger.infrastructure import live
 
 REJECTED, WAITING = 3, 4
@@ -41,6 +41,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         sub.add_argument("environment", help="tools, anchor, or an environment of the promotion")
     for sub in (deploy, digest):
         sub.add_argument("--assembly", type=Path, default=Path("cdk.out"), help="what cdk synth wrote (cdk.out)")
+    older_help = "deploy it although its commit is older than what is deployed"
+    deploy.add_argument("--older", action="store_true", help=older_help)
     json_argument(deploy)
 
 
@@ -55,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.what == "deployed":
         show(_deployed(context, arguments.environment))
         return 0
-    return _deploy(context, arguments.environment, arguments.assembly, json=arguments.json)
+    return _deploy(context, arguments.environment, arguments.assembly, older=arguments.older, json=arguments.json)
 
 
 def digest_of(assembly: Path, environment: str) -> str:
@@ -96,7 +98,7 @@ def _deployed(context: Context, environment: str) -> str:
     return found.entry.body.commit
 
 
-def _deploy(context: Context, environment: str, assembly: Path, *, json: bool) -> int:
+def _deploy(context: Context, environment: str, assembly: Path, *, older: bool, json: bool) -> int:
     subject = context.tools.github.subject_in(environment)
     session = _session(context, names.infrastructure_role(environment), subject)
     run = {
@@ -106,6 +108,8 @@ def _deploy(context: Context, environment: str, assembly: Path, *, json: bool) -
         "run": f"{os.environ['GITHUB_RUN_ID']}.{os.environ['GITHUB_RUN_ATTEMPT']}",
     }
     door = FunctionUrl(session, names.DECIDE_FUNCTION)
+    if not older:
+        _refuse_older(context, door, LookAtStacks(ask="look", **run))
     facts = {**run, **door.post(BeginStacks(ask="begin", **run), "stacks")}
     code = 0
     if facts["state"] == "approved":
@@ -123,6 +127,29 @@ def _deploy(context: Context, environment: str, assembly: Path, *, json: bool) -
         said = f": assembly {facts['assembly']} of commit {facts['commit'][:12]}"
         show(line(f"{environment}: ", outcome(facts["state"]), said))
     return code
+
+
+def _refuse_older(context: Context, door: FunctionUrl, call: LookAtStacks) -> None:
+    """Raise RefusedError where the commit is an ancestor of what is deployed; nobody has been asked yet."""
+    environment, commit = call.environment, call.commit
+    try:
+        standing = door.post(call, "stacks")
+    except RefusedError as error:
+        if not str(error).startswith("ask: found 'look'"):
+            raise
+        progress("the deployed function is of an older Lockgate, which does not say first what is deployed")
+        return
+    deployed = standing["deployed"]
+    if deployed is None or standing["state"] == "live":
+        return
+    stands = relation_where_known(context.root, commit, deployed)
+    if stands.older:
+        raise RefusedError(
+            f"commit {commit[:12]}: the stacks of {environment} are those of {deployed[:12]}, and this commit is "
+            f"{stands} of it: an old run may have been started again. Revert by a new commit; --older deploys it all "
+            "the same"
+        )
+    progress(f"{environment}: the commit is {stands} of what is deployed ({deployed[:12]})")
 
 
 def _cdk_deploy(session: Any, environment: str, assembly: Path) -> str:

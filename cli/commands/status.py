@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from cli.context import Context, json_argument, model_argument, open_context
+from cli.git import relation
 from cli.terminal import Shown, line, outcome, show, show_json, table, utc_now, whole
 from lockgate import names
 from lockgate.aws import delivery, training
@@ -19,8 +21,17 @@ from lockgate.aws.failures import FAILURES, told
 from lockgate.aws.reader import look_into
 from lockgate.configuration.persons import pushed_by
 from lockgate.errors import NotFoundError
-from lockgate.ledger.infrastructure import unfinished
-from lockgate.ledger.standing import Chains, broken_glass, failed_deployments, live_facts, refused, rollbacks, waiting
+from lockgate.ledger.infrastructure import commit_live, unfinished
+from lockgate.ledger.standing import (
+    Chains,
+    broken_glass,
+    commits,
+    failed_deployments,
+    live_facts,
+    refused,
+    rollbacks,
+    waiting,
+)
 from lockgate.release.comparison import Reality, differences
 
 EXAMPLE = "lockgate status --model employment"
@@ -73,9 +84,16 @@ def collect(context: Context, models: tuple[str, ...]) -> dict[str, Any]:
         "rollbacks": rollbacks(chains),
         "refused": refused(chains),
         "failed_deployments": failed_deployments(chains),
-        "waiting": waiting(chains, utc_now()),
+        "waiting": [
+            {**entry, **order(context.root, *commits(chains[entry["model"]], entry["version"], entry["environment"]))}
+            for entry in waiting(chains, utc_now())
+        ],
         "infrastructure": [
-            {**entry, "author": pushed_by(entry["actor_id"], context.tools.persons)}
+            {
+                **entry,
+                "author": pushed_by(entry["actor_id"], context.tools.persons),
+                **order(context.root, entry["commit"], commit_live(stacks_chain, entry["environment"])),
+            }
             for entry in unfinished(stacks_chain)
         ],
         "training": [
@@ -95,6 +113,18 @@ def collect(context: Context, models: tuple[str, ...]) -> dict[str, Any]:
             if run.status in ("Failed", "Stopped")
         ],
     }
+
+
+def order(root: Path, commit: str | None, served: str | None) -> dict[str, str | None]:
+    """How a commit that waits stands to what is live in its place, by this clone's git; None where nothing is live."""
+    stands = str(relation(root, commit, served)) if commit and served else None
+    return {"commit": commit, "live_commit": served, "order": stands}
+
+
+def _stands(entry: dict[str, Any]) -> list[Shown]:
+    if entry["order"] is None:
+        return []
+    return [f"  commit {entry['commit'][:12]} to {entry['live_commit'][:12]}, which is live there: {entry['order']}"]
 
 
 def image_facts(codebuild: Any, ecr: Any, account: str, *, attestation: bool = True) -> dict[str, Any]:
@@ -150,7 +180,7 @@ def stacks(entry: dict[str, Any]) -> list[Shown]:
     ]
     approved = ", ".join(entry["approved_by"]) or "nobody yet"
     if entry["state"] in ("waiting", "approved"):
-        lines += [f"  approved by {approved}: {len(entry['approved_by'])} of {entry['approvals']}"]
+        lines += [*_stands(entry), f"  approved by {approved}: {len(entry['approved_by'])} of {entry['approvals']}"]
     if entry["state"] == "waiting":
         check = f"git checkout {entry['commit'][:12]} && make synth && lockgate infrastructure digest {environment}"
         approve = f'  lockgate approve {assembly} --env {environment} --reason "..."'
@@ -227,7 +257,8 @@ def _text(facts: dict[str, Any]) -> list[Shown]:
             "",
             line(outcome("waiting"), f": {entry['model']} version {entry['version']} for {entry['environment']}"),
         ]
-        lines += [f"  since {entry['since'][:19]}Z, until {entry['expires'][:19]}Z", whole(f"  {command}")]
+        lines += [f"  since {entry['since'][:19]}Z, until {entry['expires'][:19]}Z", *_stands(entry)]
+        lines += [whole(f"  {command}")]
     for entry in facts["infrastructure"]:
         lines += ["", *stacks(entry)]
     for entry in facts["training"]:

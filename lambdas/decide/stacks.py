@@ -1,14 +1,15 @@
 """May these stacks be deployed? Asked by a workflow run before and after, decided by persons in between.
 
 POST /stacks. Who signed the request decides what it may say:
-- {"ask": "begin", "environment", "assembly", "commit", "run"} and {"ask": "end", the same, "outcome": "succeeded" |
-  "failed", "reason"} come from the role lockgate-<environment>-infrastructure of a workflow run only. The role's trust
-  forces the session's name to be the id of the GitHub account that pushed, who is the author.
+- {"ask": "look" | "begin", "environment", "assembly", "commit", "run"} and {"ask": "end", the same, "outcome":
+  "succeeded" | "failed", "reason"} come from the role lockgate-<environment>-infrastructure of a workflow run only. The
+  role's trust forces the session's name to be the id of the GitHub account that pushed, who is the author.
 - {"ask": "approve" | "reject", "environment", "assembly", "reason"} comes from a known person only, in a role that
   approves releases of the environment. Those of the last environment decide about tools and anchor.
 
 `begin` answers {"state": "live" | "approved" | "waiting" | "rejected", …}. It records a request where persons are asked
-for. Refusals are
+for. `look` answers the same, or "unasked", and records nothing: the run compares its commit with what is deployed
+before anybody is asked. Refusals are
 - 400 when the request is malformed;
 - 403 when it is not for this caller, when the caller is the author, or when nobody knows the author;
 - 404 when nothing waits;
@@ -26,14 +27,15 @@ from lockgate import names, schema
 from lockgate.configuration.persons import Caller, pushed_by
 from lockgate.ledger.answer import OWN_STACKS, deciding, refuse_answer
 from lockgate.ledger.approval import approvers, decision
-from lockgate.ledger.calls import BeginStacks, DecideOnStacks, EndStacks, Recorded, StacksStand, read_call
+from lockgate.ledger.calls import BeginStacks, DecideOnStacks, EndStacks, LookAtStacks, Recorded, StacksStand, read_call
 from lockgate.ledger.chain import StackChain
-from lockgate.ledger.infrastructure import live, request_id, standing
+from lockgate.ledger.infrastructure import commit_live, request_id, standing
 from lockgate.ledger.kinds import StackApproval, StackApprovalRequest, StackBody, StackDeployment, StackRejection
 from lockgate.ledger.records import Entry, Record
 from lockgate.schema import Document
 
-CALLS: dict[str, type[BeginStacks] | type[EndStacks] | type[DecideOnStacks]] = {
+CALLS: dict[str, type[LookAtStacks] | type[BeginStacks] | type[EndStacks] | type[DecideOnStacks]] = {
+    "look": LookAtStacks,
     "begin": BeginStacks,
     "end": EndStacks,
     "approve": DecideOnStacks,
@@ -52,8 +54,8 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     try:
         call = _read(event)
         match call:
-            case BeginStacks():
-                said: Document = _begin(call, event)
+            case LookAtStacks() | BeginStacks():
+                said: Document = _stand(call, event)
             case EndStacks():
                 said = _end(call, event)
             case DecideOnStacks():
@@ -67,7 +69,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     return shared.url_answer(status, answer)
 
 
-def _read(event: dict[str, Any]) -> BeginStacks | EndStacks | DecideOnStacks:
+def _read(event: dict[str, Any]) -> LookAtStacks | BeginStacks | EndStacks | DecideOnStacks:
     body = refuse_with(400, lambda: shared.url_body(event))
     kind = CALLS.get(str(body.get("ask")))
     if kind is None:
@@ -107,23 +109,23 @@ def _chain() -> StackChain:
     return shared.ledger(shared.settings(Settings).ledger_bucket).infrastructure()
 
 
-def _begin(call: BeginStacks, event: dict[str, Any]) -> StacksStand:
+def _stand(call: LookAtStacks | BeginStacks, event: dict[str, Any]) -> StacksStand:
     environment, assembly = call.environment, call.assembly
     author, approvals, chain = _author(event, environment), _approvals(environment), _chain()
     found = standing(chain, environment, assembly, approvals)
-    if found.state == "unasked":
+    if found.state == "unasked" and isinstance(call, BeginStacks):
         asked = StackApprovalRequest(
             assembly=assembly, commit=call.commit, run=call.run, actor_id=author, approvals=approvals
         )
         _append(request_id(chain, environment, assembly), environment, asked)
         chain = _chain()
         found = standing(chain, environment, assembly, approvals)
-    deployed, request = live(chain, environment), found.request
+    request = found.request
     decided = decision(chain, request) if request else None
     return StacksStand(
         state=found.state,
         approvals=approvals,
-        deployed=deployed.entry.body.commit if deployed else None,
+        deployed=commit_live(chain, environment),
         request=request.reference if request else None,
         approved_by=tuple(approvers(chain, request)) if request else None,
         reason=(decided.entry.body.reason if decided else "") if request else None,

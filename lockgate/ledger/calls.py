@@ -122,6 +122,13 @@ class OfRun(OfAssembly):
         _refuse_unlike(RUN, "run", self.run, "run id and attempt, such as 17.1")
 
 
+class LookAtStacks(OfRun):
+    """A workflow run asks where its stacks stand; nothing is asked of anybody."""
+
+    ask: Literal["look"]
+    """Which call it is."""
+
+
 class BeginStacks(OfRun):
     """A workflow run asks whether it may deploy."""
 

@@ -56,6 +56,12 @@ def live(chain: StackChain, environment: str) -> Record[StackDeployment] | None:
     return next((each for each in reversed(done) if each.entry.body.outcome == "succeeded"), None)
 
 
+def commit_live(chain: StackChain, environment: str) -> str | None:
+    """The commit that was deployed last, well; None where none was."""
+    deployed = live(chain, environment)
+    return deployed.entry.body.commit if deployed else None
+
+
 def request_id(chain: StackChain, environment: str, assembly: str) -> str:
     """Name of the request that an unasked assembly makes now; the same until another one or a deployment comes."""
     before = max((record.sequence for record in chain if record.entry.environment == environment), default=0)

@@ -189,3 +189,12 @@ def waiting(chains: Chains, now: str) -> list[dict[str, Any]]:
                 where = {"model": model, "version": entry.version, "environment": entry.environment}
                 still_open.append({**where, "since": record.time, "expires": entry.body.expires})
     return still_open
+
+
+def commits(chain: ReleaseChain, version: int, environment: str) -> tuple[str | None, str | None]:
+    """The commit of a version that an environment judged, and that of what it serves; None where there is none."""
+    verdict, served = chain.newest(Verdict, version, environment), chain.live(environment)
+    return (
+        verdict.entry.body.commit if verdict else None,
+        served.entry.body.release.commit if served else None,
+    )

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from cli.commands import deliver
+from cli.commands import deliver, infrastructure, status
 from cli.git import Relation, is_shallow, models_of, relation
 from lockgate.errors import RefusedError
 from lockgate.gate.champion import ChampionNote
+from lockgate.ledger.calls import LookAtStacks
 
 CHAMPION = ChampionNote(3, "registry/lockgate-models@sha256:" + "a" * 64, "s3://models/model.tar.gz", "b" * 64)
 
@@ -97,10 +98,82 @@ def test_a_clone_that_was_cut_off_cannot_tell_and_is_refused(
     shallow = tmp_path / "shallow"
     git(tmp_path, "clone", "-q", "--depth", "1", "--branch", "main", root.as_uri(), str(shallow))
     assert is_shallow(shallow)
-    with pytest.raises(RefusedError, match="cut off before: fetch the whole history"):
+    with pytest.raises(RefusedError, match="was cut off of this clone: fetch the whole history"):
         delivered(shallow, commits["third"], commits["first"], monkeypatch)
     delivered(root, commits["third"], "f" * 40, monkeypatch)  # a history that was written anew is no shallow one
     delivered(shallow, commits["third"], "", monkeypatch, champion=None)
+
+
+class Door:
+    """The function that knows which commit's stacks are deployed."""
+
+    def __init__(self, state: str, deployed: str | None) -> None:
+        self.answer: dict[str, Any] = {"state": state, "deployed": deployed}
+
+    def post(self, call: LookAtStacks, path: str) -> dict[str, Any]:
+        assert (call.ask, path) == ("look", "stacks")
+        return self.answer
+
+
+def stacks_deployed(root: Path, sha: str, door: Any) -> None:
+    call = LookAtStacks(ask="look", environment="prod", assembly="a" * 64, commit=sha, run="17.1")
+    context: Any = SimpleNamespace(root=root)
+    infrastructure._refuse_older(context, door, call)
+
+
+def test_stacks_older_than_what_is_deployed_are_refused_before_anybody_is_asked(
+    history: tuple[Path, dict[str, str]],
+) -> None:
+    root, commits = history
+    with pytest.raises(RefusedError) as caught:
+        stacks_deployed(root, commits["first"], Door("unasked", commits["third"]))
+    said = str(caught.value)
+    assert f"the stacks of prod are those of {commits['third'][:12]}, and this commit is 2 behind of it" in said
+    assert "Revert by a new commit; --older deploys it all the same" in said
+
+
+@pytest.mark.parametrize(
+    ("sha", "state", "deployed"),
+    [
+        ("third", "unasked", "first"),
+        ("second", "unasked", "second"),
+        ("side", "unasked", "third"),
+        ("first", "live", "third"),  # the same stacks: nothing would be deployed
+        ("first", "unasked", None),
+    ],
+)
+def test_stacks_of_what_is_newer_the_same_or_of_another_branch_are_deployed(
+    history: tuple[Path, dict[str, str]], sha: str, state: str, deployed: str | None
+) -> None:
+    root, commits = history
+    stacks_deployed(root, commits[sha], Door(state, commits[deployed] if deployed else None))
+
+
+def test_a_function_of_an_older_lockgate_stops_no_upgrade(history: tuple[Path, dict[str, str]]) -> None:
+    root, commits = history
+
+    def refusing(message: str) -> Any:
+        def post(call: LookAtStacks, path: str) -> dict[str, Any]:
+            raise RefusedError(message)
+
+        return SimpleNamespace(post=post)
+
+    stacks_deployed(root, commits["first"], refusing("ask: found 'look', expected one of begin, end (HTTP 400)"))
+    with pytest.raises(RefusedError, match="not for this caller"):
+        stacks_deployed(root, commits["first"], refusing("not for this caller (HTTP 403)"))
+
+
+@pytest.mark.parametrize(
+    ("commit", "served", "stands"),
+    [("third", "first", "2 ahead"), ("first", "third", "2 behind"), (None, "third", None), ("first", None, None)],
+)
+def test_the_status_says_how_what_waits_stands_to_what_is_live(
+    history: tuple[Path, dict[str, str]], commit: str | None, served: str | None, stands: str | None
+) -> None:
+    root, commits = history
+    found = status.order(root, commits[commit] if commit else None, commits[served] if served else None)
+    assert found["order"] == stands
+    assert status.order(root, "e" * 40, commits["first"])["order"] == "not in this clone"
 
 
 def test_the_models_of_a_commit_are_those_of_its_tree(history: tuple[Path, dict[str, str]]) -> None:

@@ -56,6 +56,7 @@ def everywhere(facts: Any) -> Any:
     return HOSTILE if isinstance(facts, str) else facts
 
 
+ORDER = {"commit": "", "live_commit": "", "order": ""}
 STATUS = {
     "models": [{"model": "m", "owner": "o", "intended_use": "u", "tier": "t", "assurance": "budget"}],
     "environments": {
@@ -79,10 +80,11 @@ STATUS = {
     "rollbacks": [{"model": "", "environment": "", "from": 1, "to": 2, "at": "", "person": "", "reason": ""}],
     "refused": [{"model": "", "version": 1, "environment": "", "reasons": ["", ""]}],
     "failed_deployments": [{"model": "", "version": 1, "environment": "", "reason": ""}],
-    "waiting": [{"model": "", "version": 1, "environment": "", "since": "", "expires": ""}],
+    "waiting": [{"model": "", "version": 1, "environment": "", "since": "", "expires": "", **ORDER}],
     "infrastructure": [
         {
-            **dict.fromkeys(("environment", "assembly", "author", "state", "commit", "run", "since", "reason"), ""),
+            **dict.fromkeys(("environment", "assembly", "author", "state", "run", "since", "reason"), ""),
+            **ORDER,
             "approved_by": [""],
             "approvals": 1,
         }

@@ -16,6 +16,7 @@ from lockgate.ledger.calls import (
     Decide,
     DecideOnStacks,
     EndStacks,
+    LookAtStacks,
     Operate,
     RecordHoldout,
     Waive,
@@ -36,6 +37,7 @@ CALLS = (
     DecideOnStacks(ask="reject", environment="tools", assembly="a" * 64, reason="why"),
     Operate(action="rollback", model="income", reason="why", token="rollback-12345678"),
     AskStatus(action="status", model="income", token="restore-12345678"),
+    LookAtStacks(ask="look", **RUN),
 )
 
 

@@ -96,10 +96,13 @@ def test_a_request_has_a_new_name_after_each_deployment() -> None:
     assert request_id(before, "prod", TWO) != request_id(after, "prod", TWO)
 
 
+NOTHING_LIVE = {"live_commit": None, "order": None}
+
+
 def shown(chain: StackChain, author: str | None = "amelie") -> list[str]:
     """What `lockgate status` says of the one environment whose stacks are unfinished."""
     (entry,) = unfinished(chain)
-    return [str(line) for line in stacks({**entry, "author": author})]
+    return [str(line) for line in stacks({**entry, "author": author, **NOTHING_LIVE})]
 
 
 def test_stacks_that_wait_are_shown_with_who_asked_and_what_to_run() -> None:
@@ -111,6 +114,12 @@ def test_stacks_that_wait_are_shown_with_who_asked_and_what_to_run() -> None:
         f"  check: git checkout {COMMIT[:12]} && make synth && lockgate infrastructure digest prod",
         f'  lockgate approve {ONE} --env prod --reason "..."',
     ]
+
+
+def test_stacks_that_wait_are_shown_with_how_their_commit_stands_to_what_is_deployed() -> None:
+    (entry,) = unfinished(chain(asked()))
+    lines = [str(line) for line in stacks({**entry, "author": "ada", "live_commit": "d" * 40, "order": "2 behind"})]
+    assert f"  commit {COMMIT[:12]} to dddddddddddd, which is live there: 2 behind" in lines
 
 
 def test_stacks_that_a_stranger_pushed_are_shown_as_a_strangers() -> None:

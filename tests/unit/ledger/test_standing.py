@@ -6,6 +6,7 @@ from lockgate.ledger.chain import Chain, ReleaseChain
 from lockgate.ledger.kinds import Deployment, Ending, Rollback
 from lockgate.ledger.records import Entry
 from lockgate.ledger.standing import (
+    commits,
     failed_deployments,
     live_facts,
     refused,
@@ -169,3 +170,10 @@ def test_what_failed_or_is_no_deployment_took_no_time_to_traffic() -> None:
     assert took(VERDICT, live_by("census-1", "failed")) is None
     assert took(VERDICT) is None
     assert took(live_by("census-1")) is None
+
+
+def test_what_an_environment_judged_and_what_it_serves_each_have_their_commit() -> None:
+    assert commits(chain_of(), 2, "dev") == (None, None)
+    served, judged = deployment(1, "succeeded"), records.entry(records.verdict(commit="d" * 40), 2)
+    found = commits(chain_of(served, judged), 2, "dev")
+    assert found == ("d" * 40, served.body.release.commit)

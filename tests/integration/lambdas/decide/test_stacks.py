@@ -62,6 +62,17 @@ def test_prod_waits_for_another_person_and_then_deploys_once() -> None:
     assert run_says("begin", assembly=TWO)[1]["state"] == "waiting"
 
 
+def test_who_looks_is_told_what_is_deployed_and_asks_nobody() -> None:
+    assert run_says("look")[1]["state"] == "unasked"
+    assert person_says("grace")[0] == 404, "nothing waits"
+    run_says("begin")
+    person_says("grace")
+    run_says("end", outcome="succeeded", reason="")
+    looked = run_says("look", assembly=TWO)[1]
+    assert (looked["state"], looked["deployed"]) == ("unasked", COMMIT)
+    assert say("lockgate-dev-infrastructure/100", ask="look", **RUN)[0] == 403, "a run of another environment"
+
+
 def test_who_made_the_change_does_not_approve_it() -> None:
     run_says("begin")
     assert person_says("amelie") == (403, {"message": "amelie delivered this commit: another person has to decide"})

@@ -109,7 +109,7 @@ def test_each_version_is_explained_with_all_that_its_records_say(version: int) -
         assert {key: said[key] for key in stored if key != "task_token"} == {
             key: value for key, value in stored.items() if key != "task_token"
         }
-    text = "\n".join(map(str, explain._text(MODEL, version, about, chain())))
+    text = "\n".join(map(str, explain._text(MODEL, version, about, chain(), {})))
     assert all(f"[{record.reference}]" in text for record in about)
 
 

@@ -20,9 +20,14 @@ Scores = npt.NDArray[np.float64]
 
 
 def write_artifact(
-    estimator: Any, model: Model, engine: Mapping[str, Any], files: Mapping[str, bytes]
+    estimator: Any,
+    model: Model,
+    engine: Mapping[str, Any],
+    files: Mapping[str, bytes],
+    threshold: float | None = None,
 ) -> dict[str, bytes]:
-    """File name -> bytes. engine, files: what `engines.choose` found. Raises ConfigError."""
+    """File name -> bytes. engine, files: what `engines.choose` found. threshold: from which score on the positive class
+    is predicted; None of a task without one. Raises ConfigError."""
     format_facts, saved = formats.save(estimator, model)
     saved = {**saved, **files}
     facts = {
@@ -30,7 +35,7 @@ def write_artifact(
         "target": model.target.name,
         "parameters": dict(model.parameters),
         "format": format_facts,
-        **({"threshold": model.threshold.number} if model.threshold else {}),
+        **({} if threshold is None else {"threshold": threshold}),
         "libraries": {name: importlib.metadata.version(name) for name in formats.libraries(format_facts)},
         "engine": dict(engine),
         "sha256": {name: canonical.sha256(content) for name, content in saved.items()},
@@ -45,15 +50,20 @@ def read_artifact(files: Mapping[str, bytes], model: Model) -> Any:
     return formats.load(facts.get("format"), files, model)
 
 
-def score(estimator: Any, rows: Any) -> Scores:
-    """What a model answers, as float64: the probability of target 1 for each row.
+def answers(estimator: Any, rows: Any, model: Model) -> Scores:
+    """What a model answers, as float64, in the terms of its target.
 
-    Of a classifier with more classes, a row of probabilities; of a regressor, its prediction.
+    Of two classes, the probability of the second declared one; of more, a row of probabilities in the declared order;
+    of a number, the prediction, no further out than the declared range, which is a promise to callers. Raises
+    ConfigError for an estimator of other classes.
     """
-    if not hasattr(estimator, "predict_proba"):
-        return np.ascontiguousarray(estimator.predict(rows), dtype=np.float64)
-    found = np.asarray(estimator.predict_proba(rows), dtype=np.float64)
-    return np.ascontiguousarray(found[:, 1] if found.shape[1] == 2 else found)
+    target = model.target
+    if not target.classes:
+        predicted = np.asarray(estimator.predict(rows), dtype=np.float64)
+        return np.clip(predicted, target.numbers["minimum"], target.numbers["maximum"])
+    places = places_of_classes(estimator, target.classes, model)
+    found = np.asarray(estimator.predict_proba(rows), dtype=np.float64)[:, places]
+    return np.ascontiguousarray(found[:, -1] if target.outputs == 1 else found)
 
 
 def places_of_classes(estimator: Any, classes: Sequence[str | int | bool], model: Model) -> list[int]:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from lockgate.errors import LockgateError
 from runtime import commit
 from runtime.archive import read_archive
-from runtime.artifact import read_artifact, score
+from runtime.artifact import answers, read_artifact
 from runtime.columns import read_columns
 from runtime.frames import codes_of_table, frame_of_table
 from runtime.job import NOTE, NOTHING_SERVED, Job
@@ -51,7 +51,7 @@ def _predict(job: Job, rows: Path, folder: Path) -> None:
     model = commit.declared_model(job.setting("MODEL"))
     files = read_archive(job.read("model/model.tar.gz"))
     holdout = read_columns(rows, "holdout")
-    reference = score(read_artifact(files, model), frame_of_table(holdout, model))
+    reference = answers(read_artifact(files, model), frame_of_table(holdout, model), model)
     answered = engine_of(files, model).predict(codes_of_table(holdout, model).tobytes(), holdout.num_rows)
     found = np.asarray(answered)
     folder.mkdir(parents=True, exist_ok=True)

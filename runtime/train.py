@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
 from lockgate.configuration.model import Model
 from lockgate.errors import ConfigError
-from runtime import commit, formats
-from runtime.artifact import refuse_without_probabilities, score, write_artifact
+from runtime import commit, formats, threshold
+from runtime.artifact import answers, refuse_without_probabilities, write_artifact
 from runtime.columns import read_columns
 from runtime.frames import frame_of_table
 from runtime.job import Job
 from runtime.serving.engines import choose
+from runtime.tasks.arrays import arrays_of
 
 COMPARED = 1000  # rows
 
@@ -40,16 +43,46 @@ def train(job: Job) -> None:
         estimator = formats.load(*formats.save(trained, model), model)  # what is judged and served is what was saved
         _refuse_other_answers(trained, estimator, frame_of_table(table.slice(0, COMPARED), model), model)
         engine, files = choose(estimator, model, [table, holdout])
+        if engine["bounds"] is None:
+            _refuse_other_predictions(estimator, table, model)
+        decides = _threshold(table, model, team)
     folder = job.root / "model"
     folder.mkdir(parents=True, exist_ok=True)
-    for name, content in write_artifact(trained, model, engine, files).items():
+    for name, content in write_artifact(trained, model, engine, files, decides).items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
 
 
+def _threshold(table: pa.Table, model: Model, team: ModuleType) -> float | None:
+    """The declared threshold, or the one that fits scores of rows by models of other rows, as `train` makes them."""
+    declared, target = model.threshold, model.target
+    if declared is None or declared.by == "value":
+        return declared.number if declared else None
+    column, rows = table[target.name].to_pandas(), frame_of_table(table, model)
+    labels = arrays_of(target).truth(table[target.name], target)
+
+    def scored(train: Any, other: Any) -> Any:
+        estimator = team.train(
+            rows.iloc[train].reset_index(drop=True), column.iloc[train].reset_index(drop=True), model
+        )
+        return answers(estimator, rows.iloc[other].reset_index(drop=True), model)
+
+    costs = target.numbers.get("false_positive", 1.0), target.numbers.get("false_negative", 1.0)
+    return threshold.fitted(declared, labels, threshold.out_of_fold(labels, scored), costs)
+
+
+def _refuse_other_predictions(estimator: Any, table: pa.Table, model: Model) -> None:
+    """What the evaluator would refuse is said before anything else is run."""
+    found = answers(estimator, frame_of_table(table.slice(0, COMPARED), model), model)
+    wrong = arrays_of(model.target).unfit(found, model.target) or f"found predictions of shape {found.shape[1:]}"
+    raise ConfigError(
+        f"model/{model.name}/train.py", "train", f"{type(estimator).__name__}: {wrong}", "other predictions"
+    )
+
+
 def _refuse_other_answers(trained: Any, read: Any, rows: Any, model: Model) -> None:
     """What `save` forgets, nobody would see in training: the estimator that is judged would answer other things."""
-    if not np.array_equal(score(trained, rows), score(read, rows), equal_nan=True):
+    if not np.array_equal(answers(trained, rows, model), answers(read, rows, model), equal_nan=True):
         raise ConfigError(
             f"model/{model.name}/train.py",
             "train",

@@ -14,7 +14,7 @@ from typing import Any
 from bench.serving.models import ROOT, declare, declared
 from lockgate.configuration.model import Model
 from runtime.archive import read_archive
-from runtime.artifact import read_artifact, score
+from runtime.artifact import answers, read_artifact
 from runtime.columns import read_columns
 from runtime.frames import codes_of_table, frame_of_instances, frame_of_table
 
@@ -23,7 +23,7 @@ def of_scikit_learn(name: str, archive: Path, instances: Sequence[Mapping[str, A
     """One prediction an instance, by the archive's estimator itself."""
     declare(name)
     model = declared(name)
-    return score(estimator_of(model, archive), frame_of_instances(instances, model))
+    return answers(estimator_of(model, archive), frame_of_instances(instances, model), model)
 
 
 def estimator_of(model: Model, archive: Path) -> Any:
@@ -42,7 +42,7 @@ def main(name: str, archive: str, case: str) -> None:
     estimator: Any = estimator_of(model, Path(archive))
     table = read_columns(ROOT / model.holdout_data, "holdout")
     frame, codes = frame_of_table(table, model), codes_of_table(table, model)
-    expected = score(estimator, frame)
+    expected = answers(estimator, frame, model)
     encoded = estimator[:-1].transform(frame)
     dense = encoded.toarray() if hasattr(encoded, "toarray") else encoded
     joblib.dump((estimator.steps[-1][1], dense.astype(float), expected), case)

@@ -24,7 +24,7 @@ from bench.serving.exactness import estimator_of
 from bench.serving.models import CENSUS, ROOT, declared, train
 from bench.serving.servers import Contender, running
 from lockgate.configuration.model import Model
-from runtime.artifact import score
+from runtime.artifact import answers
 from runtime.contract import first_violation
 from runtime.frames import frame_of_instances
 from runtime.serving.http import IDLE_SECONDS
@@ -112,7 +112,7 @@ class Reference:
             return text or None
 
     def predictions(self, instances: Sequence[Mapping[str, Any]]) -> list[float]:
-        found: list[float] = score(self._estimator, frame_of_instances(instances, self._model)).tolist()
+        found: list[float] = answers(self._estimator, frame_of_instances(instances, self._model), self._model).tolist()
         return found
 
 

@@ -46,9 +46,7 @@ def plan(rule: Rule, alpha: float, guess: Guess, target: Target) -> Planned:
     kinds = metrics_of(target)
     named = [rule.metric] if not isinstance(rule, Gap) else measures_of(target)[rule.measure]
     if not all(isinstance(kinds[name], Rate | Area | Mean) for name in named):
-        return Planned(
-            rule.name, None, f"{', '.join(named)}: docs/statistics.md has a table of rows needed"
-        )
+        return Planned(rule.name, None, f"{', '.join(named)}: docs/statistics.md has a table of rows needed")
     if isinstance(rule, Limit):
         rows = _limit(rule, kinds[rule.metric], alpha, guess)
         counted = kinds[rule.metric].counts

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lockgate.configuration.model import Model
-from runtime.artifact import score
+from runtime.artifact import answers
 from runtime.serving.convert import CategoryColumn, Column, NotConvertible, NumberColumn, columns_of
 
 Floats = npt.NDArray[np.float64]
@@ -26,6 +26,7 @@ class EncodedEngine:
         columns, self._last = columns_of(estimator, model)
         if hasattr(self._last, "feature_names_in_"):
             raise NotConvertible("the last step knows its columns by name")
+        self._model = model
         self._features, self._width = len(model.features), len(columns)
         numbers = [(place, column) for place, column in enumerate(columns) if isinstance(column, NumberColumn)]
         categories = [(place, column) for place, column in enumerate(columns) if isinstance(column, CategoryColumn)]
@@ -44,7 +45,7 @@ class EncodedEngine:
         categories = given[:, self._category_features]
         which = np.where(np.isnan(categories), -1.0, categories).astype(np.intp)  # null is the last of each table
         matrix[:, self._places] = self._tables[self._rows_of_tables, which]
-        found: list[float] = score(self._last, matrix).tolist()
+        found: list[float] = answers(self._last, matrix, self._model).tolist()
         return found
 
 

@@ -16,12 +16,13 @@ import pyarrow as pa
 
 from lockgate.configuration.model import Model
 from lockgate.evidence.distribution import Bins
-from runtime.artifact import score
+from runtime.artifact import answers
 from runtime.frames import Codes, codes_of_table, frame_of_codes
 from runtime.metrics import histogram
 from runtime.model_json import ENCODED, ESTIMATOR, WALKER, WALKER_FILE
 from runtime.serving.batching import Engine
 from runtime.serving.convert import NotConvertible, program_of
+from runtime.serving.declared_range import within_range
 from runtime.serving.encoded import EncodedEngine
 from runtime.serving.program import Program, read_program
 from runtime.serving.walker import Walker, library
@@ -42,7 +43,7 @@ class EstimatorEngine:
 
     def predict(self, codes: bytes, rows: int) -> list[float] | list[list[float]]:
         numbers = np.frombuffer(codes, dtype=np.float64).reshape(rows, len(self._model.features))
-        found: list[float] = score(self._estimator, frame_of_codes(numbers, self._model)).tolist()
+        found: list[float] = answers(self._estimator, frame_of_codes(numbers, self._model), self._model).tolist()
         return found
 
 
@@ -55,7 +56,7 @@ def walker_candidate(estimator: Any, model: Model) -> tuple[Engine, bytes | None
     if compiled is None:
         raise NotConvertible("it was not compiled here")
     data = program_of(estimator, model).to_bytes()
-    return Walker(read_program(data), compiled), data
+    return within_range(Walker(read_program(data), compiled), model.target), data
 
 
 def encoded_candidate(estimator: Any, model: Model) -> tuple[Engine, bytes | None]:
@@ -72,7 +73,9 @@ def choose(
     """(what model.json says about the engine, its file) of the first candidate that agrees on every row of `parts`."""
     refused: dict[str, str] = {}
     rows = sum(part.num_rows for part in parts)
-    expected = np.concatenate([score(estimator, frame_of_codes(codes, model)) for codes in _batches(parts, model)])
+    expected = np.concatenate(
+        [answers(estimator, frame_of_codes(codes, model), model) for codes in _batches(parts, model)]
+    )
     for name, candidate in candidates.items():
         try:
             engine, data = candidate(estimator, model)

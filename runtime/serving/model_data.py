@@ -15,6 +15,7 @@ from runtime.archive import read_archive
 from runtime.job import Job
 from runtime.model_json import ENCODED, ESTIMATOR, WALKER, WALKER_FILE, refuse_other_model
 from runtime.serving.batching import Engine
+from runtime.serving.declared_range import within_range
 from runtime.serving.program import read_program
 from runtime.serving.walker import Walker, library
 
@@ -71,7 +72,7 @@ def engine_of(files: Mapping[str, bytes], model: Model) -> Engine:
     engine = facts.get("engine")
     name = engine.get("name") if isinstance(engine, dict) else None
     if name == WALKER:
-        return _walker(files, model, facts)
+        return within_range(_walker(files, model, facts), model.target)
     if name not in (ENCODED, ESTIMATOR):
         raise EvidenceError(f"model.json: engine: found {name!r}, expected one of {[WALKER, ENCODED, ESTIMATOR]}")
     from runtime.artifact import read_artifact

@@ -247,12 +247,12 @@ def test_it_trains_the_model_that_the_process_trains_and_serves_the_same_predict
 
 def predictions(by: Trained, rows: list[dict[str, Any]]) -> list[float]:
     """What scikit-learn itself predicts with the model that the process trained."""
-    from runtime.artifact import read_artifact, score
+    from runtime.artifact import answers, read_artifact
     from runtime.frames import frame_of_instances
 
     model = read_model(ROOT / "model" / "employment")
     estimator = read_artifact(by.files, model)
-    found: list[float] = score(estimator, frame_of_instances(rows, model)).tolist()
+    found: list[float] = answers(estimator, frame_of_instances(rows, model), model).tolist()
     return found
 
 

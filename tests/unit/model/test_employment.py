@@ -8,7 +8,7 @@ from sklearn.metrics import roc_auc_score
 
 from lockgate.configuration.model import Model, read_model
 from runtime import commit
-from runtime.artifact import score
+from runtime.artifact import answers
 from runtime.contract import refuse_broken_columns, refuse_broken_target
 from runtime.frames import frame_of_table
 
@@ -46,5 +46,5 @@ def test_trained_on_one_year_it_ranks_people_of_the_next(model: Model) -> None:
     holdout = pq.read_table(ROOT / model.holdout_data).slice(0, 10_000)
     target = train[model.target.name].to_pandas()
     estimator = commit.training_module(model).train(frame_of_table(train, model), target, model)
-    scores = score(estimator, frame_of_table(holdout, model))
+    scores = answers(estimator, frame_of_table(holdout, model), model)
     assert roc_auc_score(holdout[model.target.name].to_numpy(), scores) > 0.88

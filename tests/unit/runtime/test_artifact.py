@@ -22,7 +22,7 @@ from lockgate import canonical
 from lockgate.errors import EvidenceError
 from runtime import commit
 from runtime.archive import read_archive
-from runtime.artifact import read_artifact, score
+from runtime.artifact import answers, read_artifact
 from runtime.formats.scikit_learn import normalised
 from runtime.frames import frame_of_instances, frame_of_table
 
@@ -60,16 +60,16 @@ def test_normalising_keeps_what_the_estimator_predicts(run: Any, model: Any) -> 
     estimator = commit.training_module(model).train(rows, target, few)
     saved = skops.io.dumps(estimator)
     again = skops.io.loads(normalised(saved), trusted=skops.io.get_untrusted_types(data=saved))
-    assert np.array_equal(score(estimator, rows), score(again, rows))
+    assert np.array_equal(answers(estimator, rows, model), answers(again, rows, model))
     assert normalised(normalised(saved)) == normalised(saved) != saved
 
 
 def test_a_row_alone_scores_bit_for_bit_as_among_others_and_as_from_json(run: Any, model: Any) -> None:
     estimator = read_artifact(read_archive(run.archive.read_bytes()), model)
     holdout = pq.read_table(run.prepared / "holdout.parquet")
-    together = score(estimator, frame_of_table(holdout, model))
+    together = answers(estimator, frame_of_table(holdout, model), model)
     instances = json.loads(json.dumps(holdout.select([f.name for f in model.features]).slice(0, 60).to_pylist()))
-    alone = [score(estimator, frame_of_instances([instance], model))[0] for instance in instances]
+    alone = [answers(estimator, frame_of_instances([instance], model), model)[0] for instance in instances]
     assert alone == together[:60].tolist()
 
 

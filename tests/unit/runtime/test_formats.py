@@ -24,10 +24,11 @@ from lockgate.configuration.model import Feature, Model
 from lockgate.errors import ConfigError, EvidenceError
 from lockgate.tasks.target import binary
 from runtime import formats
-from runtime.artifact import places_of_classes, read_artifact, refuse_without_probabilities, score, write_artifact
+from runtime.artifact import answers, places_of_classes, read_artifact, refuse_without_probabilities, write_artifact
 from runtime.frames import frame_of_table
 from runtime.serving.engines import EstimatorEngine, choose
 from runtime.serving.model_data import engine_of
+from tests.targets import fitting
 
 COLOURS = ("red", "green", "blue")
 FEATURES = (
@@ -74,13 +75,14 @@ def test_what_a_library_saves_answers_the_same_and_is_served(kind: str) -> None:
     estimator, target, name = ESTIMATORS[kind]
     estimator.fit(ROWS, target)
     read = formats.load(*formats.save(estimator, MODEL), MODEL)
-    facts, files = choose(read, MODEL, [TABLE, TABLE])
-    saved = write_artifact(estimator, MODEL, facts, files)
+    model = fitting(estimator, MODEL)
+    facts, files = choose(read, model, [TABLE, TABLE])
+    saved = write_artifact(estimator, model, facts, files)
     assert canonical.from_bytes(saved["model.json"], "model.json")["format"]["name"] == name
     assert {"lightgbm": "lightgbm.txt", "xgboost": "xgboost.ubj"}[name] in saved
-    assert (score(read_artifact(saved, MODEL), ROWS) == score(estimator, ROWS)).all()
+    assert (answers(read_artifact(saved, model), ROWS, model) == answers(estimator, ROWS, model)).all()
     codes = np.column_stack([ROWS["age"], ROWS["colour"].cat.codes.replace(-1, np.nan)]).astype(float)
-    assert engine_of(saved, MODEL).predict(codes.tobytes(), 500) == score(estimator, ROWS).tolist()
+    assert engine_of(saved, model).predict(codes.tobytes(), 500) == answers(estimator, ROWS, model).tolist()
 
 
 @pytest.mark.parametrize("kind", ["LightGBM", "XGBoost"])

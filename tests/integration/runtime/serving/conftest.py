@@ -23,7 +23,7 @@ import pytest
 
 from lockgate.configuration.model import Model, read_model
 from runtime.archive import read_archive
-from runtime.artifact import read_artifact, score
+from runtime.artifact import answers, read_artifact
 from runtime.frames import frame_of_instances
 from runtime.job import Job
 from runtime.train import train
@@ -108,7 +108,7 @@ def instances(model: Model) -> Instances:
 def expected(model: Model, archive: Path, instances: Instances) -> list[float]:
     """What scikit-learn itself predicts for `instances`."""
     estimator = read_artifact(read_archive(archive.read_bytes()), model)
-    found: list[float] = score(estimator, frame_of_instances(instances, model)).tolist()
+    found: list[float] = answers(estimator, frame_of_instances(instances, model), model).tolist()
     return found
 
 

@@ -19,7 +19,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OrdinalEncoder
 
-from runtime.artifact import score
+from runtime.artifact import answers
 from runtime.frames import codes_of_table, frame_of_table
 from runtime.serving.encoded import EncodedEngine
 from runtime.serving.engines import choose, largest_difference
@@ -100,7 +100,7 @@ def test_the_wrong_conversion_of_categorical_splits_is_found_and_not_served(
     found = np.array(
         OnnxEngine(estimator, model, tmp_path).predict(codes_of_table(rows[1], model).tobytes(), len(rows[1]))
     )
-    off = (np.abs(found - score(estimator, frame_of_table(rows[1], model))) > 0.01).sum()
+    off = (np.abs(found - answers(estimator, frame_of_table(rows[1], model), model)) > 0.01).sum()
     assert off > len(rows[1]) / 10, "the bug is fixed: ONNX Runtime may be tried as an engine"
 
 
@@ -109,4 +109,4 @@ def test_its_right_conversion_of_numeric_splits_differs_by_float32_only(rows: An
     found = np.array(
         OnnxEngine(estimator, model, tmp_path).predict(codes_of_table(rows[1], model).tobytes(), len(rows[1]))
     )
-    assert 0 < largest_difference(found, score(estimator, frame_of_table(rows[1], model))) < 1e-6
+    assert 0 < largest_difference(found, answers(estimator, frame_of_table(rows[1], model), model)) < 1e-6

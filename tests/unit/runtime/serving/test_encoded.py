@@ -15,10 +15,11 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEnc
 
 from lockgate.configuration.model import Feature, Model
 from lockgate.tasks.target import binary
-from runtime.artifact import score
+from runtime.artifact import answers
 from runtime.frames import codes_of_table, frame_of_table
 from runtime.serving.encoded import EncodedEngine
 from runtime.serving.engines import choose
+from tests.targets import fitting
 
 COLOURS = ("red", "green", "blue")
 FEATURES = (Feature("age", "integer", minimum=0, maximum=99), Feature("colour", "category", values=COLOURS))
@@ -47,13 +48,13 @@ def forest() -> Any:
     ],
 )
 def test_it_is_chosen_where_it_agrees_in_every_bit_and_the_walker_cannot_take_the_model(estimator: Any) -> None:
-    facts, files = choose(estimator, MODEL, [ROWS])
+    facts, files = choose(estimator, fitting(estimator, MODEL), [ROWS])
     assert (facts["name"], facts["largest_difference"], files) == ("last step on encoded columns", 0.0, {})
     assert list(facts["refused"]) == ["walker"]
     codes = codes_of_table(ROWS, MODEL)
-    engine = EncodedEngine(estimator, MODEL)
-    assert engine.predict(codes.tobytes(), len(codes)) == score(estimator, FRAME).tolist()
-    assert engine.predict(codes[:1].tobytes(), 1) == score(estimator, FRAME[:1]).tolist()
+    engine = EncodedEngine(estimator, fitting(estimator, MODEL))
+    assert engine.predict(codes.tobytes(), len(codes)) == answers(estimator, FRAME, fitting(estimator, MODEL)).tolist()
+    assert engine.predict(codes[:1].tobytes(), 1) == answers(estimator, FRAME[:1], fitting(estimator, MODEL)).tolist()
 
 
 def test_a_transformer_of_the_teams_own_leaves_the_model_to_scikit_learn() -> None:
@@ -61,6 +62,6 @@ def test_a_transformer_of_the_teams_own_leaves_the_model_to_scikit_learn() -> No
         return numbers.astype(float) / 2
 
     estimator = fitted(OrdinalEncoder(categories=[list(COLOURS)]), forest(), FunctionTransformer(halved))
-    facts, files = choose(estimator, MODEL, [ROWS])
+    facts, files = choose(estimator, fitting(estimator, MODEL), [ROWS])
     assert (facts["name"], files) == ("estimator", {})
     assert set(facts["refused"]) == {"walker", "last step on encoded columns"}

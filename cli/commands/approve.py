@@ -11,6 +11,7 @@ import re
 from typing import Literal, NamedTuple
 
 from cli.context import Context, json_argument, model_argument, open_context
+from cli.git import relation
 from cli.terminal import show, show_json
 from lockgate import names
 from lockgate.aws.function_urls import FunctionUrl
@@ -110,4 +111,8 @@ def say(context: Context, path: str, call: Document, *, json: bool, function: st
         show_json(answer)
     else:
         show(answer["message"])
+        commit, served = answer.get("commit"), answer.get("live_commit")
+        if commit and served:
+            stands = relation(context.root, commit, served)
+            show(f"commit {commit[:12]} to {served[:12]}, which is live there: {stands}")
     return 0

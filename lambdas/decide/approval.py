@@ -34,6 +34,7 @@ from lockgate.ledger.calls import Decide, Recorded
 from lockgate.ledger.chain import ReleaseChain
 from lockgate.ledger.kinds import Approval, ApprovalRequest, Approving, Rejection, Verdict
 from lockgate.ledger.records import Entry, Record
+from lockgate.ledger.standing import commits
 
 KINDS: dict[str, type[Approval] | type[Rejection]] = {"approve": Approval, "reject": Rejection}
 WENT_ON = ("RUNNING", "SUCCEEDED")  # only this function wakes a workflow; else it asks again, or ends badly
@@ -92,7 +93,15 @@ def _take(call: Decide, caller: Caller) -> Recorded:
         entry = Entry(entry_id, call.number, call.environment, body)
         record = store.append(call.model, entry, shared.timestamp(shared.now()))
         chain = store.chain(call.model)
-    said = Recorded(message="recorded", record=record.reference, decision=call.decision, person=person)
+    commit, served = commits(chain, call.number, call.environment)
+    said = Recorded(
+        message="recorded",
+        record=record.reference,
+        decision=call.decision,
+        person=person,
+        commit=commit,
+        live_commit=served,
+    )
     decided = decision(chain, request)
     if decided is None:
         count = len(approvers(chain, request))

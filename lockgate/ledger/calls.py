@@ -206,6 +206,10 @@ class Recorded(Document):
     """What was decided, where something was."""
     person: str | None = None
     """Who decided."""
+    commit: str | None = None
+    """The commit of the version that was decided."""
+    live_commit: str | None = None
+    """The commit of what the environment serves, where it serves something."""
 
 
 class StacksStand(Document):

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cli.commands import deliver, infrastructure, status
+from cli.commands import approve, deliver, infrastructure, status
 from cli.git import Relation, is_shallow, models_of, relation
 from lockgate.errors import RefusedError
 from lockgate.gate.champion import ChampionNote
@@ -104,6 +104,9 @@ def test_a_clone_that_was_cut_off_cannot_tell_and_is_refused(
     delivered(shallow, commits["third"], "", monkeypatch, champion=None)
 
 
+RUN = {"commit": "c" * 40, "run": "17.1"}
+
+
 class Door:
     """The function that knows which commit's stacks are deployed."""
 
@@ -174,6 +177,24 @@ def test_the_status_says_how_what_waits_stands_to_what_is_live(
     found = status.order(root, commits[commit] if commit else None, commits[served] if served else None)
     assert found["order"] == stands
     assert status.order(root, "e" * 40, commits["first"])["order"] == "not in this clone"
+
+
+@pytest.mark.parametrize(("served", "stands"), [("first", "2 ahead"), (None, "")])
+def test_an_approval_says_how_the_commits_stand_to_each_other(
+    history: tuple[Path, dict[str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    served: str | None,
+    stands: str,
+) -> None:
+    root, commits = history
+    commit, live = commits["third"], commits[served] if served else None
+    answer = {"message": "recorded", "commit": commit, "live_commit": live}
+    monkeypatch.setattr(approve, "FunctionUrl", lambda *_: SimpleNamespace(post=lambda *_: answer))
+    context: Any = SimpleNamespace(root=root, session=None)
+    approve.say(context, "approval", LookAtStacks(ask="look", environment="prod", assembly="a" * 64, **RUN), json=False)
+    line = f"commit {commit[:12]} to {live[:12]}, which is live there: {stands}\n" if live else ""
+    assert capsys.readouterr().out == f"recorded\n{line}"
 
 
 def test_the_models_of_a_commit_are_those_of_its_tree(history: tuple[Path, dict[str, str]]) -> None:

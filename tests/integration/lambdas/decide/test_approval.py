@@ -88,6 +88,7 @@ def test_an_approval_is_recorded_with_the_person_and_wakes_the_workflow(
     status, body = answer("bob")
     record = world.records()[-1]
     assert (status, body["record"], workflow.woken) == (200, "income/3", [{"decision": "approve"}])
+    assert (body["commit"], body.get("live_commit")) == (world.lineage(1)["commit"], None)
     assert (record["kind"], record["id"]) == ("approval", "approval:1:prod:2:bob")
     assert record["body"] == {
         "person": "bob",

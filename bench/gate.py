@@ -1,4 +1,4 @@
-"""What the gate's statistics are worth: false promotions under an adapting author, power, rows and labels.
+"""What the gate's statistics are worth: false promotions under an adapting author, power, rows and labels, coverage.
 
 `make bench-gate` prints the tables and writes build/bench/gate.json, and beside it gate-details.json with the rest:
 labels, power, holdouts. Seeds are fixed; takes a few minutes.
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bench import easeml
+from bench import coverage, easeml
 from lockgate.statistics import budget, paired, plan
 from lockgate.statistics.budget import Budget, Feedback, Scope
 
@@ -317,6 +317,7 @@ def main() -> None:
     checks = [simulated_power(entry, random) for entry in headline if entry["feedback"] == "first-pass"]
     print("\nsimulated power of the first condition, one step, first-pass: " + ", ".join(f"{p:.0%}" for p in checks))
 
+    covered = [each._asdict() for each in coverage.show()]
     result = {
         "stated_rate": RATE,
         "false_promotion": {
@@ -329,6 +330,7 @@ def main() -> None:
         "rows": [{key: entry[key] for key in KEYS} for entry in rows],
     }
     details = {"rows": rows, "single": single, "power": power, "holdouts": per_holdout, "numbers_leak": leak}
+    details["coverage"] = covered
     RESULT.parent.mkdir(parents=True, exist_ok=True)
     for file, content in ((RESULT, result), (DETAILS, details)):
         file.write_text(json.dumps(content, indent=1) + "\n")

@@ -6,7 +6,20 @@ from dataclasses import dataclass
 from math import sqrt
 
 from lockgate.policy.rules import Compare, Gap, Limit, Require, Rule
-from lockgate.statistics.plan import Need, area_difference_need, area_need, mean_need, paired_need, rate_need
+from lockgate.statistics.plan import (
+    Need,
+    area_difference_need,
+    area_need,
+    balanced_difference_need,
+    balanced_need,
+    f1_need,
+    mean_need,
+    paired_need,
+    r2_need,
+    rate_need,
+    rmse_need,
+)
+from lockgate.tasks.composed import BalancedAccuracy, Determination, MacroF1, RootMeanSquare
 from lockgate.tasks.kinds import Area, Mean, MetricKind, Rate
 from lockgate.tasks.target import Target
 from lockgate.tasks.task import measures_of, metrics_of
@@ -44,9 +57,6 @@ def plan(rule: Rule, alpha: float, guess: Guess, target: Target) -> Planned:
     if isinstance(rule, Require):
         return Planned(rule.name, None, f"{rule.what} is known or not")
     kinds = metrics_of(target)
-    named = [rule.metric] if not isinstance(rule, Gap) else measures_of(target)[rule.measure]
-    if not all(isinstance(kinds[name], Rate | Area | Mean) for name in named):
-        return Planned(rule.name, None, f"{', '.join(named)}: docs/statistics.md has a table of rows needed")
     if isinstance(rule, Limit):
         rows = _limit(rule, kinds[rule.metric], alpha, guess)
         counted = kinds[rule.metric].counts
@@ -60,6 +70,8 @@ def plan(rule: Rule, alpha: float, guess: Guess, target: Target) -> Planned:
 
 
 _AREA = 0.85  # of a challenger, where its area says how often both models rank a pair alike
+# Of a regression: the target's deviation as a share of the declared range, and the kurtosis of target and errors.
+_SPREAD, _TAIL = 0.2, 5.0
 _ALL = ("", "a row", "rows of both labels")
 
 
@@ -70,6 +82,17 @@ def _limit(rule: Limit, kind: MetricKind, alpha: float, guess: Guess) -> int:
     if isinstance(kind, Area):
         area = min(1 - 1e-9, rule.value + (guess.difference if rule.bound == "floor" else -guess.difference))
         return area_need(alpha, area, abs(area - rule.value), guess.power)
+    if isinstance(kind, BalancedAccuracy | MacroF1):
+        true, distance = min(1.0, rule.value + guess.difference), guess.difference
+        need = balanced_need if isinstance(kind, BalancedAccuracy) else f1_need
+        return kind.classes * need(alpha, kind.classes, true, distance, guess.power)
+    if isinstance(kind, RootMeanSquare):
+        width = _width(kind)
+        true = max(rule.value - guess.difference * width, rule.value / 2)
+        return rmse_need(alpha, true, rule.value - true, width, _TAIL, guess.power)
+    if isinstance(kind, Determination):
+        true = min(1.0, rule.value + guess.difference)
+        return r2_need(alpha, true, guess.difference, _SPREAD * kind.width, kind.width, _TAIL, guess.power)
     return mean_need(alpha, guess.deviation, guess.difference, _width(kind), guess.power)
 
 
@@ -81,8 +104,13 @@ def _compare(rule: Compare, kind: MetricKind, alpha: float, guess: Guess) -> Nee
     """A challenger that is better by the rule's gain and the difference beyond it."""
     if isinstance(kind, Rate):
         return paired_need(alpha, guess.disagreement, rule.gain + guess.difference, rule.gain, guess.power)
+    if isinstance(kind, BalancedAccuracy):
+        better = rule.gain + guess.difference
+        return balanced_difference_need(alpha, kind.classes, guess.disagreement, better, rule.gain, guess.power)
     if isinstance(kind, Area):
         rows = area_difference_need(alpha, _AREA, guess.deviation, guess.difference, guess.power)
+    elif isinstance(kind, Determination):  # of the squared errors, in units of the target's variance
+        rows = mean_need(alpha, guess.deviation, guess.difference, _SPREAD**-2, guess.power)
     else:
         rows = mean_need(alpha, guess.deviation, guess.difference, _width(kind), guess.power)
     return Need(rows, rows)

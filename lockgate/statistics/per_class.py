@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from math import log, log1p, sqrt
 from typing import NamedTuple
 
-from lockgate.statistics import binomial, empirical_bernstein, normal
+from lockgate.statistics import binomial, normal
 from lockgate.statistics.interval import Interval
 
 # Shares suit variances of a row from 0.5 down to 0.008 at an alpha of a few percent, or larger ones at a smaller alpha.
@@ -92,21 +92,15 @@ def f1_difference(challenger: Counts, champion: Counts, squares: float, rows: in
     without the terms of a class whose D is 0. It sums to 0 over all rows, and what a row more or less changes is its
     influence / rows (Hampel, JASA 69(346), 1974).
 
-    The bound is a normal one where it was checked (lockgate.statistics.normal). Where too few rows are behind the
-    difference, as where models differ on a few rows of a rare class, the influences are bounded as a mean of values
-    that are no larger than the counts allow. Both are asymptotic, since the influence stands for the change. Below the
-    levels that were checked, and with squares of 0, which say nothing about the next rows, both models' own bounds at
-    half of alpha each bound the difference.
+    The bound is that of a mean of influences, where such a bound was checked (lockgate.statistics.normal). Below, and
+    with squares of 0, which say nothing about the next rows, both models' own bounds at half of alpha each bound the
+    difference.
     """
     if alpha < normal.SMALLEST_LEVEL or not squares > 0.0:
         one, other = macro_f1(challenger, alpha / 2), macro_f1(champion, alpha / 2)
         return Interval(one.low - other.high, one.high - other.low, "finite-sample")
     value, largest = f1_value(challenger) - f1_value(champion), _largest_influence(challenger, champion, rows)
-    if normal.is_checked(squares / largest**2, alpha):
-        margin = normal.margin(squares / rows**2, alpha)
-        return Interval(max(-1.0, value - margin), min(1.0, value + margin), "asymptotic")
-    found = empirical_bernstein.interval(rows, 0.0, squares, -largest, largest, alpha)
-    return Interval(max(-1.0, value + found.low), min(1.0, value + found.high), "asymptotic")
+    return normal.difference(value, rows, squares, largest, alpha)
 
 
 def _largest_influence(challenger: Counts, champion: Counts, rows: int) -> float:

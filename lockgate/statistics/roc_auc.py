@@ -26,7 +26,7 @@ def interval(auc: float, variance: float, positives: int, negatives: int, alpha:
     Without it, the value of a pair is from 0 to 1 (Hoeffding 1963, theorem 1, in the form with the divergence).
     """
     smaller = min(positives, negatives)
-    if not (0.0 < auc < 1.0 and normal.is_checked(smaller**2 * variance, alpha)):
+    if not (0.0 < auc < 1.0 and normal.is_checked(normal.CHECKED_AREA, smaller**2 * variance, alpha)):
         low, high = _by_divergence(auc, smaller, alpha), 1 - _by_divergence(1 - auc, smaller, alpha)
         return Interval(low, high, "finite-sample")
     odds, margin = log(auc / (1 - auc)), normal.margin(variance, alpha) / (auc * (1 - auc))
@@ -45,16 +45,15 @@ def difference(
 ) -> Interval:
     """Challenger's ROC AUC minus champion's, on the same rows (DeLong et al. 1988, equation 6).
 
-    Without it, the value of a pair is at most by how much either model falls short of 1 there
-    (lockgate.statistics.empirical_bernstein).
+    A row of the smaller class has a part of at most 1 in the difference. Without a variance, and below the levels that
+    were checked, the value of a pair is at most by how much either model falls short of 1 there.
     """
     value = challenger - champion
     variance, smaller = challenger_variance + champion_variance - 2 * covariance, min(positives, negatives)
-    if not normal.is_checked(smaller**2 * variance, alpha):
-        squares = smaller * min(1.0, 2 - challenger - champion)
-        return empirical_bernstein.interval(smaller, smaller * value, squares, -1.0, 1.0, alpha)
-    margin = normal.margin(variance, alpha)
-    return Interval(max(-1.0, value - margin), min(1.0, value + margin), "asymptotic")
+    if smaller and variance > 0.0 and alpha >= normal.SMALLEST_LEVEL:
+        return normal.difference(value, smaller, smaller**2 * variance, 1.0, alpha)
+    squares = smaller * min(1.0, 2 - challenger - champion)
+    return empirical_bernstein.interval(smaller, smaller * value, squares, -1.0, 1.0, alpha)
 
 
 def _by_divergence(mean: float, rows: int, alpha: float) -> float:

@@ -13,6 +13,8 @@ from lockgate.policy.planning import Guess, plan
 from lockgate.policy.rules import Compare, Gap, Limit, Require, Rule
 from lockgate.statistics import binomial, gaps, paired
 from lockgate.statistics.budget import Budget, smallest_level
+from lockgate.tasks.target import Target
+from lockgate.tasks.task import metrics_of
 
 GUESS = Guess(difference=0.02, disagreement=0.05, rate=0.5, deviation=0.3, power=0.8)
 ALPHA = 1e-3
@@ -63,6 +65,25 @@ def test_every_kind_of_rule_is_planned() -> None:
     assert all(rows(rule) > 100 for rule in rules)
     assert plan(Require("l", "lineage", "ceiling", 0), ALPHA, GUESS, BINARY_TARGET).need is None
     assert rows(Gap("g", "equal_opportunity", "SEX", "ceiling", 0.1, 10**6)) == 10**6
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        BINARY_TARGET,
+        Target("y", "multiclass", ("a", "b", "c", "d"), {}),
+        Target("y", "regression", (), {"minimum": 0.0, "maximum": 1.0, "cap": 0.5}),
+    ],
+)
+def test_every_metric_of_every_task_is_planned(target: Target) -> None:
+    for metric, kind in metrics_of(target).items():
+        bound = "ceiling" if kind.scale.better == "lower" else "floor"
+        rules: list[Rule] = [Limit("m", metric, bound, 0.3 if bound == "ceiling" else 0.7)]
+        rules += [Compare("c", metric, 0.0)] if kind.compared else []
+        for rule in rules:
+            need = plan(rule, ALPHA, GUESS, target).need
+            assert need is not None, rule
+            assert 50 < need.rows < 10**7, rule
 
 
 def test_a_planned_policy_says_what_32_decisions_need(capsys: pytest.CaptureFixture[str]) -> None:

@@ -244,8 +244,9 @@ def test_a_difference_of_macro_f1_is_asymptotic_down_to_the_checked_level_and_fi
     (checked, moved), (below, _) = (difference(truth, predicted, before, each) for each in (level, level / 1.01))
     assert (checked.guarantee, below.guarantee) == ("asymptotic", "finite-sample")
     assert below.low < checked.low < value < checked.high < below.high
-    deviation = stats.norm.isf(level) * np.sqrt((moved**2).sum()) / 20_000
-    assert (checked.low, checked.high) == pytest.approx((value - deviation, value + deviation))
+    (normal_one, _), deviation = difference(truth, predicted, before, 0.01), np.sqrt((moved**2).sum()) / 20_000
+    theirs = stats.norm.interval(1 - 2 * 0.01, value, deviation)
+    assert (normal_one.low, normal_one.high) == pytest.approx(theirs)
 
 
 def test_a_difference_on_few_rows_has_a_longer_tail_than_the_normal_one() -> None:

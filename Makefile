@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup weight demo demo-smallest down test unit image check style types imports synth review lock docs picture records clean clean-caches renew pipeline bench-canary bench-decision bench-gate bench-serving bench-synth faults fuzz mutation posture soak
+.PHONY: help setup weight demo demo-smallest down test test-long unit image check style types imports synth review lock docs picture records clean clean-caches renew pipeline bench-canary bench-decision bench-gate bench-serving bench-synth faults fuzz mutation posture soak
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
 test: setup ## every test
 	@$(MAKE) --no-print-directory -j 4 .venv-pipeline/.ready .venv-onnx/.ready .venv-checkov/.ready .venv-docs/.ready check
 	@pytest $(PARALLEL)
+
+test-long: setup ## proofs that take hours, into tests/long.json; PROOFS= some of them, GIVEN=RUNS=50 for less
+	@python -m scripts.proofs --given="$(GIVEN)" $(PROOFS)
 
 unit: setup ## the tests that need nothing but Python
 	@pytest $(PARALLEL) tests/unit

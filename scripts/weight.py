@@ -25,7 +25,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parent.parent
 FILE = ROOT / "weight.toml"
 SMALLEST = ROOT / "tests" / "smallest" / "environments"
-SUITE = ROOT / "tests" / "last-run.json"  # {"minutes": …}, where a run of the whole suite was recorded
+SUITE = ROOT / "build" / "suite.json"  # the last run of every test in this checkout: tests/conftest.py
 CODE = (".py", ".c", ".cjs", ".toml", ".json", ".md", ".yml")
 FOLDERS = (
     "lockgate",
@@ -103,9 +103,10 @@ def of_tree() -> Figures:
     return {
         **{f"lines of {folder}": lines[folder] for folder in FOLDERS},
         "lines besides tests": sum(lines[folder] for folder in FOLDERS),
+        "lines of tests": lines["tests"],
         "commands": len(commands),
         **{f"packages for {job}": len(installed(extras)) for job, extras in JOBS.items()},
-        **({"minutes of the suite": float(json.loads(SUITE.read_text())["minutes"])} if SUITE.is_file() else {}),
+        **read()["measured"],
     }
 
 
@@ -168,6 +169,10 @@ def main() -> int:
         print(
             f"\nresources by stack, {form}: " + ", ".join(f"{name} {count}" for name, count in sorted(stacks.items()))
         )
+    if SUITE.is_file():
+        run = json.loads(SUITE.read_text())
+        parts = ", ".join(f"{folder} {minutes:.1f}" for folder, minutes in sorted(run["by folder"].items()))
+        print(f"\nthe suite here took {run['minutes']:.1f} minutes; minutes of its tests, several at once: {parts}")
     above = passed(figures)
     print("\n" + "\n".join(above) if above else "\nNothing is above its ceiling.")
     return 1 if above else 0

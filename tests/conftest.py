@@ -28,6 +28,8 @@ SUITE = ROOT / "build" / "suite.json"
 BEGUN = pytest.StashKey[float]()
 AUDIENCE = "models"
 os.environ.pop("COLUMNS", None)  # whoever started the suite has a terminal of some width; what it tests has none
+# Processes of the suite share the cores: a thread that waits for another leaves its core, instead of turning on it.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 # What takes longest begins first, so that at the end no process works alone; the rest follows by its path.
 BEGIN_WITH = (
     "tests/e2e/test_under_faults.py",

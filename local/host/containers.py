@@ -249,7 +249,8 @@ def _environment(
         name: ":".join(_inside(part, image.root) for part in value.split(":"))
         for name, value in image.environment.items()
     }
-    merged = {"LANG": "C.UTF-8", **own, **environment}
+    # Containers share the cores here: a thread that waits for another leaves its core, instead of turning on it.
+    merged = {"LANG": "C.UTF-8", "OMP_WAIT_POLICY": "passive", **own, **environment}
     merged["HOME"], merged["TMPDIR"] = str(private / "home"), str(private / "tmp")
     programs = (part for part in own.get("PATH", "").split(":") if part.startswith(str(image.root)))
     merged["PATH"] = _joined([*programs, str(Path(sys.executable).parent), "/usr/local/bin", "/usr/bin", "/bin"])

@@ -1,0 +1,93 @@
+"""Proofs that take too long for `make test`, and what they gave: `make test-long`.
+
+Each proof is a command of bash. tests/long.json says of each what ran, on which commit, when it ended, how many minutes
+it took and whether it passed. The file is committed, and a test of `make test` says which proofs have to run again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+FILE = ROOT / "tests" / "long.json"
+OLDEST = timedelta(days=60)
+PROOFS = {
+    # Seeds that `make test` does not take.
+    "faults": "python -m bench.faults --seed 1001 --runs ${RUNS:-200} --workers ${WORKERS:-3} --minutes 180",
+    "backwards": "pytest -n auto --dist loadfile --no-loadscope-reorder --backwards $TESTS",  # no test needs another
+}
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a proof ended. given: variables that made it shorter or longer than it is by itself."""
+
+    ran: str
+    given: str
+    commit: str
+    ended: str
+    minutes: int
+    passed: bool
+
+
+def due(results: Mapping[str, Result], now: datetime) -> list[str]:
+    """Which proofs have to run, each with why."""
+    found = []
+    for name in PROOFS:
+        result = results.get(name)
+        if result is None:
+            found.append(f"{name}: found no run")
+        elif not result.passed:
+            found.append(f"{name}: found a run that failed, on {result.commit[:12]}")
+        elif now - datetime.fromisoformat(result.ended) > OLDEST:
+            found.append(f"{name}: found a run of {result.ended}, expected one of the last {OLDEST.days} days")
+    return found
+
+
+def read() -> dict[str, Result]:
+    return {name: Result(**said) for name, said in json.loads(FILE.read_text()).items()} if FILE.exists() else {}
+
+
+def run(name: str, given: str) -> Result:
+    begun = time.monotonic()
+    variables = dict(word.split("=", 1) for word in given.split())
+    done = subprocess.run(["bash", "-c", PROOFS[name]], cwd=ROOT, env={**os.environ, **variables}, check=False)
+    minutes = round((time.monotonic() - begun) / 60)
+    ended = datetime.now(UTC).isoformat(timespec="seconds")
+    return Result(PROOFS[name], given, _git("rev-parse", "HEAD"), ended, minutes, done.returncode == 0)
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make test-long", description=__doc__)
+    parser.add_argument("proofs", nargs="*", metavar="PROOF", help=", ".join(PROOFS))
+    parser.add_argument("--given", default="", help="variables of a shorter run, such as RUNS=50")
+    words = parser.parse_args()
+    if unknown := set(words.proofs) - set(PROOFS):
+        parser.error(f"PROOFS: found {', '.join(sorted(unknown))}, expected some of {', '.join(PROOFS)}")
+    if _git("status", "--porcelain", "--untracked-files=no"):
+        parser.error("found changes that are no commit, expected none: what ran must have a name; commit them")
+    failed = 0
+    for name in words.proofs or PROOFS:
+        result = run(name, words.given)
+        failed += not result.passed
+        said = {known: asdict(each) for known, each in {**read(), name: result}.items() if known in PROOFS}
+        FILE.write_text(json.dumps(said, indent=2) + "\n")
+        print(f"{name}: {'passed' if result.passed else 'failed'} in {result.minutes} minutes; commit {FILE.name}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

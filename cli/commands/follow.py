@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from typing import assert_never
 
+from cli.commands.status import why_not
 from cli.context import Context, json_argument, model_argument, open_context
 from cli.git import commit_of
 from cli.inputs import inputs_of, unchanged
@@ -216,4 +217,5 @@ def _refuse_broken_promotion(context: Context, chain: ReleaseChain, version: int
     entry = records[-1].entry if records else None
     if entry is not None and isinstance(entry.body, Deployment):
         raise LockgateError(f"deployment to {entry.environment} failed: {entry.body.reason}")
-    raise LockgateError(f"promotion {last.name}: {last.status}: {last.reason}; `lockgate promote` tries again")
+    todo = why_not(context, chain, version) or f"`lockgate promote {version} --model {model}` tries again"
+    raise LockgateError(f"promotion {last.name}: {last.status}: {last.reason}; {todo}")

@@ -1,12 +1,12 @@
-"""Say what is live where, since when, on which commit; what was refused and why; what waits or failed; stacks too.
+"""Say what serves where, since when, on which commit; what was refused and why; what waits or failed; stacks too.
 
-It looks into each environment, and says where what is served is not what the ledger says.
+SERVES is what each environment says of itself. LEDGER is what let it serve by the ledger, or what the ledger says else.
+What a newer version or a newer decision made idle is history, and `lockgate explain` has it.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,16 @@ from cli.terminal import Shown, line, outcome, show, show_json, table, utc_now, 
 from lockgate import names
 from lockgate.aws import delivery, training
 from lockgate.aws.attestations import Attestations
-from lockgate.aws.deployments import Deployments
 from lockgate.aws.failures import FAILURES, told
-from lockgate.aws.reader import look_into
+from lockgate.aws.reader import look_at
+from lockgate.configuration.environment import Environment
 from lockgate.configuration.persons import pushed_by
-from lockgate.errors import NotFoundError
+from lockgate.errors import LedgerError
+from lockgate.gate.holdout import tells_numbers
+from lockgate.ledger.chain import ReleaseChain
 from lockgate.ledger.infrastructure import commit_live, unfinished
+from lockgate.ledger.kinds import BreakGlass, Deployment, Restore, Rollback, Verdict
+from lockgate.ledger.records import Entry
 from lockgate.ledger.standing import (
     Chains,
     broken_glass,
@@ -32,7 +36,8 @@ from lockgate.ledger.standing import (
     rollbacks,
     waiting,
 )
-from lockgate.release.comparison import Reality, differences
+from lockgate.release.comparison import ServedNow, differences, serving
+from lockgate.release.promotable import as_collected, on_its_way, why_not_promoted
 
 EXAMPLE = "lockgate status --model employment"
 
@@ -60,13 +65,8 @@ def collect(context: Context, models: tuple[str, ...]) -> dict[str, Any]:
     runs = [(model, run) for model in models for run in training.executions(sagemaker, model)]
     return {
         "environments": {
-            environment: {
-                "models": {
-                    model: {"live": live_facts(chains[model], environment), "differences": said}
-                    for model, said in _differences(context, environment, chains).items()
-                }
-            }
-            for environment in context.tools.promotion
+            environment.name: {"models": _asked(context, environment, chains)}
+            for environment in context.configuration.environments
         },
         "models": [
             {
@@ -83,9 +83,16 @@ def collect(context: Context, models: tuple[str, ...]) -> dict[str, Any]:
         "break_glass": broken_glass(chains),
         "rollbacks": rollbacks(chains),
         "refused": refused(chains),
-        "failed_deployments": failed_deployments(chains),
+        "failed_deployments": [
+            {**entry, "why_not": why_not(context, chains[entry["model"]], entry["version"])}
+            for entry in failed_deployments(chains)
+        ],
         "waiting": [
-            {**entry, **order(context.root, *commits(chains[entry["model"]], entry["version"], entry["environment"]))}
+            {
+                **entry,
+                **order(context.root, *commits(chains[entry["model"]], entry["version"], entry["environment"])),
+                "measured": measured(chains[entry["model"]], entry["version"], entry["environment"]),
+            }
             for entry in waiting(chains, utc_now())
         ],
         "infrastructure": [
@@ -127,6 +134,21 @@ def _stands(entry: dict[str, Any]) -> list[Shown]:
     return [f"  commit {entry['commit'][:12]} to {entry['live_commit'][:12]}, which is live there: {entry['order']}"]
 
 
+def why_not(context: Context, chain: ReleaseChain, version: int) -> str:
+    """Why a promotion of a version would move nothing; "" where it may."""
+    environments = context.configuration.environments
+    policies = {each.name: context.configuration.policy(each, chain.model).sha256 for each in environments}
+    return why_not_promoted(chain, version, tuple(policies), policies, utc_now())
+
+
+def measured(chain: ReleaseChain, version: int, environment: str) -> list[str]:
+    """What whoever is to approve should know: the verdict's numbers, or where they are if authors may not see them."""
+    verdict = chain.newest(Verdict, version, environment)
+    if verdict is None or not tells_numbers(verdict.entry.body):
+        return [f"its numbers: lockgate explain {version} --env {environment} --model {chain.model}"]
+    return [f"{each.rule} {each.outcome}: {each.message}" for each in verdict.entry.body.reasons]
+
+
 def image_facts(codebuild: Any, ecr: Any, account: str, *, attestation: bool = True) -> dict[str, Any]:
     """Builds of images and of their provenance that ended badly, and images that nobody has vouched for."""
     projects = [(names.IMAGE_PROJECT, "COMMIT")]
@@ -140,28 +162,62 @@ def image_facts(codebuild: Any, ecr: Any, account: str, *, attestation: bool = T
     }
 
 
-def _differences(context: Context, name: str, chains: Chains) -> dict[str, list[str]]:
-    """For each model, what an environment serves otherwise than the ledger says, or why it could not be asked."""
-    environment = next(found for found in context.configuration.environments if found.name == name)
-    account, region = environment.account, environment.region
-    said: dict[str, list[str]] = {}
+def _asked(context: Context, environment: Environment, chains: Chains) -> dict[str, dict[str, Any]]:
+    """For each model, what an environment serves by its own account beside what the ledger says.
+
+    live: what serves; None where nothing does, or where the environment could not be asked, which `asked` says.
+    recorded: what the ledger says. on_its_way: what the environment remembers and the ledger does not know yet.
+    differences: what is otherwise than the ledger says, when that has come.
+    """
+    name, said = environment.name, {}
     for model, chain in chains.items():
-        recorded = chain.live(name)
+        recorded = live_facts(chain, name)
+        found: dict[str, Any] = {"live": None, "recorded": recorded, "on_its_way": [], "differences": []}
         try:
-            client = look_into(context.client("sts"), account=account, region=region, environment=name)
-            said[model] = differences(recorded.entry.body.release if recorded else None, _reality(client, name, model))
-        except FAILURES as error:
-            said[model] = [f"could not be asked: {told(error)}"]
+            look = look_at(context.client("sts"), environment)
+            reality, journal = look.reality(model), look.journal(model)
+        except (LedgerError, *FAILURES) as error:
+            why = str(error) if isinstance(error, LedgerError) else told(error)
+            said[model] = {**found, "asked": False, "differences": [f"could not be asked: {why}"]}
+            continue
+        collected = as_collected(chain, journal, name, utc_now())
+        last = collected.live(name)
+        found["live"] = _live(serving(reality, journal), collected)
+        found["on_its_way"] = [_coming(entry) for entry in on_its_way(chain, journal, name)]
+        found["differences"] = differences(last.entry.body.release if last else None, reality)
+        said[model] = {**found, "asked": True}
     return said
 
 
-def _reality(client: Callable[[str], Any], environment: str, model: str) -> Reality | None:
-    """What an environment serves of a model; None where it has no stack for it."""
-    deployments = Deployments(client("cloudformation"), client("ecs"), environment, names.cluster(environment), "")
-    try:
-        return deployments.reality(model)
-    except NotFoundError:
+def _live(found: ServedNow | None, chain: ReleaseChain) -> dict[str, Any] | None:
+    """What serves, with the names that the ledger's facts have."""
+    if found is None:
         return None
+    release = found.release
+    return {
+        "version": int(release.version),
+        "commit": release.commit,
+        "image_digest": release.image.rpartition("@")[2],
+        "model_sha256": release.model_sha256,
+        "since": found.since,
+        "verdict_id": release.verdict_id,
+        "break_glass": any(glass.reference == release.verdict_id for glass in chain.of(BreakGlass)),
+        "url": found.url,
+    }
+
+
+def _coming(entry: Entry[Any]) -> str:
+    """A fact of an environment that the ledger does not know yet, in words."""
+    match entry.body:
+        case Rollback() as asked:
+            what = f"rolled back from version {asked.from_} to {asked.to} by {asked.person}: {asked.reason}"
+        case Restore() as asked:
+            what = f"version {asked.to} restored by {asked.person}: {asked.reason}"
+        case Deployment() as ended:
+            what = f"deployment of version {entry.version} {ended.outcome}"
+        case _:
+            what = f"{entry.kind} of version {entry.version}"
+    return f"{what}; on its way to the ledger"
 
 
 def _reason(sagemaker: Any, run: training.Execution) -> str:
@@ -209,18 +265,27 @@ def images(facts: dict[str, Any]) -> list[Shown]:
     return lines
 
 
+def _row(environment: str, model: str, entry: dict[str, Any]) -> tuple[str, ...]:
+    """One line of the table; what the ledger says never stands where what serves does."""
+    live, recorded = entry["live"], entry["recorded"]
+    ledger = "nothing yet"
+    if recorded:
+        ledger = f"version {recorded['version']}"
+    if live and recorded and live["verdict_id"] == recorded["verdict_id"]:
+        ledger = f"break-glass {live['verdict_id']}" if live["break_glass"] else live["verdict_id"]
+    if live is None:
+        return environment, model, "nothing yet" if entry["asked"] else "not known", "", "", ledger
+    since = live["since"][:16] + "Z" if live["since"] else "not known"
+    return environment, model, f"version {live['version']}", live["commit"][:12], since, ledger
+
+
 def _text(facts: dict[str, Any]) -> list[Shown]:
-    heading = ("ENV", "MODEL", "LIVE", "COMMIT", "SINCE", "VERDICT")
-    rows: list[tuple[str, ...]] = []
-    for environment, found in facts["environments"].items():
-        for model, entry in found["models"].items():
-            live = entry["live"]
-            if live is None:
-                rows.append((environment, model, "nothing yet", "", "", ""))
-            else:
-                since = live["since"][:16] + "Z"
-                shown = (f"version {live['version']}", live["commit"][:12], since, live["verdict_id"])
-                rows.append((environment, model, *shown))
+    heading = ("ENV", "MODEL", "SERVES", "COMMIT", "SINCE", "LEDGER")
+    rows = [
+        _row(environment, model, entry)
+        for environment, found in facts["environments"].items()
+        for model, entry in found["models"].items()
+    ]
     lines: list[Shown] = [*table(rows, heading), ""]
     for entry in facts["models"]:
         tier = f"tier {entry['tier']}, " if entry["tier"] else ""
@@ -228,6 +293,11 @@ def _text(facts: dict[str, Any]) -> list[Shown]:
         lines += [line(f"{entry['model']}: {said}")]
     for environment, found in facts["environments"].items():
         for model, entry in found["models"].items():
+            lines += [
+                shown
+                for said in entry["on_its_way"]
+                for shown in ("", line(outcome("on its way"), f": {model} in {environment}"), f"  {said}")
+            ]
             if entry["differences"]:
                 lines += ["", line(outcome("differs"), f": {model} in {environment}")]
                 lines += [f"  {sentence}" for sentence in entry["differences"]]
@@ -249,16 +319,19 @@ def _text(facts: dict[str, Any]) -> list[Shown]:
         lines += ["", line(outcome("refused"), f": {where}"), *(f"  {reason}" for reason in entry["reasons"])]
     for entry in facts["failed_deployments"]:
         where = f"{entry['model']} version {entry['version']} at {entry['environment']}"
-        lines += ["", line(outcome("failed"), f": deployment of {where}; `lockgate promote` tries again")]
-        lines += [f"  {entry['reason']}"]
+        lines += ["", line(outcome("failed"), f": deployment of {where}"), f"  {entry['reason']}"]
+        again = f"  lockgate promote {entry['version']} --model {entry['model']}"
+        lines += [f"  {entry['why_not']}"] if entry["why_not"] else [whole(again)]
     for entry in facts["waiting"]:
         command = f"lockgate approve {entry['version']} --env {entry['environment']} --model {entry['model']}"
         lines += [
             "",
             line(outcome("waiting"), f": {entry['model']} version {entry['version']} for {entry['environment']}"),
         ]
-        lines += [f"  since {entry['since'][:19]}Z, until {entry['expires'][:19]}Z", *_stands(entry)]
-        lines += [whole(f"  {command}")]
+        given = f"{len(entry['approved_by'])} of {entry['approvals']} approvals"
+        given += f" ({', '.join(entry['approved_by'])})" if entry["approved_by"] else ""
+        lines += [f"  {given}; since {entry['since'][:19]}Z, until {entry['expires'][:19]}Z", *_stands(entry)]
+        lines += [f"  {said}" for said in entry["measured"]] + [whole(f"  {command}")]
     for entry in facts["infrastructure"]:
         lines += ["", *stacks(entry)]
     for entry in facts["training"]:

@@ -5,6 +5,9 @@ invoked with waitForTaskToken. Answer: {"request": "<model>/<sequence>"}, which 
 
 A workflow that asks again has another token and so gets another record. The newest request is the one that counts. The
 same token again is the same record.
+
+Nobody is asked in vain: what the environment would refuse after the approval raises RefusedError here. That is a
+release that was rolled back from, also where only the environment remembers it, or one that a newer one superseded.
 """
 
 from __future__ import annotations
@@ -15,9 +18,16 @@ from typing import Any
 
 from lambdas import shared
 from lockgate import canonical
+from lockgate.aws import clients, reader
+from lockgate.aws.failures import FAILURES
+from lockgate.configuration.environment import Environment
 from lockgate.errors import RefusedError
+from lockgate.ledger.chain import ReleaseChain
+from lockgate.ledger.journal import Facts, refuse_if_rolled_back
 from lockgate.ledger.kinds import ApprovalRequest, Verdict
 from lockgate.ledger.records import Entry
+from lockgate.release.parameters import refuse_if_superseded
+from lockgate.release.promotable import as_collected
 from lockgate.release.workflow import ApprovalAsked, read_message
 
 
@@ -40,6 +50,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, str]:
     if verdict.entry.body.outcome != "passed":
         raise RefusedError(f"{verdict_id}: found {verdict.entry.body.outcome}, expected passed: nothing to approve")
     now = shared.now()
+    _refuse_in_vain(store.chain(model), environment, version, verdict_id, shared.timestamp(now))
     body = ApprovalRequest(
         task_token=token,
         execution=asked.execution,
@@ -52,3 +63,18 @@ def handler(event: dict[str, Any], context: object) -> dict[str, str]:
     record = store.append(model, entry, shared.timestamp(now))
     shared.log("approval requested", request=record.reference, verdict=verdict_id, expires=body.expires)
     return {"request": record.reference}
+
+
+def _refuse_in_vain(chain: ReleaseChain, environment: Environment, version: int, verdict_id: str, now: str) -> None:
+    """Raises RefusedError where the environment would refuse the release that persons are to approve.
+
+    One that cannot be asked now keeps nobody from being asked: it is asked again when the deployment begins.
+    """
+    facts: Facts = ()
+    try:
+        facts = reader.look_at(clients.client("sts"), environment).journal(chain.model)
+    except FAILURES as error:
+        shared.log("journal not read", environment=environment.name, why=str(error))
+    refuse_if_rolled_back(facts, verdict_id, str(version))
+    served = as_collected(chain, facts, environment.name, now).live(environment.name)
+    refuse_if_superseded(served.entry.body.release if served else None, str(version))

@@ -13,12 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from lambdas import shared
-from lockgate import names
 from lockgate.aws import clients, reader
 from lockgate.aws.champions import note_champion
 from lockgate.aws.failures import FAILURES
-from lockgate.aws.journal import Journal
-from lockgate.ledger.journal import Fact, FactBody, to_ledger
+from lockgate.ledger.journal import Facts, to_ledger
 
 
 @dataclass(frozen=True)
@@ -53,9 +51,6 @@ def handler(event: dict[str, Any], context: object) -> dict[str, list[str]]:
     return {"recorded": recorded}
 
 
-def _journals(name: str, models: list[str]) -> dict[str, tuple[Fact[FactBody], ...]]:
-    environment = shared.environment(name)
-    account, region = environment.account, environment.region
-    client = reader.look_into(clients.client("sts"), account=account, region=region, environment=name)
-    s3, bucket = client("s3"), names.releases_bucket(name, account, region)
-    return {model: Journal(s3, bucket, model).entries() for model in models}
+def _journals(name: str, models: list[str]) -> dict[str, Facts]:
+    look = reader.look_at(clients.client("sts"), shared.environment(name))
+    return {model: look.journal(model) for model in models}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, assert_never
 
-from lockgate.ledger.approval import decision
+from lockgate.ledger.approval import approvers, decision
 from lockgate.ledger.break_glass import acknowledgement, ends
 from lockgate.ledger.chain import ReleaseChain
 from lockgate.ledger.kinds import (
@@ -24,26 +24,46 @@ from lockgate.ledger.kinds import (
     Waiver,
 )
 from lockgate.ledger.records import Record
+from lockgate.release.parameters import JudgedRelease, Release
 
 Chains = Mapping[str, ReleaseChain]
 
 
 def live_facts(chain: ReleaseChain, environment: str) -> dict[str, Any] | None:
-    """What an environment serves of one model, or None."""
+    """What the ledger says that an environment serves of one model, or None.
+
+    since: when this release began to serve; promoting it once more moves nothing.
+    """
     record = chain.live(environment)
     if record is None:
         return None
-    deployment = record.entry.body
+    deployment, began = record.entry.body, record
+    while before := unmoved(chain, began):
+        began = before
     release = deployment.release
     return {
         "version": record.entry.version,
         "commit": release.commit,
         "image_digest": release.image.rpartition("@")[2],
         "model_sha256": release.model_sha256,
-        "since": deployment.at or record.time,
+        "since": began.entry.body.at or began.time,
         "verdict_id": release.verdict_id,
+        "break_glass": any(glass.reference == release.verdict_id for glass in chain.of(BreakGlass)),
         "url": deployment.url,
     }
+
+
+def unmoved(chain: ReleaseChain, record: Record[Deployment]) -> Record[Deployment] | None:
+    """The deployment before, where this one brought nothing new: the same release again, and no operator's word."""
+    if record.entry.body.outcome != "succeeded" or _operated(chain.before(record), record):
+        return None
+    before = chain.before(record).live(record.entry.environment)
+    return before if before and _judged(before) == _judged(record) else None
+
+
+def _judged(record: Record[Deployment]) -> JudgedRelease:
+    release = record.entry.body.release
+    return release.judged if isinstance(release, Release) else release
 
 
 def seconds_to_traffic(chain: ReleaseChain, record: Record[ReleaseBody]) -> tuple[Record[ReleaseBody], float] | None:
@@ -54,6 +74,8 @@ def seconds_to_traffic(chain: ReleaseChain, record: Record[ReleaseBody]) -> tupl
     """
     deployment = record.entry.body
     if not isinstance(deployment, Deployment) or deployment.outcome != "succeeded":
+        return None
+    if unmoved(chain, record):  # type: ignore[arg-type]  # mypy does not narrow a record by its body
         return None
     version, environment, end = record.entry.version, record.entry.environment, _moment(record)
     before = chain.before(record)
@@ -93,15 +115,27 @@ def _moment(record: Record[ReleaseBody]) -> datetime:
 
 
 def refused(chains: Chains) -> list[dict[str, Any]]:
-    """Every version that a gate or a person kept out of an environment, oldest first."""
+    """Every version that a gate or a person keeps out of an environment, oldest first.
+
+    What was decided anew since, and what a newer version made idle, is history: `lockgate explain` shows it.
+    """
     refusals = []
     for model, chain in chains.items():
         for record in chain:
             reasons = _reasons_against(record)
-            if reasons:
+            if reasons and not _is_history(chain, record):
                 where = {"model": model, "version": record.entry.version, "environment": record.entry.environment}
                 refusals.append({**where, "reasons": reasons, "time": record.time})
     return sorted(refusals, key=lambda entry: str(entry["time"]))
+
+
+def _is_history(chain: ReleaseChain, record: Record[ReleaseBody]) -> bool:
+    """Whether the version or a newer one is live there, or somebody decided anew about it since."""
+    version, environment = record.entry.version, record.entry.environment
+    served, after = chain.live(environment), chain.after(record)
+    decided = [each for each in after.of(Verdict, version, environment) if each.entry.body.break_glass is None]
+    asked = after.of(ApprovalRequest, version, environment)
+    return bool(decided or asked or (served is not None and served.entry.version >= version))
 
 
 def _reasons_against(record: Record[ReleaseBody]) -> list[str]:
@@ -137,7 +171,10 @@ def failed_deployments(chains: Chains) -> list[dict[str, Any]]:
 
 
 def rollbacks(chains: Chains) -> list[dict[str, Any]]:
-    """Who took which environment back, and why, oldest first."""
+    """Who took which environment back to what it serves now, as the ledger has it, and why; oldest first.
+
+    Earlier rollbacks are history: `lockgate explain` shows them with the versions that were taken away.
+    """
     asked = [
         {
             "model": model,
@@ -150,8 +187,18 @@ def rollbacks(chains: Chains) -> list[dict[str, Any]]:
         }
         for model, chain in chains.items()
         for record in chain.of(Rollback)
+        if _brought_what_is_live(chain, record)
     ]
     return sorted(asked, key=lambda entry: str(entry["at"]))
+
+
+def _brought_what_is_live(chain: ReleaseChain, record: Record[Rollback]) -> bool:
+    """Whether nothing else went live there since a rollback, whose own deployment may not be recorded yet."""
+    environment, asked = record.entry.environment, record.entry.body
+    served = chain.live(environment)
+    place = (served.entry.body.place or 0) if served else 0
+    newer = [back for back in chain.of(Rollback, environment=environment) if back.entry.body.place > asked.place]
+    return not newer and (place < asked.place or (served is not None and str(served.entry.version) == asked.to))
 
 
 def broken_glass(chains: Chains) -> list[dict[str, Any]]:
@@ -187,7 +234,8 @@ def waiting(chains: Chains, now: str) -> list[dict[str, Any]]:
                 continue
             if decision(chain, record) is None and now < entry.body.expires:
                 where = {"model": model, "version": entry.version, "environment": entry.environment}
-                still_open.append({**where, "since": record.time, "expires": entry.body.expires})
+                facts = {"since": record.time, "expires": entry.body.expires, "approvals": entry.body.approvals}
+                still_open.append({**where, **facts, "approved_by": approvers(chain, record)})
     return still_open
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lockgate.ledger.journal import Ended, Facts, of
 from lockgate.release.parameters import JudgedRelease, Release
 
 PINNED = ("version", "image", "model_sha256", "model_version_id", "replay_sha256", "policy_sha256")
@@ -23,6 +24,36 @@ class Reality:
     status: str
     definition: str | None
     running: str | None
+
+
+@dataclass(frozen=True)
+class ServedNow:
+    """What an environment serves of a model by its own account.
+
+    since: when it began, as its journal remembers; None where that does not know the release.
+    """
+
+    release: Release
+    since: str | None
+    url: str
+
+
+def serving(found: Reality | None, journal: Facts) -> ServedNow | None:
+    """What the stack pins; while a deployment runs, what was live before it. None where nothing is served."""
+    if found is None:
+        return None
+    done = [fact for fact in of(journal, Ended) if fact.body.outcome == "succeeded"]
+    release = found.release
+    if found.status.endswith("_IN_PROGRESS"):
+        release = done[-1].body.release if done else None
+    if release is None:
+        return None
+    since, url = None, ""
+    for fact in reversed(done):
+        if fact.body.release.judged != release.judged:
+            break
+        since, url = fact.time, url or fact.body.url
+    return ServedNow(release, since, url)
 
 
 def not_the_stacks(definition: str | None, running: str | None) -> str:

@@ -89,7 +89,7 @@ def read_version(data: object) -> int:
     return int(version)
 
 
-def refuse_if_superseded(live: Release | None, version: str) -> None:
+def refuse_if_superseded(live: JudgedRelease | None, version: str) -> None:
     """A promotion never goes back: raises RefusedError when a newer version is live. Going back is a rollback."""
     if live is not None and int(live.version) > int(version):
         raise RefusedError(

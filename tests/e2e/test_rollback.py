@@ -146,7 +146,11 @@ def test_an_operator_takes_production_back_while_the_tools_account_is_down(demo:
 @pytest.mark.after(steps=(better, taken_back))
 def test_the_status_says_at_once_that_production_was_taken_back(demo: Any, second: int) -> None:
     assert answering(demo) == "1"
-    assert live(demo)["differences"] == [f"the ledger says version {second}, the stack pins version 1"]
+    found = live(demo)
+    assert (found["live"]["version"], found["recorded"]["version"], found["differences"]) == (1, second, [])
+    said, ended = found["on_its_way"]
+    assert said == f"rolled back from version {second} to 1 by olga: answers too slowly; on its way to the ledger"
+    assert ended.startswith("deployment of version 1 succeeded")
 
 
 @pytest.mark.after(steps=(better, taken_back))

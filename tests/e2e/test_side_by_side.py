@@ -183,7 +183,7 @@ def memory(demo: FinishedDemo) -> str:
 def standing(demo: FinishedDemo) -> tuple[Any, list[str]]:
     """What the ledger says is live in dev, and what `lockgate status` finds to be otherwise."""
     found = demo.facts("status")["environments"][DEV]["models"][MODEL]
-    return found["live"], found["differences"]
+    return found["recorded"], found["differences"]
 
 
 def agreed(demo: FinishedDemo) -> int | None:

@@ -28,7 +28,7 @@ def dev(demo: Any) -> str:
 
 def live(demo: Any, dev: str) -> tuple[int, list[str]]:
     found = demo.facts("status")["environments"][dev]["models"][MODEL]
-    return found["live"]["version"], found["differences"]
+    return found["recorded"]["version"], found["differences"]
 
 
 def operate(demo: Any, dev: str, *option: str) -> Any:

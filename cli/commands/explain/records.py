@@ -27,7 +27,7 @@ from lockgate.ledger.kinds import (
     Waiver,
 )
 from lockgate.ledger.records import Record
-from lockgate.ledger.standing import seconds_to_traffic
+from lockgate.ledger.standing import seconds_to_traffic, unmoved
 
 LINEAGE = (
     "execution",
@@ -48,7 +48,7 @@ DATA = ("train_sha256", "features_sha256", "labels_sha256", "train_rows", "holdo
 
 def run(context: Context, model: str, arguments: argparse.Namespace) -> int:
     chain = context.ledger.look(model)
-    records = chain.about(arguments.version)
+    every = records = chain.about(arguments.version)
     if arguments.env:
         environment = context.environment(arguments.env)
         records = tuple(record for record in records if record.entry.environment == environment)
@@ -59,7 +59,7 @@ def run(context: Context, model: str, arguments: argparse.Namespace) -> int:
         raise NotFoundError(f"{model} version {arguments.version}: no record; the ledger knows versions {known}")
     if arguments.json:
         facts = [_facts(record, chain) for record in records]
-        again = _evaluate_again(records)
+        again = _evaluate_again(every)
         show_json({"model": model, "version": arguments.version, "evaluate_again": again, "records": facts})
     else:
         show(*_text(model, arguments.version, records, chain, _accountable(context, model)))
@@ -111,7 +111,7 @@ def _text(
     model: str, version: int, records: Records, chain: ReleaseChain, accountable: Mapping[str, str]
 ) -> list[Shown]:
     lines: list[Shown] = [styled(f"{model} version {version}", "bold"), *pairs(list(accountable.items()))]
-    verdict = _known(records)
+    verdict = _known(chain.about(version))  # of any environment: a break-glass has no verdict in its own
     if verdict:
         facts = [(name, str(getattr(verdict, name))) for name in LINEAGE if getattr(verdict, name)]
         facts += [(name, str(getattr(verdict.data, name))) for name in DATA if verdict.data]
@@ -119,12 +119,15 @@ def _text(
         facts += [("features", ", ".join(verdict.features))] if verdict.features else []
         parameters = [f"{name}={value}" for name, value in (verdict.parameters or {}).items()]
         facts += [("parameters", ", ".join(parameters))] if parameters else []
-        lines += [*pairs(facts), "  evaluate it again:", whole(f"    {_evaluate_again(records)}")]
+        lines += [*pairs(facts), "  evaluate it again:", whole(f"    {_evaluate_again(chain.about(version))}")]
     for record in records:
         where = f"{record.entry.environment} {record.time[:19]}Z"
         ended, said = _said(record)
         lines += ["", line(f"{where}  {record.entry.kind} ", outcome(ended), f"  [{record.reference}]"), *said]
         took = seconds_to_traffic(chain, record)
+        body = record.entry.body
+        if isinstance(body, Deployment) and unmoved(chain, record):  # type: ignore[arg-type]  # not narrowed by its body
+            lines += ["  nothing moved: this release served already"]
         if took:
             lines += [f"  all traffic {took[1]:.1f} s after the {took[0].entry.kind} [{took[0].reference}]"]
     return lines
@@ -137,10 +140,10 @@ def _said(record: Record[ReleaseBody]) -> tuple[str, list[Shown]]:
             reasons = [reason_line(reason) for reason in verdict.reasons]
             return verdict.outcome, [*reasons, f"  policy {verdict.policy_sha256[:12]}", *_decided_on(verdict)]
         case Waiver() as waiver:
-            return f"by {waiver.person}", [f"  {waiver.rule} let go until {waiver.expires[:10]}: {waiver.reason}"]
+            return f"by {waiver.person}", [f"  {waiver.rule} let go until {waiver.expires[:16]}Z: {waiver.reason}"]
         case Deployment() as deployment:
-            what = deployment.reason or deployment.url
-            return deployment.outcome, [f"  {what}"] if what else []
+            url = f"asked at {deployment.url}/invocations" if deployment.url else ""
+            return deployment.outcome, [f"  {said}" for said in (deployment.reason, url) if said]
         case Approval() | Rejection() | BreakGlass() | Acknowledgement() as by:
             return f"by {by.person}", [f"  {by.reason}"] if by.reason else []
         case Rollback() | Restore() as asked:

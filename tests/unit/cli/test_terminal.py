@@ -57,11 +57,12 @@ def everywhere(facts: Any) -> Any:
 
 
 ORDER = {"commit": "", "live_commit": "", "order": ""}
+LIVE = {"version": 1, "commit": "", "since": "", "verdict_id": "", "break_glass": True}
 STATUS = {
     "models": [{"model": "m", "owner": "o", "intended_use": "u", "tier": "t", "assurance": "budget"}],
     "environments": {
         "prod": {
-            "models": {"m": {"live": {"version": 1, "commit": "", "since": "", "verdict_id": ""}, "differences": [""]}}
+            "models": {"m": {"live": LIVE, "recorded": LIVE, "asked": True, "on_its_way": [""], "differences": [""]}}
         }
     },
     "bad_records": [{"model": "income", "sequence": 7, "why": ""}],
@@ -79,8 +80,17 @@ STATUS = {
     ],
     "rollbacks": [{"model": "", "environment": "", "from": 1, "to": 2, "at": "", "person": "", "reason": ""}],
     "refused": [{"model": "", "version": 1, "environment": "", "reasons": ["", ""]}],
-    "failed_deployments": [{"model": "", "version": 1, "environment": "", "reason": ""}],
-    "waiting": [{"model": "", "version": 1, "environment": "", "since": "", "expires": "", **ORDER}],
+    "failed_deployments": [{"model": "", "version": 1, "environment": "", "reason": "", "why_not": ""}],
+    "waiting": [
+        {
+            **dict.fromkeys(("model", "environment", "since", "expires"), ""),
+            "version": 1,
+            "approvals": 2,
+            "approved_by": [""],
+            "measured": [""],
+            **ORDER,
+        }
+    ],
     "infrastructure": [
         {
             **dict.fromkeys(("environment", "assembly", "author", "state", "run", "since", "reason"), ""),
@@ -183,8 +193,14 @@ def test_no_end_of_a_value_is_cut_off(on_a_terminal: Callable[[int], Terminal]) 
 def test_the_table_of_status_fits_eighty_columns(
     monkeypatch: pytest.MonkeyPatch, on_a_terminal: Callable[[int], Terminal]
 ) -> None:
-    live = {"version": 10, "commit": "c" * 40, "since": "2026-11-28T21:33:49.000Z", "verdict_id": "employment/12"}
-    entry = {"live": live, "differences": []}
+    live = {
+        "version": 10,
+        "commit": "c" * 40,
+        "since": "2026-11-28T21:33:49.000Z",
+        "verdict_id": "employment/12",
+        "break_glass": False,
+    }
+    entry = {"live": live, "recorded": live, "asked": True, "on_its_way": [], "differences": []}
     facts = {**{name: [] for name in STATUS}, "environments": {"staging": {"models": {"employment": entry}}}}
     monkeypatch.setattr("cli.commands.status.collect", lambda context, models: facts)
     screen = on_a_terminal(80)

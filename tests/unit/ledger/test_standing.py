@@ -12,6 +12,7 @@ from lockgate.ledger.standing import (
     refused,
     rollbacks,
     seconds_to_traffic,
+    unmoved,
     waiting,
 )
 from tests import records
@@ -177,3 +178,53 @@ def test_what_an_environment_judged_and_what_it_serves_each_have_their_commit() 
     served, judged = deployment(1, "succeeded"), records.entry(records.verdict(commit="d" * 40), 2)
     found = commits(chain_of(served, judged), 2, "dev")
     assert found == ("d" * 40, served.body.release.commit)
+
+
+def test_a_promotion_of_what_serves_already_moves_neither_the_figure_nor_the_time() -> None:
+    chain = chain_of(VERDICT, live_by("census-1"), live_by("census-1-R2"), seconds=10)
+    facts = live_facts(chain, "dev")
+    assert facts is not None
+    assert facts["since"] == "2026-01-01T00:00:10Z"
+    assert seconds_to_traffic(chain, chain.records[2]) is None
+    assert unmoved(chain, chain.of(Deployment)[1]) is chain.records[1]
+    assert unmoved(chain, chain.of(Deployment)[0]) is None
+
+
+def test_what_an_operator_restored_did_move() -> None:
+    word, end = asked("rollback-1", "2026-01-01T00:00:12Z"), live_by("rollback-1", at="2026-01-01T00:00:17Z")
+    facts = live_facts(chain_of(VERDICT, live_by("census-1"), word, end, seconds=10), "dev")
+    assert facts is not None
+    assert facts["since"] == "2026-01-01T00:00:17Z"
+
+
+def test_a_refusal_is_history_once_the_version_or_a_newer_one_is_live_or_was_decided_anew() -> None:
+    no = records.entry(records.verdict(outcome="failed", reasons=(records.reason(outcome="failed"),)), 2)
+    yes = records.entry(records.verdict(), 2)
+    assert len(refused({"census": chain_of(no)})) == 1
+    assert len(refused({"census": chain_of(no, deployment(1, "succeeded"))})) == 1
+    for later in (deployment(2, "succeeded"), deployment(3, "succeeded"), yes):
+        assert refused({"census": chain_of(no, later)}) == []
+
+
+def test_a_rollback_is_history_once_something_else_is_live() -> None:
+    back = records.entry(records.rollback(2, 1, place=5), 2)
+
+    def at(version: int, place: int) -> Entry[Any]:
+        return records.entry(records.deployment("succeeded", version, place=place), version)
+
+    assert len(rollbacks({"census": chain_of(at(2, 4), back)})) == 1, "its end is not recorded yet"
+    assert len(rollbacks({"census": chain_of(at(2, 4), back, at(1, 6))})) == 1
+    assert rollbacks({"census": chain_of(at(2, 4), back, at(1, 6), at(3, 8))}) == []
+
+
+def test_what_a_break_glass_let_serve_is_no_verdicts() -> None:
+    glass = records.entry(records.break_glass())
+    body = records.deployment("succeeded", release=records.release(1, verdict_id="census/1"))
+    facts = live_facts(chain_of(glass, records.entry(body)), "dev")
+    assert facts is not None
+    assert facts["break_glass"] is True
+
+
+def test_a_request_says_how_many_approved_and_who() -> None:
+    (entry,) = waiting({"census": chain_of(REQUEST, approval("grace"))}, NOW)
+    assert (entry["approvals"], entry["approved_by"]) == (2, ["grace"])

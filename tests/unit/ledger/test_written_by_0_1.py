@@ -25,7 +25,9 @@ VERSIONS = range(1, 6)
 NOW = "2026-11-28T20:40:00.000Z"
 ADA = Person("ada", github=("3003",), users=("ada",))
 
-TO_TRAFFIC = {  # deployment -> what let it go, and the seconds in between, as `lockgate explain` of 0.1 said
+# Deployment -> what let it go, and the seconds in between, as `lockgate explain` of 0.1 said. It also had figures of
+# 26, 27 and 39, which promoted once more what served already: nothing moved.
+TO_TRAFFIC = {
     "employment/2": ("employment/1", 1.877),
     "employment/4": ("employment/3", 7.071),
     "employment/8": ("employment/7", 12.257),
@@ -35,11 +37,8 @@ TO_TRAFFIC = {  # deployment -> what let it go, and the seconds in between, as `
     "employment/17": ("employment/16", 1.023),
     "employment/19": ("employment/18", 11.91),
     "employment/23": ("employment/22", 22.82),
-    "employment/26": ("employment/16", 55.097),
-    "employment/27": ("employment/18", 54.577),
     "employment/45": ("employment/44", 2.44),
     "employment/36": ("employment/35", 2.095),
-    "employment/39": ("employment/35", 8.006),
     "employment/40": ("employment/37", 17.537),
 }
 
@@ -89,12 +88,17 @@ def test_the_journals_are_written_again_byte_for_byte(environment: str) -> None:
 def test_the_status_says_what_0_1_said_of_them() -> None:
     chains = {MODEL: chain()}
     for environment, models in SAID["environments"].items():
-        assert standing.live_facts(chain(), environment) == models["models"][MODEL]["live"]
+        live = {**models["models"][MODEL]["live"], "break_glass": False}
+        assert standing.live_facts(chain(), environment) == live
     assert standing.broken_glass(chains) == SAID["break_glass"]
     assert standing.rollbacks(chains) == SAID["rollbacks"]
-    assert standing.refused(chains) == SAID["refused"]
+    # 0.1 told refusals for ever, also those of version 2, which a newer one made idle.
+    assert standing.refused(chains) == SAID["refused"][2:]
     assert standing.failed_deployments(chains) == SAID["failed_deployments"]
-    assert standing.waiting(chains, NOW) == SAID["waiting"]
+    waiting = standing.waiting(chains, NOW)
+    assert [{name: entry[name] for name in said} for entry, said in zip(waiting, SAID["waiting"], strict=True)] == SAID[
+        "waiting"
+    ]
     entries = infrastructure.unfinished(stacks())
     assert [{**entry, "author": pushed_by(entry["actor_id"], [ADA])} for entry in entries] == SAID["infrastructure"]
 

@@ -13,7 +13,10 @@ import pytest
 from lambdas import decide, gate, shared
 from lambdas.controller import approval_request
 from lambdas.decide import approval
+from lockgate.aws import reader
+from lockgate.aws.journal import Journal
 from lockgate.errors import RefusedError
+from lockgate.ledger.journal import Asked
 from tests import records
 
 if TYPE_CHECKING:
@@ -484,3 +487,19 @@ def test_stacks_that_wait_for_an_approval_do_not_trouble_the_schedule(
     stacks = records.entry(records.stack_request(), 0, "prod")
     shared.ledger("test-ledger").append("infrastructure", stacks, records.TIME)
     assert decide.handler({"action": "wake"}, None) == {"woken": ["income/2"]}
+
+
+def test_nobody_is_asked_about_what_the_environment_would_refuse(
+    world: World, ask: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket = "lockgate-prod-releases-123456789012-us-east-1"
+    world.s3.create_bucket(Bucket=bucket)
+    monkeypatch.setattr(reader, "look_into", lambda sts, **_: lambda service: world.s3)
+    gone = records.release(1, verdict_id="income/1")
+    back = Asked(
+        action="rollback", person="olga", user_arn="arn", reason="slow", url="u", from_=gone, to=records.release(9)
+    )
+    Journal(world.s3, bucket, "income").append("rollback-1", back, "2026-11-21T00:00:00.000Z")
+    with pytest.raises(RefusedError, match=r"version 1 was rolled back from .* by olga"):
+        ask()
+    assert [record["kind"] for record in world.records()] == ["verdict"], "nobody was asked"

@@ -146,6 +146,9 @@ def edge_stack(environment: str) -> str:
     return f"lockgate-{environment}-edge"
 
 
+ANY = "*"  # for a model's name: rights and patterns are for all models, since AWS limits how much they may say
+
+
 def release_stack(environment: str, model: str) -> str:
     return f"lockgate-{environment}-release-{model}"
 

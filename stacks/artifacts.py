@@ -16,7 +16,7 @@ from lockgate_constructs.ledger_bucket import LedgerBucket
 from lockgate_constructs.private_bucket import PrivateBucket
 from lockgate_constructs.signing_key import SigningKey
 
-UPGRADING = "lockgate:upgrading-from-0.1"  # context of the first of two deployments of tools
+UPGRADING = "lockgate:upgrading-from-0.1"  # context of the first of two deployments of each stage
 
 
 class ArtifactsStack(Stack):

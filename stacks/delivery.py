@@ -14,7 +14,7 @@ from lockgate_constructs.github_trust import GitHubTrust
 from lockgate_constructs.image_build import ImageBuild
 from lockgate_constructs.image_repository import ImageRepository
 from lockgate_constructs.log_group import LogGroup
-from lockgate_constructs.permission import allow
+from lockgate_constructs.permission import EVERY_MODEL, allow
 from lockgate_constructs.url_caller_role import url_rights
 from stacks.artifacts import ArtifactsStack
 
@@ -99,10 +99,7 @@ class DeliveryStack(Stack):
             description="Taken by GitHub to deliver a commit.",
         )
         artifacts, project = self._artifacts, images.project.project_arn
-        pipelines = [
-            self.format_arn(service="sagemaker", resource="pipeline", resource_name=names.pipeline(model.name))
-            for model in configuration.models
-        ]
+        pipelines = self.format_arn(service="sagemaker", resource="pipeline", resource_name=names.pipeline(names.ANY))
         allow(
             role,
             ["s3:PutObject"],
@@ -118,17 +115,18 @@ class DeliveryStack(Stack):
             [artifacts.data.known_arn],
             conditions={"StringLike": {"s3:prefix": ["snapshots/*", "champions/*"]}},
         )
-        champions = [artifacts.data.objects(f"{names.champion_prefix(m.name)}*") for m in configuration.models]
+        champions = [artifacts.data.objects(f"{names.champion_prefix(names.ANY)}*")]
         allow(role, ["s3:GetObject"], champions, because="A note of each champion to come, named by its record.")
         allow(
             role,
             ["sagemaker:DescribePipeline", "sagemaker:ListPipelineExecutions", "sagemaker:StartPipelineExecution"],
-            pipelines,
+            [pipelines],
+            because=EVERY_MODEL,
         )
         allow(
             role,
             ["sagemaker:ListPipelineExecutionSteps", "sagemaker:ListPipelineParametersForExecution"],
-            [f"{pipeline}/execution/*" for pipeline in pipelines],
+            [f"{pipelines}/execution/*"],
             because="SageMaker names the executions, whose parameters say what a version started from.",
         )
         allow(role, ["kms:Decrypt", "kms:GenerateDataKey"], [artifacts.artifacts_key.key_arn])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import jsii
-from aws_cdk import ArnFormat, Duration, Fn, Stack
+from aws_cdk import Annotations, ArnFormat, Duration, Fn, Stack, Tags
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
@@ -24,16 +24,20 @@ from lockgate_constructs.log_group import LogGroup
 from lockgate_constructs.model_load_balancer import Balancer, ModelLoadBalancer
 from lockgate_constructs.model_route import ModelRoute
 from lockgate_constructs.model_service import ServiceRoles
-from lockgate_constructs.permission import allow, pass_role
+from lockgate_constructs.permission import EVERY_MODEL, allow, pass_role
 from lockgate_constructs.private_bucket import PrivateBucket
 from lockgate_constructs.python_function import PythonFunction
 from lockgate_constructs.release_role import ReleaseRole
 from lockgate_constructs.serving_network import ServingNetwork
 from lockgate_constructs.url_caller_role import UrlCallerRole, with_url
 from lockgate_constructs.watched_rule import WatchedRule
+from stacks.artifacts import UPGRADING
 from stacks.shared_edge import Edge, export, imported
 
 LOOK_MINUTES = 5
+MOST_TARGETS = 5  # of one rule of EventBridge
+MOST_RULES = 100  # of one load balancer
+OF_ENVIRONMENT = "lockgate:environment"  # tag of what several models of an environment have
 _BY_DIGEST = "Released model data lies under its digest, which is known when it is released."
 _STACK_IDS = "CloudFormation adds an id to the ARN of a stack that has exactly this name."
 
@@ -93,6 +97,9 @@ class EdgeStack(Stack):
             )
             for model in self._models
         }
+        self._warn_of_many_rules(len(sharing) + 1 if not shared else 0)
+        if self.node.try_get_context(UPGRADING):
+            self._keep_exports_of_0_1()
         self.logs = {model: LogGroup(self, f"Logs-{model}", key=self.key) for model in self._models}
         self.cluster = ecs.Cluster(self, "Cluster", vpc=self.network.vpc, cluster_name=names.cluster(environment.name))
         acknowledge(
@@ -121,6 +128,21 @@ class EdgeStack(Stack):
         self._let_tools_look()
         self._look_regularly(deploy)
         self._announce_failures()
+
+    def _warn_of_many_rules(self, environments: int) -> None:
+        """Two rules lead to each model in each environment, and a load balancer has 100 unless AWS raised that."""
+        rules = 2 * len(self._models) * environments
+        if rules > MOST_RULES:
+            said = (
+                f"found {rules} rules on one load balancer, expected {MOST_RULES} at most: ask AWS for a higher quota"
+            )
+            Annotations.of(self).add_warning_v2("lockgate:rules-of-a-load-balancer", said)
+
+    def _keep_exports_of_0_1(self) -> None:
+        """CloudFormation takes no export away that a stack imports: they go with the deployment after the first."""
+        for route in self.routes.values():
+            for group in (route.blue, route.green):
+                self.export_value(group.target_group_full_name)
 
     def _make_edge(self) -> Edge:
         """The network and load balancer of this environment, and of those that share them."""
@@ -158,8 +180,6 @@ class EdgeStack(Stack):
             self,
             "Hooks",
             environments=(self._environment, *self._configuration.sharing(self._environment.name)),
-            models=self._models,
-            services=[self.service_name(model) for model in self._models],
             code=code,
             network=self._network,
             balancer=self._balancer,
@@ -194,7 +214,7 @@ class EdgeStack(Stack):
 
     def _released(self) -> list[str]:
         """The objects of released model data."""
-        return [self.releases.objects(f"{model}/*") for model in self._models]
+        return [self.releases.objects("*")]
 
     def _infrastructure_role(self, balancer: Balancer) -> iam.Role:
         """ECS itself, when it moves traffic between the target groups of a model."""
@@ -204,16 +224,25 @@ class EdgeStack(Stack):
             description="ECS moves traffic between target groups with it.",
             assumed_by=iam.ServicePrincipal("ecs.amazonaws.com"),
         )
-        routes = self.routes.values()
-        rules = [rule.listener_rule_arn for route in routes for rule in (route.production_rule, route.test_rule)]
-        groups = [group.target_group_arn for route in routes for group in (route.blue, route.green)]
-        allow(role, ["elasticloadbalancing:ModifyRule"], rules)
+        for route in self.routes.values():
+            for tagged in (route.production_rule, route.test_rule, route.blue, route.green):
+                Tags.of(tagged).add(OF_ENVIRONMENT, self._environment.name)
+        for kind, actions in (
+            ("listener-rule/app", ["elasticloadbalancing:ModifyRule"]),
+            ("targetgroup", ["elasticloadbalancing:DeregisterTargets", "elasticloadbalancing:RegisterTargets"]),
+        ):
+            allow(
+                role,
+                actions,
+                [self.format_arn(service="elasticloadbalancing", resource=kind, resource_name="*")],
+                because=EVERY_MODEL,
+                conditions={"StringEquals": {f"aws:ResourceTag/{OF_ENVIRONMENT}": self._environment.name}},
+            )
         allow(
             role,
             ["elasticloadbalancing:ModifyListener"],
             [balancer.production.listener_arn, balancer.test.listener_arn],
         )
-        allow(role, ["elasticloadbalancing:DeregisterTargets", "elasticloadbalancing:RegisterTargets"], groups)
         allow(
             role,
             [f"elasticloadbalancing:Describe{what}" for what in ("Listeners", "Rules", "TargetGroups", "TargetHealth")],
@@ -225,15 +254,14 @@ class EdgeStack(Stack):
     def _let_promotions_in(self, code: lambda_.Code) -> PythonFunction:
         """The deploy function, what it may change and with whose rights, and the one role that may call it."""
         environment, tools = self._environment, self._configuration.tools
-        stacks = [names.release_stack(environment.name, model) for model in self._models]
-        services = [self.service_name(model) for model in self._models]
+        stack, service = names.release_stack(environment.name, names.ANY), self.service_name(names.ANY)
         release_role = ReleaseRole(
             self,
             "ReleaseRole",
             role_name=names.release_cloudformation_role(environment.name),
-            stacks=stacks,
+            stack=stack,
             cluster_name=names.cluster(environment.name),
-            services=services,
+            service=service,
             roles=self.roles,
         ).role
         deploy = PythonFunction(
@@ -256,9 +284,7 @@ class EdgeStack(Stack):
             function_name=names.deploy_function(environment.name),
             role_name=names.deploy_role(environment.name),
         )
-        stack_arns = [
-            self.format_arn(service="cloudformation", resource="stack", resource_name=f"{name}/*") for name in stacks
-        ]
+        stack_arns = [self.format_arn(service="cloudformation", resource="stack", resource_name=f"{stack}/*")]
         deploy.allow(
             "cloudformation:DescribeStackEvents",
             "cloudformation:DescribeStacks",
@@ -283,20 +309,16 @@ class EdgeStack(Stack):
                 self.format_arn(
                     service="cloudwatch",
                     resource="alarm",
-                    resource_name=f"{name}-*",
+                    resource_name=f"{stack}-*",
                     arn_format=ArnFormat.COLON_RESOURCE_NAME,
                 )
-                for name in stacks
             ],
             because="CloudFormation adds a suffix to the names of the release's own alarms.",
         )
         cluster = names.cluster(environment.name)
         deploy.allow(
             "ecs:StopServiceDeployment",
-            on=[
-                self.format_arn(service="ecs", resource="service-deployment", resource_name=f"{cluster}/{service}/*")
-                for service in services
-            ],
+            on=[self.format_arn(service="ecs", resource="service-deployment", resource_name=f"{cluster}/{service}/*")],
             because="ECS makes the ids of a service's deployments.",
         )
         pass_role(deploy.role, [release_role.role_arn], "cloudformation.amazonaws.com")
@@ -307,8 +329,8 @@ class EdgeStack(Stack):
                 self.format_arn(
                     service="ecs", resource="service", resource_name=f"{names.cluster(environment.name)}/{service}"
                 )
-                for service in services
             ],
+            because=EVERY_MODEL,
         )
         deploy.allow("s3:ListBucket", on=[self.releases.known_arn])
         deploy.allow("s3:GetObject", "s3:PutObject", on=self._released(), because=_BY_DIGEST)
@@ -322,13 +344,13 @@ class EdgeStack(Stack):
         deploy.allow(
             "s3:GetObject",
             "s3:GetObjectVersion",
-            on=[f"arn:{self.partition}:s3:::{models}/{model}/*" for model in self._models],
+            on=[f"arn:{self.partition}:s3:::{models}/*"],
             because="Each execution has a folder of its own; the bucket lets this role read trained models only.",
         )
         evidence = names.bucket("evidence", tools.account, tools.region)
         deploy.allow(
             "s3:GetObject",
-            on=[f"arn:{self.partition}:s3:::{evidence}/{model}/*/replay.json" for model in self._models],
+            on=[f"arn:{self.partition}:s3:::{evidence}/*/replay.json"],
             because="Each execution has a folder of its own.",
         )
         deploy.allow(
@@ -359,15 +381,16 @@ class EdgeStack(Stack):
 
     def _look_regularly(self, deploy: PythonFunction) -> None:
         """The end of a deployment is remembered also when the workflow that waited for it has died."""
-        rule = WatchedRule(
-            self,
-            "LookRegularly",
-            description="Looks for a deployment that ended while nobody waited for it.",
-            dead_letters=self._dead_letters,
-            schedule=events.Schedule.rate(Duration.minutes(LOOK_MINUTES)),
-        )
-        for model in self._models:
-            rule.calls(deploy.function, {"action": "look", "model": model})
+        for first in range(0, len(self._models), MOST_TARGETS):
+            rule = WatchedRule(
+                self,
+                f"LookRegularly{first or ''}",
+                description="Looks for a deployment that ended while nobody waited for it.",
+                dead_letters=self._dead_letters,
+                schedule=events.Schedule.rate(Duration.minutes(LOOK_MINUTES)),
+            )
+            for model in self._models[first : first + MOST_TARGETS]:
+                rule.calls(deploy.function, {"action": "look", "model": model})
         silence_alarm(
             self,
             "LookSilent",
@@ -394,9 +417,8 @@ class EdgeStack(Stack):
                 self.format_arn(
                     service="cloudformation",
                     resource="stack",
-                    resource_name=f"{names.release_stack(environment.name, model)}/*",
+                    resource_name=f"{names.release_stack(environment.name, names.ANY)}/*",
                 )
-                for model in self._models
             ],
             because=_STACK_IDS,
         )
@@ -407,22 +429,22 @@ class EdgeStack(Stack):
                 self.format_arn(
                     service="ecs",
                     resource="service",
-                    resource_name=f"{names.cluster(environment.name)}/{self.service_name(model)}",
+                    resource_name=f"{names.cluster(environment.name)}/{self.service_name(names.ANY)}",
                 )
-                for model in self._models
             ],
+            because=EVERY_MODEL,
         )
         allow(reader, ["s3:ListBucket"], [self.releases.known_arn])
         allow(
             reader,
             ["s3:GetObject"],
-            [self.releases.objects(f"{model}/journal/*") for model in self._models],
+            [self.releases.objects("*/journal/*")],
             because="The facts of a journal are numbered.",
         )
         allow(reader, ["kms:Decrypt"], [self.key.key_arn])
 
     def _announce_failures(self) -> None:
-        stacks = [names.release_stack(self._environment.name, model) for model in self._models]
+        stacks = names.release_stack(self._environment.name, "")
         WatchedRule(
             self,
             "ReleaseStuck",
@@ -433,12 +455,7 @@ class EdgeStack(Stack):
                 detail_type=["CloudFormation Stack Status Change"],
                 detail={
                     "stack-id": [
-                        {
-                            "prefix": self.format_arn(
-                                service="cloudformation", resource="stack", resource_name=f"{name}/"
-                            )
-                        }
-                        for name in stacks
+                        {"prefix": self.format_arn(service="cloudformation", resource="stack", resource_name=stacks)}
                     ],
                     "status-details": {"status": ["ROLLBACK_FAILED", "UPDATE_ROLLBACK_FAILED"]},
                 },
@@ -452,15 +469,14 @@ class EdgeStack(Stack):
             pattern=events.EventPattern(
                 source=["aws.ecs"],
                 detail_type=["ECS Deployment State Change"],
-                resources=[
+                resources=events.Match.prefix(
                     self.format_arn(
                         service="ecs",
                         resource="service",
-                        resource_name=f"{names.cluster(self._environment.name)}/{self.service_name(model)}",
+                        resource_name=f"{names.cluster(self._environment.name)}/",
                         arn_format=ArnFormat.SLASH_RESOURCE_NAME,
                     )
-                    for model in self._models
-                ],
+                ),
                 detail={"eventName": ["SERVICE_DEPLOYMENT_FAILED"]},
             ),
         ).tells(self.failures)

@@ -17,7 +17,7 @@ from lockgate.configuration.project import Configuration
 from lockgate.errors import ConfigError
 from lockgate_constructs.image_repository import PULL_ACTIONS, ImageRepository
 from lockgate_constructs.model_pipeline import ModelPipeline
-from lockgate_constructs.permission import allow, pass_role
+from lockgate_constructs.permission import EVERY_MODEL, allow, pass_role
 from lockgate_constructs.pipeline_definition import fill
 from lockgate_constructs.watched_rule import WatchedRule
 from stacks.artifacts import ArtifactsStack
@@ -132,13 +132,13 @@ class TrainingStack(Stack):
                 [self._sagemaker(resource, "pipelines-*")],
                 because="SageMaker names the jobs of an execution pipelines-<execution>-<step>-<suffix>.",
             )
-        groups = [names.package_group(model.name) for model in self._configuration.models]
+        group = names.package_group(names.ANY)
         package_actions = ["sagemaker:AddTags", "sagemaker:CreateModelPackage", "sagemaker:DescribeModelPackage"]
-        allow(role, package_actions, [self._sagemaker("model-package-group", group) for group in groups])
+        allow(role, package_actions, [self._sagemaker("model-package-group", group)], because=EVERY_MODEL)
         allow(
             role,
             package_actions,
-            [self._sagemaker("model-package", f"{group}/*") for group in groups],
+            [self._sagemaker("model-package", f"{group}/*")],
             because="SageMaker counts the versions in a model's own group.",
         )
         artifacts = self._artifacts
@@ -193,9 +193,7 @@ class TrainingStack(Stack):
                 detail_type=["SageMaker Model Building Pipeline Execution Status Change"],
                 detail={
                     "currentPipelineExecutionStatus": ["Failed"],
-                    "pipelineArn": [
-                        self._sagemaker("pipeline", names.pipeline(model.name)) for model in self._configuration.models
-                    ],
+                    "pipelineArn": events.Match.prefix(self._sagemaker("pipeline", names.pipeline(""))),
                 },
             ),
         ).tells(self._artifacts.failures)

@@ -23,7 +23,7 @@ from lockgate_constructs.serving_network import TEST_PORT, ServingNetwork
 class DeploymentHooks(Construct):
     """Two functions for all environments of an edge; which one a deployment is of, its hook's details say.
 
-    services: names of the ECS services in each of the clusters. key: of their buckets of releases.
+    key: of the environments' buckets of releases.
     """
 
     def __init__(
@@ -32,8 +32,6 @@ class DeploymentHooks(Construct):
         construct_id: str,
         *,
         environments: Sequence[Environment],
-        models: Sequence[str],
-        services: Sequence[str],
         code: lambda_.Code,
         network: ServingNetwork,
         balancer: ModelLoadBalancer,
@@ -78,7 +76,7 @@ class DeploymentHooks(Construct):
         ]
         self.replay.allow(
             "s3:GetObject",
-            on=[f"{bucket}/{model}/replays/*" for bucket in released for model in models],
+            on=[f"{bucket}/*/replays/*" for bucket in released],
             because="Recorded rows lie under their digest, which is known when a release is made.",
         )
         self.watch.allow("cloudwatch:GetMetricData", on=["*"], because="Metrics have no resource to name.")
@@ -88,17 +86,16 @@ class DeploymentHooks(Construct):
                 Stack.of(self).format_arn(
                     service="ecs",
                     resource="service-revision",
-                    resource_name=f"{names.cluster(each.name)}/{service}/*",
+                    resource_name=f"{names.cluster(each.name)}/*",
                 )
                 for each in environments
-                for service in services
             ],
             because="ECS makes the ids of a service's revisions.",
         )
         for function in (self.replay, self.watch):
             function.allow(
                 "s3:PutObject",
-                on=[f"{bucket}/{names.findings_prefix(model)}*" for bucket in released for model in models],
+                on=[f"{bucket}/{names.findings_prefix(names.ANY)}*" for bucket in released],
                 because="Findings lie under the ids of deployments, which ECS makes.",
             )
             function.allow("kms:Decrypt", "kms:GenerateDataKey", on=[key.key_arn])

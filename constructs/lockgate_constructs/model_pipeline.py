@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from aws_cdk import CfnTag, Stack
+from aws_cdk import CfnTag, RemovalPolicy, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
@@ -38,6 +38,7 @@ class ModelPipeline(Construct):
             model_package_group_description=description,
             tags=[CfnTag(key=key, value=value) for key, value in tags.items()],
         )
+        group.apply_removal_policy(RemovalPolicy.RETAIN)  # a model that left keeps its history
         pipeline = sagemaker.CfnPipeline(
             self,
             "Pipeline",

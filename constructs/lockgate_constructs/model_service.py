@@ -186,6 +186,9 @@ class ModelService(Construct):
     ) -> list[cloudwatch.Alarm]:
         """Of one target group; both groups are guarded in each deployment, since their roles swap."""
         minute = Duration.minutes(1)
+        # As metrics name the group, from its ARN: the name itself would be one more output of the edge for each group.
+        full_name = Fn.select(5, Fn.split(":", group.target_group_arn))
+        dimensions = {"TargetGroup": full_name, "LoadBalancer": group.first_load_balancer_full_name}
         guards = (
             (
                 "Errors",
@@ -213,7 +216,7 @@ class ModelService(Construct):
             guard = alarm(
                 self,
                 f"{name}{what}",
-                metric=metric,
+                metric=metric.with_(dimensions_map=dimensions),
                 description=description,
                 topic=topic,
                 silence=NO_REQUESTS,

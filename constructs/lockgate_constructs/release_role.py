@@ -9,7 +9,7 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from lockgate_constructs.model_service import ServiceRoles
-from lockgate_constructs.permission import allow, pass_role
+from lockgate_constructs.permission import EVERY_MODEL, allow, pass_role
 
 SERVICE_ACTIONS = (
     "CreateService",
@@ -35,10 +35,10 @@ SERVICE_LINKED = {
 
 
 class ReleaseRole(Construct):
-    """May do what the resources of a release stack need, on those of `stacks` only, and pass their three roles.
+    """May do what the resources of a release stack need, on those of `stack` only, and pass their three roles.
 
-    stacks: names of the release stacks, which are also the families of their task definitions.
-    services: names of the ECS services in `cluster_name`.
+    stack: the pattern of the names of the release stacks, which are also the families of their task definitions.
+    service: the pattern of the names of the ECS services in `cluster_name`.
     """
 
     def __init__(
@@ -47,13 +47,13 @@ class ReleaseRole(Construct):
         construct_id: str,
         *,
         role_name: str,
-        stacks: Sequence[str],
+        stack: str,
         cluster_name: str,
-        services: Sequence[str],
+        service: str,
         roles: ServiceRoles,
     ) -> None:
         super().__init__(scope, construct_id)
-        stack = Stack.of(self)
+        own = Stack.of(self)
         self.role = iam.Role(
             self,
             "Role",
@@ -65,25 +65,26 @@ class ReleaseRole(Construct):
         def arns(service: str, resource: str, found: Sequence[str], *, colon: bool = False) -> list[str]:
             form = ArnFormat.COLON_RESOURCE_NAME if colon else ArnFormat.SLASH_RESOURCE_NAME
             return [
-                stack.format_arn(service=service, resource=resource, resource_name=name, arn_format=form)
+                own.format_arn(service=service, resource=resource, resource_name=name, arn_format=form)
                 for name in found
             ]
 
         allow(
             self.role,
             [f"ecs:{action}" for action in SERVICE_ACTIONS],
-            arns("ecs", "service", [f"{cluster_name}/{name}" for name in services]),
+            arns("ecs", "service", [f"{cluster_name}/{service}"]),
+            because=EVERY_MODEL,
         )
         allow(
             self.role,
             ["ecs:DescribeServiceDeployments", "ecs:StopServiceDeployment"],
-            arns("ecs", "service-deployment", [f"{cluster_name}/{name}/*" for name in services]),
+            arns("ecs", "service-deployment", [f"{cluster_name}/{service}/*"]),
             because="ECS makes the ids of the service's deployments.",
         )
         allow(
             self.role,
             ["ecs:RegisterTaskDefinition", "ecs:TagResource"],
-            arns("ecs", "task-definition", [f"{name}:*" for name in stacks]),
+            arns("ecs", "task-definition", [f"{stack}:*"]),
             because="ECS counts the revisions of the release's own family.",
         )
         allow(
@@ -104,8 +105,7 @@ class ReleaseRole(Construct):
             ["*"],
             because="Describing scaling has no resource to name.",
         )
-        alarms = [f"{name}-*" for name in stacks]
-        scaling = [f"TargetTracking-service/{cluster_name}/{name}-*" for name in services]
+        alarms, scaling = [f"{stack}-*"], [f"TargetTracking-service/{cluster_name}/{service}-*"]
         allow(
             self.role,
             ["cloudwatch:DeleteAlarms", "cloudwatch:DescribeAlarms", "cloudwatch:PutMetricAlarm"],
@@ -114,10 +114,10 @@ class ReleaseRole(Construct):
         )
         pass_role(self.role, [roles.task.role_arn, roles.execution.role_arn], "ecs-tasks.amazonaws.com")
         pass_role(self.role, [roles.infrastructure.role_arn, roles.hooks.role_arn], "ecs.amazonaws.com")
-        for service, name in SERVICE_LINKED.items():
+        for principal, name in SERVICE_LINKED.items():
             allow(
                 self.role,
                 ["iam:CreateServiceLinkedRole"],
-                [f"arn:{stack.partition}:iam::{stack.account}:role/aws-service-role/{service}/{name}"],
-                conditions={"StringEquals": {"iam:AWSServiceName": service}},
+                [f"arn:{own.partition}:iam::{own.account}:role/aws-service-role/{principal}/{name}"],
+                conditions={"StringEquals": {"iam:AWSServiceName": principal}},
             )

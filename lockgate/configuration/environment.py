@@ -191,6 +191,10 @@ def _network(table: Table) -> str:
 def _environment_name(name: str, file: str) -> str:
     if not ENVIRONMENT_NAME.fullmatch(name):
         raise ConfigError(file, "name", name, DASHED_EXPECTED.format(most=LONGEST_NAME))
+    if "-release" in name:  # or rights on all release stacks of one environment would be rights on those of another
+        raise ConfigError(
+            file, "name", name, "another name: release stacks are called lockgate-<environment>-release-…"
+        )
     if name in OWN_STAGES:
         raise ConfigError(file, "name", name, "another name: the app has a stage of this name that no release goes to")
     return name

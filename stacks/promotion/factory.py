@@ -34,7 +34,7 @@ class FunctionFactory:
         self.artifacts = artifacts
         self._code = code
         self.models = [model.name for model in configuration.models]
-        self.packages = [self.sagemaker("model-package", f"{names.package_group(model)}/*") for model in self.models]
+        self.packages = [self.sagemaker("model-package", f"{names.package_group(names.ANY)}/*")]
         self._clock = WatchedRule(
             stack,
             "Regularly",
@@ -98,7 +98,7 @@ class FunctionFactory:
 
     def let_note_champions(self, function: PythonFunction) -> None:
         data = self.artifacts.data
-        champions = [data.objects(f"{names.champion_prefix(model)}*") for model in self.models]
+        champions = [data.objects(f"{names.champion_prefix(names.ANY)}*")]
         function.allow("s3:PutObject", on=champions, because=KEYS)
         function.allow("kms:GenerateDataKey", on=[self.artifacts.artifacts_key.key_arn])
 

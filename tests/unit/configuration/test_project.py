@@ -415,7 +415,7 @@ def test_groups_that_rows_can_have_are_taken(root: Path) -> None:
     assert read_configuration(root).environments[0].rules[-1].name == "by group"
 
 
-@pytest.mark.parametrize("name", ["prod-", "eu--1", "anchor", "Prod", "a" * 17])
+@pytest.mark.parametrize("name", ["prod-", "eu--1", "anchor", "Prod", "a" * 17, "prod-release-2"])
 def test_an_environment_whose_name_aws_or_the_app_would_refuse_is_refused_at_synth(root: Path, name: str) -> None:
     folder = root / "environments"
     (folder / f"{name}.toml").write_text((folder / "dev.toml").read_text())

@@ -293,12 +293,9 @@ def test_the_first_deployment_over_0_1_keeps_what_its_stacks_import(project: Pat
 
     context = {**CONTEXT, "lockgate:upgrading-from-0.1": "1"}
     stages = app.build(project, context=context, outdir=str(tmp_path / "out")).synth().nested_assemblies
-    (outputs,) = (
-        stack.template["Outputs"]
-        for stage in stages
-        for stack in stage.nested_assembly.stacks
-        if stack.stack_name == "lockgate-tools-artifacts"
-    )
-    exported = {output["Export"]["Name"] for output in outputs.values()}
+    stacks = {stack.stack_name: stack.template for stage in stages for stack in stage.nested_assembly.stacks}
+    exported = {output["Export"]["Name"] for output in stacks["lockgate-tools-artifacts"]["Outputs"].values()}
+    groups = [name for name in stacks["lockgate-dev-edge"]["Outputs"] if "TargetGroupFullName" in name]
+    assert len(groups) == 2, "both that a release stack of one model imports"
     for name in ("OperationsKey2329F47AArn169EDADE", "LabelsKey9AFCA0D2ArnB9D32F73"):
         assert f"lockgate-tools-artifacts:ExportsOutputFnGetAtt{name}" in exported

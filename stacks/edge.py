@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import jsii
-from aws_cdk import Annotations, ArnFormat, Duration, Fn, Stack, Tags
+from aws_cdk import Annotations, ArnFormat, CfnElement, Duration, Fn, Stack, Tags
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
@@ -224,20 +226,16 @@ class EdgeStack(Stack):
             description="ECS moves traffic between target groups with it.",
             assumed_by=iam.ServicePrincipal("ecs.amazonaws.com"),
         )
-        for route in self.routes.values():
-            for tagged in (route.production_rule, route.test_rule, route.blue, route.green):
-                Tags.of(tagged).add(OF_ENVIRONMENT, self._environment.name)
-        for kind, actions in (
-            ("listener-rule/app", ["elasticloadbalancing:ModifyRule"]),
-            ("targetgroup", ["elasticloadbalancing:DeregisterTargets", "elasticloadbalancing:RegisterTargets"]),
-        ):
-            allow(
-                role,
-                actions,
-                [self.format_arn(service="elasticloadbalancing", resource=kind, resource_name="*")],
-                because=EVERY_MODEL,
-                conditions={"StringEquals": {f"aws:ResourceTag/{OF_ENVIRONMENT}": self._environment.name}},
-            )
+        for group in (group for route in self.routes.values() for group in (route.blue, route.green)):
+            Tags.of(group).add(OF_ENVIRONMENT, self._environment.name)
+        allow(
+            role,
+            ["elasticloadbalancing:DeregisterTargets", "elasticloadbalancing:RegisterTargets"],
+            [self.format_arn(service="elasticloadbalancing", resource="targetgroup", resource_name="*")],
+            because=EVERY_MODEL,
+            conditions={"StringEquals": {f"aws:ResourceTag/{OF_ENVIRONMENT}": self._environment.name}},
+        )
+        self._allow_rules(role)
         allow(
             role,
             ["elasticloadbalancing:ModifyListener"],
@@ -250,6 +248,19 @@ class EdgeStack(Stack):
             because="Describing load balancers has no resource to name.",
         )
         return role
+
+    def _allow_rules(self, role: iam.Role) -> None:
+        """Every rule of a load balancer that is this environment's alone; else the rules of its own models."""
+        if self._environment.edge != self._environment.name or self._configuration.sharing(self._environment.name):
+            routes = self.routes.values()
+            own = [rule.listener_rule_arn for route in routes for rule in (route.production_rule, route.test_rule)]
+            allow(role, ["elasticloadbalancing:ModifyRule"], own)
+            return
+        balancer = self._balancer.load_balancer
+        name = balancer.load_balancer_full_name
+        rules = self.format_arn(service="elasticloadbalancing", resource="listener-rule", resource_name=f"{name}/*")
+        tokens = {name: f"<{self.get_logical_id(cast(CfnElement, balancer.node.default_child))}.LoadBalancerFullName>"}
+        allow(role, ["elasticloadbalancing:ModifyRule"], [rules], because=EVERY_MODEL, tokens=tokens)
 
     def _let_promotions_in(self, code: lambda_.Code) -> PythonFunction:
         """The deploy function, what it may change and with whose rights, and the one role that may call it."""

@@ -18,11 +18,13 @@ def allow(
     *,
     because: str = "",
     conditions: Mapping[str, Mapping[str, str | list[str]]] | None = None,
+    tokens: Mapping[str, str] | None = None,
 ) -> None:
     """Let `role` do exact actions on resources.
 
     because: why a resource has a wildcard; it answers cdk-nag's finding about it. Raises ValueError where one is
     missing, or given without need.
+    tokens: what cdk-nag calls a token beside a wildcard, such as <LogicalId.Attribute>.
     """
     wild = [resource for resource in resources if "*" in resource]
     if bool(wild) != bool(because):
@@ -33,6 +35,8 @@ def allow(
         )
     )
     if wild:
+        for token, said in (tokens or {}).items():
+            wild = [resource.replace(token, said) for resource in wild]
         acknowledge(role, because, *(f"AwsSolutions-IAM5[Resource::{resource}]" for resource in wild))
 
 

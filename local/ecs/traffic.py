@@ -61,7 +61,7 @@ def refusal(service: Mapping[str, Any]) -> str | None:
         needed += [("elasticloadbalancing:RegisterTargets", group) for group in groups]
         needed += [("elasticloadbalancing:DeregisterTargets", group) for group in groups]
         for action, arn in needed:
-            if not roles.allowed(key, action, arn):
+            if not roles.allowed(key, action, arn, keys=load_balancers.tags(arn)):
                 return f"{advanced['roleArn']} is not authorized to perform: {action} on resource: {arn}"
     return None
 

@@ -106,6 +106,11 @@ def weights(rule_arn: str) -> dict[str, int]:
     return {group["TargetGroupArn"]: group["Weight"] for group in action["ForwardConfig"]["TargetGroups"]}
 
 
+def tags(arn: str) -> dict[str, str]:
+    """The condition keys of a target group's tags. The emulator keeps none of a rule."""
+    return {f"aws:ResourceTag/{tag['Key']}": tag["Value"] for tag in alb._tags.get(arn, [])}
+
+
 def set_weights(rule_arn: str, new: Mapping[str, int]) -> None:
     """Rewrite the weights of a rule's forward action, as ECS does during a deployment."""
     action = _forward_action(rule_arn)

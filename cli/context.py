@@ -14,6 +14,7 @@ from cli.terminal import progress
 from lockgate import names
 from lockgate.aws.ledger import LedgerStore
 from lockgate.aws.sessions import open_session
+from lockgate.configuration.model import NAME
 from lockgate.configuration.project import Configuration, read_configuration
 from lockgate.errors import ConfigError, NotFoundError
 
@@ -55,6 +56,13 @@ class Context:
 
     def model(self, chosen: str | None) -> str:
         return self.configuration.model(chosen)
+
+    def model_with_history(self, chosen: str | None) -> str:
+        """The same, or one whose folder is gone and whose records are not."""
+        known = [model.name for model in self.configuration.models]
+        if chosen and NAME.fullmatch(chosen) and chosen not in known and len(self.ledger.look(chosen).records):
+            return chosen
+        return self.model(chosen)
 
     def environment(self, chosen: str) -> str:
         known: Sequence[str] = self.tools.promotion

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from aws_cdk import ArnFormat, Stack
+from aws_cdk import Annotations, ArnFormat, Stack
 from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
 from constructs import Construct
@@ -15,6 +15,7 @@ from lockgate import names
 from lockgate.configuration.model import Model
 from lockgate.configuration.project import Configuration
 from lockgate.errors import ConfigError
+from lockgate.policy.power import cannot_find
 from lockgate_constructs.image_repository import PULL_ACTIONS, ImageRepository
 from lockgate_constructs.model_pipeline import ModelPipeline
 from lockgate_constructs.permission import EVERY_MODEL, allow, pass_role
@@ -60,7 +61,17 @@ class TrainingStack(Stack):
                 role=self._pipeline,
                 tags={"lockgate:owner": model.owner, **({"lockgate:tier": model.tier} if model.tier else {})},
             )
+            self._warn_of_few_rows(model)
         self._announce_failures()
+
+    def _warn_of_few_rows(self, model: Model) -> None:
+        """A team hears what its gate cannot find before the first verdict is inconclusive."""
+        rows = self._configuration.policies[model.name].holdout_rows
+        if rows is None:
+            return
+        policy = self._configuration.policy(self._configuration.environments[-1], model.name)
+        for number, said in enumerate(cannot_find(policy, model.target, rows)):
+            Annotations.of(self).add_warning_v2(f"lockgate:holdout-of-{model.name}-{number}", f"{model.name}: {said}")
 
     def _values(self, model: Model) -> dict[str, str]:
         """What the placeholders of the definition stand for."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lockgate.configuration.table import Table
 from lockgate.errors import ConfigError
-from lockgate.policy.rules import Policy, Rule, read_budget, read_rule
+from lockgate.policy.rules import MOST_ROWS, Policy, Rule, read_budget, read_rule
 from lockgate.statistics.budget import Assurance, Simple
 
 ERROR = 0.05  # of one decision, where a policy with simple assurance says nothing
@@ -22,12 +22,14 @@ class ModelPolicy:
 
     rules: each with the environments in which it holds; none named means all.
     no_fairness_rule: why no rule about a protected attribute decides; "" where rules do.
+    holdout_rows: how many the holdout has, as far as the policy says; then synth says what the rules cannot find in it.
     """
 
     file: str
     assurance: Assurance
     rules: tuple[tuple[Rule, tuple[str, ...]], ...]
     no_fairness_rule: str = ""
+    holdout_rows: int | None = None
 
     def in_environment(self, name: str, for_all: tuple[Rule, ...]) -> Policy:
         """The policy of this model in one environment; for_all: the environment's rules, which every model meets."""
@@ -39,7 +41,9 @@ def read_model_policy(folder: Path) -> ModelPolicy:
     """The policy of the model in this folder. Raises ConfigError."""
     table = Table.read(folder / "policy.toml", f"model/{folder.name}/policy.toml")
     rules = tuple(_placed(entry) for entry in table.tables("rule")) if table.has("rule") else ()
-    policy = ModelPolicy(table.file, _assurance(table), rules, table.optional_text("no_fairness_rule") or "")
+    holdout_rows = table.integer("holdout_rows", 1, MOST_ROWS) if table.has("holdout_rows") else None
+    excuse = table.optional_text("no_fairness_rule") or ""
+    policy = ModelPolicy(table.file, _assurance(table), rules, excuse, holdout_rows)
     table.finish()
     return policy
 

@@ -75,3 +75,14 @@ def test_a_build_tags_the_commit_and_pushes_nothing_else(synthesized: Any) -> No
     assert project["LogsConfig"]["CloudWatchLogs"]["Status"] == "ENABLED"
     assert project["TimeoutInMinutes"] == 30
     assert project["EncryptionKey"]
+
+
+def test_a_holdout_of_few_rows_is_warned_of_at_synth(
+    project: Path, tmp_path: Path, new_app: Callable[[Path, Path], Any]
+) -> None:
+    policy = project / "model" / "alpha" / "policy.toml"
+    policy.write_text(f"holdout_rows = 500\n{policy.read_text()}")
+    app = new_app(project, tmp_path / "out")
+    stack = app.node.find_child("tools").node.find_child("training")
+    (warning,) = [each.data for each in stack.node.metadata if each.type == "aws:cdk:warning"]
+    assert "alpha: rule 'ranking': passes a model 0.2 on the right side of its bound" in warning

@@ -29,7 +29,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     _refuse_options_of_other_views(arguments)
     context = open_context()
-    model = context.model(arguments.model)
+    model = context.model_with_history(arguments.model)
     if arguments.dry_run is not None:
         return dry_run.run(context, model, arguments.version, arguments.dry_run, json_wanted=arguments.json)
     if arguments.fairness:

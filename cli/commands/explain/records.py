@@ -102,7 +102,9 @@ def _facts(record: Record[ReleaseBody], chain: ReleaseChain) -> dict[str, Any]:
 
 def _accountable(context: Context, name: str) -> dict[str, str]:
     """Who answers for the model, and for what it is, as model.toml says today."""
-    model = next(found for found in context.configuration.models if found.name == name)
+    model = next((found for found in context.configuration.models if found.name == name), None)
+    if model is None:  # its folder is gone; its history stays
+        return {}
     said = {"owner": model.owner, "intended use": model.intended_use, "tier": model.tier}
     return {key: value for key, value in said.items() if value}
 

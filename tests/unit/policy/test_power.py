@@ -34,9 +34,10 @@ def test_a_team_with_500_rows_is_told_for_each_rule_how_good_a_model_must_be_to_
 
 
 def test_a_budget_for_a_hundred_decisions_finds_less_in_the_same_rows() -> None:
-    found = said(BUDGET, 500)
-    assert "rule 'ranking': passes a model 0.2 on" in found[0]
-    assert "rule 'not worse': passes none" in found[1]
+    assert [sentence.partition(" (")[0] for sentence in said(BUDGET, 500)[:2]] == [
+        "rule 'ranking': passes none",
+        "rule 'not worse': passes none",
+    ]
 
 
 @pytest.mark.parametrize("rows", [ENOUGH_ROWS, 69_126])

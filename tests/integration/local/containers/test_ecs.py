@@ -490,6 +490,34 @@ def test_a_role_that_may_not_rewrite_the_rule_stops_a_release(
     assert "not authorized to perform: elasticloadbalancing:ModifyRule" in released.reason()
 
 
+@pytest.mark.parametrize(("tag", "may"), [("staging", False), ("prod", True)])
+def test_a_role_may_fill_the_target_groups_that_bear_its_tag(
+    released: Serving, make_image: Callable[[str], str], tag: str, may: bool
+) -> None:
+    iam, elb = released.embedded.client("iam"), released.embedded.client("elbv2")
+    groups = [group["TargetGroupArn"] for group in elb.describe_target_groups()["TargetGroups"]]
+    elb.add_tags(ResourceArns=groups, Tags=[{"Key": "of", "Value": "prod"}])
+    policy = iam.get_role_policy(RoleName="deploy", PolicyName="own")["PolicyDocument"]
+    anything = {"Effect": "Allow", "Action": "elasticloadbalancing:ModifyRule", "Resource": "*"}
+    tagged = {
+        "Effect": "Allow",
+        "Action": ["elasticloadbalancing:DeregisterTargets", "elasticloadbalancing:RegisterTargets"],
+        "Resource": "arn:aws:elasticloadbalancing:*:*:targetgroup/*",
+        "Condition": {"StringEquals": {"aws:ResourceTag/of": tag}},
+    }
+    only = {"Version": "2012-10-17", "Statement": [anything, tagged]}
+    iam.put_role_policy(RoleName="deploy", PolicyName="own", PolicyDocument=json.dumps(only))
+    try:
+        if may:
+            released.release(make_image(f"tagged-{tag}"))
+        else:
+            with pytest.raises(WaiterError):
+                released.release(make_image(f"tagged-{tag}"))
+            assert "not authorized to perform: elasticloadbalancing:RegisterTargets" in released.reason()
+    finally:
+        iam.put_role_policy(RoleName="deploy", PolicyName="own", PolicyDocument=json.dumps(policy))
+
+
 def test_a_dead_task_is_replaced(
     released: Serving, until: Callable[..., Any], events: Callable[[str], Callable[..., Any]]
 ) -> None:

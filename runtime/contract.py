@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lockgate.configuration.model import Feature, Model
+from lockgate.configuration.moments import KINDS, code_of_moment, moment_as_text
 from lockgate.errors import DataContractError
 
 if TYPE_CHECKING:
@@ -30,20 +31,41 @@ class Violation:
 
 
 def accepts(feature: Feature, value: object) -> bool:
-    """Whether a value that is not null keeps the contract. An integer may come as 62 or as 62.0; true is no number."""
+    """Whether a value that is not null keeps the contract.
+
+    An integer may come as 62 or as 62.0, a category whose value is the text of an integer as that integer; true is no
+    number. A day or moment comes as itself or as its text in ISO 8601.
+    """
     if feature.type == "category":
-        return isinstance(value, str) and value in feature.values
+        return text_of_category(value) in feature.values
+    if feature.type == "boolean":
+        return isinstance(value, bool)
+    if feature.type in KINDS:
+        value = code_of_moment(feature.type, value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     if feature.minimum is None or feature.maximum is None or not feature.minimum <= value <= feature.maximum:
         return False  # NaN and infinity end here too
-    return feature.type == "number" or value == int(value)
+    return feature.type != "integer" or value == int(value)
+
+
+def text_of_category(value: object) -> str | None:
+    """The text by which model.toml knows a category; None for what cannot be one."""
+    if isinstance(value, str):
+        return value
+    whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+    return str(int(value)) if whole and not isinstance(value, bool) else None  # type: ignore[call-overload]
 
 
 def expected(feature: Feature) -> str:
     """The contract of a feature, in words."""
     if feature.type == "category":
         return f"one of {', '.join(map(repr, feature.values))}"
+    if feature.type == "boolean":
+        return "true or false"
+    if feature.type in KINDS:
+        first, last = (moment_as_text(feature.type, each or 0.0) for each in (feature.minimum, feature.maximum))
+        return f"a {feature.type} in ISO 8601 from {first} to {last}"
     article = "an integer" if feature.type == "integer" else "a number"
     return f"{article} from {feature.minimum:g} to {feature.maximum:g}"
 

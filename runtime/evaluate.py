@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -305,8 +306,14 @@ def _replay(features: pa.Table, labels: pa.Table, scores: Scores, manifest: Mani
 
 
 def _instance(row: Mapping[str, Any]) -> dict[str, Any]:
-    """JSON has no NaN: a number that is not there is null."""
-    return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in row.items()}
+    """JSON has no NaN, no days and no moments: a number that is not there is null, and the others are texts."""
+    return {name: _as_json(value) for name, value in row.items()}
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, date):  # a moment is one too
+        return value.isoformat()
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _note(facts: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -5,12 +5,14 @@
 | category | category, with every declared value in declared order | the same, NaN for null |
 | integer | int64 | float64, NaN for null |
 | number | float64 | the same, NaN for null |
+| boolean | bool | float64, NaN for null |
+| date, datetime | datetime64[us], in UTC | the same, NaT for null |
 
 The declaration alone decides a column's type, never the values that happen to be in it.
 
 A model is judged and served on the same frame: training reads tables, the server has codes, and both go through
-`codes_of_column` and `column_of_codes`. A code is a float64: a category's place in model.toml, a number itself, NaN for
-null.
+`codes_of_column` and `column_of_codes`. A code is a float64: a category's place in model.toml, a number itself, 0 or 1,
+the number of a day or moment (lockgate/configuration/moments.py), NaN for null.
 """
 
 from __future__ import annotations
@@ -26,8 +28,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lockgate.configuration.model import Feature, Model
+from lockgate.configuration.moments import KINDS
 
 Codes = npt.NDArray[np.float64]
+MICROSECONDS_A_DAY = 86_400_000_000
 
 
 def frame_of_table(table: pa.Table, model: Model) -> pd.DataFrame:
@@ -65,7 +69,15 @@ def frame_of_instances(instances: Sequence[Mapping[str, Any]], model: Model) -> 
 def codes_of_column(column: pa.ChunkedArray, feature: Feature) -> Codes:
     """A column that keeps the data contract as codes, without a Python object a value."""
     if feature.type == "category":
-        column = pc.index_in(column, value_set=pa.array([*feature.values], column.type))
+        whole = pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
+        texts = column.cast(pa.int64()).cast(pa.string()) if whole else column
+        column = pc.index_in(texts, value_set=pa.array([*feature.values], texts.type))
+    elif feature.type == "boolean":
+        column = column.cast(pa.int8())
+    elif feature.type == "date":
+        column = column.cast(pa.date32()).cast(pa.int32())
+    elif feature.type == "datetime":
+        column = column.cast(pa.timestamp("us", "UTC")).cast(pa.int64())
     codes: Codes = column.cast(pa.float64()).to_numpy()
     return codes
 
@@ -77,6 +89,14 @@ def column_of_codes(codes: Codes, feature: Feature) -> Any:
         return pd.Categorical.from_codes(places, dtype=category_type(feature.values), validate=False)
     if feature.type == "integer" and not feature.null_share:
         return codes.astype(np.int64)
+    if feature.type == "boolean" and not feature.null_share:
+        return codes != 0
+    if feature.type in KINDS:
+        moments = codes * MICROSECONDS_A_DAY if feature.type == "date" else codes
+        nothing = np.isnan(moments)
+        column = np.where(nothing, 0, moments).astype(np.int64).view("datetime64[us]")
+        column[nothing] = np.datetime64("NaT")
+        return column
     return codes
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lockgate import names
 from lockgate.configuration.forms import DASHED, DASHED_EXPECTED
+from lockgate.configuration.moments import KINDS, moment_as_text
 from lockgate.configuration.table import Table
 from lockgate.errors import ConfigError
 from lockgate.tasks.target import BINARY, Target, binary
@@ -25,7 +26,10 @@ OWNER_EXPECTED = "who answers for the model: a team or a person, 128 letters, di
 
 @dataclass(frozen=True)
 class Feature:
-    """One column of the data contract. `values` for a category, `minimum` and `maximum` for an integer or number."""
+    """One column of the data contract: a category, an integer, a number, a boolean, a date or a datetime.
+
+    values: of a category, as texts. minimum, maximum: of a number, or of a day or moment as its number (moments.py).
+    """
 
     name: str
     type: str
@@ -135,21 +139,29 @@ def _refuse_without_train(file: Path, where: str) -> None:
 
 
 def _read_feature(table: Table) -> Feature:
-    kind = table.choice("type", ("category", "integer", "number"))
+    kind = table.choice("type", ("category", "integer", "number", "boolean", *KINDS))
+    minimum, maximum = (_read_limit(table, kind, name) for name in ("minimum", "maximum"))
     feature = Feature(
         name=table.text("name"),
         type=kind,
-        values=table.names("values") if kind == "category" else (),
-        minimum=None if kind == "category" else table.number("minimum"),
-        maximum=None if kind == "category" else table.number("maximum"),
+        values=table.codes("values") if kind == "category" else (),
+        minimum=minimum,
+        maximum=maximum,
         null_share=table.number("null_share", 0.0),
     )
     table.finish()
-    if feature.minimum is not None and feature.maximum is not None and feature.minimum > feature.maximum:
-        raise ConfigError(table.file, table.key("minimum"), feature.minimum, f"at most {feature.maximum}")
+    if minimum is not None and maximum is not None and minimum > maximum:
+        shown = [moment_as_text(kind, each) if kind in KINDS else each for each in (minimum, maximum)]
+        raise ConfigError(table.file, table.key("minimum"), shown[0], f"at most {shown[1]}")
     if not 0 <= feature.null_share <= 1:
         raise ConfigError(table.file, table.key("null_share"), feature.null_share, "a share from 0 to 1")
     return feature
+
+
+def _read_limit(table: Table, kind: str, name: str) -> float | None:
+    if kind in ("category", "boolean"):
+        return None
+    return table.moment(name, kind) if kind in KINDS else table.number(name)
 
 
 def _refuse_contradictions(model: Model, file: str) -> None:

@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 
 from lockgate.configuration.environment import Environment
 from lockgate.configuration.model import Feature, Model
+from lockgate.configuration.moments import KINDS
 from lockgate.errors import ConfigError
 from lockgate.policy.fit import refuse_unfit
 from lockgate.policy.of_model import ModelPolicy
 from lockgate.policy.rules import Gap, Limit, Policy, Require, Rule
 
 NULL = "null"  # the group of the rows whose value is missing
+BOOLEANS = ("false", "true")  # how the evaluator names the groups of a boolean
 
 
 def refuse_misfits(
@@ -109,8 +111,8 @@ def _can_be(feature: Feature, value: str) -> bool:
     """Whether the group of this name can have rows: the evaluator names a group by its value as text."""
     if value == NULL and feature.null_share > 0:
         return True
-    if feature.type == "category":
-        return value in feature.values
+    if feature.type in ("category", "boolean"):
+        return value in (feature.values or BOOLEANS)
     try:
         number = int(value) if feature.type == "integer" else float(value)
     except ValueError:
@@ -121,8 +123,10 @@ def _can_be(feature: Feature, value: str) -> bool:
 
 
 def _values(feature: Feature) -> str:
-    if feature.type == "category":
-        said = ", ".join(feature.values)
+    if feature.type in ("category", "boolean"):
+        said = ", ".join(feature.values or BOOLEANS)
+    elif feature.type in KINDS:
+        said = "groups by days or moments are not named"
     else:
         said = f"{'an integer' if feature.type == 'integer' else 'a number'} {feature.minimum:g} to {feature.maximum:g}"
     return f"{said}, {NULL}" if feature.null_share > 0 else said

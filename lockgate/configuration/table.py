@@ -6,14 +6,20 @@ import math
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from lockgate.configuration.moments import FIRST, LAST, code_of_moment
 from lockgate.errors import ConfigError
 
 Value = TypeVar("Value", int, str)
 BYTE_ORDER_MARK = "\ufeff"  # some editors write it; TOML's own message says no more than "invalid statement"
 _REQUIRED = object()
+
+
+def _holds(found: date) -> bool:
+    return FIRST.year <= found.year <= LAST.year
 
 
 class Table:
@@ -75,6 +81,21 @@ class Table:
         if not found or len(set(found)) != len(found):
             raise self._refuse(name, list(found), "at least one text, each once")
         return found
+
+    def codes(self, name: str) -> tuple[str, ...]:
+        """As `names`; integers are taken too, all or none, and become their texts."""
+        found = self._take(name)
+        if isinstance(found, list) and found and all(type(item) is int for item in found):
+            found = [str(item) for item in found]
+        return Table(self.file, self.path, {name: found}).names(name)
+
+    def moment(self, name: str, kind: str) -> float:
+        """A day (`date`) or moment (`datetime`) of TOML, as its number."""
+        found = self._take(name)
+        if not isinstance(found, date) or isinstance(found, datetime) != (kind == "datetime") or not _holds(found):
+            example = "2026-11-28" if kind == "date" else "2026-11-28T12:00:00Z"
+            raise self._refuse(name, found, f"a {kind} without quotes, as {example}, from {FIRST.year} to {LAST.year}")
+        return code_of_moment(kind, found) or 0.0
 
     def optional_names(self, name: str, default: tuple[str, ...]) -> tuple[str, ...]:
         """The same, or `default` when the key is not there."""

@@ -63,6 +63,9 @@ def columns_of(estimator: Any, model: Model) -> tuple[list[Column], Any]:
 
 def _declared(index: int, model: Model) -> Column:
     feature = model.features[index]
+    if feature.type == "boolean":  # of the frame's own type: encoders and scalers are asked about its two values
+        nullable = feature.null_share > 0
+        return CategoryColumn(index, np.array([0.0, 1.0] if nullable else [False, True]), np.nan if nullable else ...)
     if feature.type != "category":
         return NumberColumn(index)
     return CategoryColumn(index, np.array(feature.values, dtype=object), None if feature.null_share > 0 else ...)

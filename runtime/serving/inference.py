@@ -63,8 +63,9 @@ def read(body: bytes, decoder: Decoder, model: Model) -> tuple[Batch, str | None
             raise _broken(tensor, "a tensor given twice", "each once")
         if tensor.name not in features:
             raise _broken(tensor, "a tensor of that name", "no such column: it is not a declared feature")
-        is_category = features[tensor.name].type == "category"
-        datatypes = ("BYTES",) if is_category else tuple(NUMBERS)
+        kind = features[tensor.name].type
+        is_number = kind in ("integer", "number")
+        datatypes = tuple(NUMBERS) if is_number else ("BOOL",) if kind == "boolean" else ("BYTES",)
         if tensor.datatype not in datatypes:
             raise _broken(tensor, f"datatype {tensor.datatype!r}"[:60], f"one of {', '.join(datatypes)}")
         data = tensor.data
@@ -72,7 +73,7 @@ def read(body: bytes, decoder: Decoder, model: Model) -> tuple[Batch, str | None
             data = [value[0] for value in data]
         if tensor.shape not in ([len(data)], [len(data), 1]):
             raise _broken(tensor, f"shape {tensor.shape} of {len(data)} values"[:60], "[rows] or [rows, 1]")
-        if not is_category:
+        if is_number:
             _refuse_other_numbers(tensor, data)
         columns[tensor.name] = data
     return decoder.columns(columns), request.id
@@ -127,7 +128,7 @@ def metadata(model: Model, version: str) -> dict[str, Any]:
     inputs = [
         {
             "name": feature.name,
-            "datatype": {"category": "BYTES", "integer": "INT64", "number": "FP64"}[feature.type],
+            "datatype": {"integer": "INT64", "number": "FP64", "boolean": "BOOL"}.get(feature.type, "BYTES"),
             "shape": [-1],
         }
         for feature in model.features

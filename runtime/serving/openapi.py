@@ -8,7 +8,10 @@ from typing import Any
 import msgspec
 
 from lockgate.configuration.model import Feature, Model
+from lockgate.configuration.moments import KINDS
 from lockgate.tasks.target import Target
+from runtime.contract import expected
+from runtime.serving.rows import is_integer
 
 _TEXT = {"type": "string"}
 _PROBABILITY = {"type": "number", "minimum": 0, "maximum": 1}
@@ -88,8 +91,15 @@ def _prediction(target: Target) -> dict[str, Any]:
 def _feature(feature: Feature) -> dict[str, Any]:
     schema: dict[str, Any]
     if feature.type == "category":
-        return {"enum": [*feature.values, *([None] if feature.null_share > 0 else [])]}
-    schema = {"type": feature.type, "minimum": feature.minimum, "maximum": feature.maximum}
+        codes = [int(text) for text in feature.values if is_integer(text)]
+        return {"enum": [*feature.values, *codes, *([None] if feature.null_share > 0 else [])]}
+    if feature.type == "boolean":
+        schema = {"type": "boolean"}
+    elif feature.type in KINDS:
+        schema = {"type": "string", "format": {"date": "date", "datetime": "date-time"}[feature.type]}
+        schema["description"] = expected(feature)
+    else:
+        schema = {"type": feature.type, "minimum": feature.minimum, "maximum": feature.maximum}
     return {"anyOf": [schema, {"type": "null"}]} if feature.null_share > 0 else schema
 
 

@@ -18,8 +18,9 @@ import msgspec
 
 from lockgate import canonical
 from lockgate.configuration.model import Feature, Model
+from lockgate.configuration.moments import KINDS, code_of_moment
 from lockgate.errors import EvidenceError
-from runtime.contract import Violation, first_violation, shown
+from runtime.contract import Violation, accepts, first_violation, shown, text_of_category
 
 MAXIMUM_ROWS = 10_000
 _EXPECTED = 'a JSON object {"instances": [at least one object]} or {"columns": {name: [at least one value]}}'
@@ -69,11 +70,11 @@ class Decoder:
         """{"instances": [...]} or {"columns": {...}}."""
         try:
             rows = self._rows.decode(body).instances
+            if len(rows) > MAXIMUM_ROWS:
+                raise too_many(len(rows))
+            return Batch(self._pack(rows), len(rows))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return self._not_instances(body)
-        if len(rows) > MAXIMUM_ROWS:
-            raise too_many(len(rows))
-        return Batch(self._pack(rows), len(rows))
 
     def csv(self, body: bytes) -> Batch:
         """One row a line, columns in declared order, or in the order of a first line that names them all."""
@@ -127,10 +128,10 @@ class Decoder:
         violation = first_violation(instances, self._model)
         if violation:
             raise Refused(400, "contract", violation)
+        whole = [feature.name for feature in self._model.features if feature.type == "category"]
+        named = [{**row, **{name: text_of_category(row[name]) for name in whole}} for row in instances]
         try:
-            return Batch(
-                self._pack([msgspec.convert(instance, self._row_type) for instance in instances]), len(instances)
-            )
+            return Batch(self._pack([msgspec.convert(row, self._row_type) for row in named]), len(instances))
         except msgspec.ValidationError as error:
             raise refused(400, "contract", str(error)[:200], "rows that keep the data contract") from error
 
@@ -186,6 +187,10 @@ def _type_of(feature: Feature) -> Any:
     kind: Any
     if feature.type == "category":
         kind = _enumeration(feature)
+    elif feature.type == "boolean":
+        kind = bool
+    elif feature.type in KINDS:
+        kind = str  # its number is made when rows are packed
     else:
         step = 1.0 if feature.type == "integer" else None
         kind = Annotated[float, msgspec.Meta(ge=feature.minimum, le=feature.maximum, multiple_of=step)]
@@ -197,9 +202,9 @@ def _list_of(kind: Any) -> Any:
 
 
 class _Category(float, enum.Enum):
-    """A number whose enumeration value is the category's text."""
+    """A number whose enumeration value is the category's text, or the integer that has this text."""
 
-    def __new__(cls, text: str, place: int) -> _Category:
+    def __new__(cls, text: str | int, place: int) -> _Category:
         member = float.__new__(cls, place)
         member._value_ = text
         return member
@@ -207,11 +212,40 @@ class _Category(float, enum.Enum):
 
 def _enumeration(feature: Feature) -> Any:
     make: Any = _Category
-    return make(feature.name, {f"c{place}": (text, place) for place, text in enumerate(feature.values)})
+    texts = make(feature.name, {f"c{place}": (text, place) for place, text in enumerate(feature.values)})
+    codes = {int(text): place for place, text in enumerate(feature.values) if is_integer(text)}
+    if not codes:
+        return texts
+    return texts | make(feature.name, {f"c{place}": (code, place) for code, place in codes.items()})
+
+
+def is_integer(category: str) -> bool:
+    """Whether a category is the text of an integer of 64 bits, so that it may come as the integer."""
+    return category.removeprefix("-").isdigit() and str(int(category)) == category and int(category).bit_length() < 64
+
+
+def _number_of_moment(feature: Feature) -> Callable[[Any], float]:
+    def number(text: str | None) -> float:
+        if text is None:
+            return math.nan
+        if not accepts(feature, text):
+            raise msgspec.ValidationError(f"{feature.name}: {shown(text)}")
+        return code_of_moment(feature.type, text) or 0.0
+
+    return number
+
+
+def _number_or_nan(value: float | None) -> float:
+    return math.nan if value is None else value
 
 
 def _packer(model: Model) -> Callable[[Sequence[Any]], bytes]:
     pack, values_of = struct.Struct(f"={len(model.features)}d").pack, msgspec.structs.astuple
+    if any(feature.type in KINDS for feature in model.features):
+        numbers = [_number_of_moment(each) if each.type in KINDS else _number_or_nan for each in model.features]
+        return lambda rows: b"".join(
+            [pack(*[number(value) for number, value in zip(numbers, values_of(row), strict=True)]) for row in rows]
+        )
     if any(feature.null_share > 0 for feature in model.features):
         return lambda rows: b"".join(
             [pack(*[math.nan if value is None else value for value in values_of(row)]) for row in rows]
@@ -220,6 +254,9 @@ def _packer(model: Model) -> Callable[[Sequence[Any]], bytes]:
 
 
 def _column_packer(feature: Feature) -> Callable[[Sequence[Any]], bytes]:
+    if feature.type in KINDS:
+        number = _number_of_moment(feature)
+        return lambda values: struct.pack(f"={len(values)}d", *map(number, values))
     if feature.null_share > 0:
         return lambda values: struct.pack(f"={len(values)}d", *[math.nan if v is None else v for v in values])
     return lambda values: struct.pack(f"={len(values)}d", *values)
@@ -229,6 +266,10 @@ def _of_texts(texts: Sequence[str], feature: Feature) -> list[Any]:
     """A column of CSV: nothing is null."""
     if feature.type == "category":
         return list(texts) if "" in feature.values else [text or None for text in texts]
+    if feature.type == "boolean":
+        return [{"true": True, "false": False}.get(text.lower(), text or None) for text in texts]
+    if feature.type in KINDS:
+        return [text or None for text in texts]
     return [_number_of(text) for text in texts]
 
 

@@ -35,7 +35,7 @@ from tests.docs.pages import (
 )
 
 ALL = commands()
-LANGUAGES = {"sh", "toml", "json", "text"}
+LANGUAGES = {"sh", "toml", "json", "python", "text"}
 
 
 def of(*programs: str) -> list[Command]:

@@ -176,7 +176,7 @@ POLICY_FILE = "model/income/policy.toml"
             '["1", "1"]',
             "feature[1].values: found ['1', '1'], expected at least one text, each once",
         ),
-        (INCOME, '["1", "2"]', "[1, 2]", "feature[1].values: found [1, 2], expected a list of texts"),
+        (INCOME, '["1", "2"]', '["1", 2]', "feature[1].values: found ['1', 2], expected a list of texts"),
         (INCOME, '["1", "2"]', "[]", "feature[1].values: found []"),
         (INCOME, "null_share = 0.1", "null_share = 1.1", "feature[1].null_share: found 1.1"),
         (INCOME, 'name = "SEX"', 'name = "AGEP"', "feature: found ['AGEP']"),

@@ -22,7 +22,7 @@ CASES: list[tuple[str, str, Any, int, str | None]] = [
     ("below the contract", "AGEP", -1, 400, "-1"),
     ("above the contract", "AGEP", 100, 400, "100"),
     ("an unknown category", "SEX", "3", 400, "'3'"),
-    ("a category as number", "SEX", 1, 400, "1"),
+    ("a category as a number that it is not", "SEX", 3, 400, "3"),
     ("a list", "SEX", ["1"], 400, "a list"),
     ("a text of a megabyte", "SEX", "1" * 2**20, 400, "'111"),
     ("an integer of a thousand digits", "AGEP", 10**1000, 400, "integer"),

@@ -96,7 +96,7 @@ def compared(metric: str, evidence: Evidence, champion: Champion, alpha: float) 
         kind.value(metric, each)
     value, found = kind.difference(metric, own, before, sums, alpha)
     if kind.scale.better == "lower":
-        return Measured(-value, Interval(-found.high, -found.low, found.guarantee), own.rows, alpha)
+        return Measured(0.0 - value, Interval(-found.high, -found.low, found.guarantee), own.rows, alpha)
     return Measured(value, found, own.rows, alpha)
 
 

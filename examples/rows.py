@@ -41,7 +41,7 @@ def prices(rng: np.random.Generator) -> dict[str, Any]:
 def refunds(rng: np.random.Generator) -> dict[str, Any]:
     """One in twenty is fraud, mostly where the account is young and the amount large."""
     age, amount = rng.integers(0, 2000, ROWS), rng.gamma(1.5, 60.0, ROWS).clip(0, 2000)
-    risk = 1 / (1 + np.exp(4.5 - amount / 60 + age / 300))
+    risk = 1 / (1 + np.exp(3.0 - amount / 60 + age / 300))
     fraud = np.where(rng.random(ROWS) < risk, "fraud", "fair").tolist()
     return {"account_days": age, "amount": amount, "fraud": fraud}
 

@@ -127,6 +127,7 @@ _ADMINISTRATOR = "it needs an account of AWS, or the state of one that a test ma
 # How a command begins: why no test runs it as it stands. Its words are checked all the same: test_commands.py.
 SHOWN_ONLY = {
     "make demo": "tests/e2e/conftest.py runs the same module for all tests of its folder",
+    "python -m examples.rows": "tests/integration/model/test_examples.py makes the rows by the same function",
     "make check": "`make test` begins with it",
     "make test": "it would run itself",
     "make down": "tests/e2e/conftest.py ends each embedded AWS in the same way",

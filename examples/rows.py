@@ -1,4 +1,4 @@
-"""`python -m examples.rows NAME FOLDER`: the rows of an example, made by a seed, as FOLDER/NAME/train.parquet and so on."""
+"""`python -m examples.rows NAME FOLDER`: the rows of an example, made by a seed, as Parquet files in FOLDER/NAME."""
 
 from __future__ import annotations
 

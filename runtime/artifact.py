@@ -32,7 +32,6 @@ def write_artifact(
     saved = {**saved, **files}
     facts = {
         **model_json.declared(model),
-        "target": model.target.name,
         "parameters": dict(model.parameters),
         "format": format_facts,
         **({} if threshold is None else {"threshold": threshold}),
@@ -62,7 +61,11 @@ def answers(estimator: Any, rows: Any, model: Model) -> Scores:
         predicted = np.asarray(estimator.predict(rows), dtype=np.float64)
         return np.clip(predicted, target.numbers["minimum"], target.numbers["maximum"])
     places = places_of_classes(estimator, target.classes, model)
-    found = np.asarray(estimator.predict_proba(rows), dtype=np.float64)[:, places]
+    given = np.asarray(estimator.predict_proba(rows), dtype=np.float64)
+    if given.shape != (len(rows), len(places)):
+        expected = f"{len(places)} probabilities a row, one for each class"
+        raise ConfigError(f"model/{model.name}/train.py", "predict_proba", f"an array of {given.shape}", expected)
+    found = given[:, places]
     return np.ascontiguousarray(found[:, -1] if target.outputs == 1 else found)
 
 
@@ -94,7 +97,7 @@ def refuse_without_probabilities(estimator: Any, model: Model) -> None:
         classifies = is_classifier(estimator)
     except AttributeError:  # not made as scikit-learn's are
         classifies = False
-    if classifies and not hasattr(estimator, "predict_proba"):
+    if (classifies or model.target.classes) and not hasattr(estimator, "predict_proba"):
         raise ConfigError(
             f"model/{model.name}/train.py",
             "train",

@@ -23,7 +23,7 @@ from lockgate.data.snapshot import Manifest, Part, read_manifest
 from lockgate.errors import DataContractError, EvidenceError
 from lockgate.evidence.distribution import distance, read_bins
 from lockgate.evidence.document import Champion, Data, Evidence, Group, Metric
-from lockgate.tasks.target import BINARY, Target
+from lockgate.tasks.target import BINARY, Target, binary
 from runtime import job as jobs
 from runtime.archive import read_archive
 from runtime.columns import read_columns
@@ -58,6 +58,7 @@ def evaluate(job: Job) -> None:
     archive = job.read("model/model.tar.gz")
     files = read_archive(archive)
     facts = canonical.from_bytes(files.get("model.json", b"{}"), "model.json")
+    _refuse_other_target(facts, manifest.target)
     engine = _note(facts, "engine")
     _refuse_other_distribution(engine, scores, manifest.target)
     own = ModelAnswers(scores, _threshold(facts, manifest.target))
@@ -211,11 +212,28 @@ def _threshold(facts: Mapping[str, Any], target: Target) -> float | None:
     return float(found)
 
 
+def _refuse_other_target(facts: Mapping[str, Any], target: Target) -> None:
+    """Predictions mean what the model was trained for. 0.1 named the column alone, of labels 0 and 1."""
+    noted = facts.get("target")
+    said = binary(noted).meaning if isinstance(noted, str) else noted
+    if canonical.to_bytes({"target": said}) != canonical.to_bytes({"target": target.meaning}):
+        raise EvidenceError(f"model.json: target: found {said!r}, expected {target.meaning!r} of the snapshot")
+
+
 def _refuse_other_distribution(engine: Mapping[str, Any], scores: Scores, target: Target) -> None:
     """What is served is compared with the counts in model.json as long as it is served: they must be those of here."""
-    noted = engine.get("holdout_scores")
-    bins = read_bins(engine.get("bounds"), target.outputs)
+    noted, arrays = engine.get("holdout_scores"), arrays_of(target)
+    expected = arrays.bounds(scores)
+    bins = read_bins(engine.get("bounds", expected), target.outputs)  # 0.1 noted none, since they were always the same
+    if target.classes and list(bins.bounds) != expected:
+        raise EvidenceError(f"model.json: engine: bounds: found {list(bins.bounds)}, expected {expected}")
     counted = histogram(scores, bins)
+    tied = int(np.unique(scores, return_counts=True)[1].max()) if not target.classes else len(scores)
+    if max(counted) > len(scores) / 2 + tied:
+        raise EvidenceError(
+            f"model.json: engine: bounds: found {max(counted)} of {len(scores)} rows in one bin, expected at most "
+            "half: nothing could be seen of how predictions change"
+        )
     if isinstance(noted, list) and len(noted) == len(counted) and all(_is_count(each) for each in noted) and sum(noted):
         apart = distance(counted, noted)
         if apart <= MOST_DISTANCE:
@@ -262,6 +280,7 @@ def _champion(
     try:
         scores, _ = _predictions(_table(folder / "predictions.parquet", "predictions"), labels, manifest)
         facts = canonical.from_bytes(read_archive(archive).get("model.json", b"{}"), "model.json")
+        _refuse_other_target(facts, target)
         before = ModelAnswers(scores, _threshold(facts, target))
     except EvidenceError as error:
         return None, _shown(str(error))

@@ -19,6 +19,7 @@ def declared(model: Model) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "model": model.name,
+        "target": model.target.meaning,
         "features": [
             {"name": feature.name, "type": feature.type, "values": list(feature.values)} for feature in model.features
         ],
@@ -34,5 +35,5 @@ def refuse_other_model(facts: Mapping[str, object], model: Model, files: Mapping
         raise EvidenceError(f"model: found the files {sorted(files)}, expected {' and '.join(names)}")
     found = {name: canonical.sha256(files[name]) for name in names if name != "model.json"}
     for key, value in {**declared(model), "sha256": found}.items():
-        if facts.get(key) != value:
+        if canonical.to_bytes({key: facts.get(key)}) != canonical.to_bytes({key: value}):  # True is no 1
             raise EvidenceError(f"model.json: {key}: found {facts.get(key)!r}, expected {value!r}")

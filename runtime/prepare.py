@@ -54,7 +54,7 @@ def _refuse_other_columns(manifest: Manifest, model: Model) -> None:
     }
     published = {**vars(manifest), "target": manifest.target.as_dict(), "features": sorted(manifest.features)}
     for key, value in declared.items():
-        if published[key] != value:
+        if canonical.to_bytes({key: published[key]}) != canonical.to_bytes({key: value}):  # true is no 1
             raise DataContractError(
                 f"snapshot {manifest.id}: {key}: found {published[key]!r}, model/{model.name}/model.toml declares "
                 f"{value!r}; publish a snapshot for this commit or correct model.toml"

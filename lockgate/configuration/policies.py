@@ -10,7 +10,7 @@ from lockgate.configuration.moments import KINDS
 from lockgate.errors import ConfigError
 from lockgate.policy.fit import refuse_unfit
 from lockgate.policy.of_model import ModelPolicy
-from lockgate.policy.rules import Gap, Limit, Policy, Require, Rule
+from lockgate.policy.rules import Compare, Gap, Limit, Policy, Require, Rule
 
 NULL = "null"  # the group of the rows whose value is missing
 BOOLEANS = ("false", "true")  # how the evaluator names the groups of a boolean
@@ -37,6 +37,7 @@ def refuse_misfits(
             refuse_unfit(rule, model.target, file)
             _refuse_unknown_groups(rule, file, model)
     _refuse_unjudged_attributes(policy, model, environments[-1])
+    _refuse_no_rows(policy, environments[-1])
     _refuse_less_than_its_tier(policy, model, environments[-1], tiers)
 
 
@@ -51,6 +52,14 @@ def _refuse_no_rules(file: str, environment: Environment, policy: Policy) -> Non
             expected = f"each name once in {environment.name}"
             expected += f"; environments/{environment.name}.toml has it for every model" if by_all else ""
             raise ConfigError(file, "rule.name", name, expected)
+
+
+def _refuse_no_rows(policy: ModelPolicy, last: Environment) -> None:
+    """Some rule looks at rows before the last environment: lineage alone would let any model through."""
+    rules = policy.in_environment(last.name, last.rules).rules
+    if not any(isinstance(rule, Limit | Compare) and not rule.dry_run for rule in rules):
+        expected = f"a limit or a comparison with the champion that decides for {last.name}"
+        raise ConfigError(policy.file, "rule", "none that looks at a row of the holdout", expected)
 
 
 def _refuse_unknown_groups(rule: Rule, file: str, model: Model) -> None:

@@ -41,7 +41,9 @@ class Manifest:
 
     def to_bytes(self) -> bytes:
         """A target with labels 0 and 1 is written as 0.1 did, so that the id of such a snapshot is what it was."""
-        short = self.target == binary(self.target.name)
+        short = self.target == binary(self.target.name) and not any(
+            isinstance(each, bool) for each in self.target.classes
+        )
         document = {
             **vars(self),
             "schema": BEFORE if short else SCHEMA,

@@ -43,15 +43,16 @@ class Bins:
         return bisect_left(self.bounds, prediction)
 
 
+MOST_BOUNDS = 20
 PROBABILITIES = Bins(tuple(place / 20 for place in range(1, 21)))
 
 
 def read_bins(bounds: object, classes: int) -> Bins:
     """Raises EvidenceError for what are no bounds."""
-    numbers = bounds if isinstance(bounds, list) else []
-    finite = all(isinstance(each, int | float) and math.isfinite(each) for each in numbers)
+    numbers = bounds if isinstance(bounds, list) and len(bounds) <= MOST_BOUNDS else []
+    finite = all(isinstance(each, float) and math.isfinite(each) for each in numbers)
     if not numbers or not finite or any(low >= high for low, high in pairwise(numbers)):
-        raise EvidenceError(f"bounds: found {bounds!r}, expected rising numbers")
+        raise EvidenceError(f"bounds: found {str(bounds)[:200]}, expected 1 to {MOST_BOUNDS} rising numbers")
     return Bins(tuple(map(float, numbers)), classes)
 
 

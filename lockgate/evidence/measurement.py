@@ -82,10 +82,15 @@ def _unmeasured(kind: MetricKind, rows: int) -> Unmeasured:
     return Unmeasured("its evaluator did not measure it for this group; deliver the commit again", rows)
 
 
-def compared(metric: str, evidence: Evidence, champion: Champion, alpha: float) -> Measured:
-    """By how much the challenger is better than the champion on the same rows: positive is better, of losses too."""
+def compared(metric: str, evidence: Evidence, champion: Champion, alpha: float) -> Measured | Unmeasured:
+    """By how much the challenger is better than the champion on the same rows: positive is better, of losses too.
+
+    Not measured where no row counts for either.
+    """
     kind = _kind(metric, evidence.target)
     own, before, sums = evidence.metrics.get(metric), champion.metrics.get(metric), champion.paired.get(metric)
+    if own is None and before is None and kind.counts:
+        return _unmeasured(kind, evidence.data.holdout_rows)
     if own is None or before is None or sums is None:
         raise EvidenceError(f"{metric}: the evidence does not compare it with the champion's")
     if own.rows != before.rows:

@@ -188,6 +188,8 @@ def _compare(rule: Compare, evidence: Evidence, circumstances: Circumstances) ->
         message = f"{rule.metric}: compared with {champion.model_sha256[:12]}, while {expected[:12]} is served; {again}"
         return RuleResult(rule.name, Outcome.INCONCLUSIVE, message)
     found = compared(rule.metric, evidence, champion, circumstances.alpha)
+    if isinstance(found, Unmeasured):
+        return _unmeasured(rule.name, rule.metric, found)
     outcome = decided("floor", rule.gain, found, rule.decide)
     sign = SIGNS["floor", _holds("floor", rule.gain, found.value)]
     message = (

@@ -20,4 +20,9 @@ def read_classes(table: Table, fewest: int, most: int, expected: str) -> tuple[C
     fits = isinstance(found, list) and types <= {str, int, bool} and len(types) == 1 and len(set(found)) == len(found)
     if not fits or not fewest <= len(found) <= most or "" in found:
         raise ConfigError(table.file, table.key("classes"), found, expected)
+    places = list(range(len(found)))
+    if sorted(found, key=repr) != found and not types & {str} and sorted(map(int, found)) == places:
+        raise ConfigError(
+            table.file, table.key("classes"), found, "0, 1 and so on in their order: libraries use places"
+        )
     return tuple(found)

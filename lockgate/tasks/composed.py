@@ -128,7 +128,11 @@ class Determination(MetricKind):
         return regression.r2(found.rows, *self._checked(name, found), self.width, alpha)
 
     def difference(self, name: str, own: Metric, before: Metric, sums: Mapping[str, float], alpha: float) -> Apart:
-        (one, target), (other, _) = self._checked(name, own), self._checked(name, before)
+        (one, target), (other, target_before) = self._checked(name, own), self._checked(name, before)
+        if abs(target.total - target_before.total) > ROUNDING * own.rows * self.width**2:
+            raise EvidenceError(
+                f"{name}: found targets of {target.total!r} and {target_before.total!r}: not the same rows"
+            )
         apart = _sums(name, sums)
         refuse_other_rows(name, (one.total - other.total) / own.rows, own, before, apart.total, self.width**2)
         return Apart(own.value - before.value, regression.r2_difference(own.rows, apart, target, self.width, alpha))

@@ -36,6 +36,12 @@ class Target:
         """What differences of predictions are relative to: the width of the declared range, 1 of probabilities."""
         return self.numbers["maximum"] - self.numbers["minimum"] if "maximum" in self.numbers else 1.0
 
+    @property
+    def meaning(self) -> dict[str, Any]:
+        """What a prediction says: what two models must share so that their predictions can be compared."""
+        ends = {key: self.numbers[key] for key in ("minimum", "maximum") if key in self.numbers}
+        return {"name": self.name, "task": self.task, "classes": list(self.classes), "range": ends}
+
     def as_dict(self) -> dict[str, Any]:
         return {"name": self.name, "task": self.task, "classes": list(self.classes), "numbers": dict(self.numbers)}
 

@@ -87,7 +87,7 @@ def choose(
         except Exception as error:  # whatever an engine makes of an estimator it does not know: another one serves
             refused[name] = f"{type(error).__name__}: {error}"[:500]
             continue
-        difference = largest_difference(found, expected)
+        difference = largest_difference(found, expected) / model.target.unit
         allowed = tolerance(read_program(data)) if data else 0.0
         if difference <= allowed:
             facts = _facts(name, rows, difference, refused)

@@ -100,10 +100,10 @@ def evaluated_predictions(files: Mapping[str, bytes], model: Model) -> Evaluated
     return EvaluatedPredictions(read_bins(engine.get("bounds"), model.target.outputs), tuple(counts))
 
 
-def threshold_of(files: Mapping[str, bytes]) -> float | None:
-    """From which score on the model predicts the positive class; None where it has no such class."""
-    found = canonical.from_bytes(files["model.json"], "model.json").get("threshold")
-    return float(found) if isinstance(found, int | float) else None
+def threshold_of(files: Mapping[str, bytes], model: Model) -> float | None:
+    """From which score on the model predicts the positive class; None of a task without one, as in evaluation."""
+    found = canonical.from_bytes(files["model.json"], "model.json").get("threshold", 0.5)
+    return float(found) if model.threshold and isinstance(found, int | float) else None
 
 
 def _walker(files: Mapping[str, bytes], model: Model, facts: Mapping[str, object]) -> Walker:

@@ -48,7 +48,7 @@ def released_application(job: Job, model: Model, files: Mapping[str, bytes], pro
     bins = expected.bins if expected else PROBABILITIES
     telemetry = Telemetry({"model": model.name, **asdict(release)}, processes, bins, model.target.classes)
     engine = model_data.engine_of(files, model)
-    application = Application(model, release, engine, telemetry, model_data.threshold_of(files))
+    application = Application(model, release, engine, telemetry, model_data.threshold_of(files, model))
     if expected and place:  # elsewhere, as on an endpoint of SageMaker, no alarm looks at it
         from runtime.serving.task import ENDPOINT, task_definition
 

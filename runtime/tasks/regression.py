@@ -50,12 +50,14 @@ def measure(truth: Scores, predictions: Scores, target: Target, threshold: float
     squared, around = sums(errors**2), sums((truth - truth.mean()) ** 2)
     rows = len(truth)
     target_sums = {"target_squares": around["sum"], "target_fourths": around["sum_of_squares"]}
-    explained = {"r2": Metric(1 - squared["sum"] / around["sum"], rows, {**squared, **target_sums})}
+    explained = {}
+    if around["sum"] > 0:
+        explained["r2"] = Metric(1 - squared["sum"] / around["sum"], rows, {**squared, **target_sums})
     return {
         "mae": mean(np.abs(errors)),
         **({"capped_error": mean(np.minimum(np.abs(errors), cap))} if cap else {}),
         "rmse": Metric(math.sqrt(squared["sum"] / rows), rows, squared),
-        **(explained if around["sum"] > 0 else {}),
+        **explained,
         "mean_error": mean(errors),
     }
 
@@ -69,7 +71,10 @@ def paired(truth: Scores, own: ModelAnswers, before: ModelAnswers, target: Targe
 
 
 def bounds(predictions: Scores) -> list[float]:
-    """Twentieths of these predictions, each once."""
-    quantiles = np.quantile(predictions, [place / BINS for place in range(1, BINS + 1)])
-    found: list[float] = np.unique(quantiles).tolist()
-    return found
+    """About twentieths of these predictions. A bound lies between two of them, so that a last bit moves none."""
+    distinct = np.unique(predictions)
+    between = (distinct[1:] + distinct[:-1]) / 2
+    quantiles = np.quantile(predictions, [place / BINS for place in range(1, BINS)])
+    chosen = np.unique(np.searchsorted(between, quantiles))
+    found: list[float] = between[chosen[chosen < len(between)]].tolist()
+    return found or [float(distinct[-1]) + 1.0]

@@ -69,7 +69,7 @@ class Example:
         assert done.returncode == 0, done.stderr
 
     def processing(self, step: str, module: tuple[str, ...], **inputs: Path) -> Path:
-        """Run a processing job on copies of files and folders; its outputs."""
+        """PipelineOutput a processing job on copies of files and folders; its outputs."""
         root = self.jobs / step
         for name, source in inputs.items():
             target = root / "processing" / "input" / name
@@ -114,7 +114,7 @@ def example(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 @dataclass(frozen=True)
-class Run:
+class PipelineOutput:
     """What the pipeline left: the archive, the unpacked model, the evidence and the recorded rows."""
 
     archive: Path
@@ -124,7 +124,7 @@ class Run:
 
 
 @pytest.fixture(scope="module")
-def run(example: Example) -> Run:
+def run(example: Example) -> PipelineOutput:
     """The whole pipeline, and again with the model as the champion that is served."""
     jobs, snapshot = example.jobs, example.jobs / "snapshot"
     prepared = example.processing("prepare", ("runtime", "prepare"), snapshot=snapshot / "data") / "prepared"
@@ -149,7 +149,7 @@ def run(example: Example) -> Run:
     )
     written = (found / "evidence" / "evidence.json").read_bytes()
     evidence = read_evidence(written, canonical.sha256(written))
-    return Run(archive, training, evidence, (found / "evidence" / "replay.json").read_bytes())
+    return PipelineOutput(archive, training, evidence, (found / "evidence" / "replay.json").read_bytes())
 
 
 def packed(folder: Path) -> bytes:
@@ -168,13 +168,13 @@ def judged(example: Example, evidence: Evidence) -> Judgement:
     return judge(policy, evidence, Circumstances(0.01, champion_sha256=evidence.champion.model_sha256))
 
 
-def test_it_is_judged_by_its_own_policy_beside_its_champion(example: Example, run: Run) -> None:
+def test_it_is_judged_by_its_own_policy_beside_its_champion(example: Example, run: PipelineOutput) -> None:
     judgement = judged(example, run.evidence)
     assert judgement.outcome is Outcome.PASSED, [reason.message for reason in judgement.reasons]
     assert {metric.rows for metric in run.evidence.metrics.values()} <= set(range(1, 4001))
 
 
-def test_a_model_that_answers_the_same_for_every_row_is_refused(example: Example, run: Run) -> None:
+def test_a_model_that_answers_the_same_for_every_row_is_refused(example: Example, run: PipelineOutput) -> None:
     target, (_, holdout) = example.model.target, made(example.model.name)
     arrays = arrays_of(target)
     same = np.full((holdout.num_rows, target.outputs), 1 / max(2, len(target.classes)) if target.classes else 4e6)
@@ -185,7 +185,7 @@ def test_a_model_that_answers_the_same_for_every_row_is_refused(example: Example
     assert judgement.reasons[0].outcome is Outcome.FAILED, judgement.reasons[0].message
 
 
-def test_a_threshold_is_fitted_where_one_is_asked_for(example: Example, run: Run) -> None:
+def test_a_threshold_is_fitted_where_one_is_asked_for(example: Example, run: PipelineOutput) -> None:
     facts = json.loads((run.root / "model" / "model.json").read_bytes())
     assert ("threshold" in facts) == (example.model.name == "refunds")
     assert run.evidence.threshold == facts.get("threshold")
@@ -193,7 +193,7 @@ def test_a_threshold_is_fitted_where_one_is_asked_for(example: Example, run: Run
         assert 0.01 < run.evidence.threshold < 0.3, "a fraud costs twenty looks"
 
 
-def test_two_trainings_give_the_same_bytes(example: Example, run: Run) -> None:
+def test_two_trainings_give_the_same_bytes(example: Example, run: PipelineOutput) -> None:
     again = example.jobs / "again"
     shutil.copytree(run.root / "input", again / "input")
     example.step("runtime", "train", root=again)
@@ -202,7 +202,7 @@ def test_two_trainings_give_the_same_bytes(example: Example, run: Run) -> None:
                      [again / name for name in files]}  # fmt: skip
 
 
-def test_the_real_server_answers_as_evaluation_did(example: Example, run: Run) -> None:
+def test_the_real_server_answers_as_evaluation_did(example: Example, run: PipelineOutput) -> None:
     files = {
         str(file.relative_to(run.root / "model")): file.read_bytes()
         for file in (run.root / "model").rglob("*")

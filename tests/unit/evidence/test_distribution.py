@@ -94,7 +94,20 @@ def test_a_prediction_of_several_classes_belongs_to_a_bin_of_its_largest_probabi
     assert [bins.place(each) for each in ([0.4, 0.3, 0.3], [0.1, 0.2, 0.7], [0.0, 0.5, 0.5])] == [0, 7, 3]
 
 
-@pytest.mark.parametrize("bounds", [None, [], [1.0, 1.0], [2.0, 1.0], [0.5, "1"], [0.5, math.nan]])
+@pytest.mark.parametrize(
+    "bounds",
+    [
+        None,
+        [],
+        [1.0, 1.0],
+        [2.0, 1.0],
+        [0.5, "1"],
+        [0.5, math.nan],
+        [True],
+        [10**400],
+        [0.1 * each for each in range(21)],
+    ],
+)
 def test_bounds_that_do_not_rise_are_none(bounds: object) -> None:
-    with pytest.raises(EvidenceError, match="expected rising numbers"):
+    with pytest.raises(EvidenceError, match="expected 1 to 20 rising numbers"):
         read_bins(bounds, 1)

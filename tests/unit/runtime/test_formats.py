@@ -186,16 +186,27 @@ def test_a_classifier_without_probabilities_is_refused() -> None:
 
 class Of:
     def __init__(self, *classes: Any) -> None:
-        self.classes_ = np.array(classes)
+        if classes:
+            self.classes_ = np.array(classes)
+
+    def predict_proba(self, rows: Any) -> Any:
+        return np.full((len(rows), 3), 1 / 3)
 
 
 def test_columns_of_probabilities_follow_the_declared_classes() -> None:
     assert places_of_classes(Of("high", "low"), ("low", "high"), MODEL) == [1, 0]
     assert places_of_classes(Of(0, 1, 2), ("low", "mid", "high"), MODEL) == [0, 1, 2], "as XGBoost wants them"
     assert places_of_classes(Of(False, True), (False, True), MODEL) == [0, 1]
-    assert places_of_classes(object(), ("low", "high"), MODEL) == [0, 1]
+    assert places_of_classes(Of(), ("low", "high"), MODEL) == [0, 1]
     with pytest.raises(ConfigError, match="an estimator of the classes"):
         places_of_classes(Of("low"), ("low", "high"), MODEL)
+    with pytest.raises(ConfigError, match="without predict_proba"):
+        places_of_classes(object(), ("low", "high"), MODEL)
+
+
+def test_probabilities_of_more_or_fewer_classes_than_declared_are_refused() -> None:
+    with pytest.raises(ConfigError, match="expected 2 probabilities a row, one for each class"):
+        answers(Of(), ROWS, MODEL)
 
 
 def test_the_folder_of_a_saved_class_is_gone_after_it_was_read(own: Any) -> None:

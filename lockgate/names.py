@@ -273,6 +273,11 @@ def findings_prefix(model: str) -> str:
     return f"{model}/findings/"
 
 
+def journal_prefix(model: str) -> str:
+    """In an environment's releases bucket: what it remembers of its releases."""
+    return f"{model}/journal/"
+
+
 def journal_key(model: str, sequence: int) -> str:
-    """In an environment's releases bucket: what it remembers of its releases, in order."""
-    return f"{model}/journal/{sequence:010d}.json"
+    """One fact of it, in their order."""
+    return f"{journal_prefix(model)}{sequence:010d}.json"

@@ -98,6 +98,14 @@ class DeploymentHooks(Construct):
                 on=[f"{bucket}/{names.findings_prefix(names.ANY)}*" for bucket in released],
                 because="Findings lie under the ids of deployments, which ECS makes.",
             )
+            # A `*` of IAM also stands for slashes: a hook talks to a commit's code, and a journal is written once.
+            function.role.add_to_principal_policy(
+                iam.PolicyStatement(
+                    effect=iam.Effect.DENY,
+                    actions=["s3:PutObject"],
+                    resources=[f"{bucket}/{names.journal_prefix(names.ANY)}*" for bucket in released],
+                )
+            )
             function.allow("kms:Decrypt", "kms:GenerateDataKey", on=[key.key_arn])
         self.replay.allow("s3:ListBucket", on=released)
 

@@ -79,7 +79,7 @@ def _kind(metric: str, target: Target) -> MetricKind:
 def _unmeasured(kind: MetricKind, rows: int) -> Unmeasured:
     if kind.counts:
         return Unmeasured(f"found none of {rows} rows that counts, expected {kind.counts}", rows)
-    return Unmeasured("its evaluator did not measure it for this group; deliver the commit again", rows)
+    return Unmeasured("its evaluator did not measure it for this group: `lockgate deliver COMMIT --again`", rows)
 
 
 def compared(metric: str, evidence: Evidence, champion: Champion, alpha: float) -> Measured | Unmeasured:

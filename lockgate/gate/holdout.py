@@ -135,11 +135,19 @@ def why_not(chain: ReleaseChain, data: Data, budget: Assurance, version: int) ->
             f"`{COMMAND}`, and deliver again"
         )
     proof = recorded(chain, data.labels_sha256)
+    told = max((each.sequence for each in chain.of(Verdict) if each.entry.body.feedback == "numbers"), default=-1)
+    if told >= 0 and (proof is None or proof.sequence < told):
+        return (
+            f"{name}: found no record that these rows are fresh since authors last saw numbers, expected one: rows "
+            f"that were shown may be among them. Publish fresh labelled rows as a new snapshot, record them with "
+            f"`{COMMAND}`, and deliver again"
+        )
     others = before[: before.index(data.labels_sha256)] if data.labels_sha256 in before else before
     if proof is None and others:
         return (
             f"{name}: found no record that these rows are fresh, expected one since holdouts were used before "
-            f"({len(others)}): `{COMMAND} {data.snapshot}` proves and records it; then deliver again"
+            f"({len(others)}): `{COMMAND} {data.snapshot}` proves and records it; then "
+            "`lockgate deliver COMMIT --again`"
         )
     if proof and proof.entry.body.holdout_identities_sha256 != data.holdout_identities_sha256:
         return (

@@ -169,7 +169,7 @@ def _against(name: str, rule: Limit, found: Measured | Unmeasured, where: str) -
 
 def _compare(rule: Compare, evidence: Evidence, circumstances: Circumstances) -> RuleResult:
     expected, champion = circumstances.champion_sha256, evidence.champion
-    again = "deliver this commit again to have it evaluated against what is served now"
+    again = "`lockgate deliver COMMIT --again` has it evaluated against what is served now"
     if not expected:
         return RuleResult(
             rule.name, Outcome.PASSED, f"{rule.metric}: nothing is served, so there is no champion to compare with"

@@ -416,7 +416,7 @@ def test_evidence_that_names_another_champion_than_the_ledger_is_inconclusive(wo
     compare_in(world, "dev")
     challenge(world, release, model_sha256="8" * 64)
     assert gate.handler(world.gate_event(2), None)["outcome"] == "inconclusive"
-    assert "deliver this commit again" in reasons(world)["better"]
+    assert "deliver COMMIT --again" in reasons(world)["better"]
 
 
 def test_a_champion_that_another_image_played_is_no_champion(world: World) -> None:

@@ -80,7 +80,7 @@ def test_a_metric_that_a_group_lacks_is_not_measured(make_evidence: Make) -> Non
         "found none of 100 rows that counts, expected rows of both labels", 100
     )
     assert measured("accuracy", make_evidence(), ALPHA, one_label) == Unmeasured(  # 0.1 measured nothing for one label
-        "its evaluator did not measure it for this group; deliver the commit again", 100
+        "its evaluator did not measure it for this group: `lockgate deliver COMMIT --again`", 100
     )
 
 

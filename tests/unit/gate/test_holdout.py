@@ -232,3 +232,13 @@ def test_what_a_fresh_holdout_is_compared_with_is_every_other_and_all_that_was_t
 def test_waivers_are_numbered_by_their_place_also_when_they_hold_no_more() -> None:
     seen = chain(records.deployment(), WAIVER, replace(WAIVER, expires="2020"))
     assert (numbers(seen, 1), numbers(seen, 2)) == ([2, 3], [])
+
+
+def test_rows_that_were_judged_before_numbers_were_shown_need_a_proof_from_afterwards() -> None:
+    """From a budget to simple assurance on other rows, and back: the first rows may be among those that were shown."""
+    shown = replace(decision("b"), feedback="numbers", assurance="simple")
+    assert why_not(chain(decision("a")), data("a"), BUDGET, 2) == ""
+    why = why_not(chain(decision("a"), shown), data("a"), BUDGET, 2)
+    assert "no record that these rows are fresh since authors last saw numbers" in why
+    assert "no record that these rows are fresh since" in why_not(chain(proof("a"), shown), data("a"), BUDGET, 2)
+    assert why_not(chain(decision("b"), shown, proof("c")), data("c"), BUDGET, 2) == ""

@@ -362,7 +362,7 @@ def test_evidence_against_another_champion_than_is_served_is_inconclusive_with_w
     for found in (None, champion(60, 10, model_sha256="8" * 64)):
         verdict = judged(BETTER, make_evidence(metrics=accuracy(880, 1000), champion=found), champion_sha256=SERVED)
         assert verdict.outcome is Outcome.INCONCLUSIVE
-        assert "deliver this commit again" in verdict.reasons[0].message
+        assert "deliver COMMIT --again" in verdict.reasons[0].message
 
 
 def test_champions_are_never_compared_across_rows(make_evidence: Make) -> None:
@@ -541,7 +541,7 @@ def test_a_comparison_names_both_models_by_the_first_digits_of_their_digests(mak
         evidence = make_evidence(metrics=accuracy(880, 1000), **parts)
         return judged(BETTER, evidence, champion_sha256=HEX).reasons[0].message
 
-    again = "deliver this commit again to have it evaluated against what is served now"
+    again = "`lockgate deliver COMMIT --again` has it evaluated against what is served now"
     assert said() == f"accuracy: compared with no champion, while 0123456789ab is served; {again}"
     other = champion(60, 10, model_sha256=OTHER)
     assert said(champion=other) == f"accuracy: compared with fedcba987654, while 0123456789ab is served; {again}"

@@ -30,5 +30,6 @@ def unchanged(before: Training, commit: str, version: int | None) -> str:
     if before.running:
         return f"the training of {since} started from the same and still runs"
     registered = f"version {version}" if version else "no version, though it succeeded"
-    ways = f"`lockgate follow {before.commit[:12]}` says what became of it; `lockgate deliver --again` trains it anyway"
+    again = f"`lockgate deliver {commit[:12]} --again` trains it anyway"
+    ways = f"`lockgate follow {before.commit[:12]}` says what became of it; {again}"
     return f"the training of {since} started from the same and registered {registered}. {ways}"

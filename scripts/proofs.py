@@ -19,7 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 FILE = ROOT / "tests" / "long.json"
-OLDEST = timedelta(days=60)
+OLDEST, OLDEST_SHORTENED = timedelta(days=60), timedelta(days=14)
 PROOFS = {
     # Seeds that `make test` does not take.
     "faults": "python -m bench.faults --seed 1001 --runs ${RUNS:-200} --workers ${WORKERS:-3} --minutes 180",
@@ -48,6 +48,8 @@ def due(results: Mapping[str, Result], now: datetime) -> list[str]:
             found.append(f"{name}: found no run")
         elif not result.passed:
             found.append(f"{name}: found a run that failed, on {result.commit[:12]}")
+        elif result.given and now - datetime.fromisoformat(result.ended) > OLDEST_SHORTENED:
+            found.append(f"{name}: found a run of {result.ended} that {result.given} shortened, expected a whole one")
         elif now - datetime.fromisoformat(result.ended) > OLDEST:
             found.append(f"{name}: found a run of {result.ended}, expected one of the last {OLDEST.days} days")
     return found

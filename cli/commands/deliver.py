@@ -85,7 +85,10 @@ def run(arguments: argparse.Namespace) -> int:
     elif any(each["same_as"] is None for each in trained.values()):
         show(f"Delivered {commit[:12]}; see how it goes with `lockgate follow {commit[:12]}`.")
     elif trained:
-        show(f"Delivered {commit[:12]}: it has its image, and it changes no model, so nothing is trained or released.")
+        about = ", ".join(trained)
+        show(
+            f"Delivered {commit[:12]}: it has its image, and nothing is started for {about}: what is there is the same."
+        )
     return 1 if without else 0
 
 

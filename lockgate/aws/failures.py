@@ -28,6 +28,8 @@ NOT_THERE = (
 NO_TOOLS = "deploy the tools first (cdk deploy 'tools/*'), or take the account that has them by AWS_PROFILE"
 WRONG_KEYS = "these are not credentials that AWS knows: choose a profile by AWS_PROFILE"
 BY_OTHERS = "`lockgate doctor ENV` looks for what is missing in an account"
+# Services say so of what does not exist as well as of what was asked wrongly.
+NAMED = "check the names that were given, and by AWS_PROFILE which account is asked; else report this line"
 OURS = "Lockgate asked wrongly: report this line with the version of lockgate and of boto3"
 
 # What to do, by the error codes with which AWS refuses.
@@ -69,10 +71,10 @@ REFUSALS: Final[Mapping[str, str]] = {
     "ResourceNotFound": NOT_THERE,
     "ResourceNotFoundException": NOT_THERE,
     "StateMachineDoesNotExist": NOT_THERE,
-    "ValidationError": NOT_THERE,
+    "InvalidParameterException": NAMED,
+    "ValidationError": NAMED,
+    "ValidationException": NAMED,
     "ParamValidation": OURS,
-    "ValidationException": OURS,
-    "InvalidParameterException": OURS,
     "MalformedPolicy": OURS,
 }
 

@@ -6,7 +6,7 @@ Every mistake is a ConfigError with file, key, what was found and what was expec
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from lockgate.configuration.tools import Tools, read_tools
 from lockgate.errors import ConfigError, NotFoundError
 from lockgate.policy.of_model import ModelPolicy, read_model_policy
 from lockgate.policy.rules import Policy
+from lockgate.statistics.budget import Simple
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,22 @@ def read_configuration(root: Path) -> Configuration:
     policies = {model.name: read_model_policy(root / "model" / model.name) for model in models}
     for model in models:
         refuse_misfits(policies[model.name], model, environments, tools.tiers)
+    _refuse_shared_holdout(models, policies)
     return Configuration(tools, environments, models, policies)
+
+
+def _refuse_shared_holdout(models: Sequence[Model], policies: Mapping[str, ModelPolicy]) -> None:
+    """What one model's simple assurance shows of a holdout, another one's budget does not hide any more."""
+    for model in models:
+        for other in models:
+            shown = isinstance(policies[other.name].assurance, Simple)
+            if (
+                model.holdout_data == other.holdout_data
+                and shown
+                and not isinstance(policies[model.name].assurance, Simple)
+            ):
+                found = f"simple, on the holdout {other.holdout_data} that {model.name} has under a budget"
+                raise ConfigError(policies[other.name].file, "assurance", found, "a budget too, or rows of its own")
 
 
 def _refuse_certificate_of_another_place(environment: Environment) -> None:

@@ -23,6 +23,12 @@ def test_a_proof_is_good_for_sixty_days() -> None:
     assert len(proofs.due(results, ENDED + timedelta(days=60, seconds=1))) == len(proofs.PROOFS)
 
 
+def test_a_shortened_run_is_good_for_two_weeks_only() -> None:
+    results = dict.fromkeys(proofs.PROOFS, replace(PASSED, given="RUNS=2"))
+    assert proofs.due(results, ENDED + timedelta(days=14)) == []
+    assert all("that RUNS=2 shortened" in said for said in proofs.due(results, ENDED + timedelta(days=15)))
+
+
 @pytest.mark.parametrize(("result", "why"), [(None, "no run"), (replace(PASSED, passed=False), "a run that failed")])
 def test_a_proof_that_did_not_run_or_failed_has_to_run(result: proofs.Result | None, why: str) -> None:
     last = list(proofs.PROOFS)[-1]

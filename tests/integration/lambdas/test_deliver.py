@@ -266,7 +266,7 @@ def test_a_commit_that_changes_no_model_starts_nothing_and_says_since_when(
     at.commit(**{"README.md": "other words"})
     assert at.deliver() == []
     said = capsys.readouterr()
-    assert "it changes no model, so nothing is trained or released" in said.out
+    assert "it has its image, and nothing is started for " in said.out
     why = f"the training of commit {first[:12]} started from the same and registered version 1. `lockgate follow"
     assert f"fraud: nothing is started: {why}" in said.err
     assert at.deliver("--again") == [*THREE]

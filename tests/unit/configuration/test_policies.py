@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -177,3 +178,21 @@ def test_a_mistake_about_tiers_is_named(root: Path, file: str, text: str, messag
     with pytest.raises(ConfigError) as caught:
         read(root, RANKING + FAIR)
     assert str(caught.value).startswith(f"{file}: {message}")
+
+
+def test_a_policy_that_looks_at_no_row_is_refused(root: Path) -> None:
+    """Lineage, which every model meets, would let any model through."""
+    model = root / "model" / "credit" / "model.toml"
+    model.write_text(model.read_text().replace('protected = ["SEX"]', "protected = []"))
+    with pytest.raises(ConfigError, match="none that looks at a row of the holdout"):
+        read(root, "error = 0.01\n")
+
+
+def test_two_models_of_one_holdout_have_a_budget_both_or_neither(root: Path) -> None:
+    budget = 'assurance = "budget"\n[budget]\nfalse_promotion_rate = 0.05\nscope = "policy"\ndecisions = 10\n'
+    budget += 'feedback = "every-verdict"\n'
+    shutil.copytree(root / "model" / "credit", root / "model" / "twin")
+    (root / "model" / "twin" / "policy.toml").write_text(RANKING + FAIR)
+    with pytest.raises(ConfigError, match=r"twin/policy\.toml: assurance: found 'simple, on the holdout"):
+        read(root, budget + RANKING + FAIR)
+    assert read(root, RANKING + FAIR)

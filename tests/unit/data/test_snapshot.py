@@ -34,12 +34,15 @@ MANIFEST = Manifest(
         binary("employed"),
         Target("income", "binary", ("<=50K", ">50K"), {"false_positive": 1.0, "false_negative": 5.0}),
         Target("kind", "multiclass", (1, 2, 3)),
+        Target("paid", "binary", (False, True)),
         Target("price", "regression", (), {"minimum": 0.0, "maximum": 5e5}),
     ],
 )
 def test_a_manifest_is_read_as_it_was_written(target: Target) -> None:
     manifest = replace(MANIFEST, target=target)
-    assert read_manifest(manifest.to_bytes(), manifest.id) == manifest
+    read = read_manifest(manifest.to_bytes(), manifest.id)
+    assert read == manifest
+    assert list(map(type, read.target.classes)) == list(map(type, target.classes)), "False equals 0"
 
 
 def test_the_id_of_a_snapshot_of_0_1_is_what_it_was() -> None:

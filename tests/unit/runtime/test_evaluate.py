@@ -222,6 +222,40 @@ def test_a_distribution_of_scores_other_than_that_of_the_holdout_is_refused(job:
     assert "holdout_scores: found" in refused(job)
 
 
+def test_bins_in_which_a_change_could_not_be_seen_are_refused(job: Job, packed: Any) -> None:
+    noted(job.inputs / "model" / "model.tar.gz", packed, engine={"bounds": [2.0], "holdout_scores": [1500, 0]})
+    assert "engine: bounds: found [2.0]" in refused(job)
+
+
+def noted(archive: Path, packed: Any, **changes: Any) -> None:
+    """Change what model.json of an archive says; None leaves a key out."""
+    files = read_archive(archive.read_bytes())
+    facts = json.loads(files["model.json"])
+    for key, change in changes.items():
+        facts[key] = {**facts[key], **change} if isinstance(change, dict) else change
+    said = {key: value for key, value in facts.items() if value is not None}
+    archive.write_bytes(packed({**files, "model.json": json.dumps(said).encode()}))
+
+
+@pytest.mark.parametrize(
+    "change", [{"classes": [1, 0]}, {"classes": [False, True]}, {"task": "regression"}, {"name": "other"}]
+)
+def test_a_champion_of_another_target_is_no_champion(job: Job, packed: Any, change: dict[str, Any]) -> None:
+    with_champion(job, lambda table: table)
+    noted(job.inputs / "champion-model" / "model.tar.gz", packed, target=change)
+    evaluate(job)
+    evidence = results(job)[0]
+    assert evidence.champion is None
+    assert "model.json: target: found" in evidence.champion_missing
+
+
+def test_a_champion_of_0_1_named_the_column_of_its_labels_0_and_1(job: Job, packed: Any) -> None:
+    with_champion(job, lambda table: table)
+    noted(job.inputs / "champion-model" / "model.tar.gz", packed, target="employed", threshold=None)
+    evaluate(job)
+    assert results(job)[0].champion is not None
+
+
 @pytest.mark.parametrize("score", [float("nan"), float("inf"), -0.01, 1.01, None])
 def test_a_score_that_is_no_probability_is_refused(job: Job, score: float | None) -> None:
     assert "score: found 1 rows not from 0 to 1" in refused(with_predictions(job, with_score(score)))

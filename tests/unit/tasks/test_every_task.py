@@ -14,7 +14,7 @@ from lockgate import canonical
 from lockgate.configuration.table import Table
 from lockgate.errors import ConfigError, EvidenceError
 from lockgate.evidence.document import Champion, Evidence, Group, read_evidence
-from lockgate.evidence.measurement import Measured, compared, gaps, measured
+from lockgate.evidence.measurement import Measured, Unmeasured, compared, gaps, measured
 from lockgate.tasks.target import Target
 from lockgate.tasks.task import measures_of, metrics_of, module_named, names, task_of
 from runtime.tasks.arrays import ModelAnswers, arrays_of
@@ -202,3 +202,35 @@ def test_a_target_that_is_none_is_named(task: str, said: dict[str, Any], message
     with pytest.raises(ConfigError) as caught:
         module_named(task).read(Table("model/m/model.toml", "target", said), "y")
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("truth", [[3.0], [3.0, 3.0]])
+def test_rows_with_one_value_have_every_metric_of_numbers_but_r2(truth: list[float]) -> None:
+    found = arrays_of(REGRESSION).measure(np.array(truth), np.array(truth) + 0.25, REGRESSION, None)
+    assert set(metrics_of(REGRESSION)) - set(found) == {"r2"}
+
+
+@TARGETS
+def test_what_no_row_counts_for_is_not_compared_and_no_error(
+    target: Target, evidence_of: Callable[[Target], Evidence]
+) -> None:
+    evidence = evidence_of(target)
+    assert evidence.champion is not None
+    name = {"binary": "true_positive_rate", "multiclass": "recall:a", "regression": "r2"}[target.task]
+    left = {key: metric for key, metric in evidence.metrics.items() if key != name}
+    before = replace(evidence.champion, metrics={k: m for k, m in evidence.champion.metrics.items() if k != name})
+    assert isinstance(compared(name, replace(evidence, metrics=left), before, 0.01), Unmeasured)
+
+
+def test_bins_of_numbers_lie_between_predictions() -> None:
+    """A last bit must not move all rows of one value to the next bin."""
+    predictions = np.repeat([1.0, 2.0, 5.0], 50)
+    assert arrays_of(REGRESSION).bounds(predictions) == [1.5, 3.5]
+    assert arrays_of(REGRESSION).bounds(np.array([2.0, 2.0])) == [3.0]
+
+
+@pytest.mark.parametrize("classes", [[1, 0], [2, 0, 1], [True, False]])
+def test_classes_that_are_places_in_another_order_are_refused(classes: list[Any]) -> None:
+    task = "multiclass" if len(classes) > 2 else "binary"
+    with pytest.raises(ConfigError, match="in their order"):
+        module_named(task).read(Table("model/m/model.toml", "target", {"classes": classes}), "y")

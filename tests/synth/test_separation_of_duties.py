@@ -117,3 +117,23 @@ def test_what_judges_a_deployment_changes_none(synthesized: Any) -> None:
                 actions = {action for s in statements for action in listed(s["Action"])}
                 assert not {a for a in actions if a.startswith(("cloudformation:", "iam:", "sts:"))}, name
                 assert not duties_of(statements), name
+
+
+def test_who_writes_findings_writes_no_journal(synthesized: Any) -> None:
+    """IAM's `*` stands for slashes too, so `*/findings/*` alone would allow `<model>/journal/findings/x`."""
+    writers = {}
+    for name, statements in roles(synthesized).items():
+        puts = [each for each in statements if "s3:PutObject" in listed(each["Action"])]
+        said = {
+            effect: [
+                json.dumps(resource)
+                for each in puts
+                if each["Effect"] == effect
+                for resource in listed(each["Resource"])
+            ]
+            for effect in ("Allow", "Deny")
+        }
+        if any("/findings/*" in resource for resource in said["Allow"]):
+            writers[name] = said["Deny"]
+    assert len(writers) == 2 * 3, "replay and watch of each environment"
+    assert all(any("*/journal/*" in resource for resource in denied) for denied in writers.values()), writers

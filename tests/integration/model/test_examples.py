@@ -6,13 +6,11 @@ Each runs in processes of its own, in a folder that has what the image of a comm
 from __future__ import annotations
 
 import http.client
-import io
 import json
 import os
 import shutil
 import subprocess
 import sys
-import tarfile
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,6 +31,7 @@ from lockgate.policy.fit import refuse_unfit
 from lockgate.policy.of_model import read_model_policy
 from lockgate.release import replay
 from runtime.tasks.arrays import arrays_of
+from tests.archives import packed
 from tests.ports import free_ports
 
 ROOT = Path(__file__).parents[3]
@@ -132,7 +131,7 @@ def run(example: Example) -> PipelineOutput:
     shutil.copytree(prepared, training / "input" / "data" / "train")
     example.step("runtime", "train", root=training)
     archive = jobs / "model.tar.gz"
-    archive.write_bytes(packed(training / "model"))
+    archive.write_bytes(packed(files_of(training / "model")))
     predicted = example.processing("predict", ("runtime", "predict"), model=archive, prepared=prepared) / "predictions"
     served = example.processing("champion", ("runtime", "champion"), model=archive, snapshot=snapshot / "data")
     found = example.processing(
@@ -152,12 +151,9 @@ def run(example: Example) -> PipelineOutput:
     return PipelineOutput(archive, training, evidence, (found / "evidence" / "replay.json").read_bytes())
 
 
-def packed(folder: Path) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
-        for file in sorted(folder.rglob("*")):
-            archive.add(file, file.relative_to(folder).as_posix(), recursive=False)
-    return buffer.getvalue()
+def files_of(folder: Path) -> dict[str, bytes]:
+    found = sorted(file for file in folder.rglob("*") if file.is_file())
+    return {file.relative_to(folder).as_posix(): file.read_bytes() for file in found}
 
 
 def judged(example: Example, evidence: Evidence) -> Judgement:
@@ -197,23 +193,16 @@ def test_two_trainings_give_the_same_bytes(example: Example, run: PipelineOutput
     again = example.jobs / "again"
     shutil.copytree(run.root / "input", again / "input")
     example.step("runtime", "train", root=again)
-    files = {file.relative_to(again): file.read_bytes() for file in (again / "model").rglob("*") if file.is_file()}
-    assert files == {file.relative_to(again): (run.root / file.relative_to(again)).read_bytes() for file in
-                     [again / name for name in files]}  # fmt: skip
+    assert files_of(again / "model") == files_of(run.root / "model")
 
 
 def test_the_real_server_answers_as_evaluation_did(example: Example, run: PipelineOutput) -> None:
-    files = {
-        str(file.relative_to(run.root / "model")): file.read_bytes()
-        for file in (run.root / "model").rglob("*")
-        if file.is_file()
-    }
     port = free_ports(1)
     released = {"RELEASE_VERSION": "1", "RELEASE_COMMIT": "c" * 40, "VERDICT_ID": "m/1"}
     place = {
         "BIND_HOST": "127.0.0.1",
         "BIND_PORT": str(port),
-        "MODEL_CONTENTS_SHA256": canonical.contents_sha256(files),
+        "MODEL_CONTENTS_SHA256": canonical.contents_sha256(files_of(run.root / "model")),
     }
     environment = example.environment(run.root, **released, **place)
     server = subprocess.Popen([sys.executable, "-m", "runtime", "serve"], cwd=example.app, env=environment)

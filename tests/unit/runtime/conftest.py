@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import shutil
 import socketserver
-import tarfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -24,6 +22,7 @@ from runtime.job import Job
 from runtime.predict import predict
 from runtime.prepare import prepare
 from runtime.train import train
+from tests.archives import packed
 
 settings.register_profile("patient", deadline=None)  # the first example may import a library
 settings.load_profile("patient")
@@ -150,17 +149,6 @@ def run(snapshot: Snapshot, environment: dict[str, str], tmp_path_factory: pytes
     last = Job(*with_inputs(root / "predict", {"model": archive, "prepared": prepared}), environment)
     predict(last)
     return TrainedModel(prepared, training, archive, last.outputs / "predictions" / "predictions.parquet")
-
-
-def packed(files: Mapping[str, bytes]) -> bytes:
-    """A .tar.gz of the files, as SageMaker makes one of /opt/ml/model."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
-        for name, content in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
-    return buffer.getvalue()
 
 
 @pytest.fixture(scope="session", name="packed")

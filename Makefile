@@ -45,8 +45,10 @@ setup: .venv/.ready ## install everything into .venv and node_modules; EXTRAS=cd
 	@$(BIN)/uv pip install -q --python .venv-docs/bin/python --no-deps -r $<
 	@touch $@
 
-demo: setup ## the main job on an embedded AWS: a commit reaches production, a worse one is refused
-	@python -m demo
+DEMO = $(if $(MODEL),--model $(MODEL)) $(if $(PORT),--port $(PORT))
+
+demo: setup ## the main job on an embedded AWS: a commit reaches production, a worse one is refused; MODEL= one of several
+	@python -m demo $(DEMO)
 
 down: setup ## stop what the demo started and remove its state
 	@lockgate down
@@ -140,7 +142,7 @@ weight: setup ## what the app weighs beside the last version: lines, resources, 
 	@CDK_VALIDATION=false PYTHONPATH=.:constructs python -m scripts.weight
 
 demo-smallest: setup ## the same demo in the smallest form: one account, one load balancer for all environments
-	@python -m demo --environments tests/smallest/environments
+	@python -m demo --environments tests/smallest/environments $(DEMO)
 
 bench-synth: setup ## CPU of cdk synth beside an empty app, and in whose code it goes; writes build/bench/synth.json
 	@python -m bench.synth

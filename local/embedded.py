@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -177,13 +178,34 @@ def _end(state: Path) -> None:
         state.rmdir()
 
 
+def free_port(wanted: int | None = None) -> int:
+    """The first of the neighbouring ports to listen on: what is wanted, else the usual ones or, where somebody listens
+    there, the next that are free. Raises EmbeddedError where those that are wanted are taken.
+    """
+    if wanted is not None:
+        for port in _neighbours(wanted):
+            _refuse_if_taken(port)
+        return wanted
+    for first in range(Settings.port, Settings.port + 100 * len(_neighbours(0)), len(_neighbours(0))):
+        with suppress(EmbeddedError):
+            return free_port(first)
+    raise EmbeddedError(f"no three free ports on {HOST} from {Settings.port}: name the first of three with --port")
+
+
+def _neighbours(port: int) -> range:
+    return range(port, port + 3)
+
+
 def _refuse_if_taken(port: int) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
         except OSError as error:
-            hint = "is it an embedded AWS of another folder? Then end it there with `lockgate down`"
+            hint = (
+                "is it an embedded AWS of another folder? Then end it there with `lockgate down`, or name other ports "
+                "with --port; without --port, free ones are taken"
+            )
             raise EmbeddedError(f"port {port} on {HOST} is in use ({error.strerror}); {hint}") from error
 
 

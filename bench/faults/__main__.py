@@ -133,10 +133,10 @@ def second_version(demo: Any) -> int:
     """The same commit again: what is registered now was compared with what is live, so that its copies pass."""
     sha = demonstration.git(demo.clone, "rev-parse", "HEAD").strip()
     demonstration.deliver(demo, sha, "--again")
-    version = demonstration.follow(demo, sha, expect=4)
-    last = demo.configuration.tools.promotion[-1]
-    demo.lockgate("approve", str(version), "--env", last, "--reason", "as good", profile=demonstration.APPROVER)
-    demonstration.follow(demo, sha, expect=0)
+    (model,) = demo.models
+    _, version = demonstration.follow(demo, sha, model, demonstration.WAITING)
+    if demonstration.approve(demo, sha, model, version) != demonstration.LIVE:
+        raise demonstration.StepError(f"{model} version {version}: was refused, expected to be as good as the first")
     return version
 
 

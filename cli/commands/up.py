@@ -23,8 +23,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--port",
         type=_port,
-        default=4566,
-        help="gateway port; the next two are used as well (4566)",
+        help="gateway port; the next two are used as well (4566, or what is free)",
     )
     parser.add_argument("--export", action="store_true", help="print shell lines that point tools at it")
 
@@ -36,9 +35,11 @@ def run(arguments: argparse.Namespace) -> int:
     configuration = read_configuration(find_root(Path.cwd()))
     accounts = {"tools": configuration.tools.account}
     accounts |= {environment.name: environment.account for environment in configuration.environments}
-    port = arguments.port
-    settings = Settings(default_state(), port, port + 1, port + 2, configuration.tools.region)
-    session = embedded.attach(settings.state) or embedded.start(settings, accounts)
+    session = embedded.attach(default_state())
+    if session is None:
+        port = embedded.free_port(arguments.port)
+        settings = Settings(default_state(), port, port + 1, port + 2, configuration.tools.region)
+        session = embedded.start(settings, accounts)
     if arguments.export:
         for name, value in session.environment().items():
             show(whole(f"export {name}={shlex.quote(value)}"))

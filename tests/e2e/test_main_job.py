@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -62,6 +63,14 @@ def deliver(demo: Any, clone: Path, *options: str) -> Any:
 def test_the_demo_says_what_is_live_what_was_refused_and_what_was_only_recorded(demo: Any) -> None:
     for expected in ("version 1", "refused", "roc_auc", "only recorded", "make down"):
         assert expected in demo.output
+
+
+def test_the_request_that_the_demo_ends_with_is_answered(demo: Any) -> None:
+    (said,) = re.findall(r"^  (curl .*)$", demo.output, re.MULTILINE)
+    done = subprocess.run(["sh", "-c", said], capture_output=True, text=True, check=True, timeout=60)
+    answer = json.loads(done.stdout)
+    assert len(answer["predictions"]) == 1
+    assert answer["release"]["version"] == "1"
 
 
 def test_the_first_commit_is_live_everywhere_and_the_second_refused(demo: Any, aws: Any) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from local import clients, faults, github, recorded, seams
 from local.gateway import clock, door, proxy
-from local.host import processes
+from local.host import packages, processes
 from local.iam import users
 from local.settings import HOST, Settings
 
@@ -156,6 +156,7 @@ def main() -> None:
     settings = Settings(given.state.resolve(), given.port, given.proxy_port, given.github_port, given.region)
     settings.scratch.mkdir(parents=True, exist_ok=True)
     environment = emulator_environment(settings, os.environ)
+    packages.install_with(os.environ)
     os.environ.clear()
     os.environ.update(environment)
     tempfile.tempdir = None

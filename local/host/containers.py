@@ -1,8 +1,9 @@
 """Run an OCI image from the emulated ECR as a process of this user: its files, its command, its environment.
 
 What is real: the manifest, config and layers, every digest verified; the files the image copies; entry
-point, command, ENV and WORKDIR. What is not: there is no isolation, and the base image and RUN steps are not
-executed; the interpreter and the installed packages of this project stand for them.
+point, command, ENV and WORKDIR; the packages of its lock, and no others. What is not: there is no isolation, and the
+base image and other RUN steps are not executed. The interpreter of this project stands for them, and in an image
+without a lock its packages too.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from types import MappingProxyType
 from typing import IO, Any
 
 from local import recorded
+from local.host import packages
 from local.settings import Settings
 
 LAYER_TAR = "application/vnd.oci.image.layer.v1.tar"
@@ -52,7 +54,7 @@ class ImageInvalid(Exception):  # noqa: N818
 
 @dataclass(frozen=True)
 class UnpackedImage:
-    """An unpacked image. `root` holds its files; paths in the other fields are those inside the image."""
+    """An unpacked image. `root` holds its files, `python` runs them; the other paths are those inside the image."""
 
     digest: str
     root: Path
@@ -60,6 +62,7 @@ class UnpackedImage:
     command: tuple[str, ...]
     environment: Mapping[str, str]
     workdir: str
+    python: Path = Path(sys.executable)
 
 
 _unpacking = threading.Lock()
@@ -77,7 +80,8 @@ def is_ecr(image_uri: str) -> bool:
 def pull(image_uri: str, settings: Settings) -> UnpackedImage:
     """Read `<account>.dkr.ecr.<region>.amazonaws.com/<repository>[:tag][@digest]` and unpack its layers once.
 
-    Raises ImageNotFound when ECR has no such image and ImageInvalid when a digest does not match.
+    Raises ImageNotFound when ECR has no such image and ImageInvalid when a digest does not match, or its lock
+    cannot be installed.
     """
     # Imported here because ministack reads its configuration from the environment at import.
     from ministack.core.responses import request_scope
@@ -100,13 +104,16 @@ def pull(image_uri: str, settings: Settings) -> UnpackedImage:
         raise ImageInvalid(f"{image_uri}: an index of several platforms cannot run here, push a single image")
     document = json.loads(_verified(_blob(blobs, manifest["config"]["digest"]), manifest["config"]["digest"]))
     config = document.get("config", {})
+    root = _unpacked(digest, manifest["layers"], document["rootfs"]["diff_ids"], blobs, settings)
+    environment = dict(entry.split("=", 1) for entry in config.get("Env") or ())
     return UnpackedImage(
         digest=digest,
-        root=_unpacked(digest, manifest["layers"], document["rootfs"]["diff_ids"], blobs, settings),
+        root=root,
         entrypoint=tuple(config.get("Entrypoint") or ()),
         command=tuple(config.get("Cmd") or ()),
-        environment=MappingProxyType(dict(entry.split("=", 1) for entry in config.get("Env") or ())),
+        environment=MappingProxyType(environment),
         workdir=config.get("WorkingDir") or "/",
+        python=_python(image_uri, root, environment),
     )
 
 
@@ -127,7 +134,8 @@ def start(
     A command that cannot be executed ends with 127 (not found) or 126 and says so in `log`.
     """
     recorded.note("containers", "isolation: a container is a process of this user, without limits or user switch")
-    recorded.note("containers", "base image and RUN steps: this project's interpreter and packages stand for them")
+    recorded.note("containers", "base image: this project's interpreter stands for it")
+    recorded.note("containers", "RUN steps: of these, the packages of an image's lock are installed and nothing else")
     own = [*image.entrypoint, *(arguments or image.command)]
     words = own if entrypoint is None else [*entrypoint, *arguments]
     private = settings.work / "containers" / uuid.uuid4().hex
@@ -138,7 +146,7 @@ def start(
     workdir.mkdir(parents=True, exist_ok=True)  # a container runtime creates WORKDIR too
     with log.open("ab") as output:
         process = spawn(
-            _command(words, root),
+            _command(words, image),
             cwd=workdir,
             environment=_environment(image, environment, private, ml_root),
             output=output,
@@ -226,13 +234,25 @@ def _extract(layer: bytes, root: Path) -> None:
         archive.extractall(root, filter="data")
 
 
-def _command(words: Sequence[str], root: Path) -> list[str]:
+def _python(image_uri: str, root: Path, environment: Mapping[str, str]) -> Path:
+    """What runs the image's Python: with the packages of the lock on its path, or with ours where it has none."""
+    for folder in environment.get("PYTHONPATH", "").split(":"):
+        lock = root / folder.lstrip("/") / packages.LOCK
+        if folder and lock.is_file():
+            try:
+                return packages.python_of(lock.read_bytes())
+            except packages.PackagesError as error:
+                raise ImageInvalid(f"{image_uri}: the packages of its lock cannot be installed: {error}") from error
+    return Path(sys.executable)
+
+
+def _command(words: Sequence[str], image: UnpackedImage) -> list[str]:
     if not words:
         raise ImageInvalid("the image has neither an entry point nor a command")
-    program = words[0]
+    program, root = words[0], image.root
     inside = _inside(program, root)
     if inside == program and _PYTHON.fullmatch(Path(program).name):
-        inside = sys.executable
+        inside = str(image.python)
     return [inside, *(_inside(word, root) for word in words[1:])]
 
 
@@ -253,7 +273,7 @@ def _environment(
     merged = {"LANG": "C.UTF-8", "OMP_WAIT_POLICY": "passive", **own, **environment}
     merged["HOME"], merged["TMPDIR"] = str(private / "home"), str(private / "tmp")
     programs = (part for part in own.get("PATH", "").split(":") if part.startswith(str(image.root)))
-    merged["PATH"] = _joined([*programs, str(Path(sys.executable).parent), "/usr/local/bin", "/usr/bin", "/bin"])
+    merged["PATH"] = _joined([*programs, str(image.python.parent), "/usr/local/bin", "/usr/bin", "/bin"])
     merged["PYTHONPATH"] = _joined([merged.get("PYTHONPATH", ""), str(_SITE)])
     if ml_root is not None:
         merged["ML_ROOT"] = str(ml_root)

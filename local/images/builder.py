@@ -3,7 +3,8 @@
 Performed: ARG, ENV, WORKDIR, COPY, USER, LABEL, ENTRYPOINT, CMD, EXPOSE, HEALTHCHECK, stages. Not performed, and
 said in `BuiltImage.not_performed`: FROM a registry, RUN, and copying what RUN would have made. One RUN leaves a trace:
 of what `pip install --target FOLDER --requirement LOCK` would install, each package's name and version stand in the
-image as metadata, so that its bill of materials lists what the lock pins.
+image as metadata, so that its bill of materials lists what the lock pins. The lock is beside them: whoever runs the
+image installs from it (local.host.packages).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from local.host.containers import LAYER_TAR
+from local.host.packages import LOCK
 from local.images.dockerfile import DockerfileError, Instruction, parse, substitute
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -207,7 +209,7 @@ def _listed_packages(stage: Stage, command: str) -> dict[str, LayerEntry]:
     lock = stage.files().get(install["lock"].lstrip("/")) if install else None
     if install is None or lock is None or lock.file is None:
         return {}
-    listed = {}
+    listed = {f"{install['folder'].strip('/')}/{LOCK}": lock}
     for name, version in _PINNED.findall(lock.file.read_text(encoding="utf-8")):
         folder = f"{install['folder'].strip('/')}/{name.replace('-', '_')}-{version}.dist-info"
         content = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n".encode()

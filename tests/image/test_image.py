@@ -175,7 +175,9 @@ def test_a_tag_that_holds_another_image_is_not_moved(
     assert found["imageDetails"][0]["imageDigest"] == digest
 
 
-def test_the_image_has_no_compiler_no_shell_history_and_a_health_check(pulled: tuple[Programs, str]) -> None:
+def test_the_image_has_no_compiler_the_library_that_lightgbm_needs_and_a_health_check(
+    pulled: tuple[Programs, str],
+) -> None:
     tools, image = pulled
     (facts,) = json.loads(tools.run("podman", "inspect", image))
     assert facts["Config"]["Entrypoint"] == ["python3", "-m", "runtime"]
@@ -185,6 +187,11 @@ def test_the_image_has_no_compiler_no_shell_history_and_a_health_check(pulled: t
     code = ["podman", "run", "--rm", *HARDENED, "--entrypoint", "python3", image, "-c"]
     assert tools.run(*code, look) == "[]"
     assert tools.run(*code, "import importlib.util as u; print(u.find_spec('ziglang'))") == "None"
+    loads_once = (
+        "import ctypes, sklearn.ensemble; ctypes.CDLL('libgomp.so.1'); maps = open('/proc/self/maps'); "
+        "print(len({line.split()[-1] for line in maps if 'gomp' in line}))"
+    )
+    assert tools.run(*code, loads_once) == "1", "LightGBM asks for this library by this name"
 
 
 def test_a_container_may_write_nowhere_and_reach_nobody(pulled: tuple[Programs, str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -13,9 +14,10 @@ from typing import Any
 
 import pytest
 
-from local.host import containers
+from local.host import containers, packages
 from local.settings import Settings
 
+ROOT = Path(__file__).parents[4]
 SAY = """\
 import json, os, sys
 try:
@@ -39,6 +41,26 @@ def image(tmp_path: Path) -> containers.UnpackedImage:
     (root / "app" / "say.py").write_text(SAY)
     environment = {"PYTHONPATH": "/app", "DATA": "/app:/missing", "PATH": "/usr/local/bin:/app"}
     return containers.UnpackedImage("sha256:0", root, ("python3", "-m", "say"), ("from-cmd",), environment, "/app")
+
+
+LOCK = re.search(r"^six==(.*\\\n)+.*$", (ROOT / "model" / "requirements.lock").read_text(), re.MULTILINE)
+
+
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where packages of locks are installed, for this test alone."""
+    monkeypatch.setattr(packages, "_KEPT", tmp_path / "kept")
+    return tmp_path / "kept"
+
+
+def with_lock(image: containers.UnpackedImage, lock: str) -> containers.UnpackedImage:
+    """The image after a build that installs from this lock."""
+    file = image.root / "opt" / "packages" / "requirements.lock"
+    file.parent.mkdir(parents=True)
+    file.write_text(lock)
+    environment = {**image.environment, "PYTHONPATH": "/app:/opt/packages"}
+    python = containers._python("image", image.root, environment)
+    return dataclasses.replace(image, environment=environment, python=python)
 
 
 def run(image: containers.UnpackedImage, settings: Settings, **given: Any) -> tuple[int, str]:
@@ -160,3 +182,32 @@ def is_running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def test_an_image_has_the_packages_of_its_lock_and_none_that_only_this_project_has(
+    image: containers.UnpackedImage, settings: Settings, kept: Path
+) -> None:
+    assert LOCK
+    found = with_lock(image, LOCK[0])
+    assert found.python.is_relative_to(kept)
+    code, output = run(found, settings, entrypoint=["python3", "-c", "import six; print(six.__version__)"])
+    assert (code, output) == (0, LOCK[0].partition("==")[2].split()[0] + "\n")
+    (settings.state / "log").unlink()
+    code, output = run(found, settings, entrypoint=["python3", "-c", "import numpy"])
+    assert (code, "No module named 'numpy'" in output) == (1, True), output
+    (settings.state / "log").unlink()
+    again = ["python3", "-c", "import subprocess; subprocess.run(['python3', '-c', 'import numpy'], check=True)"]
+    assert run(found, settings, entrypoint=again)[0] == 1, "a process of the image's own sees no more"
+
+
+def test_packages_are_installed_once_for_a_lock(image: containers.UnpackedImage, kept: Path) -> None:
+    assert LOCK
+    first = with_lock(image, LOCK[0]).python.stat()
+    assert packages.python_of(LOCK[0].encode()).stat() == first
+    assert len(list(kept.iterdir())) == 1
+
+
+def test_a_lock_that_cannot_be_installed_makes_an_invalid_image(image: containers.UnpackedImage, kept: Path) -> None:
+    with pytest.raises(containers.ImageInvalid, match=r"packages of its lock cannot be installed: .*[Hh]ash"):
+        with_lock(image, "six==1.17.0 --hash=sha256:" + "0" * 64 + "\n")
+    assert list(kept.iterdir()) == [], "nothing half-made is left"

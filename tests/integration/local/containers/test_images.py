@@ -243,7 +243,9 @@ def test_what_a_lock_would_install_is_listed_in_the_image_and_read_by_the_scanne
             names |= {m.name: archive.extractfile(m).read() for m in archive if m.isfile()}  # type: ignore[union-attr]
     assert sorted(names) == [
         "opt/packages/numpy-2.4.6.dist-info/METADATA",
+        "opt/packages/requirements.lock",
         "opt/packages/scikit_learn-1.9.1.dist-info/METADATA",
     ]
+    assert names["opt/packages/requirements.lock"] == (tmp_path / "requirements.lock").read_bytes()
     assert b"Name: scikit-learn\nVersion: 1.9.1\n" in names["opt/packages/scikit_learn-1.9.1.dist-info/METADATA"]
     assert any(what.startswith("RUN ") for what in built.not_performed), "that nothing was installed is still said"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from cli.git import image_files
+from cli.git import Relation, image_files
 from lockgate import canonical
 from lockgate.aws import delivery, training
+from lockgate.release.advice import deliver_again
 from lockgate.release.fingerprint import Inputs, Training
 
 
@@ -24,12 +25,20 @@ def inputs_of(
     )
 
 
-def unchanged(before: Training, commit: str, version: int | None) -> str:
-    """Why nothing is started for a commit, and what to do. version: None while none is registered."""
+def superseded(newest: Training, commit: str, stands: Relation) -> str:
+    """Why nothing is started for a commit that is older than what was trained last, and what to do."""
+    return (
+        f"commit {newest.commit[:12]} was trained last, and this commit is {stands} of it: an old run may have been "
+        f"started again. `lockgate deliver {commit[:12]} --older` trains it all the same"
+    )
+
+
+def unchanged(before: Training, commit: str, version: int | None = None) -> str:
+    """Why nothing is started for a commit, and what to do. version: None where none is known."""
     since = "this commit" if before.commit == commit else f"commit {before.commit[:12]}"
     if before.running:
         return f"the training of {since} started from the same and still runs"
-    registered = f"version {version}" if version else "no version, though it succeeded"
-    again = f"`lockgate deliver {commit[:12]} --again` trains it anyway"
+    again = f"{deliver_again(commit[:12])} trains it anyway"
     ways = f"`lockgate follow {before.commit[:12]}` says what became of it; {again}"
-    return f"the training of {since} started from the same and registered {registered}. {ways}"
+    registered = f" and registered version {version}" if version else ""
+    return f"the training of {since} started from the same{registered}. {ways}"

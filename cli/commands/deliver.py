@@ -6,7 +6,8 @@ A model whose newest version started from the same is unchanged: it is not train
 that failed or was stopped left no version, so it starts again. --again starts one whatever ran before.
 
 Order is git's: a commit that is older than what the last environment serves is refused, as when an old workflow run is
-started again; --older delivers it all the same. A model that cannot be trained stops no other one.
+started again. One that is older than what was trained last gets its image and starts nothing. --older delivers both all
+the same. A model that cannot be trained stops no other one.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 from cli.archive import archive
 from cli.context import Context, json_argument, open_context
 from cli.git import commit_of, models_of, relation_where_known
-from cli.inputs import inputs_of, unchanged
+from cli.inputs import inputs_of, superseded, unchanged
 from cli.terminal import progress, show, show_json, working
 from lockgate import names
 from lockgate.aws import delivery, github_identity, training
@@ -39,7 +40,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--again", action="store_true", help="a new training run, also of a model that is unchanged")
     parser.add_argument("--model", help="train this model of the commit only (each that it changes)")
     parser.add_argument(
-        "--older", action="store_true", help="deliver it although it is older than what the last environment serves"
+        "--older", action="store_true", help="deliver it although it is older than what is served or was trained last"
     )
     parser.add_argument("--snapshot", help="train the model of this published snapshot on it (every model, its newest)")
     json_argument(parser)
@@ -73,22 +74,28 @@ def run(arguments: argparse.Namespace) -> int:
     for model, snapshot in snapshots.items():
         try:
             trained[model] = _train(
-                context, session, model, image, snapshot, actor, champions[model], again=arguments.again
+                context,
+                session,
+                model,
+                image,
+                snapshot,
+                actor,
+                champions[model],
+                again=arguments.again,
+                older=arguments.older,
             )
-        except NotFoundError as error:
+        except (NotFoundError, RefusedError) as error:
             without[model] = str(error)
     facts = {"commit": commit, "image": image.uri, "actor": actor, "models": trained, "not_started": without}
     for why in without.values():
         progress(why)
     if arguments.json:
         show_json(facts)
-    elif any(each["same_as"] is None for each in trained.values()):
+    elif any(each["same_as"] is None and each["newer"] is None for each in trained.values()):
         show(f"Delivered {commit[:12]}; see how it goes with `lockgate follow {commit[:12]}`.")
     elif trained:
         about = ", ".join(trained)
-        show(
-            f"Delivered {commit[:12]}: it has its image, and nothing is started for {about}: what is there is the same."
-        )
+        show(f"Delivered {commit[:12]}: it has its image, and nothing is started for {about}: see above why.")
     return 1 if without else 0
 
 
@@ -102,22 +109,27 @@ def _train(
     champion: ChampionNote | None,
     *,
     again: bool,
+    older: bool,
 ) -> dict[str, Any]:
-    """Start the training of a model, unless its newest one started from the same; what is known of it.
+    """Start the training of a model, unless its newest one started from the same or from a newer commit; what is known.
 
-    Raises NotFoundError for a model without a pipeline.
+    again, older: what the options of these names allow. Raises NotFoundError for a model without a pipeline, and
+    RefusedError where the clone cannot tell which commit is older.
     """
     sagemaker, codebuild = session.client("sagemaker"), session.client("codebuild")
     inputs = inputs_of(context.root, model, image, snapshot, codebuild=codebuild, sagemaker=sagemaker)
     known = training.executions(sagemaker, model)
-    trainings = training.trainings(sagemaker, known)
-    own = training.trainings(sagemaker, training.of_commit(known, image.commit))
-    before = None if again else same_as(inputs.fingerprint, trainings, own)
-    facts = {"snapshot": snapshot, "fingerprint": inputs.fingerprint}
-    if before is not None:
-        version = training.version_of(training.steps(sagemaker, before.execution))
-        progress(f"{model}: nothing is started: {unchanged(before, image.commit, version)}")
-        return {"execution": before.execution, **facts, "same_as": before.commit, "version": version}
+    facts = {"snapshot": snapshot, "fingerprint": inputs.fingerprint, "same_as": None, "newer": None, "version": None}
+    newest = None if again else next(training.trainings(sagemaker, known), None)
+    if newest is not None and same_as(inputs.fingerprint, newest):
+        version = training.version_of(training.steps(sagemaker, newest.execution))
+        progress(f"{model}: nothing is started: {unchanged(newest, image.commit, version)}")
+        return {**facts, "execution": newest.execution, "same_as": newest.commit, "version": version}
+    if newest is not None and not older:
+        stands = relation_where_known(context.root, image.commit, newest.commit)
+        if stands.older:
+            progress(f"{model}: nothing is started: {superseded(newest, image.commit, stands)}")
+            return {**facts, "execution": newest.execution, "newer": newest.commit}
     execution = delivery.start_training(
         sagemaker,
         model,
@@ -131,7 +143,7 @@ def _train(
     )
     against = f"version {champion.version}" if champion else "no champion yet"
     progress(f"training of {model} started on snapshot {snapshot}, against {against}")
-    return {"execution": execution, **facts, "same_as": None, "version": None}
+    return {**facts, "execution": execution}
 
 
 def _refuse_older(context: Context, session: Any, commit: str, champions: Mapping[str, ChampionNote | None]) -> None:

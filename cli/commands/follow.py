@@ -1,7 +1,7 @@
 """Follow a commit until it is live everywhere, refused, failed, or waiting for a person.
 
 Prints each step as it ends: training, verdicts, approvals, deployments. Where the commit changed nothing of the model,
-it says whose version is the same, and ends at once.
+it says whose version is the same, and follows that one: it ends as that one does.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Iterator
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 from cli.commands.status import why_not
 from cli.context import Context, json_argument, model_argument, open_context
-from cli.git import commit_of
-from cli.inputs import inputs_of, unchanged
+from cli.git import commit_of, relation
+from cli.inputs import inputs_of, superseded, unchanged
 from cli.terminal import Shown, line, outcome, progress, show, show_json, utc_now, working
 from lockgate import names
 from lockgate.aws import promotions, training
@@ -40,11 +40,20 @@ from lockgate.ledger.kinds import (
 )
 from lockgate.ledger.records import Record
 from lockgate.ledger.standing import waiting
-from lockgate.release.fingerprint import found_in
+from lockgate.release.advice import deliver_again
+from lockgate.release.fingerprint import Training, found_in
 
 POLL_SECONDS = 0.5
-DONE, REFUSED, WAITING = 0, 3, 4
-ENDINGS = {DONE: "live", REFUSED: "refused", WAITING: "waiting for approval"}
+
+
+class WayEnded(NamedTuple):
+    """How the way of a version ends: the exit code, and what is said."""
+
+    code: int
+    said: str
+
+
+DONE, REFUSED, WAITING = WayEnded(0, "live"), WayEnded(3, "refused"), WayEnded(4, "waiting for approval")
 
 EXAMPLE = "lockgate follow HEAD --timeout 900"
 
@@ -61,44 +70,39 @@ def run(arguments: argparse.Namespace) -> int:
     commit = commit_of(context.root, arguments.revision)
     model = context.model(arguments.model)
     deadline = time.monotonic() + arguments.timeout
+    before = None
     if training.newest_of_commit(training.executions(context.client("sagemaker"), model), commit) is None:
-        return _unchanged(context, model, commit, json=arguments.json)
+        before = _same(context, model, commit)
+        if not arguments.json:
+            progress(f"{model}: nothing was started for {commit[:12]}: {unchanged(before, commit)}")
     with working(f"{model} of commit {commit[:12]}: training, gates and promotion"):
-        version = _trained(context, model, commit, deadline)
-        ending = _promoted(context, model, version, deadline)
-    facts = {"model": model, "commit": commit, "version": version, "ending": ENDINGS[ending]}
+        version = _trained(context, model, commit, before, deadline)
+        ended = _promoted(context, model, version, deadline)
     if arguments.json:
-        show_json(facts)
+        facts = {"model": model, "commit": commit, "version": version, "ending": ended.said}
+        show_json({**facts, "same_as": before.commit if before else None})
     else:
-        show(f"{model} version {version}: {ENDINGS[ending]}")
-    return ending
+        show(f"{model} version {version}: {ended.said}")
+    return ended.code
 
 
-def _unchanged(context: Context, model: str, commit: str, *, json: bool) -> int:
-    """Say which training a commit without one of its own stands on. Raises NotFoundError where there is none."""
+def _same(context: Context, model: str, commit: str) -> Training:
+    """The training that a commit without one of its own stands on. Raises NotFoundError where there is none."""
     sagemaker, codebuild = context.client("sagemaker"), context.client("codebuild")
     uri = names.repository_uri(context.tools.account, context.tools.region, names.MODELS_REPOSITORY)
     image = find_image(context.client("ecr"), names.MODELS_REPOSITORY, uri, commit)
-    before = None
-    if image is not None:
-        inputs = inputs_of(context.root, model, image, "", codebuild=codebuild, sagemaker=sagemaker)
-        known = training.executions(sagemaker, model)
-        before = found_in(inputs, training.trainings(sagemaker, known))
-    if before is None:
-        built = build_of(codebuild, commit)
-        raise NotFoundError(
-            f"commit {commit[:12]}: no training of {model}, and none that started from the same; "
-            f"{built or 'was it delivered (`lockgate deliver`)?'}"
-        )
-    version = training.version_of(training.steps(sagemaker, before.execution))
-    for record in context.ledger.chain(model).about(version) if version else ():
-        progress(line(f"  {record.entry.environment:<10} ", _line(record)))
-    if json:
-        facts = {"model": model, "commit": commit, "version": version, "ending": "unchanged", "same_as": before.commit}
-        show_json(facts)
-    else:
-        show(f"{model}: nothing was started for {commit[:12]}: {unchanged(before, commit, version)}")
-    return DONE
+    if image is None:
+        built = build_of(codebuild, commit) or "was it delivered (`lockgate deliver`)?"
+        raise NotFoundError(f"commit {commit[:12]}: found no image and no training of {model}: {built}")
+    inputs = inputs_of(context.root, model, image, "", codebuild=codebuild, sagemaker=sagemaker)
+    known = list(training.trainings(sagemaker, training.executions(sagemaker, model)))
+    before = found_in(inputs, known)
+    if before is not None:
+        return before
+    why = "was it delivered (`lockgate deliver`)?"
+    if known and (stands := relation(context.root, commit, known[0].commit)).older:
+        why = superseded(known[0], commit, stands)
+    raise NotFoundError(f"commit {commit[:12]}: no training of {model}, and none that started from the same: {why}")
 
 
 def _ticks(deadline: float) -> Iterator[None]:
@@ -109,12 +113,19 @@ def _ticks(deadline: float) -> Iterator[None]:
         pause(POLL_SECONDS)
 
 
-def _trained(context: Context, model: str, commit: str, deadline: float) -> int:
-    """Follow the newest execution of a commit; the version that it registered. Raises LockgateError when it failed."""
+def _trained(context: Context, model: str, commit: str, before: Training | None, deadline: float) -> int:
+    """Follow the newest execution of a commit, or the one that it stands on; the version that it registered.
+
+    Raises LockgateError when it failed.
+    """
     sagemaker = context.client("sagemaker")
     shown: set[str] = set()
     for _ in _ticks(deadline):
-        execution = training.newest_of_commit(training.executions(sagemaker, model), commit)
+        known = training.executions(sagemaker, model)
+        if before is None:
+            execution = training.newest_of_commit(known, commit)
+        else:
+            execution = next((each for each in known if each.arn == before.execution), None)
         if execution is None:
             raise NotFoundError(f"commit {commit[:12]}: its training of {model} is gone")
         steps = training.steps(sagemaker, execution.arn)
@@ -131,12 +142,12 @@ def _trained(context: Context, model: str, commit: str, deadline: float) -> int:
             reasons = [f"{step.name}: {step.failure}" for step in steps if step.failure]
             raise LockgateError(
                 f"training of {model}: {execution.status}: {'; '.join(reasons) or execution.failure}; mend what it "
-                "names, commit it and deliver again. Where AWS was the cause, `lockgate deliver --again` is enough"
+                f"names and commit it. Where AWS was the cause, {deliver_again(commit[:12])} is enough"
             )
     raise AssertionError("unreachable: _ticks ends by raising")
 
 
-def _promoted(context: Context, model: str, version: int, deadline: float) -> int:
+def _promoted(context: Context, model: str, version: int, deadline: float) -> WayEnded:
     shown = 0
     for _ in _ticks(deadline):
         chain = context.ledger.chain(model)
@@ -144,17 +155,21 @@ def _promoted(context: Context, model: str, version: int, deadline: float) -> in
         for record in records[shown:]:
             progress(line(f"  {record.entry.environment:<10} ", _line(record)))
         shown = len(records)
-        ending = _ending(context, records)
+        ending = ending_of(chain, version, context.tools.promotion[-1])
         if ending is not None:
             return ending
         if any(entry["version"] == version for entry in waiting({model: chain}, utc_now())):
             return WAITING
-        _refuse_broken_promotion(context, chain, version)
+        _refuse_ended_promotion(context, chain, version)
     raise AssertionError("unreachable: _ticks ends by raising")
 
 
-def _ending(context: Context, records: tuple[Record[ReleaseBody], ...]) -> int | None:
-    """What the newest record of a version means, where it means an end; a failed deployment may be tried again."""
+def ending_of(chain: ReleaseChain, version: int, last: str) -> WayEnded | None:
+    """What the newest record of a version means, where it means an end; a failed deployment may be tried again.
+
+    last: the last environment of a promotion. That somebody looked at a broken glass is no other end.
+    """
+    records = [each for each in chain.about(version) if not isinstance(each.entry.body, Acknowledgement)]
     if not records:
         return None
     entry = records[-1].entry
@@ -164,10 +179,17 @@ def _ending(context: Context, records: tuple[Record[ReleaseBody], ...]) -> int |
         case Verdict(outcome=decided):
             return None if decided == "passed" else REFUSED
         case Deployment(outcome=ended):
-            return DONE if ended == "succeeded" and entry.environment == context.tools.promotion[-1] else None
-        case ApprovalRequest() | Approval() | Waiver() | Holdout():
+            if ended != "succeeded" or entry.environment != last:
+                return None
+            served = chain.live(last)
+            if served is None or served.entry.version == version:
+                return DONE
+            return WayEnded(DONE.code, f"was live until version {served.entry.version}")
+        case Rollback() as asked if entry.environment == last:
+            return WayEnded(REFUSED.code, f"rolled back from in {last}, which serves version {asked.to} since")
+        case ApprovalRequest() | Approval() | Holdout() | Waiver() | Acknowledgement():
             return None
-        case Rollback() | Restore() | BreakGlass() | Acknowledgement():
+        case Rollback() | Restore() | BreakGlass():
             return None
         case _:
             assert_never(entry.body)
@@ -205,17 +227,22 @@ def _line(record: Record[ReleaseBody]) -> Shown:
             assert_never(record.entry.body)
 
 
-def _refuse_broken_promotion(context: Context, chain: ReleaseChain, version: int) -> None:
-    """Raise LockgateError when the newest attempt to promote failed, with its record's reason if it left one."""
+def _refuse_ended_promotion(context: Context, chain: ReleaseChain, version: int) -> None:
+    """Raise LockgateError when no attempt to promote goes on, with its record's reason if it left one."""
     machine = names.state_machine_arn(context.tools.account, context.tools.region)
     stepfunctions, model = context.client("stepfunctions"), chain.model
     last = promotions.last_attempt(stepfunctions, machine, model, version, numbers(chain, version))
     # None: the event is still on its way; the reconciler starts what an event lost.
-    if last is None or last.status not in ("FAILED", "TIMED_OUT", "ABORTED"):
+    if last is None or last.status == "RUNNING":
         return
     records = chain.about(version)
     entry = records[-1].entry if records else None
-    if entry is not None and isinstance(entry.body, Deployment):
+    if entry is not None and isinstance(entry.body, Deployment) and entry.body.outcome == "failed":
         raise LockgateError(f"deployment to {entry.environment} failed: {entry.body.reason}")
-    todo = why_not(context, chain, version) or f"`lockgate promote {version} --model {model}` tries again"
+    todo = why_not(context, chain, version)
+    if last.status == "SUCCEEDED":
+        if todo:  # else its last record is still on its way
+            raise LockgateError(f"promotion {last.name}: it goes no further: {todo}")
+        return
+    todo = todo or f"`lockgate promote {version} --model {model}` tries again"
     raise LockgateError(f"promotion {last.name}: {last.status}: {last.reason}; {todo}")

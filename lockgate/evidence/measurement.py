@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from lockgate.errors import EvidenceError
 from lockgate.evidence.document import Champion, Evidence, Group
+from lockgate.release.advice import deliver_again
 from lockgate.statistics.interval import Interval
 from lockgate.tasks.kinds import Area, MetricKind
 from lockgate.tasks.target import Target
@@ -79,7 +80,7 @@ def _kind(metric: str, target: Target) -> MetricKind:
 def _unmeasured(kind: MetricKind, rows: int) -> Unmeasured:
     if kind.counts:
         return Unmeasured(f"found none of {rows} rows that counts, expected {kind.counts}", rows)
-    return Unmeasured("its evaluator did not measure it for this group: `lockgate deliver COMMIT --again`", rows)
+    return Unmeasured(f"its evaluator did not measure it for this group: {deliver_again()}", rows)
 
 
 def compared(metric: str, evidence: Evidence, champion: Champion, alpha: float) -> Measured | Unmeasured:

@@ -14,6 +14,7 @@ from lockgate.evidence.document import Data
 from lockgate.ledger.chain import ReleaseChain
 from lockgate.ledger.kinds import Holdout, Verdict
 from lockgate.ledger.records import Record
+from lockgate.release.advice import deliver_again
 from lockgate.statistics.budget import (
     Assurance,
     Budget,
@@ -132,7 +133,7 @@ def why_not(chain: ReleaseChain, data: Data, budget: Assurance, version: int) ->
         return (
             f"{name}: found it judged under simple assurance ({shown[-1].reference}), where authors saw its numbers, "
             f"expected rows that nobody fitted: publish fresh labelled rows as a new snapshot, record them with "
-            f"`{COMMAND}`, and deliver again"
+            f"`{COMMAND}`, and {deliver_again()}"
         )
     proof = recorded(chain, data.labels_sha256)
     told = max((each.sequence for each in chain.of(Verdict) if each.entry.body.feedback == "numbers"), default=-1)
@@ -140,14 +141,13 @@ def why_not(chain: ReleaseChain, data: Data, budget: Assurance, version: int) ->
         return (
             f"{name}: found no record that these rows are fresh since authors last saw numbers, expected one: rows "
             f"that were shown may be among them. Publish fresh labelled rows as a new snapshot, record them with "
-            f"`{COMMAND}`, and deliver again"
+            f"`{COMMAND}`, and {deliver_again()}"
         )
     others = before[: before.index(data.labels_sha256)] if data.labels_sha256 in before else before
     if proof is None and others:
         return (
             f"{name}: found no record that these rows are fresh, expected one since holdouts were used before "
-            f"({len(others)}): `{COMMAND} {data.snapshot}` proves and records it; then "
-            "`lockgate deliver COMMIT --again`"
+            f"({len(others)}): `{COMMAND} {data.snapshot}` proves and records it; then {deliver_again()}"
         )
     if proof and proof.entry.body.holdout_identities_sha256 != data.holdout_identities_sha256:
         return (
@@ -162,7 +162,7 @@ def why_not(chain: ReleaseChain, data: Data, budget: Assurance, version: int) ->
         return (
             f"{name} is used up: the policy lets it serve {budget.decisions} decisions with feedback "
             f"{budget.feedback}; publish {data.holdout_rows} fresh labelled rows as a new snapshot, record them with "
-            f"`{COMMAND}`, and deliver again"
+            f"`{COMMAND}`, and {deliver_again()}"
         )
     return ""
 

@@ -17,6 +17,7 @@ from lockgate.evidence.document import Evidence, Group
 from lockgate.evidence.measurement import Measured, Unmeasured, compared, gaps, groups_of, measured
 from lockgate.gate.readings import Reading
 from lockgate.policy.rules import Compare, Gap, Limit, Policy, Require, Rule
+from lockgate.release.advice import deliver_again
 
 SIGNS = {("floor", True): ">=", ("floor", False): "<", ("ceiling", True): "<=", ("ceiling", False): ">"}
 
@@ -169,7 +170,7 @@ def _against(name: str, rule: Limit, found: Measured | Unmeasured, where: str) -
 
 def _compare(rule: Compare, evidence: Evidence, circumstances: Circumstances) -> RuleResult:
     expected, champion = circumstances.champion_sha256, evidence.champion
-    again = "`lockgate deliver COMMIT --again` has it evaluated against what is served now"
+    again = f"{deliver_again()} has it evaluated against what is served now"
     if not expected:
         return RuleResult(
             rule.name, Outcome.PASSED, f"{rule.metric}: nothing is served, so there is no champion to compare with"

@@ -15,6 +15,7 @@ from lockgate import canonical, schema
 from lockgate.errors import EvidenceError, LedgerError, RefusedError
 from lockgate.ledger import kinds
 from lockgate.ledger.records import ADVICE, Entry
+from lockgate.release.advice import deliver_again
 from lockgate.release.parameters import Release
 from lockgate.schema import Document
 
@@ -181,7 +182,7 @@ def refuse_if_rolled_back(facts: Facts, verdict_id: str, version: str) -> None:
         if _rolled_back_from(fact) == verdict_id:
             raise RefusedError(
                 f"version {version} was rolled back from at {fact.time} by {fact.body.person} "
-                f"({fact.body.reason}): it needs a new verdict: deliver its commit with --again"
+                f"({fact.body.reason}): it needs a new verdict: {deliver_again(_commit_of(fact))}"
             )
 
 
@@ -191,6 +192,11 @@ def _succeeded(facts: Facts) -> list[Fact[Ended]]:
 
 def _rollbacks(facts: Facts) -> list[Fact[Asked]]:
     return [fact for fact in of(facts, Asked) if fact.body.action == "rollback"]
+
+
+def _commit_of(fact: Fact[Asked]) -> str | None:
+    """The commit of what was rolled back from."""
+    return fact.body.from_.commit if fact.body.from_ else None
 
 
 def _rolled_back_from(fact: Fact[Asked]) -> str:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from itertools import islice
 
 from lockgate import canonical
 
@@ -49,15 +48,12 @@ class Training:
     running: bool
 
 
-def same_as(fingerprint: str, trainings: Iterable[Training], own: Iterable[Training] = ()) -> Training | None:
-    """The training that makes another one needless; None where the model must be trained.
+def same_as(fingerprint: str, newest: Training | None) -> bool:
+    """Whether the newest training of a model started from the same, so that another one is needless.
 
-    trainings: newest first, without those that failed or were stopped, since they left no version. Only the newest one
-    counts: a commit that goes back to something older changes what is newest.
-    own: those of the commit itself. A commit that is delivered once more goes back to nothing.
+    newest: of those that run or left a version. Only it counts: what goes back to older content changes what is newest.
     """
-    candidates = (*islice(trainings, 1), *own)
-    return next((each for each in candidates if each.fingerprint == fingerprint), None)
+    return newest is not None and newest.fingerprint == fingerprint
 
 
 def found_in(inputs: Inputs, trainings: Iterable[Training]) -> Training | None:

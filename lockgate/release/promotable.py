@@ -9,6 +9,7 @@ from lockgate.ledger.chain import ReleaseChain
 from lockgate.ledger.journal import Facts, to_ledger
 from lockgate.ledger.kinds import ReleaseBody, Rollback, Verdict
 from lockgate.ledger.records import Entry, Record
+from lockgate.release.advice import deliver_again
 
 
 def on_its_way(chain: ReleaseChain, journal: Facts, environment: str) -> list[Entry[ReleaseBody]]:
@@ -57,7 +58,7 @@ def why_not_promoted(
             said = back.entry.body
             return (
                 f"version {version} was rolled back from in {environment} at {said.at} by {said.person} "
-                f"({said.reason}): it needs a new verdict: `lockgate deliver {_commit(verdict)}--again`"
+                f"({said.reason}): it needs a new verdict: {deliver_again(verdict.entry.body.commit)}"
             )
     return ""
 
@@ -66,7 +67,3 @@ def rolled_back_from(chain: ReleaseChain, verdict_id: str, environment: str) -> 
     """The rollback that took away what this verdict had let through."""
     backs = chain.of(Rollback, environment=environment)
     return next((back for back in backs if back.entry.body.verdict_id == verdict_id), None)
-
-
-def _commit(verdict: Record[Verdict]) -> str:
-    return f"{verdict.entry.body.commit} " if verdict.entry.body.commit else ""

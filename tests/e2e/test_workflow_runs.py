@@ -143,8 +143,9 @@ def test_a_push_delivers_the_commit_whatever_its_message_says_and_the_next_train
     assert version in [entry["version"] for entry in demo.facts("status")["refused"]]
     code, after = deliver("Nothing that a model is made of")
     assert (code, after in tags(ecr)) == (0, True), "it has its image"
-    said = demo.facts("follow", after, cwd=demo.clone)
-    assert (said["ending"], said["same_as"], said["version"]) == ("unchanged", commit, version)
+    followed = demo.lockgate("follow", after, "--json", cwd=demo.clone)
+    said = json.loads(followed.stdout)
+    assert (followed.returncode, said["ending"], said["same_as"], said["version"]) == (3, "refused", commit, version)
 
 
 def test_a_dockerfile_that_no_longer_builds_is_a_failed_image_in_the_status_and_nothing_in_the_registry(

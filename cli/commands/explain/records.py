@@ -28,6 +28,7 @@ from lockgate.ledger.kinds import (
 )
 from lockgate.ledger.records import Record
 from lockgate.ledger.standing import seconds_to_traffic, unmoved
+from lockgate.release.advice import deliver_again
 
 LINEAGE = (
     "execution",
@@ -75,7 +76,7 @@ def _evaluate_again(records: Records) -> str | None:
     It makes a version of its own, compared with what is served by then, whose decision spends of the holdout.
     """
     verdict = _known(records)
-    return f"lockgate deliver {verdict.commit} --snapshot {verdict.snapshot} --again" if verdict else None
+    return deliver_again(verdict.commit, verdict.snapshot).strip("`") if verdict else None
 
 
 def _known(records: Records) -> Verdict | None:

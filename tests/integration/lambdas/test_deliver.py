@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 
-from cli.commands import deliver
+from cli.commands import deliver, follow
 from cli.main import parser
 from lockgate import canonical, names
-from lockgate.aws import delivery, training
-from lockgate.errors import NotFoundError
+from lockgate.aws import delivery, promotions, training
+from lockgate.errors import LockgateError, NotFoundError
+from lockgate.ledger.chain import ReleaseChain
+from tests import records
 
 CONTEXT: Any = SimpleNamespace(bucket=lambda purpose: f"test-{purpose}")
 MODELS = ("income", "churn")
@@ -119,6 +121,7 @@ class Delivery:
         self.snapshots = dict.fromkeys(THREE, OLDER)
         self.executions: list[dict[str, Any]] = []
         self.tokens: dict[str, dict[str, Any]] = {}
+        self.chain: ReleaseChain = records.chain_of(model="fraud")
         self._git("init", "-q", "-b", "main")
         self.commit(
             **{
@@ -229,11 +232,22 @@ def delivered(scripted: Any, sdk: Callable[[str], Any], tmp_path: Path, monkeypa
 
     services = {made.service: made for made in (Pipelines(sdk), Builds(sdk))}
     session = SimpleNamespace(client=lambda service: services[service].client if service in services else None)
-    tools = SimpleNamespace(promotion=("dev", "prod"))
-    context = SimpleNamespace(root=tmp_path, tools=tools, bucket=lambda purpose: f"test-{purpose}", session=session)
+    tools = SimpleNamespace(promotion=("dev", "prod"), account="1" * 12, region="us-east-1")
+    context = SimpleNamespace(
+        root=tmp_path,
+        tools=tools,
+        bucket=lambda purpose: f"test-{purpose}",
+        session=session,
+        client=session.client,
+        ledger=SimpleNamespace(chain=lambda model: at.chain),
+        model=lambda chosen: chosen,
+    )
     monkeypatch.setenv("GITHUB_ACTOR", "ada")
     monkeypatch.delenv("ACTIONS_ID_TOKEN_REQUEST_URL", raising=False)
     monkeypatch.setattr(deliver, "open_context", lambda: context)
+    monkeypatch.setattr(follow, "open_context", lambda: context)
+    monkeypatch.setattr(follow, "find_image", lambda _ecr, _repository, _uri, sha: at.image(sha))
+    monkeypatch.setattr(promotions, "last_attempt", lambda *_: None)
     monkeypatch.setattr(deliver, "deliver_image", lambda _context, _session, sha, **_: at.image(sha))
     monkeypatch.setattr(delivery, "find_champion", lambda *_: None)
     monkeypatch.setattr(delivery, "newest_snapshot", lambda _s3, _bucket, model: at.snapshots[model])
@@ -282,6 +296,106 @@ def test_going_back_to_an_older_version_is_a_change(at: Delivery) -> None:
     assert at.deliver(first) == [], "an old run that is started again delivers nothing"
     at.commit(**{"model/fraud/model.toml": "fraud"})
     assert at.deliver() == ["fraud"]
+
+
+def test_a_commit_older_than_what_was_trained_last_starts_nothing_and_says_what_would(
+    at: Delivery, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is live: without this, a late or repeated run makes an old commit the newest version."""
+    middle = at.commit(**{"model/fraud/train.py": "middle"})
+    last = at.commit(**{"model/fraud/train.py": "last"})
+    assert at.deliver() == ["fraud"]
+    assert at.deliver(middle) == []
+    said = capsys.readouterr()
+    assert (
+        f"fraud: nothing is started: commit {last[:12]} was trained last, and this commit is 1 behind of it" in said.err
+    )
+    assert f"`lockgate deliver {middle[:12]} --older`" in said.err
+    assert f"Delivered {middle[:12]}: it has its image" in said.out
+    assert at.deliver(middle, "--older") == ["fraud"]
+
+
+def test_what_was_trained_once_is_trained_again_where_somebody_says_older(at: Delivery) -> None:
+    first = at._git("rev-parse", "HEAD")
+    at.commit(**{"model/fraud/model.toml": "second"})
+    assert at.deliver() == ["fraud"]
+    at.end()
+    assert at.deliver(first, "--older") == ["fraud"]
+    assert at.deliver(first, "--older") == [], "it is the newest now, and runs"
+
+
+def test_a_commit_of_another_branch_is_no_older_one(at: Delivery) -> None:
+    at._git("checkout", "-q", "-b", "other")
+    side = at.commit(**{"model/fraud/train.py": "side"})
+    at._git("checkout", "-q", "main")
+    at.commit(**{"model/fraud/train.py": "main"})
+    assert at.deliver() == ["fraud"]
+    assert at.deliver(side) == ["fraud"]
+
+
+def test_going_back_to_an_earlier_snapshot_is_a_change_of_the_same_commit(at: Delivery) -> None:
+    for snapshot in (NEWER, OLDER, NEWER):
+        at.snapshots["fraud"] = snapshot
+        assert at.deliver() == ["fraud"]
+        at.end()
+        assert at.deliver() == []
+
+
+def test_a_clone_that_was_cut_off_starts_nothing_of_which_it_cannot_tell_the_order(
+    at: Delivery, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    at.commit(**{"model/fraud/train.py": "new"})
+    monkeypatch.setattr("cli.git._has", lambda *_: False)
+    monkeypatch.setattr("cli.git.is_shallow", lambda _: True)
+    before = len(at.executions)
+    assert deliver.run(parser("deliver").parse_args(["deliver"])) == 1
+    assert len(at.executions) == before
+    assert "fetch the whole history" in capsys.readouterr().err
+
+
+def followed(revision: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, Any]]:
+    asked = parser("follow").parse_args(["follow", revision, "--model", "fraud", "--timeout", "0.1", "--json"])
+    code = follow.run(asked)
+    return code, json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("last", "code", "ending"),
+    [
+        (records.verdict(outcome="failed"), 3, "refused"),
+        (records.request(expires="2999-01-01T00:00:00.000Z"), 4, "waiting for approval"),
+        (records.deployment(version=2), 0, "live"),
+    ],
+    ids=["refused", "waiting", "live"],
+)
+def test_following_a_commit_that_changed_nothing_ends_as_the_version_that_it_equals(
+    at: Delivery, capsys: pytest.CaptureFixture[str], last: Any, code: int, ending: str
+) -> None:
+    trained = at.commit(**{"model/fraud/train.py": "new"})
+    assert at.deliver() == ["fraud"]
+    at.end()
+    same = at.commit(**{"README.md": "other words"})
+    assert at.deliver() == []
+    capsys.readouterr()
+    at.chain = records.chain_of(records.entry(last, 2, "prod"), model="fraud")
+    facts = {"model": "fraud", "version": 2, "ending": ending}
+    assert followed(same, capsys) == (code, {**facts, "commit": same, "same_as": trained})
+    assert followed(trained, capsys) == (code, {**facts, "commit": trained, "same_as": None})
+
+
+def test_following_a_commit_whose_equal_was_never_released_does_not_end_well(
+    at: Delivery, capsys: pytest.CaptureFixture[str]
+) -> None:
+    same = at.commit(**{"README.md": "other words"})
+    assert at.deliver() == []
+    with pytest.raises(LockgateError, match="gave up after --timeout"):
+        followed(same, capsys)
+    late = at.commit(**{"model/fraud/train.py": "late"})
+    at.commit(**{"model/fraud/train.py": "last"})
+    assert at.deliver() == ["fraud"]
+    assert at.deliver(late) == []
+    with pytest.raises(NotFoundError, match="was trained last, and this commit is 1 behind of it"):
+        followed(late, capsys)
 
 
 def test_what_runs_is_not_started_again_and_what_left_no_version_is(at: Delivery) -> None:

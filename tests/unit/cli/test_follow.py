@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cli.commands.follow import _line
+from cli.commands.follow import DONE, REFUSED, WayEnded, _line, ending_of
 from lockgate.ledger import kinds
 from tests import records
 
@@ -45,3 +45,33 @@ def test_each_kind_of_record_is_said_in_words_of_its_own(body: kinds.Body, line:
 
 def test_nothing_but_a_request_waits_for_an_approval() -> None:
     assert {body.KIND for body in records.ALL if said(body) == WAITS} == {"approval-request"}
+
+
+LIVE = records.entry(records.deployment(version=2), 2, "prod", "live")
+NEWER = records.entry(records.deployment(version=3), 3, "prod", "newer")
+
+
+def entry(body: kinds.Body, environment: str = "prod") -> records.Entry[kinds.Body]:
+    return records.entry(body, 2, environment, "last")
+
+
+@pytest.mark.parametrize(
+    ("entries", "ending"),
+    [
+        ([], None),
+        ([entry(records.verdict())], None),
+        ([entry(records.verdict(outcome="failed"))], REFUSED),
+        ([entry(records.verdict(outcome="failed")), records.entry(records.waiver(), 2)], None),
+        ([entry(records.rejection())], REFUSED),
+        ([entry(records.deployment(version=2), "dev")], None),
+        ([LIVE], DONE),
+        ([LIVE, entry(records.acknowledgement("income/0"))], DONE),
+        ([LIVE, NEWER], WayEnded(0, "was live until version 3")),
+        ([LIVE, entry(records.rollback(2, 1))], WayEnded(3, "rolled back from in prod, which serves version 1 since")),
+        ([LIVE, entry(records.rollback(2, 1), "dev")], None),
+    ],
+)
+def test_how_the_way_of_a_version_ended_is_said_by_its_newest_record(
+    entries: list[records.Entry[kinds.Body]], ending: WayEnded | None
+) -> None:
+    assert ending_of(records.chain_of(*entries), 2, "prod") == ending

@@ -5,8 +5,9 @@ CloudFormation may do when it deploys (far less than an administrator), and the 
 makes can do more than. Run it again when a change needs more: a deployment that may not do something says so.
 
 With --evaluator: build the evaluator's image from what is checked out, and compare it with the one that the policy
-pins. It judges every commit, so no delivery builds it. When the digests differ, change [evaluator] image_digest in
-environments/tools.toml in a reviewed commit, and deploy.
+pins. It judges every commit, so no delivery builds it. --pin writes the digest into environments/tools.toml where it
+differs; a reviewed commit and a deployment make it the evaluator. It needs no stack but tools/delivery, so that
+everything else is deployed once, with the right digest.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from cli.commands.deliver import deliver_image
+from cli.commands.deliver import build_image, wait_for_provenance
 from cli.context import Context, json_argument, open_context
 from cli.git import commit_of
 from cli.terminal import progress, show, show_json
@@ -39,6 +40,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--dry-run", action="store_true", help="only print the policies")
     what.add_argument("--evaluator", action="store_true", help="build the evaluator's image instead (of tools only)")
+    parser.add_argument("--pin", action="store_true", help="with --evaluator: write its digest where another is pinned")
     json_argument(parser)
 
 
@@ -49,7 +51,9 @@ def run(arguments: argparse.Namespace) -> int:
         found = f"environment: found {arguments.environment!r}, expected one of {', '.join(accounts)}"
         raise NotFoundError(found)
     if arguments.evaluator:
-        return _evaluator(context, arguments.environment, json=arguments.json)
+        return _evaluator(context, arguments.environment, pin=arguments.pin, json=arguments.json)
+    if arguments.pin:
+        raise RefusedError("bootstrap: found --pin, expected only with --evaluator, whose digest it writes")
     account, region = accounts[arguments.environment], context.tools.region
     if not arguments.dry_run:
         _refuse_wrong_account(context, arguments.environment, account)
@@ -83,12 +87,12 @@ def _refuse_wrong_account(context: Context, environment: str, account: str) -> N
         )
 
 
-def _evaluator(context: Context, environment: str, *, json: bool) -> int:
-    """Build the evaluator's image and compare it with the pinned one; 3 where they differ."""
+def _evaluator(context: Context, environment: str, *, pin: bool, json: bool) -> int:
+    """Build the evaluator's image and compare it with the pinned one; 3 where they differ and stay so."""
     if environment != "tools":
         raise RefusedError(f"bootstrap --evaluator: found {environment!r}, expected tools, which has the evaluator")
     commit = commit_of(context.root, "HEAD")
-    image = deliver_image(
+    image = build_image(
         context,
         context.session,
         commit,
@@ -96,14 +100,31 @@ def _evaluator(context: Context, environment: str, *, json: bool) -> int:
         repository=names.EVALUATOR_REPOSITORY,
         key=names.evaluator_source_key(commit),
     )
-    pinned = context.tools.evaluator_image_digest
+    if not pin:  # before the first deploy nobody is there yet who starts what vouches for it
+        wait_for_provenance(context, context.session, image, names.EVALUATOR_PROJECT, names.EVALUATOR_REPOSITORY)
+    before = context.tools.evaluator_image_digest
+    if pin and image.digest != before:
+        file = context.root / "environments" / "tools.toml"
+        file.write_text(pinned(file.read_text(), before, image.digest))
+    now = image.digest if pin else before
     if json:
-        show_json({"commit": commit, "image_digest": image.digest, "pinned": pinned})
-    elif image.digest == pinned:
-        show(f"The evaluator of {commit[:12]} is the one that the policy pins: {pinned}")
+        show_json({"commit": commit, "image_digest": image.digest, "pinned": now})
+    elif image.digest == before:
+        show(f"The evaluator of {commit[:12]} is the one that the policy pins: {before}")
+    elif pin:
+        show(f"The evaluator of {commit[:12]} is {image.digest}", f"environments/tools.toml pinned {before}")
+        show("It pins the new one now: review and commit the change, then deploy tools.")
     else:
-        show(f"The evaluator of {commit[:12]} is {image.digest}", f"environments/tools.toml pins   {pinned}")
-    return 0 if image.digest == pinned else 3
+        show(f"The evaluator of {commit[:12]} is {image.digest}", f"environments/tools.toml pins   {before}")
+    return 0 if image.digest == now else 3
+
+
+def pinned(text: str, before: str, digest: str) -> str:
+    """environments/tools.toml with another digest of the evaluator, and all else as it was."""
+    if (times := text.count(f'"{before}"')) != 1:
+        expected = "expected it once, in double quotes, as image_digest of [evaluator]"
+        raise LockgateError(f"environments/tools.toml: found {before} {times} times, {expected}. Write {digest} there")
+    return text.replace(f'"{before}"', f'"{digest}"')
 
 
 def _put(iam: Any, account: str, name: str, document: dict[str, Any]) -> str:

@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.older:
         _refuse_older(context, session, commit, champions)
     snapshots, without = _snapshots(context, s3, models, arguments.snapshot)
-    image = deliver_image(
+    image = build_image(
         context,
         session,
         commit,
@@ -69,6 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
         repository=names.MODELS_REPOSITORY,
         key=names.source_key(commit),
     )
+    wait_for_provenance(context, session, image, names.IMAGE_PROJECT, names.MODELS_REPOSITORY)
     actor = os.environ.get("GITHUB_ACTOR") or _name_of_caller(session)
     trained = {}
     for model, snapshot in snapshots.items():
@@ -163,7 +164,7 @@ def _refuse_older(context: Context, session: Any, commit: str, champions: Mappin
         progress(f"{model}: the commit is {stands} of what {last} serves ({live[:12] or 'unknown'})")
 
 
-def deliver_image(
+def build_image(
     context: Context, session: Any, commit: str, *, project: str, repository: str, key: str
 ) -> delivery.Image:
     """The image of a commit in a repository, built from its archive unless it is there."""
@@ -192,16 +193,20 @@ def deliver_image(
         if image is None:
             raise delivery.BuildError(f"the build of {commit[:12]} succeeded, yet {repository} has no image of it")
     progress(f"image {image.uri}")
+    return image
+
+
+def wait_for_provenance(context: Context, session: Any, image: delivery.Image, project: str, repository: str) -> None:
+    """Wait until somebody vouched for the image, where the configuration wants it."""
     if not context.tools.attestation:
         progress("nobody vouches for images here: [images] attestation is false")
-        return image
-    images = Attestations(ecr, context.tools.account, repository)
+        return
+    images = Attestations(session.client("ecr"), context.tools.account, repository)
     if not images.attested(image.digest):
         delivery.refuse_foreign(session.client("codebuild"), project, image)
         with working("waiting for its provenance and bill of materials"):
             delivery.wait_attested(images, image)
     progress("provenance and bill of materials stand beside it")
-    return image
 
 
 def _snapshots(

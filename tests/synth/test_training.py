@@ -46,6 +46,25 @@ def test_the_evaluator_is_the_pinned_one(synthesized: Any) -> None:
     assert "TrainingRole" in filled["TrainingRole"] or "Training" in filled["TrainingRole"]
 
 
+def test_what_builds_the_evaluator_is_deployed_before_all_that_pins_it(synthesized: Any) -> None:
+    """Else the first deploy of tools would be two: one to build the image, one with its digest."""
+    manifest = json.loads((synthesized.directory / "assembly-tools" / "manifest.json").read_text())["artifacts"]
+    stacks = {name: each for name, each in manifest.items() if each["type"] == "aws:cloudformation:stack"}
+    (builds,) = (name for name, each in stacks.items() if each["properties"]["stackName"] == "lockgate-tools-delivery")
+    first, found = {builds}, {builds}
+    while found:
+        found = {name for each in found for name in stacks[each]["dependencies"] if name in stacks} - first
+        first |= found
+    templates = {
+        stacks[name]["properties"]["stackName"]: synthesized.stacks[stacks[name]["properties"]["stackName"]]
+        for name in first
+    }
+    assert set(templates) == {"lockgate-tools-artifacts", "lockgate-tools-delivery"}
+    for template in templates.values():
+        assert "lockgate-evaluator@" not in json.dumps(template)
+        assert not [each for each in template["Resources"].values() if each["Type"] == "AWS::Lambda::Function"]
+
+
 def test_placeholders_are_replaced_deep_inside_strings() -> None:
     from lockgate_constructs.pipeline_definition import fill
 

@@ -84,6 +84,7 @@ def test_a_decision_that_lacks_something_is_not_sent(
         (["explain", "1", "--measure", "demographic_parity"], "found --measure, expected only with --fairness"),
         (["explain", "1", "--fairness", "--env", "prod"], "found --env beside"),
         (["bootstrap", "prod", "--evaluator"], "expected tools"),
+        (["bootstrap", "tools", "--pin"], "found --pin, expected only with --evaluator"),
     ],
 )
 def test_an_option_that_would_be_ignored_is_an_error(

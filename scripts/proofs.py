@@ -1,7 +1,8 @@
 """Proofs that take too long for `make test`, and what they gave: `make test-long`.
 
 Each proof is a command of bash. tests/long.json says of each what ran, on which commit, when it ended, how many minutes
-it took and whether it passed. The file is committed, and a test of `make test` says which proofs have to run again.
+it took and whether it passed. The file is committed, and a test of `make test` says which proofs have to run again. How
+old a proof is, is measured up to the commit that is checked out: a checkout that was good stays good.
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ class Result:
     passed: bool
 
 
-def due(results: Mapping[str, Result], now: datetime) -> list[str]:
-    """Which proofs have to run, each with why."""
+def due(results: Mapping[str, Result], at: datetime | None) -> list[str]:
+    """Which proofs have to run for a commit of this moment, each with why; None asks for no age."""
     found = []
     for name in PROOFS:
         result = results.get(name)
@@ -48,9 +49,11 @@ def due(results: Mapping[str, Result], now: datetime) -> list[str]:
             found.append(f"{name}: found no run")
         elif not result.passed:
             found.append(f"{name}: found a run that failed, on {result.commit[:12]}")
-        elif result.given and now - datetime.fromisoformat(result.ended) > OLDEST_SHORTENED:
+        elif at is None:
+            continue
+        elif result.given and at - datetime.fromisoformat(result.ended) > OLDEST_SHORTENED:
             found.append(f"{name}: found a run of {result.ended} that {result.given} shortened, expected a whole one")
-        elif now - datetime.fromisoformat(result.ended) > OLDEST:
+        elif at - datetime.fromisoformat(result.ended) > OLDEST:
             found.append(f"{name}: found a run of {result.ended}, expected one of the last {OLDEST.days} days")
     return found
 
@@ -68,8 +71,18 @@ def run(name: str, given: str) -> Result:
     return Result(PROOFS[name], given, _git("rev-parse", "HEAD"), ended, minutes, done.returncode == 0)
 
 
-def _git(*arguments: str) -> str:
-    return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+def committed(root: Path = ROOT) -> datetime | None:
+    """When the commit of root's checkout was made, a shallow one too. None where root is an archive, which has no git.
+
+    Raises CalledProcessError where git does not say it of a checkout.
+    """
+    if not (root / ".git").exists():
+        return None
+    return datetime.fromisoformat(_git("show", "--no-patch", "--format=%cI", "HEAD", at=root))
+
+
+def _git(*arguments: str, at: Path = ROOT) -> str:
+    return subprocess.run(["git", *arguments], cwd=at, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def main() -> int:

@@ -29,7 +29,9 @@ class CommandGroup(NamedTuple):
 GROUPS = (
     CommandGroup("set up", ("up", "down", "bootstrap", "doctor", "snapshot"), "lockgate doctor prod"),
     CommandGroup("deliver", ("deliver", "follow"), "lockgate deliver HEAD"),
-    CommandGroup("decide", ("approve", "reject", "waive"), 'lockgate approve 3 --env prod --reason "tried in staging"'),
+    CommandGroup(
+        "decide", ("approve", "reject", "waive", "retire"), 'lockgate approve 3 --env prod --reason "tried in staging"'
+    ),
     CommandGroup(
         "release",
         ("promote", "rollback", "break-glass", "infrastructure"),

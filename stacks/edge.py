@@ -39,6 +39,7 @@ from stacks.shared_edge import Edge, export, imported
 LOOK_MINUTES = 5
 MOST_TARGETS = 5  # of one rule of EventBridge
 MOST_RULES = 100  # of one load balancer
+MOST_MODELS = 38  # each is five of the 200 outputs that a stack may have, and the others are ten
 OF_ENVIRONMENT = "lockgate:environment"  # tag of what several models of an environment have
 _BY_DIGEST = "Released model data lies under its digest, which is known when it is released."
 _STACK_IDS = "CloudFormation adds an id to the ARN of a stack that has exactly this name."
@@ -99,7 +100,7 @@ class EdgeStack(Stack):
             )
             for model in self._models
         }
-        self._warn_of_many_rules(len(sharing) + 1 if not shared else 0)
+        self._warn_of_many_models(len(sharing) + 1 if not shared else 0)
         if self.node.try_get_context(UPGRADING):
             self._keep_exports_of_0_1()
         self.logs = {model: LogGroup(self, f"Logs-{model}", key=self.key) for model in self._models}
@@ -131,7 +132,7 @@ class EdgeStack(Stack):
         self._look_regularly(deploy)
         self._announce_failures()
 
-    def _warn_of_many_rules(self, environments: int) -> None:
+    def _warn_of_many_models(self, environments: int) -> None:
         """Two rules lead to each model in each environment, and a load balancer has 100 unless AWS raised that."""
         rules = 2 * len(self._models) * environments
         if rules > MOST_RULES:
@@ -139,6 +140,10 @@ class EdgeStack(Stack):
                 f"found {rules} rules on one load balancer, expected {MOST_RULES} at most: ask AWS for a higher quota"
             )
             Annotations.of(self).add_warning_v2("lockgate:rules-of-a-load-balancer", said)
+        if len(self._models) > MOST_MODELS:
+            found = f"found {len(self._models)} models, expected {MOST_MODELS} at most"
+            said = f"{found}: CloudFormation takes 200 outputs of a stack: make another app for some of them"
+            Annotations.of(self).add_warning_v2("lockgate:models-of-an-environment", said)
 
     def _keep_exports_of_0_1(self) -> None:
         """CloudFormation takes no export away that a stack imports: they go with the deployment after the first."""

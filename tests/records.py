@@ -126,6 +126,10 @@ def acknowledgement(break_glass: str, **changes: Any) -> kinds.Acknowledgement:
     return kinds.Acknowledgement(**{**SAID, "break_glass": break_glass, **changes})
 
 
+def retirement(*cut_off: str, **changes: Any) -> kinds.Retirement:
+    return kinds.Retirement(**{**SAID, "cut_off": cut_off, **changes})
+
+
 def stack_request(approvals: int = 1, **changes: Any) -> kinds.StackApprovalRequest:
     return kinds.StackApprovalRequest(**{**STACKS, "approvals": approvals, **changes})
 
@@ -154,6 +158,7 @@ ALL = (
     restore(),
     break_glass(),
     acknowledgement("income/1"),
+    retirement(),
 )
 
 

@@ -34,6 +34,7 @@ from lockgate.ledger.kinds import (
     Rejection,
     ReleaseBody,
     Restore,
+    Retirement,
     Rollback,
     Verdict,
     Waiver,
@@ -167,9 +168,11 @@ def _promoted(context: Context, model: str, version: int, deadline: float) -> Wa
 def ending_of(chain: ReleaseChain, version: int, last: str) -> WayEnded | None:
     """What the newest record of a version means, where it means an end; a failed deployment may be tried again.
 
-    last: the last environment of a promotion. That somebody looked at a broken glass is no other end.
+    last: the last environment of a promotion. That somebody looked at a broken glass, or retired the model, is no other
+    end.
     """
-    records = [each for each in chain.about(version) if not isinstance(each.entry.body, Acknowledgement)]
+    no_end = (Acknowledgement, Retirement)
+    records = [each for each in chain.about(version) if not isinstance(each.entry.body, no_end)]
     if not records:
         return None
     entry = records[-1].entry
@@ -189,7 +192,7 @@ def ending_of(chain: ReleaseChain, version: int, last: str) -> WayEnded | None:
             return WayEnded(REFUSED.code, f"rolled back from in {last}, which serves version {asked.to} since")
         case ApprovalRequest() | Approval() | Holdout() | Waiver() | Acknowledgement():
             return None
-        case Rollback() | Restore() | BreakGlass():
+        case Rollback() | Restore() | BreakGlass() | Retirement():
             return None
         case _:
             assert_never(entry.body)
@@ -221,6 +224,8 @@ def _line(record: Record[ReleaseBody]) -> Shown:
             return f"break-glass by {person}: {reason}"
         case Acknowledgement(person=person, reason=reason):
             return f"break-glass acknowledged by {person}: {reason}"
+        case Retirement(person=person, reason=reason):
+            return f"model retired by {person}: {reason}"
         case Holdout(person=person):
             return f"fresh holdout recorded by {person}"
         case _:

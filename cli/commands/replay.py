@@ -20,6 +20,7 @@ from lockgate.aws.evidence import kept
 from lockgate.errors import EvidenceError, LockgateError, NotFoundError
 from lockgate.ledger.break_glass import judged
 from lockgate.ledger.kinds import Verdict
+from lockgate.release.replay import difference
 
 EXAMPLE = "lockgate replay prod"
 
@@ -51,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
         "version": answered["release"]["version"],
         "rows": len(pairs),
         "equal": sum(expected == found for expected, found in pairs),
-        "largest_difference": max(abs(expected - found) for expected, found in pairs),
+        "largest_difference": max(difference(expected, found) for expected, found in pairs),
     }
     same = facts["equal"] == facts["rows"] and facts["version"] == str(version)
     if arguments.json:

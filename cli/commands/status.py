@@ -24,7 +24,7 @@ from lockgate.errors import LedgerError
 from lockgate.gate.holdout import tells_numbers
 from lockgate.ledger.chain import ReleaseChain
 from lockgate.ledger.infrastructure import commit_live, unfinished
-from lockgate.ledger.kinds import BreakGlass, Deployment, Restore, Rollback, Verdict
+from lockgate.ledger.kinds import BreakGlass, Deployment, Restore, Retirement, Rollback, Verdict
 from lockgate.ledger.records import Entry
 from lockgate.ledger.standing import (
     Chains,
@@ -49,7 +49,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     context = open_context()
-    facts = collect(context, context.models(arguments.model))
+    known = context.models(None)
+    facts = collect(context, (context.model_with_history(arguments.model),) if arguments.model else known)
     if arguments.json:
         show_json(facts)
     else:
@@ -78,6 +79,11 @@ def collect(context: Context, models: tuple[str, ...]) -> dict[str, Any]:
             }
             for model in context.configuration.models
             if model.name in models
+        ],
+        "gone": [
+            {"model": model, **_retired(context.ledger.look(model))}
+            for model in context.ledger.chains()
+            if model not in context.configuration.policies and model != names.INFRASTRUCTURE_CHAIN
         ],
         "bad_records": [vars(bad) for chain in (*chains.values(), stacks_chain) for bad in chain.bad],
         "break_glass": broken_glass(chains),
@@ -137,8 +143,19 @@ def _stands(entry: dict[str, Any]) -> list[Shown]:
 def why_not(context: Context, chain: ReleaseChain, version: int) -> str:
     """Why a promotion of a version would move nothing; "" where it may."""
     environments = context.configuration.environments
+    if chain.model not in context.configuration.policies:
+        return f"model/{chain.model} is gone"
     policies = {each.name: context.configuration.policy(each, chain.model).sha256 for each in environments}
     return why_not_promoted(chain, version, tuple(policies), policies, utc_now())
+
+
+def _retired(chain: ReleaseChain) -> dict[str, str | None]:
+    """Who retired a model whose folder is gone, and why; None where nobody said."""
+    said = chain.newest(Retirement)
+    if said is None:
+        return {"person": None, "reason": None, "time": None, "record": None}
+    body = said.entry.body
+    return {"person": body.person, "reason": body.reason, "time": said.time, "record": said.reference}
 
 
 def measured(chain: ReleaseChain, version: int, environment: str) -> list[str]:
@@ -301,6 +318,10 @@ def _text(facts: dict[str, Any]) -> list[Shown]:
             if entry["differences"]:
                 lines += ["", line(outcome("differs"), f": {model} in {environment}")]
                 lines += [f"  {sentence}" for sentence in entry["differences"]]
+    for entry in facts["gone"]:
+        model, by = entry["model"], f"retired by {entry['person']}: {entry['reason']}"
+        said = by if entry["person"] else f"nobody said why: `lockgate retire {model}`"
+        lines += ["", line(outcome("gone"), f": {model}, {said}"), whole(f"  lockgate status --model {model}")]
     for entry in facts["bad_records"]:
         lines += ["", line(outcome("error"), f": {entry['why']}")]
         lines += ["  `lockgate verify` says more; no gate decides on this chain until it is whole"]

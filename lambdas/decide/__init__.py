@@ -7,6 +7,7 @@ something in the body. Each path has its own fields, its own roles and its own r
     POST /waiver            let one rule go for one version         (lambdas.decide.waiver)
     POST /holdout           record a fresh holdout                  (lambdas.decide.holdout)
     POST /acknowledgement   close a break-glass of somebody else    (lambdas.decide.acknowledgement)
+    POST /retirement        retire a model                          (lambdas.decide.retirement)
     POST /stacks            may these stacks be deployed?           (lambdas.decide.stacks)
 
 One rule says who may (lockgate.ledger.answer). The roles that an environment names as its approvers decide about its
@@ -32,7 +33,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lambdas import shared
-from lambdas.decide import acknowledgement, approval, holdout, stacks, waiver
+from lambdas.decide import acknowledgement, approval, holdout, retirement, stacks, waiver
 
 WAKE = {"action": "wake"}
 PATHS = {
@@ -40,6 +41,7 @@ PATHS = {
     "waiver": waiver.handler,
     "holdout": holdout.handler,
     "acknowledgement": acknowledgement.handler,
+    "retirement": retirement.handler,
     "stacks": stacks.handler,
 }
 

@@ -82,6 +82,21 @@ class Acknowledge(Document):
         _refuse_blank("reason", self.reason, "what was found out, for the record")
 
 
+class Retire(Document):
+    """A person retires a model."""
+
+    model: str
+    """The model's name."""
+    reason: str
+    """Why."""
+    cut_off: bool
+    """Whether it may serve still, so that its callers get no answer any more."""
+
+    def __post_init__(self) -> None:
+        refuse_unless_model(self.model)
+        _refuse_blank("reason", self.reason, "why, for the record")
+
+
 class BreakTheGlass(OfVersion):
     """A person puts a version into an environment past its gate and approvals."""
 

@@ -32,6 +32,7 @@ Kind = Literal[
     "restore",
     "break-glass",
     "acknowledgement",
+    "retirement",
 ]
 Outcome = Literal["passed", "inconclusive", "failed", "error"]
 Ending = Literal["succeeded", "failed"]
@@ -430,6 +431,22 @@ class Acknowledgement(Said):
         return f"acknowledgement:{break_glass}"
 
 
+class Retirement(Said):
+    """A person retired a model: it goes from the project, and its history stays. About its newest version, and about no
+    environment. Since 0.2.
+    """
+
+    KIND = "retirement"
+
+    cut_off: tuple[str, ...]
+    """The environments that served it by the ledger, whose callers get no answer any more."""
+
+    @staticmethod
+    def id(version: int) -> str:
+        """version: the newest; a model of this name that has another one later is another fact."""
+        return f"retirement:{version}"
+
+
 # Of the chain of infrastructure; about no version, and about the stacks of an environment, of tools or of anchor
 
 
@@ -498,6 +515,7 @@ ReleaseBody: TypeAlias = (
     | Restore
     | BreakGlass
     | Acknowledgement
+    | Retirement
 )
 StackBody: TypeAlias = StackApprovalRequest | StackApproval | StackRejection | StackDeployment
 

@@ -19,6 +19,7 @@ from lockgate.ledger.kinds import (
     Rejection,
     ReleaseBody,
     Restore,
+    Retirement,
     Rollback,
     Verdict,
     Waiver,
@@ -108,7 +109,7 @@ def _moment(record: Record[ReleaseBody]) -> datetime:
             return datetime.fromisoformat(ended or record.time)
         case Verdict() | ApprovalRequest() | Approval() | Rejection() | Waiver() | Holdout():
             return datetime.fromisoformat(record.time)
-        case BreakGlass() | Acknowledgement():
+        case BreakGlass() | Acknowledgement() | Retirement():
             return datetime.fromisoformat(record.time)
         case _:
             assert_never(record.entry.body)
@@ -149,7 +150,7 @@ def _reasons_against(record: Record[ReleaseBody]) -> list[str]:
             return [f"{each.rule} {each.outcome}: {each.message}" for each in against]
         case ApprovalRequest() | Approval() | Deployment() | Waiver() | Holdout():
             return []
-        case Rollback() | Restore() | BreakGlass() | Acknowledgement():
+        case Rollback() | Restore() | BreakGlass() | Acknowledgement() | Retirement():
             return []
         case _:
             assert_never(record.entry.body)

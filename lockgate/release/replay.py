@@ -78,6 +78,16 @@ def compare(rows: RecordedRows, answered: object, limit: float) -> Parity:
     )
 
 
+def difference(recorded: object, answered: object) -> float:
+    """The largest difference between two predictions of the same row, of one number or several; NaN where they cannot
+    be compared.
+    """
+    one, other = _numbers(recorded), _numbers(answered)
+    if not one or len(one) != len(other):
+        return math.nan
+    return max(abs(found - expected) for found, expected in zip(one, other, strict=True))
+
+
 def _numbers(value: object) -> tuple[float, ...]:
     """The numbers of one prediction, several in a list; none where it has one that is not finite."""
     numbers = value if isinstance(value, list) else [value]

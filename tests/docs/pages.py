@@ -139,6 +139,7 @@ SHOWN_ONLY = {
     "lockgate infrastructure": _OTHER_WORDS,
     "lockgate promote": _OTHER_WORDS,
     "lockgate reject": _OTHER_WORDS,
+    "lockgate retire": _OTHER_WORDS,
     "lockgate rollback": _OTHER_WORDS,
     "lockgate snapshot": _OTHER_WORDS,
     "lockgate waive": _OTHER_WORDS,

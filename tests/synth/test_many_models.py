@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from stacks.edge import MOST_MODELS, MOST_RULES
 from tests.synth.conftest import build, make_project, read
 
 if TYPE_CHECKING:
@@ -105,6 +106,18 @@ def test_thirty_models_stay_within_what_aws_takes(thirty: Synthesized, what: str
     found = {where: much for each, where, much in sizes(thirty) if each == what}
     assert found
     assert {where: much for where, much in found.items() if much > MOST[what]} == {}
+
+
+def test_synth_warns_where_outputs_of_a_stack_would_run_out(thirty: Synthesized) -> None:
+    outputs = max(len(template.get("Outputs", {})) for template in thirty.stacks.values())
+    assert outputs + 5 * (MOST_MODELS - len(MODELS)) == MOST["outputs of a stack"]
+
+
+def test_a_load_balancer_takes_the_rules_and_target_groups_of_thirty_models(thirty: Synthesized) -> None:
+    """AWS counts both for each load balancer, and default rules not."""
+    for kind in ("ListenerRule", "TargetGroup"):
+        found = thirty.resources(f"AWS::ElasticLoadBalancingV2::{kind}", "lockgate-prod-edge")
+        assert len(found) == 2 * len(MODELS) <= MOST_RULES, kind
 
 
 def test_no_rights_of_a_role_overflow_into_a_managed_policy(thirty: Synthesized) -> None:

@@ -22,6 +22,7 @@ from lockgate.ledger.kinds import (
     Rejection,
     ReleaseBody,
     Restore,
+    Retirement,
     Rollback,
     Verdict,
     Waiver,
@@ -149,6 +150,9 @@ def _said(record: Record[ReleaseBody]) -> tuple[str, list[Shown]]:
             return deployment.outcome, [f"  {said}" for said in (deployment.reason, url) if said]
         case Approval() | Rejection() | BreakGlass() | Acknowledgement() as by:
             return f"by {by.person}", [f"  {by.reason}"] if by.reason else []
+        case Retirement() as by:
+            served = f"  it served in {', '.join(by.cut_off)}" if by.cut_off else "  it served nowhere"
+            return f"by {by.person}", [f"  {by.reason}", served]
         case Rollback() | Restore() as asked:
             return f"by {asked.person}", [f"  {asked.reason}"] if asked.reason else []
         case Holdout() as holdout:

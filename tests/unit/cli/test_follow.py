@@ -36,6 +36,7 @@ def said(body: kinds.Body) -> str:
         (records.restore(1, person="olga"), "version 1 restored by olga: why"),
         (records.break_glass("ada"), "break-glass by ada: why"),
         (records.acknowledgement("income/1"), "break-glass acknowledged by grace: why"),
+        (records.retirement("dev"), "model retired by grace: why"),
     ],
     ids=lambda each: each.KIND if isinstance(each, kinds.Body) else "",
 )

@@ -65,6 +65,7 @@ STATUS = {
             "models": {"m": {"live": LIVE, "recorded": LIVE, "asked": True, "on_its_way": [""], "differences": [""]}}
         }
     },
+    "gone": [{"model": "", "person": "", "reason": ""}],
     "bad_records": [{"model": "income", "sequence": 7, "why": ""}],
     "break_glass": [
         {

@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import pytest
 
 from lockgate import canonical
 from lockgate.errors import EvidenceError
-from lockgate.release.replay import RecordedRows, compare, read_rows
+from lockgate.release.replay import RecordedRows, compare, difference, read_rows
 
 ROWS = RecordedRows(({"a": 1}, {"a": 2}, {"a": 3}), ((0.1,), (0.5,), (0.9,)))
 
 
 def recorded(**changes: Any) -> bytes:
     return canonical.to_bytes({"instances": list(ROWS.instances), "predictions": [0.1, 0.5, 0.9], **changes})
+
+
+@pytest.mark.parametrize(
+    ("recorded", "answered", "found"),
+    [(0.25, 0.5, 0.25), ([0.25, 0.75], [0.25, 0.5], 0.25), (2.0e6, 2.0e6, 0.0)],
+    ids=["one number", "one of several", "equal"],
+)
+def test_predictions_of_a_row_are_as_far_apart_as_their_farthest_numbers(
+    recorded: object, answered: object, found: float
+) -> None:
+    assert difference(recorded, answered) == found
+
+
+def test_what_cannot_be_compared_has_no_difference() -> None:
+    assert math.isnan(difference([0.5, 0.5], 0.5))
 
 
 def test_recorded_rows_are_read_with_their_digest() -> None:

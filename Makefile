@@ -48,7 +48,7 @@ setup: .venv/.ready ## install everything into .venv and node_modules; EXTRAS=cd
 DEMO = $(if $(MODEL),--model $(MODEL)) $(if $(PORT),--port $(PORT))
 
 demo: setup ## the main job on an embedded AWS: a commit reaches production, a worse one is refused; MODEL= one of several
-	@python -m demo $(DEMO)
+	@python -m demo $(DEMO) $(if $(ENVIRONMENTS),--environments $(ENVIRONMENTS))
 
 down: setup ## stop what the demo started and remove its state
 	@lockgate down

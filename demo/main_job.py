@@ -242,6 +242,17 @@ def git(folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
+def refuse_without_approver(configuration: Configuration) -> None:
+    """Raise StepError where somebody has to approve, and those whom the embedded AWS has are nobody there."""
+    known = {user for person in configuration.tools.persons for user in person.users}
+    if any(each.approvals for each in configuration.environments) and not {"ada", APPROVER} <= known:
+        raise StepError(
+            f"environments/tools.toml: persons: found users {', '.join(sorted(known)) or 'none'}, expected ada and "
+            f"{APPROVER} among them, who deliver and approve on the embedded AWS: name a folder with other "
+            "environments than your real ones: make demo ENVIRONMENTS=..."
+        )
+
+
 def cloned(root: Path, folder: Path, models: Sequence[str]) -> None:
     """The project as it is committed. Raises StepError where it has no commit, or none with these models."""
     if not (root / ".git").exists():
@@ -291,6 +302,7 @@ def replay(demo: Demo, environments: Sequence[str], versions: Mapping[str, int])
 
 def first_release(demo: Demo) -> dict[str, int]:
     """Everything from nothing to versions that are live everywhere; their numbers. What was refused is left out."""
+    refuse_without_approver(demo.configuration)
     with demo.step("start the embedded AWS (TLS, IAM enforced), and synthesize the stacks"):
         cloned(demo.root, demo.clone, demo.models)
         prepare(demo)

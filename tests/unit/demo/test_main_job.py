@@ -62,6 +62,14 @@ def test_a_model_that_is_in_no_commit_is_said_with_what_to_do(project: Path, tmp
         main_job.cloned(project, tmp_path / "clone", [])
 
 
+def test_a_project_that_names_other_persons_is_said_before_anything_starts(project: Path) -> None:
+    main_job.refuse_without_approver(main_job.read_configuration(project))
+    tools = project / "environments" / "tools.toml"
+    tools.write_text(tools.read_text().replace('users = ["grace"]', 'users = ["maria"]'))
+    with pytest.raises(main_job.StepError, match=r"found users ada, maria, expected ada and grace among them"):
+        main_job.refuse_without_approver(main_job.read_configuration(project))
+
+
 def test_a_project_with_other_environments_takes_data_that_no_commit_has(project: Path, tmp_path: Path) -> None:
     for model in ("employment_MA/employment_MA_2015", "employment_MA/employment_MA_2016", "prices/train"):
         file = project / "data" / f"{model}.parquet"

@@ -2,6 +2,8 @@
 
 Prints each step as it ends: training, verdicts, approvals, deployments. Where the commit changed nothing of the model,
 it says whose version is the same, and follows that one: it ends as that one does.
+
+Without --model it follows each model that has a training. What ends worst is the exit code.
 """
 
 from __future__ import annotations
@@ -55,6 +57,7 @@ class WayEnded(NamedTuple):
 
 
 DONE, REFUSED, WAITING = WayEnded(0, "live"), WayEnded(3, "refused"), WayEnded(4, "waiting for approval")
+FAILED = 1
 
 EXAMPLE = "lockgate follow HEAD --timeout 900"
 
@@ -69,22 +72,43 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     context = open_context()
     commit = commit_of(context.root, arguments.revision)
-    model = context.model(arguments.model)
+    models = context.models(arguments.model)
     deadline = time.monotonic() + arguments.timeout
+    followed, codes, missing = [], [], []
+    for model in models:
+        try:
+            facts, code = _follow(context, model, commit, deadline, json=arguments.json)
+            followed.append(facts)
+        except LockgateError as error:  # which one model's training stops no other one's
+            if len(models) == 1:
+                raise
+            if isinstance(error, NotFoundError):
+                missing.append(error)
+                continue
+            progress(line(f"{model}: ", str(error)))
+            code = FAILED
+        codes.append(code)
+    if not codes:
+        raise missing[0]
+    if arguments.json:
+        show_json(followed[0] if len(models) == 1 else {"commit": commit, "models": followed})
+    return next(code for code in (FAILED, REFUSED.code, WAITING.code, DONE.code) if code in codes)
+
+
+def _follow(context: Context, model: str, commit: str, deadline: float, *, json: bool) -> tuple[dict[str, object], int]:
+    """The facts of how a commit's model ended, and the exit code for it. Raises LockgateError where it failed."""
     before = None
     if training.newest_of_commit(training.executions(context.client("sagemaker"), model), commit) is None:
         before = _same(context, model, commit)
-        if not arguments.json:
+        if not json:
             progress(f"{model}: nothing was started for {commit[:12]}: {unchanged(before, commit)}")
     with working(f"{model} of commit {commit[:12]}: training, gates and promotion"):
         version = _trained(context, model, commit, before, deadline)
         ended = _promoted(context, model, version, deadline)
-    if arguments.json:
-        facts = {"model": model, "commit": commit, "version": version, "ending": ended.said}
-        show_json({**facts, "same_as": before.commit if before else None})
-    else:
+    if not json:
         show(f"{model} version {version}: {ended.said}")
-    return ended.code
+    facts = {"model": model, "commit": commit, "version": version, "ending": ended.said}
+    return {**facts, "same_as": before.commit if before else None}, ended.code
 
 
 def _same(context: Context, model: str, commit: str) -> Training:
@@ -207,7 +231,8 @@ def _line(record: Record[ReleaseBody]) -> Shown:
             if tells_numbers(verdict):
                 against = [f"; {each.rule} {each.outcome}: {each.message}" for each in verdict.reasons]
                 return line(told, f" under {verdict.assurance} assurance", *against)
-            return line(told, f"; for readers of the ledger: lockgate explain {record.entry.version}")
+            explain = f"lockgate explain {record.entry.version} --model {record.model}"
+            return line(told, f"; for readers of the ledger: {explain}")
         case Deployment(outcome=ended):
             return line("deployment ", outcome(ended))
         case Waiver(rule=rule, person=person, reason=reason):

@@ -40,7 +40,8 @@ def why_not_promoted(
         if served and served.entry.version > version:
             return (
                 f"version {version} was superseded: the ledger says that version {served.entry.version} is live in "
-                f"{environment}; going back is `lockgate rollback {environment}`, never a promotion"
+                f"{environment}; going back is `lockgate rollback {environment} --model {chain.model}`, never a "
+                "promotion"
             )
         judged = [each for each in chain.of(Verdict, version, environment) if each.entry.body.break_glass is None]
         if not judged or judged[-1].entry.body.policy_sha256 != policies[environment]:
@@ -51,8 +52,8 @@ def why_not_promoted(
         if verdict.entry.body.outcome != "passed":
             return (
                 f"version {version} was refused for {environment} ({verdict.reference}, {verdict.entry.body.outcome}), "
-                f"and the same verdict holds: `lockgate explain {version} --env {environment}` says why; a waiver "
-                "(`lockgate waive`) or a new version goes on"
+                f"and the same verdict holds: `lockgate explain {version} --env {environment} --model "
+                f"{chain.model}` says why; a waiver (`lockgate waive`) or a new version goes on"
             )
         if back := rolled_back_from(chain, verdict.reference, environment):
             said = back.entry.body

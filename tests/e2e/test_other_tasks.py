@@ -133,6 +133,8 @@ def test_a_commit_that_makes_one_model_worse_trains_judges_and_refuses_that_one_
         assert f"{model}: nothing is started" in demo.output
         followed = demo.facts("follow", "--model", model, cwd=demo.clone)
         assert (followed["version"], followed["ending"], followed["same_as"]) == (1, "live", first)
+    every = demo.lockgate("follow", "--json", cwd=demo.clone)
+    assert (every.returncode, len(json.loads(every.stdout)["models"])) == (3, len(MODELS)), every.stderr
     served = status["environments"][ENVIRONMENT]["models"]
     assert {model: served[model]["live"]["version"] for model in MODELS} == dict.fromkeys(MODELS, 1)
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
+from types import SimpleNamespace
+
 import pytest
 
-from cli.commands.follow import DONE, REFUSED, WayEnded, _line, ending_of
+from cli.commands import follow
+from cli.commands.follow import DONE, REFUSED, WAITING, WayEnded, _line, ending_of
+from lockgate.errors import LockgateError, NotFoundError
 from lockgate.ledger import kinds
 from tests import records
 
@@ -19,9 +24,9 @@ def said(body: kinds.Body) -> str:
 @pytest.mark.parametrize(
     ("body", "line"),
     [
-        (records.verdict(), "passed; for readers of the ledger: lockgate explain 2"),
-        (records.verdict(outcome="error"), "refused; for readers of the ledger: lockgate explain 2"),
-        (records.verdict(feedback="none"), "decided; for readers of the ledger: lockgate explain 2"),
+        (records.verdict(), "passed; for readers of the ledger: lockgate explain 2 --model income"),
+        (records.verdict(outcome="error"), "refused; for readers of the ledger: lockgate explain 2 --model income"),
+        (records.verdict(feedback="none"), "decided; for readers of the ledger: lockgate explain 2 --model income"),
         (
             records.verdict(feedback="numbers", assurance="simple"),
             "passed under simple assurance; ranking passed: of 9 rows",
@@ -76,3 +81,47 @@ def test_how_the_way_of_a_version_ended_is_said_by_its_newest_record(
     entries: list[records.Entry[kinds.Body]], ending: WayEnded | None
 ) -> None:
     assert ending_of(records.chain_of(*entries), 2, "prod") == ending
+
+
+@pytest.mark.parametrize(
+    ("ended", "code"),
+    [
+        ({"alpha": DONE, "beta": REFUSED}, 3),
+        ({"alpha": WAITING, "beta": DONE}, 4),
+        ({"alpha": DONE, "beta": LockgateError("training of beta: Failed")}, 1),
+        ({"alpha": DONE, "beta": NotFoundError("no training of beta")}, 0),
+        ({"alpha": NotFoundError("no training of alpha"), "beta": WAITING}, 4),
+    ],
+    ids=["one is refused", "one waits", "one fails", "one was not delivered", "the other was not delivered"],
+)
+def test_every_model_of_a_commit_is_followed_and_the_worst_end_is_the_exit_code(
+    ended: dict[str, WayEnded | LockgateError], code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def one(context: object, model: str, commit: str, deadline: float, *, json: bool) -> tuple[dict[str, object], int]:
+        asked.append(model)
+        found = ended[model]
+        if isinstance(found, LockgateError):
+            raise found
+        return {"model": model}, found.code
+
+    context = SimpleNamespace(root=None, models=lambda chosen: tuple(ended))
+    monkeypatch.setattr(follow, "open_context", lambda: context)
+    monkeypatch.setattr(follow, "commit_of", lambda root, revision: "c" * 40)
+    monkeypatch.setattr(follow, "_follow", one)
+    given = argparse.Namespace(revision="HEAD", model=None, timeout=1.0, json=False)
+    assert follow.run(given) == code
+    assert asked == list(ended)
+
+
+def test_where_no_model_has_a_training_it_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: object, **__: object) -> tuple[dict[str, object], int]:
+        raise NotFoundError("no training")
+
+    context = SimpleNamespace(root=None, models=lambda chosen: ("alpha", "beta"))
+    monkeypatch.setattr(follow, "open_context", lambda: context)
+    monkeypatch.setattr(follow, "commit_of", lambda root, revision: "c" * 40)
+    monkeypatch.setattr(follow, "_follow", none)
+    with pytest.raises(NotFoundError, match="no training"):
+        follow.run(argparse.Namespace(revision="HEAD", model=None, timeout=1.0, json=False))

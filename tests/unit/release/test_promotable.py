@@ -66,7 +66,7 @@ def test_a_newer_version_that_is_live_is_not_replaced_by_a_promotion() -> None:
     newer = records.entry(records.deployment("succeeded", 3), 3, "prod")
     said = why(PASSED, PASSED_IN_PROD, newer)
     assert "version 2 was superseded" in said
-    assert "`lockgate rollback prod`" in said
+    assert "`lockgate rollback prod --model income`" in said
 
 
 def facts(*bodies: tuple[str, Any]) -> Facts:

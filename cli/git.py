@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from lockgate.errors import LockgateError, NotFoundError, RefusedError
+from lockgate.configuration.model import Model, read_model
+from lockgate.errors import ConfigError, LockgateError, NotFoundError, RefusedError
 
 MODEL_FOLDER = "model"
 # What a build leaves out; BuildKit takes the first that there is.
@@ -85,6 +87,19 @@ def models_of(root: Path, commit: str) -> tuple[str, ...]:
     """The models that a commit has: its folders model/<name>/ with a model.toml, sorted."""
     files = git(root, "ls-tree", "-r", "-z", "--name-only", "--full-tree", commit, "model/").decode().split("\0")
     return tuple(sorted(parts[1] for file in files if len(parts := file.split("/")) == 3 and parts[2] == "model.toml"))
+
+
+def declared_model(root: Path, commit: str, model: str) -> Model | None:
+    """What a commit's model.toml declares; None where this version of Lockgate cannot read it."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / model
+        folder.mkdir()
+        try:
+            for file in ("model.toml", "train.py"):
+                (folder / file).write_bytes(git(root, "show", f"{commit}:{MODEL_FOLDER}/{model}/{file}"))
+            return read_model(folder)
+        except (ConfigError, GitError):
+            return None  # its training says what is wrong, in the words of the commit's own version
 
 
 def image_files(root: Path, commit: str, model: str) -> dict[str, str]:

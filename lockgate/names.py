@@ -229,6 +229,14 @@ def snapshot_prefix(model: str, snapshot: str) -> str:
     return f"snapshots/{model}/{snapshot}"
 
 
+COLUMNS = "columns"
+
+
+def columns_key(model: str, snapshot: str, digest: str) -> str:
+    """In the data bucket: an empty object that says with which declared columns a snapshot was published."""
+    return f"{snapshot_prefix(model, snapshot)}/{COLUMNS}/{digest}"
+
+
 def identities_key(model: str, snapshot: str, part: str) -> str:
     """In the data bucket: digests of which rows a snapshot's part ("train" or "holdout") has."""
     return f"identities/{model}/{snapshot}/{part}"
@@ -242,6 +250,16 @@ def champion_prefix(model: str) -> str:
 def champion_key(model: str, sequence: int) -> str:
     """The note that a deployment's record, with this number in the ledger, made; the last key is the champion."""
     return f"{champion_prefix(model)}{sequence:010d}.json"
+
+
+def chosen_prefix(model: str) -> str:
+    """In the data bucket: notes of which snapshot persons chose for training, for whoever delivers."""
+    return f"chosen-snapshots/{model}/"
+
+
+def chosen_key(model: str, sequence: int, snapshot: str) -> str:
+    """The note that the record of a choice, with this number in the ledger, made; the last key is the newest."""
+    return f"{chosen_prefix(model)}{sequence:010d}/{snapshot}"
 
 
 def labels_key(model: str, snapshot: str) -> str:

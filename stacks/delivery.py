@@ -113,7 +113,7 @@ class DeliveryStack(Stack):
             role,
             ["s3:ListBucket"],
             [artifacts.data.known_arn],
-            conditions={"StringLike": {"s3:prefix": ["snapshots/*", "champions/*"]}},
+            conditions={"StringLike": {"s3:prefix": ["snapshots/*", "chosen-snapshots/*", "champions/*"]}},
         )
         champions = [artifacts.data.objects(f"{names.champion_prefix(names.ANY)}*")]
         allow(role, ["s3:GetObject"], champions, because="A note of each champion to come, named by its record.")

@@ -108,6 +108,10 @@ def holdout(holdout_sha256: str, snapshot: str = "6" * 16, **changes: Any) -> ki
     return replace(made, **changes)
 
 
+def snapshot_choice(snapshot: str = "6" * 16, before: str | None = None, **changes: Any) -> kinds.SnapshotChoice:
+    return kinds.SnapshotChoice(**{**SAID, "snapshot": snapshot, "before": before, **changes})
+
+
 def rollback(before: int = 2, to: int = 1, **changes: Any) -> kinds.Rollback:
     said = {**SAID, "from_": str(before), "to": str(to), "verdict_id": "income/1", "at": TIME, "place": 1}
     return kinds.Rollback(**{**said, **changes})
@@ -154,6 +158,7 @@ ALL = (
     deployment(),
     waiver(),
     holdout("3" * 64),
+    snapshot_choice(),
     rollback(),
     restore(),
     break_glass(),

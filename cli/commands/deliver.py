@@ -20,7 +20,7 @@ from typing import Any
 
 from cli.archive import archive
 from cli.context import Context, json_argument, open_context
-from cli.git import commit_of, models_of, relation_where_known
+from cli.git import commit_of, declared_model, models_of, relation_where_known
 from cli.inputs import inputs_of, superseded, unchanged
 from cli.terminal import progress, show, show_json, working
 from lockgate import names
@@ -28,6 +28,7 @@ from lockgate.aws import delivery, github_identity, training
 from lockgate.aws.attestations import Attestations
 from lockgate.aws.sessions import caller_of
 from lockgate.aws.write_once import put_once
+from lockgate.data.choice import candidates, fitting
 from lockgate.errors import NotFoundError, RefusedError
 from lockgate.gate.champion import ChampionNote
 from lockgate.release.fingerprint import same_as
@@ -42,7 +43,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--older", action="store_true", help="deliver it although it is older than what is served or was trained last"
     )
-    parser.add_argument("--snapshot", help="train the model of this published snapshot on it (every model, its newest)")
+    parser.add_argument(
+        "--snapshot", help="train the model of this published snapshot on it (the current one that fits)"
+    )
     json_argument(parser)
 
 
@@ -60,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     champions = {model: delivery.find_champion(s3, context.bucket("data"), model) for model in models}
     if not arguments.older:
         _refuse_older(context, session, commit, champions)
-    snapshots, without = _snapshots(context, s3, models, arguments.snapshot)
+    snapshots, without = _snapshots(context, s3, commit, models, arguments.snapshot)
     image = build_image(
         context,
         session,
@@ -210,26 +213,47 @@ def wait_for_provenance(context: Context, session: Any, image: delivery.Image, p
 
 
 def _snapshots(
-    context: Context, s3: Any, models: Sequence[str], wanted: str | None
+    context: Context, s3: Any, commit: str, models: Sequence[str], wanted: str | None
 ) -> tuple[dict[str, str], dict[str, str]]:
     """The models to train, each with its snapshot, and those that have none, each with what to do.
 
     Raises NotFoundError for a snapshot that no model has, and where no model has any.
     """
     bucket, found, without = context.bucket("data"), {}, {}
-    if wanted is not None:
-        found = {model: wanted for model in models if wanted in delivery.snapshots(s3, bucket, model)}
-        if not found:
-            raise NotFoundError(f"--snapshot: found {wanted!r}, expected one that is published, of {', '.join(models)}")
-        return found, {}
     for model in models:
+        known = delivery.snapshots(s3, bucket, model)
+        if wanted is not None:
+            found.update({model: wanted} if wanted in known.published else {})
+            continue
         try:
-            found[model] = delivery.newest_snapshot(s3, bucket, model)
+            found[model] = _snapshot(context, s3, commit, model, known)
         except NotFoundError as error:
             without[model] = str(error)
+    if wanted is not None and not found:
+        raise NotFoundError(f"--snapshot: found {wanted!r}, expected one that is published, of {', '.join(models)}")
     if not found:
         raise NotFoundError("; ".join(without.values()))
     return found, without
+
+
+def _snapshot(context: Context, s3: Any, commit: str, model: str, known: delivery.Snapshots) -> str:
+    """The snapshot that a commit trains a model on: the current one, or the newest that fits the commit.
+
+    Raises NotFoundError where there is none.
+    """
+    order = candidates(known.published, delivery.chosen_snapshots(s3, context.bucket("data"), model))
+    if not order:
+        raise NotFoundError(f"model {model}: no data snapshot is published; run `lockgate snapshot --model {model}`")
+    declared = declared_model(context.root, commit, model)
+    if declared is None:
+        return order[0]
+    chosen = fitting(order, declared, known.columns)
+    if chosen != order[0]:
+        progress(
+            f"{model}: the current snapshot {order[0]} was published with other columns or types than this commit's "
+            f"model.toml declares; it trains on {chosen}, the newest that fits"
+        )
+    return chosen
 
 
 def _session(context: Context) -> Any:

@@ -38,6 +38,7 @@ from lockgate.ledger.kinds import (
     Restore,
     Retirement,
     Rollback,
+    SnapshotChoice,
     Verdict,
     Waiver,
 )
@@ -214,7 +215,7 @@ def ending_of(chain: ReleaseChain, version: int, last: str) -> WayEnded | None:
             return WayEnded(DONE.code, f"was live until version {served.entry.version}")
         case Rollback() as asked if entry.environment == last:
             return WayEnded(REFUSED.code, f"rolled back from in {last}, which serves version {asked.to} since")
-        case ApprovalRequest() | Approval() | Holdout() | Waiver() | Acknowledgement():
+        case ApprovalRequest() | Approval() | Waiver() | Holdout() | SnapshotChoice() | Acknowledgement():
             return None
         case Rollback() | Restore() | BreakGlass() | Retirement():
             return None
@@ -253,6 +254,8 @@ def _line(record: Record[ReleaseBody]) -> Shown:
             return f"model retired by {person}: {reason}"
         case Holdout(person=person):
             return f"fresh holdout recorded by {person}"
+        case SnapshotChoice(snapshot=snapshot, person=person, reason=reason):
+            return f"snapshot {snapshot} chosen for training by {person}: {reason}"
         case _:
             assert_never(record.entry.body)
 

@@ -6,25 +6,32 @@ bucket that no commit's code can read. Publishing the same rows again changes no
 With --record-holdout: record the holdout of a published snapshot as fresh, under your name, with the proof that it
 shares no row with training or earlier holdouts. From then on the gate decides on these rows, with a budget of their
 own. A model's first holdout needs no record.
+
+With --use: choose the published snapshot that trainings use from now on, also one that was used before, under your name
+and with a reason. Publishing chooses nothing, but for a model's first snapshot. --list says which there are.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from cli.commands.approve import say
 from cli.context import Context, json_argument, model_argument, open_context
-from cli.terminal import show, show_json
+from cli.terminal import Shown, show, show_json, whole
 from lockgate import canonical, names
+from lockgate.aws import delivery
 from lockgate.aws.write_once import put_once
 from lockgate.configuration.model import Model, model_named
+from lockgate.data.choice import columns_of, current
 from lockgate.data.row_identities import identities, read_identities, refuse_shared
 from lockgate.data.snapshot import Manifest, Part
 from lockgate.errors import DataContractError
-from lockgate.ledger.calls import RecordHoldout
+from lockgate.ledger.calls import ChooseSnapshot, RecordHoldout
+from lockgate.ledger.kinds import SnapshotChoice
 
 EXAMPLE = "lockgate snapshot --model employment"
 
@@ -33,6 +40,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--record-holdout", metavar="SNAPSHOT", help="publish nothing, record the holdout of this snapshot as fresh"
     )
+    parser.add_argument("--use", metavar="SNAPSHOT", help="publish nothing, let trainings use this snapshot")
+    parser.add_argument("--reason", default="", help="of --use: why, for the record")
+    parser.add_argument("--list", action="store_true", help="publish nothing, say which there are and which is current")
     model_argument(parser)
     json_argument(parser)
 
@@ -42,13 +52,54 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.record_holdout is not None:
         call = RecordHoldout(model=context.model(arguments.model), snapshot=arguments.record_holdout)
         return say(context, "holdout", call, json=arguments.json)
+    if arguments.use is not None:
+        chosen = ChooseSnapshot(model=context.model(arguments.model), snapshot=arguments.use, reason=arguments.reason)
+        return say(context, "snapshot", chosen, json=arguments.json)
+    if arguments.list:
+        return _list(context, context.models(arguments.model), json=arguments.json)
     published = {}
     for name in context.models(arguments.model):
         published[name] = publish(context, model_named(context.configuration.models, name))
         if not arguments.json:
-            show(f"{name}: snapshot {published[name]}")
+            show(f"{name}: snapshot {published[name]}", *_not_current(context, name, published[name]))
     if arguments.json:
         show_json({"snapshots": published})
+    return 0
+
+
+def _current(context: Context, model: str) -> tuple[Sequence[str], str | None]:
+    """What is published, oldest first, and what trainings use."""
+    s3, bucket = context.client("s3"), context.bucket("data")
+    published = delivery.snapshots(s3, bucket, model).published
+    return published, current(published, delivery.chosen_snapshots(s3, bucket, model))
+
+
+def _not_current(context: Context, model: str, snapshot: str) -> list[Shown]:
+    """What is said of a snapshot that trainings do not use."""
+    used = _current(context, model)[1]
+    if used == snapshot:
+        return []
+    use = f'  lockgate snapshot --use {snapshot} --reason "..." --model {model}'
+    return [f"  trainings use {used}; to let them use this one:", whole(use)]
+
+
+def _list(context: Context, models: tuple[str, ...], *, json: bool) -> int:
+    facts = []
+    for model in models:
+        published, used = _current(context, model)
+        choice = context.ledger.look(model).newest(SnapshotChoice)
+        said = choice.entry.body if choice else None
+        why = {"person": said.person, "reason": said.reason} if said and said.snapshot == used else {}
+        facts += [
+            {"model": model, "snapshot": each, "current": each == used, **(why if each == used else {})}
+            for each in published
+        ]
+    if json:
+        show_json({"snapshots": facts})
+        return 0
+    for each in facts:
+        by = f", chosen by {each['person']}: {each['reason']}" if "person" in each else ""
+        show(f"{each['model']}: {each['snapshot']}{' is current' if each['current'] else ''}{by}")
     return 0
 
 
@@ -78,6 +129,7 @@ def publish(context: Context, model: Model) -> str:
     put_once(s3, context.bucket("labels"), names.labels_key(model.name, manifest.id), files["labels"])
     for part, digests in identities_of.items():
         put_once(s3, context.bucket("data"), names.identities_key(model.name, manifest.id, part), digests)
+    put_once(s3, context.bucket("data"), names.columns_key(model.name, manifest.id, columns_of(model)), b"")
     put_once(s3, context.bucket("data"), f"{prefix}/train/train.parquet", files["train"])
     put_once(s3, context.bucket("data"), f"{prefix}/holdout/features.parquet", files["features"])
     put_once(s3, context.bucket("data"), f"{prefix}/manifest.json", manifest.to_bytes())

@@ -6,6 +6,7 @@ something in the body. Each path has its own fields, its own roles and its own r
     POST /approval          approve or reject a release             (lambdas.decide.approval)
     POST /waiver            let one rule go for one version         (lambdas.decide.waiver)
     POST /holdout           record a fresh holdout                  (lambdas.decide.holdout)
+    POST /snapshot          choose what trainings use               (lambdas.decide.snapshot)
     POST /acknowledgement   close a break-glass of somebody else    (lambdas.decide.acknowledgement)
     POST /retirement        retire a model                          (lambdas.decide.retirement)
     POST /stacks            may these stacks be deployed?           (lambdas.decide.stacks)
@@ -21,8 +22,9 @@ Environment:
 Calls:
     s3:ListBucket on the ledger and data buckets; s3:GetObject, s3:PutObject (If-None-Match: *) on <ledger>/*
     s3:GetObject on <data>/snapshots/*/manifest.json and <data>/identities/*
-    kms:Decrypt, kms:GenerateDataKey on the ledger's key (and through it to its queue of dead letters); kms:Decrypt on
-    the data bucket's
+    s3:PutObject (If-None-Match: *) on <data>/chosen-snapshots/*
+    kms:Decrypt, kms:GenerateDataKey on the ledger's key (and through it to its queue of dead letters) and the data
+    bucket's
     sagemaker:UpdateModelPackage on model-package/lockgate-<model>/*
     states:ListExecutions, states:SendTaskSuccess, states:StartExecution on STATE_MACHINE_ARN
 """
@@ -33,13 +35,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from lambdas import shared
-from lambdas.decide import acknowledgement, approval, holdout, retirement, stacks, waiver
+from lambdas.decide import acknowledgement, approval, holdout, retirement, snapshot, stacks, waiver
 
 WAKE = {"action": "wake"}
 PATHS = {
     "approval": approval.handler,
     "waiver": waiver.handler,
     "holdout": holdout.handler,
+    "snapshot": snapshot.handler,
     "acknowledgement": acknowledgement.handler,
     "retirement": retirement.handler,
     "stacks": stacks.handler,

@@ -46,7 +46,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
 
 def _take(call: RecordHoldout, caller: Caller) -> Recorded:
     settings, model, snapshot = shared.settings(Settings), call.model, call.snapshot
-    manifest = _manifest(settings, model, snapshot)
+    manifest = published_manifest(settings, model, snapshot)
     holdout, holdout_sha256 = _identities(settings, model, SnapshotPart(snapshot, "holdout"))
     _, train_sha256 = _identities(settings, model, SnapshotPart(snapshot, "train"))
     if holdout.rows != manifest.holdout_labels.rows:
@@ -79,7 +79,7 @@ def _take(call: RecordHoldout, caller: Caller) -> Recorded:
     return Recorded(message=message, record=record.reference)
 
 
-def _manifest(settings: Settings, model: str, snapshot: str) -> Manifest:
+def published_manifest(settings: Settings, model: str, snapshot: str) -> Manifest:
     key = f"{names.snapshot_prefix(model, snapshot)}/manifest.json"
     try:
         return read_manifest(_object(settings, key, snapshot), snapshot)

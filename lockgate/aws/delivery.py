@@ -15,7 +15,7 @@ from lockgate import canonical, names
 from lockgate.aws.attestations import Attestations
 from lockgate.aws.training import Execution, name_of_commit, of_commit
 from lockgate.clock import pause
-from lockgate.errors import LockgateError, NotFoundError
+from lockgate.errors import LockgateError
 from lockgate.evidence.provenance import DIGEST_VARIABLE
 from lockgate.gate.champion import ChampionNote, read_champion
 
@@ -190,23 +190,36 @@ def _why(build: Mapping[str, Any]) -> str:
     return f"{'; '.join(reasons) or 'no reason given'} (log: {logs.get('groupName')} {logs.get('streamName')})"
 
 
-def snapshots(s3: Any, bucket: str, model: str) -> list[str]:
-    """Ids of the data snapshots published for a model, oldest first."""
-    prefix = f"{names.snapshot_prefix(model, '')}"
+@dataclass(frozen=True)
+class Snapshots:
+    """The data snapshots of a model: ids of the published, oldest first, and the digests of each one's columns."""
+
+    published: tuple[str, ...]
+    columns: Mapping[str, Sequence[str]]
+
+
+def snapshots(s3: Any, bucket: str, model: str) -> Snapshots:
+    """What is published for a model."""
+    prefix = names.snapshot_prefix(model, "")
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-    manifests = [
-        found for page in pages for found in page.get("Contents", []) if found["Key"].endswith("/manifest.json")
+    found = [
+        (str(each["Key"]).removeprefix(prefix), each["LastModified"])
+        for page in pages
+        for each in page.get("Contents", [])
     ]
-    manifests.sort(key=lambda found: (found["LastModified"], found["Key"]))
-    return [str(found["Key"]).removeprefix(prefix).split("/")[0] for found in manifests]
+    manifests = sorted((when, key) for key, when in found if key.endswith("/manifest.json"))
+    columns: dict[str, list[str]] = {}
+    for snapshot, kind, *digest in (key.split("/") for key, _ in found):
+        if kind == names.COLUMNS:
+            columns.setdefault(snapshot, []).extend(digest)
+    return Snapshots(tuple(key.split("/")[0] for _, key in manifests), columns)
 
 
-def newest_snapshot(s3: Any, bucket: str, model: str) -> str:
-    """Id of the data snapshot published last for a model. Raises NotFoundError when there is none."""
-    found = snapshots(s3, bucket, model)
-    if not found:
-        raise NotFoundError(f"model {model}: no data snapshot is published; run `lockgate snapshot --model {model}`")
-    return found[-1]
+def chosen_snapshots(s3: Any, bucket: str, model: str) -> list[str]:
+    """Ids of the snapshots that persons chose for training, oldest first; one may be there more than once."""
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=names.chosen_prefix(model))
+    keys = sorted(str(found["Key"]) for page in pages for found in page.get("Contents", []))
+    return [key.rpartition("/")[2] for key in keys]
 
 
 def find_champion(s3: Any, bucket: str, model: str) -> ChampionNote | None:

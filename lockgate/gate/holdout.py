@@ -29,6 +29,7 @@ from lockgate.statistics.budget import (
 _ROUNDING = 1 + 1e-9
 _TOLD: tuple[Feedback, ...] = get_args(Feedback)
 COMMAND = "lockgate snapshot --record-holdout"
+CHOOSE = "lockgate snapshot --use SNAPSHOT"
 # Below it nothing can be decided, and the bounds need not be right: thousands of decisions, half of which passed.
 SMALLEST_LEVEL = 1e-250
 
@@ -83,6 +84,25 @@ def _looked_at(chain: ReleaseChain) -> list[str]:
     about = (record.entry.body for record in chain)
     digests = (body.holdout_sha256 for body in about if isinstance(body, Verdict | Holdout))
     return list(dict.fromkeys(digest for digest in digests if digest))
+
+
+def retired_by(chain: ReleaseChain, labels_sha256: str) -> str:
+    """The labels of a newer holdout that has judged since one with these labels did first; "" where none has.
+
+    Rows of a holdout that another one replaced may be training rows by then, so that it serves no budget any more,
+    unless somebody proved afterwards that they are not. A version that it had judged before goes its own way up, since
+    what is asked there was fixed.
+    """
+    first = {
+        each.entry.body.holdout_sha256: each for each in reversed(chain.of(Verdict)) if each.entry.body.holdout_sha256
+    }
+    if labels_sha256 not in first:
+        return ""
+    newest = max(first.values(), key=lambda each: each.sequence)
+    proof = recorded(chain, labels_sha256)
+    if first[labels_sha256] is newest or (proof and proof.sequence > newest.sequence):
+        return ""
+    return newest.entry.body.holdout_sha256 or ""
 
 
 def recorded(chain: ReleaseChain, labels_sha256: str) -> Record[Holdout] | None:
@@ -142,6 +162,12 @@ def why_not(chain: ReleaseChain, data: Data, budget: Assurance, version: int) ->
             f"{name}: found no record that these rows are fresh since authors last saw numbers, expected one: rows "
             f"that were shown may be among them. Publish fresh labelled rows as a new snapshot, record them with "
             f"`{COMMAND}`, and {deliver_again()}"
+        )
+    newer = retired_by(chain, data.labels_sha256)
+    if newer and not any(each.entry.version == version for each in _decisions(chain, data.labels_sha256)):
+        return (
+            f"{name}: found it retired: holdout {newer[:12]} has judged since, expected rows that nobody has seen: "
+            f"choose the snapshot of the newest holdout (`{CHOOSE}`), and {deliver_again()}"
         )
     others = before[: before.index(data.labels_sha256)] if data.labels_sha256 in before else before
     if proof is None and others:

@@ -67,6 +67,22 @@ class RecordHoldout(Document):
         _refuse_unlike(SNAPSHOT, "snapshot", self.snapshot, "the 16 digits of a snapshot's id")
 
 
+class ChooseSnapshot(Document):
+    """A person chooses the snapshot that trainings use from now on."""
+
+    model: str
+    """The model's name."""
+    snapshot: str
+    """The snapshot's id."""
+    reason: str
+    """Why."""
+
+    def __post_init__(self) -> None:
+        refuse_unless_model(self.model)
+        _refuse_unlike(SNAPSHOT, "snapshot", self.snapshot, "the 16 digits of a snapshot's id")
+        _refuse_blank("reason", self.reason, "why, for the record")
+
+
 class Acknowledge(Document):
     """A person has looked at a break-glass that another caused."""
 

@@ -28,6 +28,7 @@ Kind = Literal[
     "deployment",
     "waiver",
     "holdout",
+    "snapshot-choice",
     "rollback",
     "restore",
     "break-glass",
@@ -371,6 +372,22 @@ class Holdout(Body):
         return f"holdout:{holdout_sha256}"
 
 
+class SnapshotChoice(Said):
+    """A person chose the snapshot that trainings use from then on; since 0.2. About no version and no environment."""
+
+    KIND = "snapshot-choice"
+
+    snapshot: str
+    """Its id."""
+    before: str | None
+    """The snapshot that was chosen before, by id; null where nobody had chosen one."""
+
+    @staticmethod
+    def id(snapshot: str, before: int) -> str:
+        """before: number of the last choice's record, 0 before the first, so that a snapshot can be chosen again."""
+        return f"snapshot-choice:{snapshot}:{before}"
+
+
 class Operation(Said):
     """An operator changed an environment without the tools account, which learned of it from the journal."""
 
@@ -511,6 +528,7 @@ ReleaseBody: TypeAlias = (
     | Deployment
     | Waiver
     | Holdout
+    | SnapshotChoice
     | Rollback
     | Restore
     | BreakGlass

@@ -21,6 +21,7 @@ from lockgate.ledger.kinds import (
     Restore,
     Retirement,
     Rollback,
+    SnapshotChoice,
     Verdict,
     Waiver,
 )
@@ -109,7 +110,7 @@ def _moment(record: Record[ReleaseBody]) -> datetime:
             return datetime.fromisoformat(ended or record.time)
         case Verdict() | ApprovalRequest() | Approval() | Rejection() | Waiver() | Holdout():
             return datetime.fromisoformat(record.time)
-        case BreakGlass() | Acknowledgement() | Retirement():
+        case BreakGlass() | Acknowledgement() | SnapshotChoice() | Retirement():
             return datetime.fromisoformat(record.time)
         case _:
             assert_never(record.entry.body)
@@ -150,7 +151,7 @@ def _reasons_against(record: Record[ReleaseBody]) -> list[str]:
             return [f"{each.rule} {each.outcome}: {each.message}" for each in against]
         case ApprovalRequest() | Approval() | Deployment() | Waiver() | Holdout():
             return []
-        case Rollback() | Restore() | BreakGlass() | Acknowledgement() | Retirement():
+        case Rollback() | Restore() | BreakGlass() | Acknowledgement() | SnapshotChoice() | Retirement():
             return []
         case _:
             assert_never(record.entry.body)

@@ -57,7 +57,9 @@ def _decide(factory: FunctionFactory) -> PythonFunction:
     published = [artifacts.data.objects("snapshots/*/manifest.json"), artifacts.data.objects("identities/*")]
     decide.allow("s3:GetObject", on=published, because=KEYS)
     decide.allow("s3:ListBucket", on=[artifacts.data.known_arn])
-    decide.allow("kms:Decrypt", on=[artifacts.artifacts_key.key_arn])
+    chosen = [artifacts.data.objects(f"{names.chosen_prefix(names.ANY)}*")]
+    decide.allow("s3:PutObject", on=chosen, because=KEYS)
+    decide.allow("kms:Decrypt", "kms:GenerateDataKey", on=[artifacts.artifacts_key.key_arn])
     factory.regularly(decide, {"action": "wake"})
     return decide
 

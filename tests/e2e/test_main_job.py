@@ -365,6 +365,12 @@ def test_a_holdout_is_recorded_as_fresh_only_by_a_known_person_and_only_if_no_ro
     assert "69126 rows, none of which is in" in done.stdout
     assert "69126 rows alike" in done.stdout, "which says that these are the same people numbered anew"
     assert ledger.chain(MODEL).of(kinds.Holdout)[-1].entry.body.person == "grace"
+    first = demo.facts("explain", "1")["records"][0]["snapshot"]
+    for chosen in (fresh, first):  # forth and back: publishing alone chose nothing
+        moved = demo.lockgate("snapshot", "--use", chosen, "--reason", "tried", profile="grace")
+        assert moved.returncode == 0, moved.stderr
+        (current,) = [each for each in demo.facts("snapshot", "--list")["snapshots"] if each["current"]]
+        assert current == {"model": MODEL, "snapshot": chosen, "current": True, "person": "grace", "reason": "tried"}
 
 
 def test_data_outside_the_contract_is_not_published(demo: Any, clone: Path) -> None:

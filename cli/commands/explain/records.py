@@ -24,6 +24,7 @@ from lockgate.ledger.kinds import (
     Restore,
     Retirement,
     Rollback,
+    SnapshotChoice,
     Verdict,
     Waiver,
 )
@@ -155,6 +156,8 @@ def _said(record: Record[ReleaseBody]) -> tuple[str, list[Shown]]:
             return f"by {by.person}", [f"  {by.reason}", served]
         case Rollback() | Restore() as asked:
             return f"by {asked.person}", [f"  {asked.reason}"] if asked.reason else []
+        case SnapshotChoice() as chosen:
+            return f"by {chosen.person}", [f"  {chosen.snapshot}: {chosen.reason}"]
         case Holdout() as holdout:
             return f"by {holdout.person}", []
         case ApprovalRequest():

@@ -16,6 +16,8 @@ from cli.commands import deliver, follow
 from cli.main import parser
 from lockgate import canonical, names
 from lockgate.aws import delivery, promotions, training
+from lockgate.configuration.model import read_model
+from lockgate.data.choice import columns_of
 from lockgate.errors import LockgateError, NotFoundError
 from lockgate.ledger.chain import ReleaseChain
 from tests import records
@@ -25,6 +27,45 @@ MODELS = ("income", "churn")
 OLDER, NEWER, OTHER = "b" * 16, "a" * 16, "c" * 16
 # Manifests with the second at which each was published; the keys' order is another one.
 PUBLISHED = {("income", OLDER): 1, ("income", NEWER): 2, ("churn", OTHER): 0}
+CHOSEN: dict[tuple[str, int], str] = {}  # model and number of the choice's record -> snapshot
+COLUMNS: dict[str, tuple[str, ...]] = {}  # of a snapshot: objects that say with which columns it was published
+
+
+class Project:
+    """A repository with two models of one feature."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._git("init", "-q", "-b", "main")
+        for model in MODELS:
+            self.declare(model, "AGEP")
+
+    def _git(self, *arguments: str) -> str:
+        identity = ("-c", "user.name=ada", "-c", "user.email=ada@example.com")
+        command = ["git", "-C", str(self.root), *identity, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    @property
+    def head(self) -> str:
+        return self._git("rev-parse", "HEAD")
+
+    def commit(self, **files: str) -> str:
+        for path, written in files.items():
+            (self.root / path).parent.mkdir(parents=True, exist_ok=True)
+            (self.root / path).write_text(written)
+        self._git("add", "--all")
+        self._git("commit", "-q", "--allow-empty", "-m", "changed")
+        return self.head
+
+    def declare(self, model: str, *features: str) -> str:
+        head = 'description = "x"\nidentifier = "id"\ntarget = "y"\nprotected = []\nowner = "a"\nintended_use = "b"\n'
+        columns = "".join(
+            f'[[feature]]\nname = "{name}"\ntype = "{kind or "integer"}"\nminimum = 0\nmaximum = 9\n'
+            for name, _, kind in (feature.partition(":") for feature in features)
+        )
+        declared = f'{head}[parameters]\n[data]\ntrain = "t"\nholdout = "h"\n{columns}'
+        train = "def train(rows, target, model): ...\n"
+        return self.commit(**{f"model/{model}/model.toml": declared, f"model/{model}/train.py": train})
 
 
 @pytest.fixture
@@ -41,8 +82,9 @@ def published(scripted: Any, sdk: Callable[[str], Any]) -> Iterator[Any]:
                     "LastModified": datetime(2026, 11, 22, 0, 0, second, tzinfo=UTC),
                 }
                 for (model, snapshot), second in PUBLISHED.items()
-                for file in ("manifest.json", "train/train.parquet")
+                for file in ("manifest.json", "train/train.parquet", *COLUMNS.get(snapshot, ()))
             ]
+            found += [{"Key": names.chosen_key(model, number, each)} for (model, number), each in CHOSEN.items()]
             return {
                 "Contents": sorted((each for each in found if each["Key"].startswith(Prefix)), key=lambda o: o["Key"])
             }
@@ -52,33 +94,94 @@ def published(scripted: Any, sdk: Callable[[str], Any]) -> Iterator[Any]:
     made.close()
 
 
-def test_without_one_every_model_is_trained_on_the_snapshot_published_last(published: Any) -> None:
-    assert deliver._snapshots(CONTEXT, published, MODELS, None) == ({"income": NEWER, "churn": OTHER}, {})
+@pytest.fixture
+def tree(tmp_path: Path) -> Project:
+    return Project(tmp_path)
 
 
-def test_the_order_of_their_names_does_not_matter(published: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(PUBLISHED, ("income", OLDER), 3)
-    assert deliver._snapshots(CONTEXT, published, MODELS, None)[0]["income"] == OLDER
+def snapshots(tree: Project, s3: Any, models: tuple[str, ...] = MODELS, wanted: str | None = None) -> Any:
+    context: Any = SimpleNamespace(root=tree.root, bucket=CONTEXT.bucket)
+    return deliver._snapshots(context, s3, tree.head, models, wanted)
 
 
-def test_an_older_snapshot_is_trained_on_by_the_model_that_has_it(published: Any) -> None:
+def test_what_somebody_publishes_changes_nothing_until_somebody_chooses_it(published: Any, tree: Project) -> None:
+    """Else one bad snapshot is what everybody's next commit is trained on."""
+    assert snapshots(tree, published) == ({"income": OLDER, "churn": OTHER}, {})
+
+
+def test_every_model_is_trained_on_the_snapshot_that_was_chosen_last_forth_and_back(
+    published: Any, tree: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number, snapshot in enumerate((NEWER, OLDER, NEWER, OLDER), start=9):  # 10 comes after 9
+        monkeypatch.setitem(CHOSEN, ("income", number), snapshot)
+        assert snapshots(tree, published)[0] == {"income": snapshot, "churn": OTHER}
+
+
+def columns(tree: Project, *features: str) -> tuple[str]:
+    """What a snapshot has that was published at a commit with these features."""
+    tree.declare("income", *features)
+    return (f"columns/{columns_of(read_model(tree.root / 'model' / 'income'))}",)
+
+
+def test_a_commit_with_other_columns_or_types_trains_on_the_newest_that_fits_it_and_says_so(
+    published: Any, tree: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(CHOSEN, ("income", 1), OLDER)
+    monkeypatch.setitem(COLUMNS, OLDER, columns(tree, "AGEP"))
+    monkeypatch.setitem(COLUMNS, NEWER, columns(tree, "AGEP:number"))
+    tree.declare("income", "CIT", "AGEP")
+    with pytest.raises(NotFoundError) as caught:
+        snapshots(tree, published, ("income",))
+    assert f"found 2 published snapshots, the current one {OLDER}, and none" in str(caught.value)
+    for features in (("CIT", "AGEP"), ("AGEP:number",)):
+        monkeypatch.setitem(COLUMNS, NEWER, columns(tree, *reversed(features)))
+        tree.declare("income", *features)
+        assert snapshots(tree, published)[0]["income"] == NEWER
+        said = capsys.readouterr().err
+        assert f"income: the current snapshot {OLDER} was published with other columns or types" in said
+        assert f"it trains on {NEWER}, the newest that fits" in said
+    monkeypatch.setitem(CHOSEN, ("income", 2), NEWER)
+    tree.declare("income", "AGEP")
+    assert snapshots(tree, published)[0]["income"] == OLDER, "a commit with the old columns goes on"
+    monkeypatch.delitem(COLUMNS, NEWER)
+    assert snapshots(tree, published)[0]["income"] == NEWER, "of one that 0.1 published nothing is known"
+
+
+def test_what_was_chosen_once_comes_before_what_nobody_ever_chose(
+    published: Any, tree: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(PUBLISHED, ("income", "d" * 16), 3)  # a bad one
+    monkeypatch.setitem(COLUMNS, "d" * 16, columns(tree, "AGEP"))
+    monkeypatch.setitem(COLUMNS, NEWER, columns(tree, "AGEP", "CIT"))
+    monkeypatch.setitem(CHOSEN, ("income", 1), OLDER)
+    monkeypatch.setitem(CHOSEN, ("income", 2), NEWER)
+    tree.declare("income", "AGEP")
+    assert snapshots(tree, published)[0]["income"] == OLDER
+
+
+def test_a_model_that_this_version_cannot_read_is_trained_on_the_current_one(published: Any, tree: Project) -> None:
+    tree.commit(**{"model/income/model.toml": "of another version"})
+    assert snapshots(tree, published)[0]["income"] == OLDER
+
+
+def test_any_published_snapshot_is_trained_on_by_the_model_that_has_it(published: Any, tree: Project) -> None:
     for snapshot in (OLDER, NEWER):
-        assert deliver._snapshots(CONTEXT, published, MODELS, snapshot) == ({"income": snapshot}, {})
+        assert snapshots(tree, published, wanted=snapshot) == ({"income": snapshot}, {})
 
 
-def test_a_snapshot_that_nobody_published_is_refused(published: Any) -> None:
+def test_a_snapshot_that_nobody_published_is_refused(published: Any, tree: Project) -> None:
     with pytest.raises(
         NotFoundError, match="--snapshot: found 'dddd', expected one that is published, of income, churn"
     ):
-        deliver._snapshots(CONTEXT, published, MODELS, "dddd")
+        snapshots(tree, published, wanted="dddd")
 
 
-def test_a_model_without_a_snapshot_stops_no_other_one(published: Any) -> None:
-    found, without = deliver._snapshots(CONTEXT, published, (*MODELS, "new"), None)
-    assert found == {"income": NEWER, "churn": OTHER}
+def test_a_model_without_a_snapshot_stops_no_other_one(published: Any, tree: Project) -> None:
+    found, without = snapshots(tree, published, (*MODELS, "new"))
+    assert found == {"income": OLDER, "churn": OTHER}
     assert without == {"new": "model new: no data snapshot is published; run `lockgate snapshot --model new`"}
     with pytest.raises(NotFoundError, match="model new: no data snapshot is published"):
-        deliver._snapshots(CONTEXT, published, ("new",), None)
+        snapshots(tree, published, ("new",))
 
 
 @pytest.mark.parametrize("refusal", ["ResourceNotFound", "AccessDeniedException"])
@@ -106,7 +209,7 @@ PIPELINE = "arn:aws:sagemaker:us-east-1:123456789012:pipeline"
 REGISTRY = "123456789012.dkr.ecr.us-east-1.amazonaws.com/lockgate-models"
 
 
-class Delivery:
+class Delivery(Project):
     """A repository with three models, and what `lockgate deliver` does with it where SageMaker runs what it starts.
 
     definition: of each deployed pipeline. base: what the image of the next commit is built on.
@@ -114,7 +217,7 @@ class Delivery:
     """
 
     def __init__(self, root: Path) -> None:
-        self.root = root
+        super().__init__(root)
         self.definition = json.dumps({"Parameters": [{"Name": "Fingerprint", "Type": "String"}], "Steps": ["evaluate"]})
         self.base = "python@sha256:1"
         self.bases: dict[str, str] = {}
@@ -122,7 +225,7 @@ class Delivery:
         self.executions: list[dict[str, Any]] = []
         self.tokens: dict[str, dict[str, Any]] = {}
         self.chain: ReleaseChain = records.chain_of(model="fraud")
-        self._git("init", "-q", "-b", "main")
+        self._git("rm", "-q", "-r", "model")
         self.commit(
             **{
                 ".dockerignore": "*\n!lockgate\n!model\n!runtime\n",
@@ -131,19 +234,6 @@ class Delivery:
                 **{f"model/{model}/model.toml": model for model in THREE},
             }
         )
-
-    def _git(self, *arguments: str) -> str:
-        identity = ("-c", "user.name=ada", "-c", "user.email=ada@example.com")
-        command = ["git", "-C", str(self.root), *identity, *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-    def commit(self, **files: str) -> str:
-        for path, written in files.items():
-            (self.root / path).parent.mkdir(parents=True, exist_ok=True)
-            (self.root / path).write_text(written)
-        self._git("add", "--all")
-        self._git("commit", "-q", "--allow-empty", "-m", "changed")
-        return self._git("rev-parse", "HEAD")
 
     def image(self, sha: str) -> delivery.Image:
         self.bases.setdefault(sha, self.base)
@@ -251,8 +341,10 @@ def delivered(scripted: Any, sdk: Callable[[str], Any], tmp_path: Path, monkeypa
     monkeypatch.setattr(deliver, "build_image", lambda _context, _session, sha, **_: at.image(sha))
     monkeypatch.setattr(deliver, "wait_for_provenance", lambda *_: None)
     monkeypatch.setattr(delivery, "find_champion", lambda *_: None)
-    monkeypatch.setattr(delivery, "newest_snapshot", lambda _s3, _bucket, model: at.snapshots[model])
-    monkeypatch.setattr(delivery, "snapshots", lambda _s3, _bucket, model: [at.snapshots[model]])
+    monkeypatch.setattr(
+        delivery, "snapshots", lambda _s3, _bucket, model: delivery.Snapshots((at.snapshots[model],), {})
+    )
+    monkeypatch.setattr(delivery, "chosen_snapshots", lambda *_: [])
     yield at
     for made in services.values():
         made.close()

@@ -37,6 +37,7 @@ def said(body: kinds.Body) -> str:
         (records.deployment("failed"), "deployment failed"),
         (records.waiver("fair", reason="holiday data"), "fair waived by grace: holiday data"),
         (records.holdout("3" * 64), "fresh holdout recorded by grace"),
+        (records.snapshot_choice(), f"snapshot {'6' * 16} chosen for training by grace: why"),
         (records.rollback(2, 1, person="olga"), "rolled back from version 2 to 1 by olga: why"),
         (records.restore(1, person="olga"), "version 1 restored by olga: why"),
         (records.break_glass("ada"), "break-glass by ada: why"),

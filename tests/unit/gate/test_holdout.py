@@ -14,7 +14,7 @@ from lockgate.gate.holdout import SnapshotPart, Usage, holdouts, known_rows, ove
 from lockgate.gate.waiver import numbers, waived
 from lockgate.ledger.chain import ReleaseChain
 from lockgate.ledger.kinds import Body, Holdout, Outcome, Verdict
-from lockgate.statistics.budget import Budget, depth_weight
+from lockgate.statistics.budget import Budget, Simple, depth_weight
 from tests import records
 
 BUDGET = Budget(0.05, "policy", 3, "every-verdict")
@@ -242,3 +242,14 @@ def test_rows_that_were_judged_before_numbers_were_shown_need_a_proof_from_after
     assert "no record that these rows are fresh since authors last saw numbers" in why
     assert "no record that these rows are fresh since" in why_not(chain(proof("a"), shown), data("a"), BUDGET, 2)
     assert why_not(chain(decision("b"), shown, proof("c")), data("c"), BUDGET, 2) == ""
+
+
+def test_a_holdout_that_a_newer_one_replaced_stays_retired_when_its_snapshot_is_chosen_again() -> None:
+    seen = chain(decision("a"), proof("b"), decision("b"))
+    said = why_not(seen, data("a"), BUDGET, 2)
+    assert "found it retired: holdout b has judged since" in said
+    assert "(`lockgate snapshot --use SNAPSHOT`), and `lockgate deliver COMMIT --again`" in said
+    assert why_not(seen, data("b"), BUDGET, 2) == ""
+    assert why_not(seen, data("a"), Simple(0.05), 2) == "", "it promises nothing over several decisions"
+    assert why_not(seen, data("a"), BUDGET, 1) == "", "a version that it judged before goes its own way up"
+    assert why_not(chain(*[decision("a")] * 2, decision("b"), proof("a")), data("a"), BUDGET, 2) == "", "proved since"

@@ -13,6 +13,7 @@ from lockgate.ledger.calls import (
     AskStatus,
     BeginStacks,
     BreakTheGlass,
+    ChooseSnapshot,
     Decide,
     DecideOnStacks,
     EndStacks,
@@ -38,6 +39,7 @@ CALLS = (
     Operate(action="rollback", model="income", reason="why", token="rollback-12345678"),
     AskStatus(action="status", model="income", token="restore-12345678"),
     LookAtStacks(ask="look", **RUN),
+    ChooseSnapshot(model="income", snapshot="6" * 16, reason="why"),
 )
 
 
@@ -55,6 +57,8 @@ def test_each_call_is_heard_as_it_was_said_and_nothing_else_is(call: Document) -
 @pytest.mark.parametrize(
     ("call", "change", "said"),
     [
+        (CALLS[11], {"reason": " "}, "reason: found nothing, expected text: why, for the record"),
+        (CALLS[11], {"snapshot": "newest"}, "snapshot: found 'newest', expected the 16 digits of a snapshot's id"),
         (CALLS[0], {"decision": "maybe"}, "decision: found 'maybe', expected approve or reject"),
         (CALLS[0], {"decision": "reject"}, "expected text; a rejection says why"),
         (CALLS[0], {"model": "../x"}, "model: found '../x', expected a model's name"),

@@ -11,7 +11,7 @@ READERS = ("bench", "cli", "demo", "lambdas", "lockgate")
 # By a string key, by the name of a kind, or by a piece of an id.
 UNTYPED = re.compile(r"(entry|fact|record|attempt)\.body(\[|\.get\()|\.kind (==|!=|in|not in) |\.id\.(split|partition)")
 KINDS = "verdict|approval-request|approval|rejection|deployment|waiver|holdout|rollback|restore|break-glass"
-COMPOSED = re.compile(rf"f[\"']({KINDS}|acknowledgement|retirement):\{{")
+COMPOSED = re.compile(rf"f[\"']({KINDS}|acknowledgement|retirement|snapshot-choice):\{{")
 
 
 def lines_with(found: re.Pattern[str]) -> set[str]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tests.integration.lambdas.conftest import World
 
 ACCOUNT = "123456789012"
-PERSONS = ("approval", "waiver", "holdout", "acknowledgement", "retirement")
+PERSONS = ("approval", "waiver", "holdout", "snapshot", "acknowledgement", "retirement")
 
 
 def say(path: str, role: str, body: object) -> tuple[int, dict[str, Any]]:

@@ -26,10 +26,10 @@ class Context:
         self.root = root
         self.configuration: Configuration = read_configuration(root)
         self.tools = self.configuration.tools
-        self._join_embedded_aws()
+        self.join_embedded_aws()
 
     @staticmethod
-    def _join_embedded_aws() -> None:
+    def join_embedded_aws() -> None:
         """Use the embedded AWS where it runs, unless the caller chose credentials of his own."""
         chosen = {"AWS_ACCESS_KEY_ID", "AWS_CONFIG_FILE", "AWS_WEB_IDENTITY_TOKEN_FILE"} & set(os.environ)
         session = None if chosen else running()

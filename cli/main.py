@@ -27,7 +27,7 @@ class CommandGroup(NamedTuple):
 
 
 GROUPS = (
-    CommandGroup("set up", ("up", "down", "bootstrap", "doctor", "snapshot"), "lockgate doctor prod"),
+    CommandGroup("set up", ("up", "down", "bootstrap", "doctor", "new", "snapshot"), "lockgate doctor prod"),
     CommandGroup("deliver", ("deliver", "follow"), "lockgate deliver HEAD"),
     CommandGroup(
         "decide", ("approve", "reject", "waive", "retire"), 'lockgate approve 3 --env prod --reason "tried in staging"'

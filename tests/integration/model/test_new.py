@@ -1,0 +1,148 @@
+"""From a file to a verdict: what `lockgate new` wrote is trained and judged by the real steps, unedited."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from cli.commands.snapshot import validated
+from cli.main import main
+from lockgate import canonical
+from lockgate.configuration.model import Model, read_model
+from lockgate.data.snapshot import Manifest, Part
+from lockgate.evidence.document import Evidence, read_evidence
+from lockgate.gate.verdict import Circumstances, Outcome, judge
+from lockgate.policy.fit import refuse_unfit
+from lockgate.policy.of_model import read_model_policy
+from lockgate.statistics.budget import Simple
+from tests.shapes import SHAPES, made
+
+ROOT = Path(__file__).parents[3]
+SAID = ("--owner", "team", "--intended-use", "a test", "--yes")
+PROTECTED = {"visits": "site"}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A project in which a model of each shape was made, from CSV."""
+    folder = tmp_path_factory.mktemp("new") / "project"
+    shutil.copytree(ROOT / "environments", folder / "environments")
+    here = Path.cwd()
+    os.chdir(folder)
+    try:
+        for name in SHAPES:
+            made(name).to_csv(f"{name}.csv", index=False)
+            assert new(name, f"{name}.csv") == 0
+        yield folder
+    finally:
+        os.chdir(here)
+
+
+def new(name: str, source: str, *more: str, model: str = "") -> int:
+    protected = PROTECTED.get(name, "none")
+    words = ["new", model or name, "--from", source, "--target", SHAPES[name][1], "--protected", protected]
+    return main([*words, *SAID, *more])
+
+
+@pytest.fixture(scope="module")
+def jobs(project: Path) -> Path:
+    """The steps of a pipeline for each of the models, in an image's folder."""
+    app, jobs = project.parent / "app", project.parent / "jobs"
+    for part in ("lockgate", "runtime"):
+        shutil.copytree(ROOT / part, app / part, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(project / "model", app / "model")
+    for name in SHAPES:
+        publish(read_model(project / "model" / name), project, jobs / name / "snapshot")
+    words = [sys.executable, str(Path(__file__).parent / "steps_of_all.py"), str(jobs)]
+    done = subprocess.run(words, cwd=app, env={**os.environ, "PYTHONPATH": str(app)}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return jobs
+
+
+def publish(model: Model, project: Path, folder: Path) -> None:
+    """The snapshot as `lockgate snapshot` publishes it, after it looked at every row."""
+    train, holdout = (pq.read_table(project / file) for file in (model.train_data, model.holdout_data))
+    validated(train, holdout, model)
+    features = [feature.name for feature in model.features]
+    parts = {
+        "data/train/train.parquet": train.select([model.identifier, *features, model.target.name]),
+        "data/holdout/features.parquet": holdout.select([model.identifier, *features]),
+        "labels/labels.parquet": holdout.select([model.identifier, model.target.name]),
+    }
+    written = []
+    for name, table in parts.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(table, folder / name)
+        written.append(Part(canonical.sha256((folder / name).read_bytes()), table.num_rows))
+    manifest = Manifest(model.name, model.identifier, model.target, tuple(features), model.protected, *written, {})
+    (folder / "data" / "manifest.json").write_bytes(manifest.to_bytes())
+    (folder / "id").write_text(manifest.id)
+
+
+def evidence_of(jobs: Path, name: str) -> Evidence:
+    written = (jobs / name / "evaluate" / "processing" / "output" / "evidence" / "evidence.json").read_bytes()
+    return read_evidence(written, canonical.sha256(written))
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_what_was_written_passes_its_own_first_policy_beside_its_champion(name: str, project: Path, jobs: Path) -> None:
+    evidence, model = evidence_of(jobs, name), read_model(project / "model" / name)
+    said = read_model_policy(project / "model" / name)
+    assert isinstance(said.assurance, Simple)
+    assert said.holdout_rows == evidence.data.holdout_rows
+    policy = said.in_environment("prod", ())
+    for rule in policy.rules:
+        refuse_unfit(rule, model.target, "policy.toml")
+    assert evidence.champion is not None, evidence.champion_missing
+    circumstances = Circumstances(said.assurance.error, champion_sha256=evidence.champion.model_sha256)
+    judgement = judge(policy, evidence, circumstances)
+    assert judgement.outcome is Outcome.PASSED, [reason.message for reason in judgement.reasons]
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_parquet_says_the_same_as_csv(name: str, project: Path, tmp_path: Path) -> None:
+    made(name).to_parquet(tmp_path / f"{name}.parquet", index=False)
+    assert new(name, str(tmp_path / f"{name}.parquet"), model="again") == 0
+    for file in ("model.toml", "train.py", "policy.toml"):
+        said, again = ((project / "model" / folder / file).read_text() for folder in (name, "again"))
+        assert again.replace("again", name).replace(f"{name}.parquet.", f"{name}.csv.") == said
+    shutil.rmtree(project / "model" / "again")
+    shutil.rmtree(project / "data" / "again")
+
+
+def test_rows_of_one_machine_lie_on_one_side(project: Path) -> None:
+    parts = [pq.read_table(project / f"data/machines/{part}.parquet") for part in ("train", "holdout")]
+    assert not set(parts[0]["machine_id"].to_pylist()) & set(parts[1]["machine_id"].to_pylist())
+
+
+def test_later_rows_judge_where_a_date_orders_them(project: Path) -> None:
+    train, holdout = (pq.read_table(project / f"data/visits/{part}.parquet")["opened"] for part in ("train", "holdout"))
+    assert max(train.to_pylist()) < min(holdout.to_pylist())
+
+
+def test_the_holdout_stays_out_of_git(project: Path) -> None:
+    subprocess.run(["git", "init", "-q"], cwd=project, check=True)
+    listed = subprocess.run(
+        ["git", "ls-files", "--others", "--exclude-standard"], cwd=project, check=True, capture_output=True, text=True
+    ).stdout.splitlines()
+    assert [name for name in listed if name.startswith("data/")] == [
+        f"data/{name}/.gitignore" for name in sorted(SHAPES)
+    ]
+
+
+def test_json_has_the_facts_and_a_dry_run_writes_nothing(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = sorted(project.rglob("*"))
+    capsys.readouterr()
+    assert new("visits", "visits.csv", "--dry-run", "--json", model="dry") == 0
+    facts: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert (facts["time"], facts["written"], facts["target"]["task"]) == ("opened", False, "binary")
+    assert sorted(project.rglob("*")) == before

@@ -330,7 +330,7 @@ def delivered(scripted: Any, sdk: Callable[[str], Any], tmp_path: Path, monkeypa
         session=session,
         client=session.client,
         ledger=SimpleNamespace(chain=lambda model: at.chain),
-        model=lambda chosen: chosen,
+        models=lambda chosen: (chosen,),
     )
     monkeypatch.setenv("GITHUB_ACTOR", "ada")
     monkeypatch.delenv("ACTIONS_ID_TOKEN_REQUEST_URL", raising=False)

@@ -111,6 +111,22 @@ def refuse_broken_target(table: pa.Table, model: Model, part: str, every: bool) 
         raise DataContractError(f"{part}: column {target.name}: {wrong}")
 
 
+def refuse_broken_order(table: pa.Table, model: Model, part: str) -> None:
+    """Every row must say whom it is about and when it was, where model.toml names such columns.
+
+    Raises DataContractError.
+    """
+    for key, name in (("entity", model.entity), ("time", model.time)):
+        if name and name not in table.column_names:
+            known = ", ".join(table.column_names)
+            raise DataContractError(
+                f"{part}: column {name}: found no such column, expected the {key}; there are: {known}"
+            )
+        if name and table[name].null_count:
+            rows = table[model.identifier].filter(table[name].is_null())
+            raise DataContractError(f"{part}: column {name}: found null{_where(rows)}, expected the {key} of every row")
+
+
 def _broken(column: pa.ChunkedArray, feature: Feature, identifiers: pa.ChunkedArray) -> list[str]:
     """Messages about one column: values outside the contract, and more nulls than it allows."""
     import pyarrow as pa

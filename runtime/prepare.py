@@ -13,7 +13,7 @@ from lockgate.data.snapshot import Manifest, Part, read_manifest
 from lockgate.errors import DataContractError
 from runtime import commit
 from runtime.columns import read_columns
-from runtime.contract import refuse_broken_columns, refuse_broken_target
+from runtime.contract import refuse_broken_columns, refuse_broken_order, refuse_broken_target
 from runtime.job import Job
 
 SCHEMA = "lockgate.prepared/1"
@@ -33,6 +33,7 @@ def prepare(job: Job) -> None:
     holdout = _verified(holdout_file, manifest.holdout_features, "holdout")
     refuse_broken_columns(train, model, "train")
     refuse_broken_target(train, model, "train", every=True)
+    refuse_broken_order(train, model, "train")
     refuse_broken_columns(holdout, model, "holdout")
 
     prepared = job.outputs / "prepared"

@@ -6,35 +6,28 @@ for all others. The holdout is not asked either: it judges what the threshold do
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from lockgate.tasks.threshold import Threshold
+from runtime.folds import Fold
 
-FOLDS = 5
 Scores = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
 Scored = Callable[[npt.NDArray[np.intp], npt.NDArray[np.intp]], Scores]
 
 
-def out_of_fold(labels: Labels, scored: Scored) -> Scores:
-    """A score for every row, by a model of the other folds.
+def fitted_out_of_fold(
+    threshold: Threshold, labels: Labels, folds: Sequence[Fold], scored: Scored, costs: tuple[float, float]
+) -> float:
+    """The threshold that `fitted` gives for the rows of all folds, each scored by the model of its fold.
 
-    scored(train, other): the scores of the rows at the places `other` by a model of those at `train`. Folds have the
-    same share of positives, and are the same for the same labels.
+    scored(train, other): the scores of the rows at the places `other` by a model of those at `train`.
     """
-    scores, fold = np.empty(len(labels)), np.empty(len(labels), dtype=np.int64)
-    order = np.random.default_rng(0)
-    for label in (0, 1):
-        places = np.flatnonzero(labels == label)
-        fold[order.permutation(places)] = np.arange(len(places)) % FOLDS
-    for each in range(FOLDS):
-        other = np.flatnonzero(fold == each)
-        if len(other):
-            scores[other] = scored(np.flatnonzero(fold != each), other)
-    return scores
+    scores = np.concatenate([scored(train, other) for train, other in folds])
+    return fitted(threshold, labels[np.concatenate([other for _, other in folds])], scores, costs)
 
 
 def fitted(threshold: Threshold, labels: Labels, scores: Scores, costs: tuple[float, float]) -> float:

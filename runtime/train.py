@@ -14,6 +14,7 @@ from lockgate.errors import ConfigError
 from runtime import commit, formats, threshold
 from runtime.artifact import answers, refuse_without_probabilities, write_artifact
 from runtime.columns import read_columns
+from runtime.folds import folds_of
 from runtime.frames import frame_of_table
 from runtime.job import Job
 from runtime.serving.engines import choose
@@ -68,7 +69,7 @@ def _threshold(table: pa.Table, model: Model, team: ModuleType) -> float | None:
         return answers(estimator, rows.iloc[other].reset_index(drop=True), model)
 
     costs = target.numbers.get("false_positive", 1.0), target.numbers.get("false_negative", 1.0)
-    return threshold.fitted(declared, labels, threshold.out_of_fold(labels, scored), costs)
+    return threshold.fitted_out_of_fold(declared, labels, folds_of(table, model), scored, costs)
 
 
 def _refuse_other_predictions(estimator: Any, table: pa.Table, model: Model) -> None:

@@ -110,7 +110,7 @@ def publish(context: Context, model: Model) -> str:
     holdout, holdout_sha256 = _read(context.root, model.holdout_data)
     identities_of = validated(train, holdout, model)
     files = {
-        "train": _parquet(train, model.train_data, [model.identifier, *names_of_features, model.target.name]),
+        "train": _parquet(train, model.train_data, [*model.training_columns]),
         "features": _parquet(holdout, model.holdout_data, [model.identifier, *names_of_features]),
         "labels": _parquet(holdout, model.holdout_data, [model.identifier, model.target.name]),
     }
@@ -143,19 +143,22 @@ def validated(train: Any, holdout: Any, model: Model) -> dict[str, bytes]:
     would cost a training run of every commit. Raises DataContractError or EvidenceError.
     """
     from runtime.columns import canonical_columns
-    from runtime.contract import refuse_broken_columns, refuse_broken_target
+    from runtime.contract import refuse_broken_columns, refuse_broken_order, refuse_broken_target
 
     rows = {}
     for part, table, file in (("train", train, model.train_data), ("holdout", holdout, model.holdout_data)):
         rows[part] = canonical_columns(table, file)
         refuse_broken_columns(rows[part], model, file)
         refuse_broken_target(rows[part], model, file, every=part == "train")
-    types = {part: table[model.identifier].type for part, table in rows.items()}
-    if types["train"] != types["holdout"]:
-        raise DataContractError(
-            f"{model.holdout_data}: column {model.identifier}: found {types['holdout']}, expected {types['train']} as "
-            f"in {model.train_data}: else the same row would count as two"
-        )
+        refuse_broken_order(rows[part], model, file)
+    for name in filter(None, (model.identifier, model.entity, model.time)):
+        types = {part: table[name].type for part, table in rows.items()}
+        if types["train"] != types["holdout"]:
+            raise DataContractError(
+                f"{model.holdout_data}: column {name}: found {types['holdout']}, expected {types['train']} as in "
+                f"{model.train_data}: else the same row would count as two"
+            )
+    _refuse_mixed(rows["train"], rows["holdout"], model)
     digests = {part: _identities(table, model) for part, table in rows.items()}
     refuse_shared(
         model.holdout_data,
@@ -164,6 +167,26 @@ def validated(train: Any, holdout: Any, model: Model) -> dict[str, bytes]:
         read_identities(digests["train"]),
     )
     return digests
+
+
+def _refuse_mixed(train: Any, holdout: Any, model: Model) -> None:
+    """A holdout must have other entities than training, and nothing that is earlier than something in training."""
+    import pyarrow.compute as pc
+
+    if model.entity:
+        known = pc.is_in(holdout[model.entity], value_set=train[model.entity].combine_chunks())
+        if shared := holdout[model.entity].filter(known).unique().to_pylist():
+            raise DataContractError(
+                f"{model.holdout_data}: column {model.entity}: found {len(shared)} that {model.train_data} has too, "
+                f"{shared[0]!r} among them; expected other ones, since rows of one {model.entity} are alike"
+            )
+    if model.time:
+        first, last = pc.min(holdout[model.time]).as_py(), pc.max(train[model.time]).as_py()
+        if not last < first:
+            raise DataContractError(
+                f"{model.holdout_data}: column {model.time}: found {first} while {model.train_data} goes on to {last}; "
+                "expected later rows only, since a model is asked about what comes after its training; split by time"
+            )
 
 
 def _identities(table: Any, model: Model) -> bytes:

@@ -44,7 +44,9 @@ class Model:
     """What model.toml declares: the data contract, the target, and what training may vary.
 
     owner: who answers for the model. intended_use: what its predictions are for. tier: of risk, one of those of
-    environments/tools.toml, or "". threshold: None of a model that does not predict one of two classes.
+    environments/tools.toml, or "". threshold: None of a model that does not predict one of two classes. entity, time:
+    the columns that say whom a row is about and when it was, or "": rows of one entity, and what is later than what is
+    predicted, never help to measure a model.
     """
 
     name: str
@@ -60,6 +62,15 @@ class Model:
     intended_use: str = ""
     tier: str = ""
     threshold: Threshold | None = None
+    entity: str = ""
+    time: str = ""
+
+    @property
+    def training_columns(self) -> tuple[str, ...]:
+        """What training rows have. `train` gets the features and the target of it."""
+        features = (feature.name for feature in self.features)
+        named = (self.identifier, *features, self.entity, self.time, self.target.name)
+        return tuple(dict.fromkeys(name for name in named if name))
 
 
 def read_models(folder: Path) -> tuple[Model, ...]:
@@ -104,6 +115,8 @@ def read_model(folder: Path) -> Model:
         intended_use=_said(table, "intended_use", None, "what its predictions are for, and what they are not for"),
         tier=table.optional_text("tier") or "",
         threshold=read_threshold(table, target),
+        entity=table.optional_text("entity") or "",
+        time=table.optional_text("time") or "",
     )
     data.finish()
     table.finish()
@@ -174,6 +187,9 @@ def _refuse_contradictions(model: Model, file: str) -> None:
             raise ConfigError(file, key, column, "a column that is not a feature")
     if model.target.name == model.identifier:
         raise ConfigError(file, "target", model.target.name, "another column than the identifier")
+    for key, column in (("entity", model.entity), ("time", model.time)):
+        if column and column in (model.target.name, model.identifier):
+            raise ConfigError(file, key, column, "a column that is neither the target nor the identifier")
     unknown = sorted(set(model.protected) - set(names))
     if unknown:
         raise ConfigError(file, "protected", unknown, f"names of declared features: {names}")

@@ -69,6 +69,7 @@ def test_every_block_says_what_language_it_is_in() -> None:
 
 
 POLICY = "# model/employment/policy.toml\n"
+MODEL = "# model/employment/model.toml\n"
 
 
 def blocks_of_toml() -> list[str]:
@@ -85,8 +86,17 @@ def test_every_part_of_a_models_policy_that_a_page_shows_is_read_as_its_file_is(
         read_model_policy(tmp_path)
 
 
+def test_every_key_of_a_model_that_a_page_shows_is_read_as_its_file_is(tmp_path: Path) -> None:
+    shown = [content for content in blocks_of_toml() if content.startswith(MODEL)]
+    assert shown
+    for content in shown:
+        folder = shutil.copytree(ROOT / "model" / "employment", tmp_path / "employment", dirs_exist_ok=True)
+        (folder / "model.toml").write_text(content + (ROOT / "model" / "employment" / "model.toml").read_text())
+        read_model(folder)
+
+
 def test_every_table_of_an_environment_that_a_page_shows_is_read_as_its_file_is(tmp_path: Path) -> None:
-    shown = [content for content in blocks_of_toml() if not content.startswith(POLICY)]
+    shown = [content for content in blocks_of_toml() if not content.startswith((POLICY, MODEL))]
     assert shown
     for content in shown:
         shutil.copytree(ROOT / "environments", tmp_path, dirs_exist_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -81,3 +82,20 @@ def test_a_holdout_that_the_pipeline_would_refuse_is_not_published(holdout: pa.T
 def test_a_text_identifier_is_no_other_row_than_the_same_number(tmp_path: Path) -> None:
     """0.1 took them for different rows, and the proof that a holdout shares none did not see them."""
     assert "else the same row would count as two" in refused(rows(), rows(0, person=["0", "1", "2", "3"]))
+
+
+def test_a_holdout_has_no_entity_and_no_time_of_training() -> None:
+    by_entity, by_time = replace(MODEL, entity="house"), replace(MODEL, time="day")
+    train = rows(house=[*"aabb"], day=["2026-01-01"] * 4)
+    with pytest.raises(LockgateError, match=r"holdout.parquet: column house: found 1 that train.parquet has too, 'b'"):
+        validated(train, rows(10, house=[*"bccd"]), by_entity)
+    with pytest.raises(LockgateError, match=r"column day: found 2026-01-01 while train.parquet goes on to 2026-01-01"):
+        validated(train, rows(10, day=["2026-01-01", *["2026-01-02"] * 3]), by_time)
+    with pytest.raises(LockgateError, match=r"column house: found int64, expected string as in train.parquet"):
+        validated(train, rows(10, house=[1, 2, 3, 4]), by_entity)
+    assert validated(train, rows(10, house=[*"ccdd"], day=["2026-01-02"] * 4), replace(by_entity, time="day"))
+
+
+def test_training_rows_have_the_entity_and_the_time_once_each() -> None:
+    model = replace(MODEL, entity="house", time="age")
+    assert model.training_columns == ("person", "age", "sex", "house", "more")

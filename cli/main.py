@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ast
 import io
+import keyword
 import shutil
 import sys
 import textwrap
@@ -27,7 +28,8 @@ class CommandGroup(NamedTuple):
 
 
 GROUPS = (
-    CommandGroup("set up", ("up", "down", "bootstrap", "doctor", "new", "snapshot"), "lockgate doctor prod"),
+    CommandGroup("set up", ("up", "down", "bootstrap", "doctor", "snapshot"), "lockgate doctor prod"),
+    CommandGroup("make", ("new", "try"), "lockgate try employment"),
     CommandGroup("deliver", ("deliver", "follow"), "lockgate deliver HEAD"),
     CommandGroup(
         "decide", ("approve", "reject", "waive", "retire"), 'lockgate approve 3 --env prod --reason "tried in staging"'
@@ -95,7 +97,8 @@ def parser(chosen: str | None = None) -> argparse.ArgumentParser:
 
 
 def _module(command: str) -> str:
-    return f"cli.commands.{command.replace('-', '_')}"
+    """A word of Python itself names no module that others can import, so its module ends in an underscore."""
+    return f"cli.commands.{command.replace('-', '_')}{'_' if keyword.iskeyword(command) else ''}"
 
 
 def _overview() -> str:

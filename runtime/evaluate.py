@@ -254,10 +254,10 @@ def _groups(
     """The rows by the values of each protected attribute, as texts; a missing value is the group "null"."""
     rows = _rows(features, labels[manifest.identifier], manifest)
     columns = {name: pc.fill_null(features[name].take(rows).cast(pa.string()), "null") for name in manifest.protected}
-    return {name: _by_value(truth, own, column.to_numpy(), manifest.target) for name, column in columns.items()}
+    return {name: by_value(truth, own, column.to_numpy(), manifest.target) for name, column in columns.items()}
 
 
-def _by_value(truth: Truth, own: ModelAnswers, values: Any, target: Target) -> dict[str, Group]:
+def by_value(truth: Truth, own: ModelAnswers, values: Any, target: Target) -> dict[str, Group]:
     arrays, groups = arrays_of(target), {}
     for value in np.unique(values):
         chosen = values == value

@@ -130,6 +130,7 @@ SHOWN_ONLY = {
     "python -m examples.rows": "tests/integration/model/test_examples.py makes the rows by the same function",
     "make check": "`make test` begins with it",
     "make test": "it would run itself",
+    "lockgate try": "tests/integration/model/test_try.py runs it on models of its own",
     "make down": "tests/e2e/conftest.py ends each embedded AWS in the same way",
     "make synth": "tests/synth synthesizes every stage, and the demo does it with the CDK's command line",
     "git checkout": "it would change the checkout that the tests run in",

@@ -31,7 +31,9 @@ def test_the_help_page_lists_each_command_once_by_what_a_person_does(capsys: pyt
     with pytest.raises(SystemExit):
         main.main(["--help"])
     shown = capsys.readouterr().out
-    titles = [shown.index(f"\n{title}:\n") for title in ("set up", "deliver", "decide", "release", "look", "govern")]
+    titles = [
+        shown.index(f"\n{title}:\n") for title in ("set up", "make", "deliver", "decide", "release", "look", "govern")
+    ]
     assert titles == sorted(titles)
     assert {command: len(re.findall(rf"^  {command} ", shown, re.M)) for command in COMMANDS} == dict.fromkeys(
         COMMANDS, 1

@@ -17,7 +17,7 @@ from lockgate.policy.rules import Gap, Policy
 from lockgate.statistics.budget import Budget
 from runtime.archive import read_archive
 from runtime.artifact import read_artifact
-from runtime.evaluate import _by_value
+from runtime.evaluate import by_value
 from runtime.frames import frame_of_table
 from runtime.tasks import binary
 from runtime.tasks.arrays import ModelAnswers
@@ -34,9 +34,7 @@ def groups(model: Model, run: Any) -> dict[str, dict[str, Group]]:
     scores = estimator.predict_proba(frame_of_table(holdout, model))[:, 1]
     labels = binary.truth(holdout[model.target.name], model.target)
     columns = {name: np.array(holdout[name].to_pylist(), dtype=object) for name in model.protected}
-    return {
-        name: _by_value(labels, ModelAnswers(scores, 0.5), values, model.target) for name, values in columns.items()
-    }
+    return {name: by_value(labels, ModelAnswers(scores, 0.5), values, model.target) for name, values in columns.items()}
 
 
 def of(groups: dict[str, dict[str, Group]]) -> Evidence:

@@ -15,7 +15,7 @@ from lockgate import canonical
 from lockgate.evidence.document import BINARY_TARGET, Champion, Evidence, Group, Metric, read_evidence
 from lockgate.evidence.measurement import compared, gaps, measured
 from lockgate.tasks.task import metrics_of
-from runtime.evaluate import _by_value
+from runtime.evaluate import by_value
 from runtime.metrics import roc_auc
 from runtime.tasks import binary
 from runtime.tasks.arrays import ModelAnswers
@@ -37,7 +37,7 @@ def against(labels: np.ndarray, scores: np.ndarray, before: np.ndarray, model_sh
 
 
 def by_group(labels: np.ndarray, scores: np.ndarray, values: np.ndarray) -> dict[str, Group]:
-    return _by_value(labels, ModelAnswers(scores, 0.5), values, BINARY_TARGET)
+    return by_value(labels, ModelAnswers(scores, 0.5), values, BINARY_TARGET)
 
 
 @st.composite

@@ -1,0 +1,1 @@
+"""What `lockgate try` finds out before a commit, and the card that shows it."""

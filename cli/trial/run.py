@@ -1,0 +1,261 @@
+"""Try a model on a sample of its training rows, in a process and a folder of its own, beside the champion's recipe."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import lockgate
+import runtime
+from cli.git import models_of
+from cli.trial import recipes
+from cli.trial.card import Card, Check, groups_of, numbers_of, opinions_of
+from cli.trial.lock import missing_from_lock, normal
+from lockgate import canonical
+from lockgate.configuration.model import Model, read_model
+from lockgate.configuration.project import Configuration
+from lockgate.errors import DataContractError, LockgateError
+from lockgate.evidence.document import Champion, Data, Evidence, read_evidence
+
+SECONDS = 24.0  # of fitting, of a minute
+FITS = 9  # four folds' worth of rows for either recipe, and one for the steps
+LOCK = "model/requirements.lock"
+NOBODY = "0" * 64
+
+
+def tried(root: Path, configuration: Configuration, model: Model, rows: int | None, base: str | None) -> Card:
+    """The card of a model of the working tree. base: a commit whose recipe for it is the champion's, None for none."""
+    start = time.monotonic()
+    policies = {each.name: configuration.policy(each, model.name) for each in configuration.environments}
+    checks = [_lock_check(root, model)]
+    try:
+        table = _training_rows(root, model)
+    except DataContractError as error:
+        checks.append(Check("identifier, columns, target", "failed", str(error)))
+        return Card(model.name, model.target.task, 0, 0, "nothing was fitted", (), (), (), (), tuple(checks))
+    checks.append(Check("identifier, columns, target", "passed", f"{table.num_rows:,} rows keep the data contract"))
+    with tempfile.TemporaryDirectory(prefix="lockgate-try-") as made:
+        folder = Path(made)
+        found = _recipe(folder / "own", root, None, table, model, rows)
+        if "error" in found:
+            said = tuple(_said(found["error"], model))
+            return Card(
+                model.name,
+                model.target.task,
+                0,
+                table.num_rows,
+                "nothing was measured",
+                (),
+                (),
+                (),
+                (),
+                tuple(checks),
+                said,
+            )
+        champion, beside, why = _champion(folder, root, base, table, model)
+        evidence = _evidence(folder / "own", table, model, champion, found, base or "")
+    checks += _step_checks(found, model)
+    numbers = tuple(numbers_of(evidence))
+    opinions = opinions_of(policies, evidence, evidence.champion.model_sha256 if evidence.champion else "", why)
+    facts = _facts(found, evidence, time.monotonic() - start)
+    groups = tuple(groups_of(evidence, numbers[0].metric)) if numbers else ()
+    return Card(
+        model.name,
+        model.target.task,
+        found["rows"],
+        table.num_rows,
+        beside,
+        numbers,
+        groups,
+        facts,
+        opinions,
+        tuple(checks),
+    )
+
+
+def _training_rows(root: Path, model: Model) -> Any:
+    """All training rows, after what `prepare` would refuse was looked for. The holdout's file is not opened."""
+    from runtime.columns import read_columns
+    from runtime.contract import refuse_broken_columns, refuse_broken_order, refuse_broken_target
+
+    table = read_columns(root / model.train_data, model.train_data)
+    refuse_broken_columns(table, model, model.train_data)
+    refuse_broken_target(table, model, model.train_data, every=True)
+    refuse_broken_order(table, model, model.train_data)
+    return table
+
+
+def _lock_check(root: Path, model: Model) -> Check:
+    try:
+        lock = (root / LOCK).read_text(encoding="utf-8")
+    except OSError:
+        return Check("packages", "failed", f"{LOCK}: found no such file, expected it beside the model: `make lock`")
+    installed = importlib.metadata.packages_distributions()
+    names = {name for found in installed.values() for name in found}
+    versions = {normal(name): importlib.metadata.version(name) for name in names}
+    missing = missing_from_lock(root / "model", model.name, lock, installed, versions)
+    return Check("packages", "failed" if missing else "passed", "; ".join(missing) or f"{LOCK} has what it imports")
+
+
+def _recipe(folder: Path, root: Path, commit: str | None, table: Any, model: Model, rows: int | None) -> dict[str, Any]:
+    """What runtime.trial found of the recipe of the working tree, or of a commit."""
+    import pyarrow.parquet
+
+    app, task = folder / "app", folder / "task"
+    app.mkdir(parents=True)
+    task.mkdir(exist_ok=True)
+    recipes.write_app(app, [Path(each.__file__).parent for each in (lockgate, runtime) if each.__file__])
+    if commit is None:
+        recipes.copy_models(root, app)
+    else:
+        recipes.extract_models(root, commit, app)
+    pyarrow.parquet.write_table(table, task / "rows.parquet")
+    asked = {"model": model.name, "rows": rows, "seconds": SECONDS, "fits": FITS}
+    (task / "task.json").write_text(json.dumps(asked))
+    environment = {**os.environ, "PYTHONPATH": str(app)}
+    done = subprocess.run(
+        [sys.executable, "-m", "runtime.trial", str(task)], cwd=app, env=environment, capture_output=True, text=True
+    )
+    if not (task / "found.json").is_file():
+        said = done.stderr.strip().splitlines() or ["it said nothing"]
+        return {
+            "error": {"said": f"the process ended with {done.returncode}: {said[-1]}", "lines": [], "missing": None}
+        }
+    found: dict[str, Any] = json.loads((task / "found.json").read_text())
+    return found
+
+
+def _champion(folder: Path, root: Path, base: str | None, table: Any, model: Model) -> tuple[Model | None, str, str]:
+    """(the champion's model whose recipe was fitted in the same folds, what the card says, why comparisons were not
+    made: "" where they were, or where nothing is served)."""
+    if base is None:
+        why = "no commit to compare with: name one with --against"
+        return None, f"compared with nothing: {why}", why
+    if model.name not in models_of(root, base):
+        return None, f"compared with nothing: commit {base[:12]} has no model {model.name}", ""
+    known = {*models_of(root, base), *models_of(root, "HEAD"), model.name}
+    files = recipes.without_policies(recipes.changed_files(root, base))
+    if not recipes.changed_models(files, (model.name,), known):
+        why = f"its recipe is the one of commit {base[:12]}"
+        return None, f"compared with nothing: {why}", why
+    place = folder / "before"
+    (place / "task").mkdir(parents=True)
+    (place / "task" / "folds.npz").write_bytes((folder / "own" / "task" / "folds.npz").read_bytes())
+    try:
+        found = _recipe(place, root, base, table, model, None)
+        before = read_model(place / "app" / "model" / model.name)
+    except LockgateError as error:
+        found, before = {"error": {"said": str(error)}}, model
+    if "error" not in found and canonical.to_bytes(before.target.as_dict()) != canonical.to_bytes(
+        model.target.as_dict()
+    ):
+        found = {"error": {"said": "it has another target"}}
+    if "error" in found:
+        why = f"the recipe of commit {base[:12]} could not be fitted here: {found['error']['said']}"
+        return None, f"compared with nothing: {why}", why
+    return before, f"beside the recipe of commit {base[:12]}, fitted anew in the same folds", ""
+
+
+def _evidence(
+    task: Path, table: Any, model: Model, before: Model | None, found: Mapping[str, Any], base: str
+) -> Evidence:
+    """What was measured out of fold, in the form that rules judge. No digest in it is one of a real model."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from runtime.evaluate import by_value
+    from runtime.tasks.arrays import arrays_of
+    from runtime.trial.cross_validation import OutOfFold
+
+    def predicted(folder: Path) -> OutOfFold:
+        given = np.load(folder / "task" / "out-of-fold.npz")
+        return OutOfFold(given["places"], given["predictions"])
+
+    target, arrays = model.target, arrays_of(model.target)
+    sample = table.take(np.load(task / "task" / "folds.npz")["sample"])
+    own = predicted(task)
+    rows = sample.take(own.places)
+    truth = arrays.truth(rows[target.name], target)
+    answers = own.answers(truth, model)
+    measured = arrays.measure(truth, answers.predictions, target, answers.threshold)
+    champion = None
+    if before is not None:
+        theirs = predicted(task.parent / "before").answers(truth, before)
+        metrics = arrays.measure(truth, theirs.predictions, target, theirs.threshold)
+        champion = Champion(base.ljust(64, "0"), metrics, arrays.paired(truth, answers, theirs, target))
+    steps = (
+        read_evidence(found["evidence"].encode(), canonical.sha256(found["evidence"].encode()))
+        if "evidence" in found
+        else None
+    )
+    served = {"serving_difference": steps.metrics["serving_difference"]} if steps else {}
+    groups = {
+        name: by_value(truth, answers, pc.fill_null(rows[name].cast(pa.string()), "null").to_numpy(), target)
+        for name in model.protected
+    }
+    data = Data("", NOBODY, NOBODY, NOBODY, NOBODY, NOBODY, table.num_rows, rows.num_rows)
+    made = Evidence(
+        model=model.name,
+        commit=NOBODY[:40],
+        image="",
+        execution="",
+        actor="",
+        model_sha256=NOBODY,
+        contents_sha256=NOBODY,
+        data=data,
+        features=tuple(each.name for each in model.features),
+        parameters=model.parameters,
+        replay_sha256=NOBODY,
+        metrics={**measured, **served},
+        target=target,
+        threshold=answers.threshold,
+        groups=groups,
+        champion=champion,
+    )
+    return replace(made, engine=steps.engine) if steps else made
+
+
+def _step_checks(found: Mapping[str, Any], model: Model) -> list[Check]:
+    if "steps" in found:
+        said = " ".join(_said(found["steps"], model))
+        return [
+            Check("prepare, train, predict, evaluate", "failed", said),
+            Check("edges of the contract", "not tried", "no model was saved"),
+        ]
+    edges = found["edges"]
+    kept = f"the saved model answers {edges['rows']:,} rows at minima, maxima, each category and null"
+    return [
+        Check("prepare, train, predict, evaluate", "passed", "each ran, with one fold as its holdout"),
+        Check("edges of the contract", "failed" if edges["wrong"] else "passed", "; ".join(edges["wrong"]) or kept),
+    ]
+
+
+def _said(error: Mapping[str, Any], model: Model) -> list[str]:
+    """The team's own lines, the error, and what to do."""
+    todo = f"mend it and run `lockgate try {model.name}` again; docs/models.md says what train gets and may return"
+    if error.get("missing"):
+        todo = f"name {error['missing']} in model/requirements.in, run `make lock`, and install it here too"
+    return [*error["lines"], *str(error["said"]).splitlines(), todo]
+
+
+def _facts(found: Mapping[str, Any], evidence: Evidence, seconds: float) -> tuple[tuple[str, str], ...]:
+    facts = []
+    if evidence.engine:
+        refused = "; ".join(f"{name}: {why}" for name, why in evidence.engine["refused"].items())
+        facts.append(("engine", f"{evidence.engine['name']}{f' ({refused})' if refused else ''}"))
+    if "sizes" in found:
+        facts.append(("size", f"{sum(found['sizes'].values()):,} bytes"))
+    if evidence.threshold is not None:
+        facts.append(("threshold", f"{evidence.threshold:.4g}"))
+    facts.append(("a fit", f"{found['seconds_of_a_fit']:.2g} s"))
+    return (*facts, ("this", f"{seconds:.0f} s"))

@@ -44,6 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
         with working(f"trying {name}"):
             cards.append(tried(root, configuration, model, arguments.rows, base))
     if arguments.markdown:
+        arguments.markdown.parent.mkdir(parents=True, exist_ok=True)
         arguments.markdown.write_text(as_markdown(cards), encoding="utf-8")
     if arguments.json:
         show_json({"cards": [card.as_dict() for card in cards]})

@@ -37,6 +37,10 @@ def tried(root: Path, configuration: Configuration, model: Model, rows: int | No
     start = time.monotonic()
     policies = {each.name: configuration.policy(each, model.name) for each in configuration.environments}
     checks = [_lock_check(root, model)]
+    if not (root / model.train_data).exists():
+        why = f"{model.train_data} is not here: whoever has it tries the model"
+        checks.append(Check("identifier, columns, target", "not tried", why))
+        return Card(model.name, model.target.task, 0, 0, why, (), (), (), (), tuple(checks))
     try:
         table = _training_rows(root, model)
     except DataContractError as error:

@@ -32,6 +32,7 @@ USES = {"actions/checkout": "this checkout"}
 COMMANDS = {
     "make setup EXTRAS=cdk": "this checkout is set up",
     "make setup EXTRAS=": "this checkout is set up",
+    "make setup EXTRAS=model": "this checkout is set up",
     "make test": "this is a part of it",
 }
 METACHARACTERS = (
@@ -267,7 +268,7 @@ def test_a_pull_request_has_its_review_as_summary_and_as_comment(run: Run, tmp_p
     told = tmp_path / "gh"
     (tmp_path / "bin" / "gh").write_text(f'#!/bin/sh\n{{ echo "$@"; cat; }} > {told}\n')
     (tmp_path / "bin" / "gh").chmod(0o700)
-    code, _, _ = run("pull-request.yml", "comment", NUMBER="7", REVIEW=outputs["markdown"])
+    code, _, _ = run("pull-request.yml", "comment", NUMBER="7", REVIEW=outputs["markdown"], CARD="")
     arguments, _, body = told.read_text().partition("\n")
     assert (code, arguments) == (0, "pr comment 7 --edit-last --create-if-none --body-file -")
     assert body.strip() == summary.strip()
@@ -285,7 +286,7 @@ def test_every_command_of_every_workflow_was_run_here_or_has_a_stand_in() -> Non
     run_here = {
         "deliver.yml": {"deliver"},
         "infrastructure.yml": {"dev", "staging", "review"},
-        "pull-request.yml": {"review", "comment"},
+        "pull-request.yml": {"review", "comment", "card"},  # tests/integration/model/test_try.py runs the card
         "renew.yml": {"renew", "propose"},  # tests/unit/test_renew.py runs them
     }
     for file in WORKFLOWS.glob("*.yml"):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -12,6 +15,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from cli import main
 from examples.rows import made
@@ -144,3 +148,41 @@ def test_a_recipe_that_cannot_be_fitted_any_more_is_no_champion(tried: Try, proj
     assert "could not be fitted here: OSError" in card["beside"]
     rules = {rule["rule"]: rule for each in card["would"] for rule in each["rules"]}
     assert rules["not dearer than what is served"]["outcome"] == "not tried"
+
+
+def test_rows_that_are_elsewhere_fail_nobodys_pull_request(tried: Try, project: Path) -> None:
+    (project / "data" / "prices" / "train.parquet").unlink()
+    code, (card,) = tried("prices")
+    assert code == 0
+    assert checks(card)["identifier, columns, target"] == "not tried"
+    assert card["beside"].startswith("data/prices/train.parquet is not here")
+
+
+def test_a_pull_request_has_its_card_as_summary_and_a_comment_by_a_job_that_runs_no_code_of_it(
+    project: Path, tmp_path: Path
+) -> None:
+    """The steps of the workflow as the runner has them, with a script in the place of `gh`."""
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "pull-request.yml").read_text())["jobs"]
+    assert jobs["card"]["permissions"] == {"contents": "read"}
+    assert not [step for step in jobs["comment"]["steps"] if "uses" in step], "nothing of the branch is checked out"
+    edit(project / "model" / "refunds" / "model.toml", "large = 150", "large = 100")
+    (project / ".venv").symlink_to(Path(sys.prefix))
+    summary, output, told = (tmp_path / name for name in ("summary", "output", "told"))
+    made = {"BASE": "HEAD", "GITHUB_STEP_SUMMARY": str(summary), "GITHUB_OUTPUT": str(output)}
+    for step in jobs["card"]["steps"]:
+        if "lockgate try" in step.get("run", "") or step.get("id") == "told":
+            command = ["bash", "-e", "-o", "pipefail", "-c", step["run"]]
+            subprocess.run(command, cwd=project, env={**os.environ, **made}, check=True, capture_output=True)
+    (found,) = re.findall(r"^markdown<<(\S+)\n(.*?)\n\1$", output.read_text(), re.M | re.S)
+    assert summary.read_text().startswith("## Model refunds: ")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "gh").write_text(f'#!/bin/sh\n{{ echo "$@"; cat; }} > {told}\n')
+    (tmp_path / "bin" / "gh").chmod(0o700)
+    (step,) = jobs["comment"]["steps"]
+    hostile = f"{found[1]}\n$(touch pwned) `touch pwned`"
+    posted = {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "NUMBER": "7", "REVIEW": "review", "CARD": hostile}
+    subprocess.run(["bash", "-e", "-c", step["run"]], cwd=project, env=posted, check=True)
+    arguments, _, body = told.read_text().partition("\n")
+    assert arguments == "pr comment 7 --edit-last --create-if-none --body-file -"
+    assert body.strip() == f"review\n\n{hostile}"
+    assert not list(project.rglob("pwned"))

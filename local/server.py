@@ -36,6 +36,7 @@ EXTENSIONS: tuple[str, ...] = (
     "local.stepfunctions.task_roles",
     "local.cloudformation.types",
     "local.cloudformation.drift",
+    "local.cloudformation.exports",
     "local.sagemaker",
     "local.ecr.repositories",
     "local.codebuild.projects",

@@ -159,6 +159,26 @@ def test_what_one_stack_exports_another_imports(aws: Any) -> None:
     assert value == f"arn:aws:sns:us-east-1:{aws.tools}:exported"
 
 
+def test_an_export_that_another_stack_imports_does_not_go_and_goes_when_nobody_does(aws: Any) -> None:
+    topic = {"Type": "AWS::SNS::Topic", "Properties": {"TopicName": "needed"}}
+    other = {"Type": "AWS::SNS::Topic", "Properties": {"TopicName": "other"}}
+    exported = {"Topic": {"Value": {"Ref": "Topic"}, "Export": {"Name": "tests:needed"}}}
+    aws.deploy("needed", {"Topic": topic, "Other": other}, Outputs=exported)
+    parameter = {"Name": "/needs", "Type": "String", "Value": {"Fn::ImportValue": "tests:needed"}}
+    aws.deploy("needs", {"Parameter": {"Type": "AWS::SSM::Parameter", "Properties": parameter}})
+    with pytest.raises(AssertionError, match="UPDATE_ROLLBACK_COMPLETE"):
+        aws.deploy("needed", {"Other": other})
+    cloudformation = aws.client("cloudformation")
+    events = cloudformation.describe_stack_events(StackName="needed")["StackEvents"]
+    said = "Export tests:needed cannot be deleted as it is in use by needs"
+    assert said in [event.get("ResourceStatusReason") for event in events]
+    topics = [found["TopicArn"].rpartition(":")[2] for found in aws.client("sns").list_topics()["Topics"]]
+    assert "needed" in topics, "what was to go is there still"
+    cloudformation.delete_stack(StackName="needs")
+    cloudformation.get_waiter("stack_delete_complete").wait(StackName="needs", WaiterConfig={"Delay": 1})
+    aws.deploy("needed", {"Other": other})
+
+
 def test_a_type_that_nobody_provides_is_refused_by_name(aws: Any) -> None:
     with pytest.raises(ClientError, match="Unrecognized resource types"):
         aws.deploy("unknown", {"Thing": {"Type": "AWS::CodeDeploy::Application", "Properties": {}}})

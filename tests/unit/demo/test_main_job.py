@@ -92,6 +92,14 @@ def test_options_name_models_only_where_not_all_are_delivered(project: Path, tmp
         options("houses")
 
 
+def test_nothing_is_made_in_a_folder_that_is_no_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert demo_of(tmp_path, monkeypatch) == 1
+    assert "environments/tools.toml" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_error_leaves_the_embedded_aws_running_and_says_how_to_look(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

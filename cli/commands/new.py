@@ -189,7 +189,7 @@ def _written(stage: Path, draft: Draft) -> tuple[Draft, PolicyProposal]:
     (folder / "model.toml").write_text(model_toml(replace(said, decided=_filled(said.decided))))
     model = read_model(folder)
     validated(draft.train, draft.holdout, model)
-    result = first_run(recipe(folder), model, draft.train, said.entity, said.time)
+    result = first_run(recipe(folder), model, draft.train)
     target = with_cap(said.target, result)
     policy = proposed(result, target, said.decided.protected or (), draft.holdout.num_rows)
     draft = replace(draft, declaration=replace(said, target=target))

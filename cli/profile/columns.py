@@ -57,33 +57,38 @@ class ColumnProfile:
 def profiled(name: str, column: pa.ChunkedArray, codes: Collection[str] = ()) -> ColumnProfile:
     """codes: columns of integers that a person called categories."""
     rows, nulls = len(column), column.null_count
-    distinct = pc.count_distinct(column).as_py()
+    different = distinct(column)
 
     def left_out(why: str, seen: str = "") -> ColumnProfile:
         return ColumnProfile(name, rows, nulls, seen, out=why)
 
     if nulls == rows:
         return left_out("it has no value in any row")
-    if distinct == 1 and not nulls:
+    if different == 1 and not nulls:
         return left_out(f"it has one value in all rows: {_short(column[0].as_py())}")
     share = min(1.0, ceil(40 * nulls / rows) / 20) if nulls else 0.0  # twice what was seen, in steps of 0.05
     kind, types = column.type, pa.types
     if types.is_boolean(kind):
         return ColumnProfile(name, rows, nulls, "true, false", Feature(name, "boolean", null_share=share))
     if types.is_string(kind):
-        return _text(name, column, distinct, share)
-    if types.is_integer(kind) and (name in codes or _is_code(name, column, distinct)):
+        return _text(name, column, different, share)
+    if types.is_integer(kind) and (name in codes or _is_code(name, column, different)):
         return _category(name, column.cast(pa.string()), share, sorted(column.unique().drop_null().to_pylist()))
     if types.is_date(kind) or types.is_timestamp(kind):
         return _moments(name, column, share)
     lowest, highest = pc.min_max(column).as_py().values()
     if types.is_floating(kind) and not pc.all(pc.is_finite(column)).as_py():
-        place = pc.index(pc.is_inf(column), True).as_py()
-        return left_out(f"row {place + 1} is infinite, which no range holds: make it null", "infinite")
+        count = pc.sum(pc.is_inf(column)).as_py()
+        return left_out(f"{count} rows are infinite, which no range holds: make them null", "infinite")
     whole = types.is_integer(kind) or (nulls > 0 and _is_whole(column))
     low, high = with_room(lowest, highest, whole)
     seen = f"{_short(lowest)} to {_short(highest)}"
     return ColumnProfile(name, rows, nulls, seen, Feature(name, "integer" if whole else "number", (), low, high, share))
+
+
+def distinct(column: pa.ChunkedArray) -> int:
+    """How many different values there are, null not among them."""
+    return 0 if pa.types.is_null(column.type) else int(pc.count_distinct(column).as_py())
 
 
 def with_room(lowest: float, highest: float, whole: bool) -> tuple[float, float]:
@@ -92,10 +97,10 @@ def with_room(lowest: float, highest: float, whole: bool) -> tuple[float, float]
     step = 10 ** (floor(log10(room)) - 1)
     low, high = floor((lowest - room) / step) * step, ceil((highest + room) / step) * step
     low = 0.0 if lowest >= 0 > low else low
-    high = 0.0 if highest <= 0 < high else high
+    high = 0.0 if lowest < 0 and highest <= 0 < high else high
     if whole:
         return float(floor(low)), float(ceil(high))
-    return float(f"{low:.12g}"), float(f"{high:.12g}")
+    return min(lowest, float(f"{low:.12g}")), max(highest, float(f"{high:.12g}"))
 
 
 def _is_whole(column: pa.ChunkedArray) -> bool:
@@ -103,17 +108,17 @@ def _is_whole(column: pa.ChunkedArray) -> bool:
     return bool(pc.all(pc.equal(column, pc.floor(column))).as_py()) and pc.max(pc.abs(column)).as_py() < 2**53
 
 
-def _is_code(name: str, column: pa.ChunkedArray, distinct: int) -> bool:
+def _is_code(name: str, column: pa.ChunkedArray, different: int) -> bool:
     """Whether integers name kinds: a name that says so, or two values that are not 0 and 1."""
-    if distinct > MOST_CATEGORIES or distinct * ROWS_A_CATEGORY > len(column):
+    if different > MOST_CATEGORIES or different * ROWS_A_CATEGORY > len(column):
         return False
-    return bool(CODES.fullmatch(name)) or (distinct == 2 and sorted(column.unique().drop_null().to_pylist()) != [0, 1])
+    return bool(CODES.fullmatch(name)) or (different == 2 and sorted(column.unique().drop_null().to_pylist()) != [0, 1])
 
 
-def _text(name: str, column: pa.ChunkedArray, distinct: int, share: float) -> ColumnProfile:
+def _text(name: str, column: pa.ChunkedArray, different: int, share: float) -> ColumnProfile:
     rows, nulls = len(column), column.null_count
-    if distinct > MOST_CATEGORIES or distinct * ROWS_A_CATEGORY > rows - nulls:
-        why = f"{distinct} different texts in {rows - nulls} rows are no categories"
+    if different > MOST_CATEGORIES or different * ROWS_A_CATEGORY > rows - nulls:
+        why = f"{different} different texts in {rows - nulls} rows are no categories"
         return ColumnProfile(name, rows, nulls, _some(column.unique().drop_null()[:3].to_pylist()), out=why)
     return _category(name, column, share, sorted(column.unique().drop_null().to_pylist()))
 

@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cli.profile import split as splits
-from cli.profile.columns import IDENTIFIER, INDEX, ColumnProfile, profiled
+from cli.profile.columns import IDENTIFIER, INDEX, ColumnProfile, distinct, profiled
 from cli.profile.leaks import Leak, leaks
 from cli.profile.reading import ReadRows
 from cli.profile.split import DataSplit
-from cli.profile.target import inferred
+from cli.profile.target import has_long_tail, inferred
 from cli.profile.written import Decided, Declaration, boosting, linear
 from lockgate.errors import NotFoundError, RefusedError
 from lockgate.statistics.plan import area_need, balanced_need, mean_need, rate_need
@@ -75,8 +75,14 @@ def drafted(rows: ReadRows, asked: Choices, decided: Decided) -> Draft:
         asked.entity, splits.entity_of(rest.drop_columns([name for name in out if name in rest.column_names]))
     )
     time = _chosen(asked.time, splits.time_of(rest))
-    out |= {entity: "it names who a row is about: a model must not know them by name"} if entity else {}
-    out |= {time: "it says when a row happened: later rows have values that no training saw"} if time else {}
+    known = {entity: "it names who a row is about", time: "it says when a row happened: no training sees later values"}
+    out |= {name: why for name, why in known.items() if name and name not in asked.keep}
+    if entity and time and not asked.entity:
+        found.append(
+            f"{entity}: rows repeat it, and the split goes by {time}: a model is judged on later rows, also of those "
+            f"whom it knows; --entity {entity} judges on others alone"
+        )
+        entity = ""
     columns = [_column(name, rest, out, asked) for name in rest.column_names]
     columns, suspects = _without_leaks(columns, rest, table[asked.target], asked.keep)
     found += suspects
@@ -102,18 +108,20 @@ def drafted(rows: ReadRows, asked: Choices, decided: Decided) -> Draft:
         entity=entity,
         time=time,
     )
-    kept = table.select([identifier, *(c.name for c in features), *(n for n in (entity, time) if n), asked.target])
-    train, holdout = kept.filter(pa.array(~divided.holdout)), kept.filter(pa.array(divided.holdout))
+    names_kept = [identifier, *(column.name for column in features), entity, time, asked.target]
+    kept = table.select([name for name in dict.fromkeys(names_kept) if name])
+    train, holdout = kept.filter(pa.array(divided.train)), kept.filter(pa.array(divided.holdout))
     _refuse_one_sided(train, holdout, profile.target, divided)
-    train_py, parameters = _recipe(profile.target, features, train.num_rows)
+    train_py, parameters = _recipe(profile.target, features, train)
     declaration = replace(declaration, parameters=parameters)
     return Draft(declaration, train, holdout, train_py, profile.why, divided.how, tuple(found), tuple(notes))
 
 
 def _refuse_unknown(name: str, table: pa.Table) -> None:
     if name not in table.column_names:
-        near = get_close_matches(name, table.column_names, 1, 0.5)
-        meant = f"; did you mean {near[0]!r}?" if near else ""
+        lower = {each.lower(): each for each in table.column_names}
+        near = get_close_matches(name.lower(), lower, 1, 0.5)
+        meant = f", did you mean {lower[near[0]]!r}?" if near else "."
         known = ", ".join(table.column_names[:12]) + (", …" if table.num_columns > 12 else "")
         raise NotFoundError(f"column {name!r}: found no such column{meant} There are: {known}")
 
@@ -147,7 +155,7 @@ def _identifier(table: pa.Table, asked: Choices) -> tuple[str, dict[str, str]]:
     out: dict[str, str] = {}
     if asked.identifier:
         column = table[asked.identifier]
-        if column.null_count or pc.count_distinct(column).as_py() != len(column):
+        if column.null_count or distinct(column) != len(column):
             raise RefusedError(f"--identifier {asked.identifier}: found nulls or equal values, expected each once")
         return asked.identifier, out
     chosen = ""
@@ -155,7 +163,7 @@ def _identifier(table: pa.Table, asked: Choices) -> tuple[str, dict[str, str]]:
         whole, words = pa.types.is_integer(column.type), pa.types.is_string(column.type)
         if not (whole or words) or column.null_count or name in asked.keep:
             continue
-        once = pc.count_distinct(column).as_py() == len(column)
+        once = distinct(column) == len(column)
         if whole and INDEX.fullmatch(name) and (once or _begins_again(column)):
             out[name] = "it is a running number, which the next file would use again"
         elif IDENTIFIER.fullmatch(name) and whole and not once and _begins_again(column):
@@ -181,7 +189,7 @@ def _column(name: str, table: pa.Table, out: Mapping[str, str], asked: Choices) 
     if name in out:
         return replace(found, feature=None, out=out[name])
     number = found.feature is not None and found.feature.type == "integer" and name not in asked.keep
-    if number and IDENTIFIER.fullmatch(name) and pc.count_distinct(table[name]).as_py() > 0.9 * table.num_rows:
+    if number and IDENTIFIER.fullmatch(name) and distinct(table[name]) > 0.9 * table.num_rows:
         return replace(found, feature=None, out="nearly each row has a value of its own")
     return found
 
@@ -222,9 +230,7 @@ def _divided(table: pa.Table, target: Target, entity: str, time: str, names: lis
         found.append(f"{twins} of {len(names)} rows equal another one in all features, and {rule}")
     if time:
         divided = splits.by_time(table[time], share)
-        if entity:
-            found.append(f"{entity}: rows of one may lie before and after the split, which goes by {time}")
-        return divided
+        return splits.without_known(divided, table[entity]) if entity else divided
     if entity:
         return splits.by_entity(table[entity], share)
     classes = table[target.name].to_pylist() if target.classes else None
@@ -257,10 +263,11 @@ def _refuse_one_sided(train: pa.Table, holdout: pa.Table, target: Target, divide
             )
 
 
-def _recipe(target: Target, features: list[ColumnProfile], rows: int) -> tuple[str, dict[str, int | float]]:
+def _recipe(target: Target, features: list[ColumnProfile], train: pa.Table) -> tuple[str, dict[str, int | float]]:
     """A linear model where rows are few for their columns, else boosting."""
     declared = [column.feature for column in features if column.feature is not None]
     width = sum(max(1, len(feature.values)) for feature in declared)
-    if rows < max(ROWS_FOR_BOOSTING, ROWS_A_COLUMN * width):
-        return linear(target, declared), {"C": 1.0, "max_iter": 1000} if target.classes else {"alpha": 1.0}
-    return boosting(target, declared), {"max_iter": 100, "learning_rate": 0.1, "max_leaf_nodes": 15}
+    tail = target.task == "regression" and has_long_tail(train[target.name])
+    if train.num_rows < max(ROWS_FOR_BOOSTING, ROWS_A_COLUMN * width):
+        return linear(target, declared, tail), {"C": 1.0, "max_iter": 1000} if target.classes else {"alpha": 1.0}
+    return boosting(target, declared, tail), {"max_iter": 100, "learning_rate": 0.1, "max_leaf_nodes": 15}

@@ -10,6 +10,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cli.profile.columns import distinct
+from lockgate.tasks.classes import MOST_CLASSES
+
 SAMPLE = 4000  # rows that a single column is tried on
 SURE = 0.995  # of ROC AUC, balanced accuracy or R2: more than one column alone should know
 LEAVES = 64
@@ -31,11 +34,11 @@ def leaks(columns: pa.Table, target: pa.ChunkedArray) -> tuple[Leak, ...]:
     if rows < FEWEST:
         return ()
     chosen = np.unique(np.linspace(0, rows - 1, min(rows, SAMPLE)).astype(np.int64))
-    numbers = pa.types.is_floating(target.type) or pc.count_distinct(target).as_py() > 100
+    numbers = pa.types.is_floating(target.type) or distinct(target) > MOST_CLASSES
     truth = _codes(target.take(chosen))
     found = []
     for name, column in zip(columns.column_names, columns.columns, strict=True):
-        if pc.count_distinct(column).as_py() < 2 and not column.null_count:
+        if distinct(column) < 2 and not column.null_count:
             continue
         if _is_copy(column, target):
             found.append(Leak(name, True, "each of its values says one value of the target, and back"))
@@ -48,13 +51,13 @@ def leaks(columns: pa.Table, target: pa.ChunkedArray) -> tuple[Leak, ...]:
 
 def _is_copy(column: pa.ChunkedArray, target: pa.ChunkedArray) -> bool:
     """One to one, with more than one value; a unique column says nothing of a target that is as unique as it is."""
-    distinct = pc.count_distinct(column, mode="all").as_py()
-    if distinct != pc.count_distinct(target).as_py() or distinct < 2:
+    different = distinct(column) + (column.null_count > 0)
+    if different != distinct(target) or different < 2:
         return False
     pairs = pa.table({"column": column, "target": target}).group_by(["column", "target"]).aggregate([])
-    if pairs.num_rows != distinct:
+    if pairs.num_rows != different:
         return False
-    return distinct * 2 <= len(target) or _is_monotone(pairs)
+    return different * 2 <= len(target) or _is_monotone(pairs)
 
 
 def _is_monotone(pairs: pa.Table) -> bool:

@@ -91,10 +91,15 @@ def _parquet(data: bytes, where: str, leave_out: Iterable[str]) -> ReadRows:
     table = parquet_table(data, where)
     names, notes = _unique(table.column_names)
     table = table.rename_columns(names)
-    table = canonical_columns(table.drop_columns([name for name in leave_out if name in names]), where)
     columns = {}
-    for name, column in zip(table.column_names, table.columns, strict=True):
-        columns[name], said = _mended(column, f"{where}: column {name}")
+    for name in names:
+        if name in leave_out:
+            continue
+        if pa.types.is_nested(table[name].type) or pa.types.is_binary(table[name].type):
+            notes.append(f"{name}: left out, since {table[name].type} is no single value")
+            continue
+        single = canonical_columns(table.select([name]), where)[name]
+        columns[name], said = _mended(single, f"{where}: column {name}")
         notes += [f"{name}: {each}" for each in said]
     return ReadRows(pa.table(columns), tuple(notes))
 
@@ -124,12 +129,14 @@ def _csv(data: bytes, where: str, leave_out: Iterable[str]) -> ReadRows:
     if all(not name or _is_number(name) for name in names):
         raise DataContractError(f"{where}: row 1: found {', '.join(names)[:60]}, expected the columns' names")
     names, notes = _unique(names)
-    columns = {}
-    for name, column in zip(names, table.columns, strict=True):
-        if name not in leave_out:
-            read = typed(column.slice(1), f"{where}: column {name}", 2)
-            columns[name] = read.column
-            notes += [f"{name}: {read.note}"] if read.note else []
+    texts = {name: column.slice(1) for name, column in zip(names, table.columns, strict=True) if name not in leave_out}
+    read = {name: typed(column, f"{where}: column {name}", 2) for name, column in texts.items()}
+    marks = {each.decimal for each in read.values()} - {""}
+    if len(marks) == 1:  # what one column shows clearly holds for all of the file
+        doubtful = [name for name, each in read.items() if each.doubtful]
+        read |= {name: typed(texts[name], f"{where}: column {name}", 2, *marks) for name in doubtful}
+    columns = {name: each.column for name, each in read.items()}
+    notes += [f"{name}: {each.note}" for name, each in read.items() if each.note]
     return ReadRows(pa.table(columns), tuple(notes))
 
 

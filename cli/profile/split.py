@@ -16,9 +16,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cli.profile.columns import BORN, ENTITY, TIME
+from cli.profile.columns import BORN, ENTITY, TIME, distinct
 
 DIFFERENT_MOMENTS = 10
+FEW_ENTITIES, ROWS_AN_ENTITY = 20, 1.2  # fewer are kinds, and with fewer rows each hardly any repeats
 MANY_ALIKE = 0.05  # of the rows: few columns make rows alike, and keeping them on one side would hide kinds of rows
 LABEL = "split"
 Places = npt.NDArray[np.bool_]
@@ -26,10 +27,15 @@ Places = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class DataSplit:
-    """holdout: for each row whether it judges. how: in words."""
+    """holdout: for each row whether it judges. how: in words. unused: rows that do neither."""
 
     holdout: Places
     how: str
+    unused: Places | None = None
+
+    @property
+    def train(self) -> Places:
+        return ~self.holdout if self.unused is None else ~self.holdout & ~self.unused
 
 
 def digests(table: pa.Table) -> list[str]:
@@ -61,8 +67,7 @@ def entity_of(table: pa.Table) -> str:
             continue
         if not (pa.types.is_integer(column.type) or pa.types.is_string(column.type)):
             continue
-        distinct = pc.count_distinct(column).as_py()
-        if 20 < distinct <= len(column) / 1.2:
+        if FEW_ENTITIES < distinct(column) <= len(column) / ROWS_AN_ENTITY:
             return str(name)
     return ""
 
@@ -73,7 +78,7 @@ def time_of(table: pa.Table) -> str:
         moment = pa.types.is_date(column.type) or pa.types.is_timestamp(column.type)
         if not moment or column.null_count or BORN.fullmatch(name):
             continue
-        if pc.count_distinct(column).as_py() < DIFFERENT_MOMENTS:
+        if distinct(column) < DIFFERENT_MOMENTS:
             continue
         codes = column.cast(pa.timestamp("us", getattr(column.type, "tz", None))).cast(pa.int64()).to_numpy()
         steps = np.diff(codes)
@@ -122,3 +127,10 @@ def by_entity(column: pa.ChunkedArray, share: float) -> DataSplit:
         rows += counts[name]
     holdout = np.array([name in chosen for name in names], dtype=np.bool_)
     return DataSplit(holdout, f"by entity: {len(chosen)} of {len(counts)} judge")
+
+
+def without_known(divided: DataSplit, column: pa.ChunkedArray) -> DataSplit:
+    """Entities that judge train nothing: their earlier rows are left out."""
+    names = np.array([repr(each) for each in column.to_pylist()])
+    unused = np.isin(names, names[divided.holdout]) & ~divided.holdout
+    return DataSplit(divided.holdout, f"{divided.how}, without {int(unused.sum()):,} earlier rows of those", unused)

@@ -14,14 +14,53 @@ from lockgate.tasks.classes import MOST_CLASSES
 from lockgate.tasks.target import BINARY, Class, Target
 
 FEW_INTEGERS = 20
+TAIL_OF_MEAN, TAIL_OF_MOST = 1.25, 5.0  # times the median
 ROWS_A_CLASS = 10  # on average; with fewer, integers are numbers
 # Of two classes, one that is meant, whatever its share.
 POSITIVE = (
-    *("1", "yes", "y", "true", "t", "positive", "pos", "bad", "fraud", "churn", "churned", "default", "defaulted"),
+    *(
+        "1",
+        "yes",
+        "y",
+        "ja",
+        "oui",
+        "si",
+        "sí",
+        "sim",
+        "true",
+        "t",
+        "positive",
+        "pos",
+        "bad",
+        "fraud",
+        "churn",
+        "churned",
+        "default",
+        "defaulted",
+    ),
     *("spam", "malignant", "sick", "disease", "survived", "click", "clicked", "failure", "fail", "failed"),
 )
 NEGATIVE = (
-    *("0", "no", "n", "false", "f", "negative", "neg", "good", "ham", "benign", "healthy", "none", "ok", "retained"),
+    *(
+        "0",
+        "no",
+        "n",
+        "nein",
+        "non",
+        "não",
+        "nej",
+        "false",
+        "f",
+        "negative",
+        "neg",
+        "good",
+        "ham",
+        "benign",
+        "healthy",
+        "none",
+        "ok",
+        "retained",
+    ),
 )
 
 
@@ -112,5 +151,11 @@ def _binary(name: str, column: pa.ChunkedArray, values: list[Any], why: str, pos
             chosen = min(values, key=lambda value: counts[value])
             reason = "the rarer one; --positive names another"
     negative = next(value for value in values if value != chosen)
-    said = f"{why}; {chosen} is positive, {reason}"
+    said = f"{why}; {str(chosen).lower() if fixed else chosen} is positive, {reason}"
     return TargetProfile(Target(name, BINARY, (negative, chosen)), column, said)
+
+
+def has_long_tail(column: pa.ChunkedArray) -> bool:
+    """Whether no number is below 0, most are small, and a few are many times as large."""
+    middle, mean, highest = pc.quantile(column, 0.5)[0].as_py(), pc.mean(column).as_py(), pc.max(column).as_py()
+    return bool(pc.min(column).as_py() >= 0 and mean > TAIL_OF_MEAN * middle and highest > TAIL_OF_MOST * middle)

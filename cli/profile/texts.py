@@ -36,14 +36,22 @@ ENOUGH = 20  # different numbers
 
 @dataclass(frozen=True)
 class Typed:
-    """A column in its type, and what the reader should know of how it was read; "" where nothing."""
+    """A column in its type, and what the reader should know of how it was read; "" where nothing.
+
+    decimal: the mark before decimals that the values show. doubtful: whether its numbers can be read in two ways.
+    """
 
     column: pa.ChunkedArray
     note: str = ""
+    decimal: str = ""
+    doubtful: bool = False
 
 
-def typed(column: pa.ChunkedArray, where: str, first: int) -> Typed:
-    """first: the number of the first row in messages. Raises DataContractError for a broken value among numbers."""
+def typed(column: pa.ChunkedArray, where: str, first: int, decimal: str = "") -> Typed:
+    """first: the number of the first row in messages. decimal: the mark before decimals, where other columns show it.
+
+    Raises DataContractError for a broken value among numbers.
+    """
     encoded = pc.utf8_trim_whitespace(column).combine_chunks().dictionary_encode()
     values = encoded.dictionary
     known = pc.invert(pc.is_in(pc.utf8_lower(values), pa.array(["", *NOTHING])))
@@ -53,12 +61,12 @@ def typed(column: pa.ChunkedArray, where: str, first: int) -> Typed:
         return Typed(
             nothing, f"{len(column) - column.null_count} values such as NA were made null" if len(values) else ""
         )
-    for read in (_truths, _numbers, _moments):
-        found = read(told)
+    for found in (_truths(told), _numbers(told, decimal), _moments(told)):
         if found is not None:
             return _spread(found, encoded, known)
     _refuse_few_broken(encoded, told, where, first)
-    return Typed(pa.chunked_array([encoded.cast(pa.string())]), _ambiguity(told))
+    said, doubtful = _ambiguity(told)
+    return Typed(pa.chunked_array([encoded.cast(pa.string())]), said, doubtful=doubtful)
 
 
 def _spread(found: Typed, encoded: pa.DictionaryArray, known: pa.Array) -> Typed:
@@ -69,7 +77,7 @@ def _spread(found: Typed, encoded: pa.DictionaryArray, known: pa.Array) -> Typed
     said = [found.note] if found.note else []
     if words:
         said.append(f"{', '.join(map(repr, words))} was made null")
-    return Typed(pa.chunked_array([column]), "; ".join(said))
+    return Typed(pa.chunked_array([column]), "; ".join(said), found.decimal)
 
 
 def _truths(told: pa.Array) -> Typed | None:
@@ -83,19 +91,20 @@ def _all(values: pa.Array, pattern: str) -> bool:
     return bool(pc.all(pc.match_substring_regex(values, pattern)).as_py())
 
 
-def _numbers(told: pa.Array) -> Typed | None:
+def _numbers(told: pa.Array, decimal: str) -> Typed | None:
     if pc.any(pc.match_substring_regex(told, PADDED)).as_py():
         return None
     if _all(told, PLAIN):
-        return Typed(_as_numbers(told))
-    fitting = [style for style in STYLES if _all(told, style[2])]
-    readings = {tuple(_plain(told, style).to_pylist()) for style in fitting}
-    if len(readings) != 1:
+        marked = pc.any(pc.match_substring(told, ".")).as_py()
+        return Typed(_as_numbers(told), decimal="." if marked else "")
+    fitting = [style for style in STYLES if _all(told, style[2]) and decimal in ("", style[1])]
+    if len({tuple(_plain(told, style).to_pylist()) for style in fitting}) != 1:
         return None
-    thousands, decimal, _ = fitting[0]
-    named = "spaces or apostrophes" if "[" in thousands else repr(thousands)
-    note = f"numbers were read with {named} between thousands and {decimal!r} before decimals"
-    return Typed(_as_numbers(_plain(told, fitting[0])), note)
+    thousands, mark, _ = fitting[0]
+    named = "spaces or apostrophes" if thousands == _SPACE else repr(thousands)
+    note = f"numbers were read with {named} between thousands and {mark!r} before decimals"
+    shows = pc.any(pc.match_substring(told, mark)).as_py()
+    return Typed(_as_numbers(_plain(told, fitting[0])), note, mark if shows else "")
 
 
 def _plain(told: pa.Array, style: tuple[str, str, str]) -> pa.Array:
@@ -109,15 +118,15 @@ def _as_numbers(texts: pa.Array) -> pa.Array:
     return bare.cast(pa.int64() if _all(bare, WHOLE) else pa.float64())
 
 
-def _ambiguity(told: pa.Array) -> str:
-    """Why texts that look like numbers or days are none."""
-    if len([style for style in STYLES if _all(told, style[2])]) > 1:
-        example = next(text for text in told.to_pylist() if "," in text)
-        return f"{example!r} can be read in two ways, so it is a text: write decimals with a point"
-    matches = [OTHER_DAY.fullmatch(text) for text in told.to_pylist()] if len(told) < 100_000 else [None]
-    if all(match and len(match[4]) == 4 for match in matches):
-        return f"{told[0].as_py()!r} can be read in two ways, so it is a text: write days as 2026-11-28"
-    return ""
+def _ambiguity(told: pa.Array) -> tuple[str, bool]:
+    """Why texts that look like numbers or days are none, and whether they look like numbers."""
+    marked = [text for text in told.to_pylist() if not text.isdigit()]
+    if marked and len([style for style in STYLES if _all(told, style[2])]) > 1:
+        return f"{marked[0]!r} can be read in two ways, so it is a text: write decimals with a point", True
+    matches = [OTHER_DAY.fullmatch(text) for text in marked]
+    if marked and all(match and len(match[4]) == 4 for match in matches):
+        return f"{marked[0]!r} can be read in two ways, so it is a text: write days as 2026-11-28", False
+    return "", False
 
 
 def _moments(told: pa.Array) -> Typed | None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cli.profile.columns import ColumnProfile
-from lockgate.configuration.model import Feature, Model
+from lockgate.configuration.model import Feature
 from lockgate.configuration.moments import KINDS, moment_as_text
 from lockgate.tasks.target import Target
 
@@ -78,9 +78,9 @@ def model_toml(said: Declaration) -> str:
         *(_decided(key, getattr(said.decided, key)) for key in UNDECIDED),
         f"identifier = {text(said.identifier)}",
     ]
-    if said.entity and "entity" in Model.__dataclass_fields__:
+    if said.entity:
         lines.append(f"entity = {text(said.entity)} # rows of one never lie on both sides of a split")
-    if said.time and "time" in Model.__dataclass_fields__:
+    if said.time:
         lines.append(f"time = {text(said.time)} # earlier rows train, later ones judge")
     lines += ["", "[target]", f"name = {text(said.target.name)}", f"task = {text(said.target.task)}"]
     if said.target.classes:
@@ -147,23 +147,23 @@ LINEAR = '''"""A linear model over the declared columns. `lockgate new` wrote it
 
 from __future__ import annotations
 
-import pandas as pd
-from sklearn.compose import ColumnTransformer, make_column_selector
-{import_of}from sklearn.linear_model import {estimator}
-from sklearn.pipeline import Pipeline, make_pipeline
+{numpy}import pandas as pd
+from sklearn.compose import ColumnTransformer, {transformed}make_column_selector
+{imports}from sklearn.linear_model import {estimator}
+from sklearn.pipeline import {pipeline}make_pipeline
 from sklearn.preprocessing import {encoders}
 
 from lockgate.configuration.model import Model
 
 {moments}
-def train(rows: pd.DataFrame, target: pd.Series, model: Model) -> Pipeline:
+def train(rows: pd.DataFrame, target: pd.Series, model: Model) -> {returns}:
     """Columns are taken by their declared type; the same rows give the same model."""
-    encode = ColumnTransformer(
+{numbers}    encode = ColumnTransformer(
         [
 {steps}
         ]
     )
-    return make_pipeline(encode, {estimator}(**model.parameters)).fit(rows, target)
+{fit}
 '''
 BOOSTING = '''"""Gradient boosting over the declared columns. `lockgate new` wrote it, and it is yours to change."""
 
@@ -176,9 +176,11 @@ from lockgate.configuration.model import Model
 {moments}
 def train(rows: pd.DataFrame, target: pd.Series, model: Model) -> {returns}:
     """Columns are taken by their declared type; the seed makes the same rows give the same model."""
-    boosting = {estimator}(early_stopping=False, random_state=7, **model.parameters)
+    boosting = {estimator}({loss}early_stopping=False, random_state=7, **model.parameters)
 {fit}
 '''
+LOGARITHM = """    line = make_pipeline(encode, Ridge(**model.parameters))  # of the logarithm: a few values are large
+    return TransformedTargetRegressor(line, func=np.log1p, inverse_func=np.expm1).fit(rows, target)"""
 MOMENTS = '''
 def days(rows: pd.DataFrame) -> pd.DataFrame:
     """Days since 1970, NaN where there is none."""
@@ -196,16 +198,19 @@ def kinds_of(features: Sequence[Feature]) -> dict[str, bool]:
     return found
 
 
-def linear(target: Target, features: Sequence[Feature]) -> str:
+def linear(target: Target, features: Sequence[Feature], tail: bool = False) -> str:
+    """tail: whether most values of the target are small and a few are many times as large: their logarithms are not."""
     kinds = kinds_of(features)
+    estimator = "LogisticRegression" if target.classes else "Ridge"
     nulls = kinds.get("number", False) or kinds.get("moment", False)
     fill = "SimpleImputer(), " if nulls else ""
     scale = f"make_pipeline({fill}StandardScaler())" if fill else "StandardScaler()"
+    numbers = f"    scale = {scale}\n" if "number" in kinds else ""
     encoders = {"StandardScaler"} if {"number", "moment"} & set(kinds) else set()
     steps = []
     if "number" in kinds:
         selected = 'make_column_selector(dtype_include=["number", "bool"])'
-        steps.append(f'            ("numbers", {scale}, {selected}),')
+        steps.append(f'            ("numbers", scale, {selected}),')
     if "moment" in kinds:
         encoders.add("FunctionTransformer")
         made = f"make_pipeline(FunctionTransformer(days), {fill}StandardScaler())"
@@ -215,16 +220,26 @@ def linear(target: Target, features: Sequence[Feature]) -> str:
         made = 'OneHotEncoder(handle_unknown="ignore")'
         steps.append(f'            ("codes", {made}, make_column_selector(dtype_include="category")),')
     return LINEAR.format(
-        import_of="from sklearn.impute import SimpleImputer\n" if fill else "",
-        estimator="LogisticRegression" if target.classes else "Ridge",
+        imports="from sklearn.impute import SimpleImputer\n" if fill else "",
+        numbers=numbers,
+        numpy="import numpy as np\n" if tail else "",
+        transformed="TransformedTargetRegressor, " if tail else "",
+        fit=LOGARITHM
+        if tail
+        else f"    return make_pipeline(encode, {estimator}(**model.parameters)).fit(rows, target)",
+        estimator=estimator,
+        returns="TransformedTargetRegressor" if tail else "Pipeline",
+        pipeline="" if tail else "Pipeline, ",
         encoders=", ".join(sorted(encoders)),
         moments=MOMENTS if "moment" in kinds else "",
         steps="\n".join(steps),
     )
 
 
-def boosting(target: Target, features: Sequence[Feature]) -> str:
+def boosting(target: Target, features: Sequence[Feature], tail: bool = False) -> str:
+    """tail: as in `linear`: the mean of what is left is drawn by a few rows, the median is not."""
     kinds = kinds_of(features)
+    loss = 'loss="absolute_error", ' if tail else ""
     estimator = f"HistGradientBoosting{'Classifier' if target.classes else 'Regressor'}"
     steps, lines = [], []
     if "category" in kinds:
@@ -239,7 +254,7 @@ def boosting(target: Target, features: Sequence[Feature]) -> str:
     if not steps:
         imports = [f"from sklearn.ensemble import {estimator}", ""]
         return BOOSTING.format(
-            imports="\n".join(imports), moments="", returns=estimator, estimator=estimator,
+            imports="\n".join(imports), moments="", returns=estimator, estimator=estimator, loss=loss,
             fit="    return boosting.fit(rows, target)",
         )  # fmt: skip
     encoders = ["FunctionTransformer"] * ("moment" in kinds) + ["OrdinalEncoder"] * ("category" in kinds)
@@ -261,5 +276,5 @@ def boosting(target: Target, features: Sequence[Feature]) -> str:
     ]
     return BOOSTING.format(
         imports="\n".join(imports), moments=MOMENTS if "moment" in kinds else "", returns="Pipeline",
-        estimator=estimator, fit="\n".join(lines),
+        estimator=estimator, loss=loss, fit="\n".join(lines),
     )  # fmt: skip

@@ -74,7 +74,7 @@ def publish(model: Model, project: Path, folder: Path) -> None:
     validated(train, holdout, model)
     features = [feature.name for feature in model.features]
     parts = {
-        "data/train/train.parquet": train.select([model.identifier, *features, model.target.name]),
+        "data/train/train.parquet": train.select(list(model.training_columns)),
         "data/holdout/features.parquet": holdout.select([model.identifier, *features]),
         "labels/labels.parquet": holdout.select([model.identifier, model.target.name]),
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,8 @@ from typing import Any
 from cli.embedded_aws import running
 from cli.terminal import progress
 from lockgate import names
+from lockgate.aws.deployed_policies import deployed_policies
+from lockgate.aws.failures import FAILURES, told
 from lockgate.aws.ledger import LedgerStore
 from lockgate.aws.sessions import open_session
 from lockgate.configuration.model import NAME
@@ -47,6 +49,15 @@ class Context:
     @cached_property
     def ledger(self) -> LedgerStore:
         return LedgerStore(self.client("s3"), self.bucket("ledger"))
+
+    @cached_property
+    def deployed_policies(self) -> Mapping[str, Mapping[str, str]]:
+        """Digests of the deployed gate's policies, by environment and model; nothing where nobody can say."""
+        try:
+            return deployed_policies(self.client("cloudformation"))
+        except FAILURES as error:
+            progress(f"the deployed policies are not known: {told(error)}; this checkout's are compared instead")
+            return {}
 
     def bucket(self, purpose: str) -> str:
         return names.bucket(purpose, self.tools.account, self.tools.region)

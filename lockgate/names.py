@@ -33,6 +33,8 @@ IMAGE_PROJECT = "lockgate-image"
 EVALUATOR_PROJECT = "lockgate-evaluator"
 ATTESTATION_PROJECT = "lockgate-attestation"
 PROMOTION_STATE_MACHINE = "lockgate-promotion"
+PROMOTION_STACK = "lockgate-tools-promotion"
+POLICIES = "lockgate:policies"  # of its template's metadata
 GATE_FUNCTION = "lockgate-gate"
 DECIDE_FUNCTION = "lockgate-decide"
 CONTROLLER_FUNCTION = "lockgate-controller"
@@ -269,6 +271,12 @@ def labels_key(model: str, snapshot: str) -> str:
 
 def ledger_key(model: str, sequence: int) -> str:
     return f"{model}/{sequence:010d}.json"
+
+
+def ledger_place(key: str) -> int:
+    """The number that a record's key says; 0 for what is no record's key."""
+    number = key.rpartition("/")[2].removesuffix(".json")
+    return int(number) if number.isascii() and number.isdigit() else 0
 
 
 def replay_uri(evidence_uri: str) -> str:

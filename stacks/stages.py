@@ -100,7 +100,7 @@ def _tools(app: Construct, configuration: Configuration, root: Path) -> None:
         configuration=configuration,
         artifacts=artifacts,
         code=bundle(root),
-        stack_name="lockgate-tools-promotion",
+        stack_name=names.PROMOTION_STACK,
     )
 
 

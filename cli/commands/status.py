@@ -7,8 +7,9 @@ What a newer version or a newer decision made idle is history, and `lockgate exp
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from cli.context import Context, json_argument, model_argument, open_context
 from cli.git import relation
@@ -20,7 +21,7 @@ from lockgate.aws.failures import FAILURES, told
 from lockgate.aws.reader import look_at
 from lockgate.configuration.environment import Environment
 from lockgate.configuration.persons import pushed_by
-from lockgate.errors import LedgerError
+from lockgate.errors import LockgateError
 from lockgate.gate.holdout import tells_numbers
 from lockgate.ledger.chain import ReleaseChain
 from lockgate.ledger.infrastructure import commit_live, unfinished
@@ -141,11 +142,16 @@ def _stands(entry: dict[str, Any]) -> list[Shown]:
 
 
 def why_not(context: Context, chain: ReleaseChain, version: int) -> str:
-    """Why a promotion of a version would move nothing; "" where it may."""
+    """Why a promotion of a version would move nothing; "" where it may.
+
+    The deployed gate's policies decide, and this checkout's where they are not known.
+    """
     environments = context.configuration.environments
     if chain.model not in context.configuration.policies:
         return f"model/{chain.model} is gone"
     policies = {each.name: context.configuration.policy(each, chain.model).sha256 for each in environments}
+    deployed = context.deployed_policies
+    policies = {name: deployed.get(name, {}).get(chain.model, digest) for name, digest in policies.items()}
     return why_not_promoted(chain, version, tuple(policies), policies, utc_now())
 
 
@@ -183,27 +189,50 @@ def _asked(context: Context, environment: Environment, chains: Chains) -> dict[s
     """For each model, what an environment serves by its own account beside what the ledger says.
 
     live: what serves; None where nothing does, or where the environment could not be asked, which `asked` says.
+    pinned: in the place of live, what its stack pins while no service runs.
     recorded: what the ledger says. on_its_way: what the environment remembers and the ledger does not know yet.
     differences: what is otherwise than the ledger says, when that has come.
     """
-    name, said = environment.name, {}
-    for model, chain in chains.items():
-        recorded = live_facts(chain, name)
-        found: dict[str, Any] = {"live": None, "recorded": recorded, "on_its_way": [], "differences": []}
-        try:
-            look = look_at(context.client("sts"), environment)
-            reality, journal = look.reality(model), look.journal(model)
-        except (LedgerError, *FAILURES) as error:
-            why = str(error) if isinstance(error, LedgerError) else told(error)
-            said[model] = {**found, "asked": False, "differences": [f"could not be asked: {why}"]}
-            continue
-        collected = as_collected(chain, journal, name, utc_now())
-        last = collected.live(name)
-        found["live"] = _live(serving(reality, journal), collected)
-        found["on_its_way"] = [_coming(entry) for entry in on_its_way(chain, journal, name)]
-        found["differences"] = differences(last.entry.body.release if last else None, reality)
-        said[model] = {**found, "asked": True}
-    return said
+    return {model: _asked_of(context, environment, model, chain) for model, chain in chains.items()}
+
+
+def _asked_of(context: Context, environment: Environment, model: str, chain: ReleaseChain) -> dict[str, Any]:
+    name = environment.name
+    found: dict[str, Any] = {
+        "live": None,
+        "pinned": None,
+        "recorded": live_facts(chain, name),
+        "on_its_way": [],
+        "differences": [],
+        "asked": False,
+    }
+    try:
+        look = look_at(context.client("sts"), environment)
+    except FAILURES as error:
+        return {**found, "differences": [f"could not be asked: {told(error)}"]}
+    unread = found["differences"]  # what cannot be read of one hides nothing of the others
+    journal = _read("its journal", unread, lambda: look.journal(model)) or ()
+    reality = _read("its stack", unread, lambda: look.reality(model))
+    found["on_its_way"] = [_coming(entry) for entry in on_its_way(chain, journal, name)]
+    if unread and reality is None:
+        return found
+    collected = as_collected(chain, journal, name, utc_now())
+    last, serves = collected.live(name), serving(reality, journal)
+    found["live" if serves is None or serves.runs else "pinned"] = _live(serves, collected)
+    unread += differences(last.entry.body.release if last else None, reality)
+    return {**found, "asked": True}
+
+
+Seen = TypeVar("Seen")
+
+
+def _read(what: str, unread: list[str], read: Callable[[], Seen]) -> Seen | None:
+    """What is read; None where it cannot be, with why at the end of `unread`."""
+    try:
+        return read()
+    except (LockgateError, *FAILURES) as error:
+        unread.append(f"{what} could not be read: {error if isinstance(error, LockgateError) else told(error)}")
+        return None
 
 
 def _live(found: ServedNow | None, chain: ReleaseChain) -> dict[str, Any] | None:
@@ -290,6 +319,10 @@ def _row(environment: str, model: str, entry: dict[str, Any]) -> tuple[str, ...]
         ledger = f"version {recorded['version']}"
     if live and recorded and live["verdict_id"] == recorded["verdict_id"]:
         ledger = f"break-glass {live['verdict_id']}" if live["break_glass"] else live["verdict_id"]
+    pinned = entry["pinned"]
+    if pinned:
+        what = f"nothing: version {pinned['version']} is pinned, no service runs"
+        return environment, model, what, pinned["commit"][:12], "", ledger
     if live is None:
         return environment, model, "nothing yet" if entry["asked"] else "not known", "", "", ledger
     since = live["since"][:16] + "Z" if live["since"] else "not known"

@@ -2,12 +2,14 @@
 
 The hash chain finds a record that was changed, dropped, reordered or inserted; the head in another account finds
 records cut off at the end, or a chain written anew. Heads come a moment after their records; one that is an hour late
-is an error.
+is an error. It looks at every chain, whatever is wrong with one, and says where the first change is, as far as heads
+that were kept can tell.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -32,16 +34,20 @@ def run(arguments: argparse.Namespace) -> int:
     store, tools = context.ledger, context.tools
     kept: dict[str, Head] = {}
     heads: dict[str, Head] = {}
+    broken: list[str] = []
+    anchor = Anchor(context.client("s3"), names.anchor_bucket(tools.anchor_account, tools.region))
     if tools.anchored:
-        anchor = Anchor(context.client("s3"), names.anchor_bucket(tools.anchor_account, tools.region))
         kept = {model: anchor.last(model) for model in anchor.models()}  # before the chains, which may grow meanwhile
     for model in sorted({*store.chains(), *kept}):
-        chain = store.chain(model)
-        if tools.anchored:
-            head = kept.setdefault(model, Chain(model).head)
-            refuse_unless_extends(model, chain, head)
-            _refuse_late(model, chain, head)
-        heads[model] = chain.head
+        try:
+            chain = store.chain(model)
+            if tools.anchored:
+                head = kept.setdefault(model, Chain(model).head)
+                refuse_unless_extends(model, chain, head)
+                _refuse_late(model, chain, head)
+            heads[model] = chain.head
+        except LedgerError as error:
+            broken += [str(error), *_where(store.digests(model), anchor.heads(model) if tools.anchored else [])]
     if arguments.json:
         show_json({name: {m: vars(head) for m, head in found.items()} for name, found in _named(heads, kept)})
     else:
@@ -51,7 +57,22 @@ def run(arguments: argparse.Namespace) -> int:
                 anchored = f"{kept[model].sequence} anchored in account {tools.anchor_account}"
             said = line(f"{model}: {head.sequence} records ", outcome("verified"), f", {anchored}; head {head.sha256}")
             show(said)
+    if broken:
+        raise LedgerError("\n".join(broken))
     return 0
+
+
+def _where(found: Mapping[int, str], kept: Sequence[Head]) -> list[str]:
+    """Between which heads that the anchor kept the first record is that is another one now; nothing where none is."""
+    before = 0
+    for head in kept:
+        if found.get(head.sequence) != head.sha256:
+            which = (
+                f"record {head.sequence}" if head.sequence == before + 1 else f"one of {before + 1} to {head.sequence}"
+            )
+            return [f"the anchor kept what was there: up to record {before} nothing was changed, and {which} was"]
+        before = head.sequence
+    return []
 
 
 def _named(heads: dict[str, Head], kept: dict[str, Head]) -> tuple[tuple[str, dict[str, Head]], ...]:

@@ -1,7 +1,8 @@
 """Finds versions that were lost on their way and resumes each once; says how many stay stuck.
 
 Event of a schedule: {"action": "resume"}.
-Answer: {"resumed": [executions started], "stuck": ["<model> <version>: <what>"]}.
+Answer: {"resumed": [executions started], "stuck": ["<model> <version>: <what>"]}. A chain that
+cannot be read is stuck too.
 
 What stays stuck is counted in the metric Lockgate/Stuck. Its alarm calls a person: `lockgate promote` tries again.
 Versions that were registered more than 30 days ago are left alone.
@@ -19,6 +20,7 @@ from lockgate.aws import clients
 from lockgate.aws.metrics import put_count
 from lockgate.aws.promotions import attempts, start
 from lockgate.aws.registry import Registry
+from lockgate.errors import LedgerError
 from lockgate.release.reconcile import losses
 
 WINDOW = timedelta(days=30)
@@ -36,7 +38,10 @@ def handler(event: dict[str, Any], context: object) -> dict[str, list[str]]:
     resumed: list[str] = []
     stuck: list[str] = []
     for model in settings.models.split(","):
-        _reconcile(settings, model, now, resumed, stuck)
+        try:
+            _reconcile(settings, model, now, resumed, stuck)
+        except LedgerError as error:  # nobody decides on a broken chain, and the others' versions go on
+            stuck.append(f"{model}: {error}")
     put_count(clients.client("cloudwatch"), names.STUCK, len(stuck))
     shared.log("lost", resumed=resumed, stuck=stuck)
     return {"resumed": resumed, "stuck": stuck}

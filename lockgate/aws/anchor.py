@@ -43,6 +43,11 @@ class Anchor:
         keys = [entry["Key"] for page in pages for entry in page.get("Contents", ())]
         return self._read(max(keys)) if keys else Head(0, FIRST)
 
+    def heads(self, model: str) -> list[Head]:
+        """All heads that were kept, in order."""
+        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=f"{model}/")
+        return [self._read(key) for key in sorted(entry["Key"] for page in pages for entry in page.get("Contents", ()))]
+
     def _read(self, key: str) -> Head:
         data = self._s3.get_object(Bucket=self._bucket, Key=key)["Body"].read()
         try:

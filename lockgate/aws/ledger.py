@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
-from lockgate import names
+from lockgate import canonical, names
 from lockgate.aws.write_once import put_once
 from lockgate.errors import BusyError, LedgerError
 from lockgate.ledger.chain import Chain, K, ReleaseChain, StackChain, look_at_chain, read_chain
@@ -59,11 +59,13 @@ class LedgerStore:
         return cast(StackChain, self.chain(names.INFRASTRUCTURE_CHAIN))
 
     def look(self, model: str) -> ReleaseChain:
-        """All records of a model for a person who looks: one that cannot be read is named and hides no other.
+        """All records of a model for a person who looks: one that is missing or cannot be read hides no other."""
+        stored = self._stored(model)
+        return look_at_chain(model, [stored.get(place) for place in range(1, max(stored, default=0) + 1)])
 
-        Raises LedgerError when a record is missing.
-        """
-        return look_at_chain(model, self._read(self._objects(model)))
+    def digests(self, model: str) -> dict[int, str]:
+        """SHA-256 of each record that is there, by its number, whatever is in it."""
+        return {place: canonical.sha256(data) for place, data in self._stored(model).items()}
 
     def look_at_infrastructure(self) -> StackChain:
         return cast(StackChain, self.look(names.INFRASTRUCTURE_CHAIN))
@@ -96,12 +98,21 @@ class LedgerStore:
 
     def _objects(self, model: str) -> list[tuple[str, str]]:
         """Key and ETag of each record, in order. Raises LedgerError when one is missing."""
-        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=f"{model}/")
-        objects = [(entry["Key"], entry["ETag"]) for page in pages for entry in page.get("Contents", ())]
+        objects = self._listed(model)
         for sequence, (key, _) in enumerate(objects, start=1):
             if key != names.ledger_key(model, sequence):
                 raise LedgerError(f"ledger of {model}: found {key}, expected {names.ledger_key(model, sequence)}")
         return objects
+
+    def _stored(self, model: str) -> dict[int, bytes]:
+        """What is there, by the number that its key says."""
+        named = {names.ledger_place(key): (key, etag) for key, etag in self._listed(model)}
+        places = sorted(place for place in named if place)
+        return dict(zip(places, self._read([named[place] for place in places]), strict=True))
+
+    def _listed(self, model: str) -> list[tuple[str, str]]:
+        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=f"{model}/")
+        return [(entry["Key"], entry["ETag"]) for page in pages for entry in page.get("Contents", ())]
 
     def _read(self, objects: list[tuple[str, str]]) -> list[bytes]:
         with ThreadPoolExecutor(max_workers=8) as pool:

@@ -121,22 +121,27 @@ def read_chain(model: str, stored: Sequence[bytes], known: Sequence[Record[Any]]
     return Chain(model, tuple(records))
 
 
-def look_at_chain(model: str, stored: Sequence[bytes]) -> Chain[Any]:
-    """The same for a person who looks: what cannot be read, or does not fit, is named and left out."""
+def look_at_chain(model: str, stored: Sequence[bytes | None]) -> Chain[Any]:
+    """The same for a person who looks: what is missing, cannot be read, or does not fit, is named and left out.
+
+    stored: None in the place of a record that is missing.
+    """
     records: list[Record[Any]] = []
     bad: list[BadRecord] = []
-    before = FIRST
+    before: str | None = FIRST
     for position, data in enumerate(stored, start=1):
         try:
+            if data is None:
+                raise LedgerError(f"ledger of {model}: record {position}: found none, expected it: it was dropped")
             records.append(_placed(model, position, before, data))
         except LedgerError as error:
             bad.append(BadRecord(model, position, str(error)))
-        before = canonical.sha256(data)
+        before = canonical.sha256(data) if data is not None else None
     return Chain(model, tuple(records), tuple(bad))
 
 
-def _placed(model: str, position: int, before: str, data: bytes) -> Record[Any]:
-    """The record, if it belongs there."""
+def _placed(model: str, position: int, before: str | None, data: bytes) -> Record[Any]:
+    """The record, if it belongs there. before: digest of the one before; None where that is missing."""
     try:
         record = read_record(data)
     except LedgerError as error:
@@ -145,7 +150,7 @@ def _placed(model: str, position: int, before: str, data: bytes) -> Record[Any]:
         raise LedgerError(
             f"ledger of {model}: record {position}: found {record.model} {record.sequence}: dropped or reordered"
         )
-    if record.previous != before:
+    if before is not None and record.previous != before:
         raise LedgerError(
             f"ledger of {model}: record {position}: previous is {record.previous[:12]}, "
             f"the record before has {before[:12]}: one of them was changed"

@@ -31,11 +31,13 @@ class ServedNow:
     """What an environment serves of a model by its own account.
 
     since: when it began, as its journal remembers; None where that does not know the release.
+    runs: whether a service runs; where somebody deleted it, the release is pinned and serves nobody.
     """
 
     release: Release
     since: str | None
     url: str
+    runs: bool = True
 
 
 def serving(found: Reality | None, journal: Facts) -> ServedNow | None:
@@ -53,7 +55,7 @@ def serving(found: Reality | None, journal: Facts) -> ServedNow | None:
         if fact.body.release.judged != release.judged:
             break
         since, url = fact.time, url or fact.body.url
-    return ServedNow(release, since, url)
+    return ServedNow(release, since, url, found.running is not None)
 
 
 def not_the_stacks(definition: str | None, running: str | None) -> str:

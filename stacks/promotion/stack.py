@@ -35,6 +35,15 @@ class PromotionStack(Stack):
         super().__init__(
             scope, construct_id, stack_name=stack_name, description="Lockgate: gates, approvals and promotion"
         )
+        # What the functions' code has, for who asks which policy is deployed (lockgate.aws.deployed_policies).
+        self.template_options.metadata = {
+            names.POLICIES: {
+                environment.name: {
+                    model.name: configuration.policy(environment, model.name).sha256 for model in configuration.models
+                }
+                for environment in configuration.environments
+            }
+        }
         factory = FunctionFactory(self, configuration=configuration, artifacts=artifacts, code=code)
         gate = _gate(factory)
         controller = carry_along(factory)

@@ -9,6 +9,10 @@ from typing import Any
 
 import pytest
 
+from lockgate import names
+from lockgate.configuration.environment import read_environment
+from lockgate.policy.of_model import read_model_policy
+
 HANDLERS = ("anchor", "break_glass", "controller", "decide", "deploy", "gate", "replay", "watch")
 
 
@@ -23,6 +27,16 @@ def test_a_function_is_given_exactly_the_variables_that_its_handler_reads(synthe
     assert found
     for properties in found:
         assert set(properties["Environment"]["Variables"]) == wanted
+
+
+def test_the_gates_stack_says_which_policies_its_functions_have(synthesized: Any) -> None:
+    (asset,) = synthesized.directory.glob("asset.*")
+    said = synthesized.stacks[names.PROMOTION_STACK]["Metadata"][names.POLICIES]
+    assert {model for models in said.values() for model in models} == {"alpha", "beta"}
+    for environment, models in said.items():
+        rules = read_environment(asset / "environments" / f"{environment}.toml").rules
+        for model, digest in models.items():
+            assert digest == read_model_policy(asset / "model" / model).in_environment(environment, rules).sha256
 
 
 def test_every_handler_is_deployed() -> None:

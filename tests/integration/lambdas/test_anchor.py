@@ -95,3 +95,11 @@ def test_an_account_that_does_not_answer_is_a_failure_to_be_retried(
     monkeypatch.setenv("ANCHOR_BUCKET", "nowhere")
     with pytest.raises(ClientError, match="NoSuchBucket"):
         anchor.handler({}, None)
+
+
+def test_a_broken_chain_keeps_no_other_ones_head_from_the_anchor(world: World) -> None:
+    decide(world, 1)
+    world.s3.put_object(Bucket="test-ledger", Key=names.ledger_key("churn", 1), Body=b"hello")
+    with pytest.raises(LedgerError, match="ledger of churn: record 1"):
+        anchor.handler({}, None)
+    assert kept(world).sequence == 1

@@ -242,6 +242,17 @@ def test_who_looks_sees_the_others_where_one_record_cannot_be_read(world: World,
         LedgerStore(world.s3, "test-ledger").chain("income")
 
 
+def test_who_looks_sees_the_others_where_one_record_is_gone_or_is_none(world: World, store: LedgerStore) -> None:
+    for i in range(3):
+        store.append("income", entry(f"e{i}"), TIME)
+    world.s3.delete_object(Bucket="test-ledger", Key="income/0000000002.json")
+    world.s3.put_object(Bucket="test-ledger", Key="income/notes.txt", Body=b"mine")
+    seen = LedgerStore(world.s3, "test-ledger").look("income")
+    assert [record.entry.id for record in seen] == ["e0", "e2"]
+    assert [bad.sequence for bad in seen.bad] == [2]
+    assert not LedgerStore(world.s3, "test-ledger").look("churn").bad
+
+
 def test_a_record_is_fetched_once_a_process(world: World) -> None:
     class Counting(Atomic):
         fetched = 0

@@ -15,6 +15,7 @@ from lambdas import anchor, gate
 from lockgate import canonical, names
 from lockgate.aws.ledger import LedgerStore
 from lockgate.errors import LedgerError
+from tests import records
 
 if TYPE_CHECKING:
     from tests.integration.lambdas.conftest import World
@@ -122,3 +123,42 @@ def test_without_an_anchor_the_chains_are_verified_and_it_is_said(
     monkeypatch.setattr(verify, "open_context", lambda: context)
     assert verify.run(argparse.Namespace(json=False)) == 0
     assert "1 records verified, not anchored" in " ".join(capsys.readouterr().out.split())
+
+
+def test_every_other_chain_is_verified_beside_a_broken_one_and_heads_say_where_the_change_is(
+    world: World, check: Callable[[], int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = LedgerStore(world.s3, "test-ledger")
+    for number in range(1, 5):
+        store.append("churn", records.entry(records.verdict(), number), "2026-11-22T00:00:00.000Z")
+        if number != 3:
+            anchor.handler({}, None)  # of the third the anchor has no head: the events of two records may be one
+    for number, where in ((2, "record 2"), (3, "one of 3 to 4")):
+        key = names.ledger_key("churn", number)
+        before = world.s3.get_object(Bucket="test-ledger", Key=key)["Body"].read()
+        later = [names.ledger_key("churn", each) for each in range(number, 5)]
+        kept = {each: world.s3.get_object(Bucket="test-ledger", Key=each)["Body"].read() for each in later}
+        _write_anew(world, kept)
+        with pytest.raises(LedgerError) as broken:
+            check()
+        assert "ledger of churn" in str(broken.value)
+        assert f"up to record {number - 1} nothing was changed, and {where} was" in str(broken.value)
+        assert "income: 5 records verified" in " ".join(capsys.readouterr().out.split())
+        for each, data in kept.items():
+            world.s3.put_object(Bucket="test-ledger", Key=each, Body=data)
+        assert world.s3.get_object(Bucket="test-ledger", Key=key)["Body"].read() == before
+    assert check() == 0
+
+
+def _write_anew(world: World, kept: dict[str, bytes]) -> None:
+    """Change a record and all after it, so that the hashes fit."""
+    before = None
+    for key, data in kept.items():
+        document = json.loads(data)
+        if before is None:
+            document["body"]["outcome"] = "failed"
+        else:
+            document["previous"] = before
+        changed = canonical.to_bytes(document)
+        before = canonical.sha256(changed)
+        world.s3.put_object(Bucket="test-ledger", Key=key, Body=changed)

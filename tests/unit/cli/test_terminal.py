@@ -62,7 +62,16 @@ STATUS = {
     "models": [{"model": "m", "owner": "o", "intended_use": "u", "tier": "t", "assurance": "budget"}],
     "environments": {
         "prod": {
-            "models": {"m": {"live": LIVE, "recorded": LIVE, "asked": True, "on_its_way": [""], "differences": [""]}}
+            "models": {
+                "m": {
+                    "live": LIVE,
+                    "pinned": None,
+                    "recorded": LIVE,
+                    "asked": True,
+                    "on_its_way": [""],
+                    "differences": [""],
+                }
+            }
         }
     },
     "gone": [{"model": "", "person": "", "reason": ""}],
@@ -201,7 +210,7 @@ def test_the_table_of_status_fits_eighty_columns(
         "verdict_id": "employment/12",
         "break_glass": False,
     }
-    entry = {"live": live, "recorded": live, "asked": True, "on_its_way": [], "differences": []}
+    entry = {"live": live, "pinned": None, "recorded": live, "asked": True, "on_its_way": [], "differences": []}
     facts = {**{name: [] for name in STATUS}, "environments": {"staging": {"models": {"employment": entry}}}}
     monkeypatch.setattr("cli.commands.status.collect", lambda context, models: facts)
     screen = on_a_terminal(80)

@@ -248,3 +248,13 @@ def test_who_only_looks_sees_every_record_but_the_bad_one_which_is_named() -> No
     with pytest.raises(LedgerError, match="record 2: "):
         read_chain("income", data)
     assert look_at_chain("income", stored(3)) == chain(3)
+
+
+def test_who_only_looks_sees_the_records_around_one_that_is_missing() -> None:
+    first, second, third = stored(3)
+    seen = look_at_chain("income", [first, None, third])
+    assert [record.sequence for record in seen] == [1, 3]
+    assert [(bad.sequence, bad.why) for bad in seen.bad] == [
+        (2, "ledger of income: record 2: found none, expected it: it was dropped")
+    ]
+    assert [bad.sequence for bad in look_at_chain("income", [None, second]).bad] == [1]

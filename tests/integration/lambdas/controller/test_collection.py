@@ -9,6 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from lambdas.controller import collection
+from lockgate import names
 from lockgate.aws import reader
 from lockgate.aws.journal import Journal
 from lockgate.ledger.journal import Asked, Ended
@@ -68,5 +69,17 @@ def test_an_environment_that_cannot_be_asked_does_not_keep_the_others_from_it(
 
     monkeypatch.setattr(reader, "look_into", look_into)
     with pytest.raises(RuntimeError, match=r"dev.*not today"):
+        collection.handler({}, None)
+    assert [record["kind"] for record in world.records()] == ["rollback", "deployment"]
+
+
+def test_a_journal_that_cannot_be_read_keeps_no_other_models_from_the_ledger(
+    world: World, prod: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODELS", "churn,income")
+    bucket = "lockgate-prod-releases-123456789012-us-east-1"
+    world.s3.put_object(Bucket=bucket, Key=names.journal_key("churn", 1), Body=b"hello")
+    remember_a_rollback(prod)
+    with pytest.raises(RuntimeError, match="prod churn"):
         collection.handler({}, None)
     assert [record["kind"] for record in world.records()] == ["rollback", "deployment"]

@@ -11,6 +11,8 @@ import pytest
 from lambdas import gate
 from lambdas.controller import deployment as record
 from lambdas.controller import lost, registered
+from lockgate import names
+from lockgate.aws.registry import Registry
 
 if TYPE_CHECKING:
     from tests.integration.lambdas.conftest import World
@@ -152,3 +154,16 @@ def test_a_package_that_is_not_complete_waits(world: World, executions_of: Workf
     world.register(1)
     world.sagemaker.packages[world.arn(1)]["ModelPackageStatus"] = "InProgress"
     assert lost.handler({}, None) == {"resumed": [], "stuck": []}
+
+
+def test_a_chain_that_cannot_be_read_is_stuck_and_keeps_no_other_models_versions(
+    world: World, executions_of: Workflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODELS", "churn,income")
+    world.register(1)
+    of = Registry.registered
+    monkeypatch.setattr(Registry, "registered", lambda self, model, **since: of(self, "income", **since))
+    world.s3.put_object(Bucket="test-ledger", Key=names.ledger_key("churn", 1), Body=b"hello")
+    found = lost.handler({}, None)
+    assert [each.partition(":")[0] for each in found["stuck"]] == ["churn"]
+    assert len(found["resumed"]) == 1

@@ -16,6 +16,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 LOCK = "requirements.lock"  # beside the packages that an image's build would have installed from it
@@ -71,7 +72,10 @@ def _install(lock: bytes, folder: Path) -> None:
 
 
 def _link_compiled(ours: Path, own: Path) -> None:
-    """What this project has compiled of the very same files; else the first job of each image compiles for seconds."""
+    """What this project has compiled of the very same files; else the first job of each image compiles for seconds.
+
+    Where files cannot be linked, that is what happens.
+    """
     for cache in ours.glob("**/__pycache__"):
         folder = own / cache.parent.relative_to(ours)
         if not folder.is_dir():
@@ -81,7 +85,8 @@ def _link_compiled(ours: Path, own: Path) -> None:
             source, known = folder / name, cache.parent / name
             if source.exists() and known.exists() and source.samefile(known):
                 (folder / "__pycache__").mkdir(exist_ok=True)
-                os.link(compiled, folder / "__pycache__" / compiled.name)
+                with suppress(OSError):
+                    os.link(compiled, folder / "__pycache__" / compiled.name)
 
 
 def _site(prefix: Path) -> Path:
@@ -93,8 +98,11 @@ def _uv(*words: str) -> None:
     program = shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}")
     if program is None:
         raise PackagesError("uv: found no such program, expected it beside this Python or on PATH: `pip install uv`")
-    done = subprocess.run(
-        [program, *words], env=environment, capture_output=True, text=True, check=False, timeout=_SECONDS
-    )
+    try:
+        done = subprocess.run(
+            [program, *words], env=environment, capture_output=True, text=True, check=False, timeout=_SECONDS
+        )
+    except subprocess.TimeoutExpired as error:
+        raise PackagesError(f"uv {words[0]}: did not end within {_SECONDS} s: is the package index reached?") from error
     if done.returncode:
         raise PackagesError(" ".join(done.stderr.split()))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from stacks import edge
 from stacks.edge import MOST_MODELS, MOST_RULES
 from tests.synth.conftest import build, make_project, read
 
@@ -111,6 +112,17 @@ def test_thirty_models_stay_within_what_aws_takes(thirty: Synthesized, what: str
 def test_synth_warns_where_outputs_of_a_stack_would_run_out(thirty: Synthesized) -> None:
     outputs = max(len(template.get("Outputs", {})) for template in thirty.stacks.values())
     assert outputs + 5 * (MOST_MODELS - len(MODELS)) == MOST["outputs of a stack"]
+
+
+def test_synth_says_when_there_are_too_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of limits that two models pass: more models would take a minute."""
+    monkeypatch.setattr(edge, "MOST_MODELS", 1)
+    monkeypatch.setattr(edge, "MOST_RULES", 3)
+    app = build(make_project(tmp_path / "root", ("alpha", "beta")), tmp_path / "out")
+    stack = app.node.find_child("dev").node.find_child("edge")
+    said = [str(entry.data) for entry in stack.node.metadata]
+    assert any("found 2 models, expected 1 at most" in each for each in said), said
+    assert any("found 4 rules on one load balancer, expected 3 at most" in each for each in said), said
 
 
 def test_a_load_balancer_takes_the_rules_and_target_groups_of_thirty_models(thirty: Synthesized) -> None:

@@ -2,6 +2,8 @@
 
 SERVES is what each environment says of itself. LEDGER is what let it serve by the ledger, or what the ledger says else.
 What a newer version or a newer decision made idle is history, and `lockgate explain` has it.
+
+With the name of a model: its versions side by side, with data, parameters, metrics and verdicts, from the ledger alone.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from typing import Any, TypeVar
 from cli.context import Context, json_argument, model_argument, open_context
 from cli.git import relation
 from cli.terminal import Shown, line, outcome, show, show_json, table, utc_now, whole
+from cli.versions import chosen, show_versions, versions_of
 from lockgate import names
 from lockgate.aws import delivery, training
 from lockgate.aws.attestations import Attestations
@@ -21,7 +24,7 @@ from lockgate.aws.failures import FAILURES, told
 from lockgate.aws.reader import look_at
 from lockgate.configuration.environment import Environment
 from lockgate.configuration.persons import pushed_by
-from lockgate.errors import LockgateError
+from lockgate.errors import LockgateError, RefusedError
 from lockgate.gate.holdout import tells_numbers
 from lockgate.ledger.chain import ReleaseChain
 from lockgate.ledger.infrastructure import commit_live, unfinished
@@ -44,12 +47,25 @@ EXAMPLE = "lockgate status --model employment"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", nargs="?", help="a model whose versions to list")
+    parser.add_argument("--diff", nargs=2, type=int, metavar=("A", "B"), help="set two of its versions side by side")
     model_argument(parser)
-    json_argument(parser)
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--csv", action="store_true", help="print its versions as CSV")
+    json_argument(form)
 
 
 def run(arguments: argparse.Namespace) -> int:
+    if arguments.name is None and (arguments.diff or arguments.csv):
+        raise RefusedError("status: found --diff or --csv, expected the name of a model before it")
+    if arguments.name is not None and arguments.model is not None:
+        raise RefusedError("status: found a model's name and --model, expected one of them")
     context = open_context()
+    if arguments.name is not None:
+        model = context.model_with_history(arguments.name)
+        found = chosen(versions_of(context.ledger.look(model)), arguments.diff, model)
+        show_versions(model, found, as_json=arguments.json, as_csv=arguments.csv, differ=bool(arguments.diff))
+        return 0
     known = context.models(None)
     facts = collect(context, (context.model_with_history(arguments.model),) if arguments.model else known)
     if arguments.json:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,9 @@ import pytest
 
 from cli import main
 from lockgate.templates.review.assembly import ReviewedAssembly, read_assembly
-from lockgate.templates.review.compare import review
-from lockgate.templates.review.finding import Risk
+from lockgate.templates.review.compare import judged, review
+from lockgate.templates.review.differ import compare
+from lockgate.templates.review.finding import Review, Risk
 
 PROJECT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).with_name("review.md")
@@ -349,17 +350,27 @@ def changed(
     return base, head
 
 
+@pytest.fixture(scope="module")
+def reviewed(assembly: ReviewedAssembly) -> Mapping[str, Review]:
+    """The review of each change by itself; the differ is asked once about all of them."""
+    changes = {**{name: (stack, change) for name, (stack, change, *_) in PLANTED.items()}, **HARMLESS}
+    sides = {name: changed(assembly, *each) for name, each in changes.items()}
+    before, after = ({name: each[side].templates[changes[name][0]] for name, each in sides.items()} for side in (0, 1))
+    differences = {each.stack: each for each in compare(PROJECT, before, after)}
+    return {name: judged(*sides[name], [replace(differences[name], stack=changes[name][0])]) for name in changes}
+
+
 @pytest.mark.parametrize("name", PLANTED)
-def test_a_planted_risk_is_named(assembly: ReviewedAssembly, name: str) -> None:
-    stack, change, topic, risk, words = PLANTED[name]
-    found = review(PROJECT, *changed(assembly, stack, change)).findings
+def test_a_planted_risk_is_named(reviewed: Mapping[str, Review], name: str) -> None:
+    _, _, topic, risk, words = PLANTED[name]
+    found = reviewed[name].findings
     named = [finding for finding in found if finding.topic == topic and words in finding.text]
     assert [finding.risk for finding in named] == [risk] * len(named) != [], found
 
 
 @pytest.mark.parametrize("name", HARMLESS)
-def test_a_harmless_change_is_not_flagged(assembly: ReviewedAssembly, name: str) -> None:
-    assert review(PROJECT, *changed(assembly, *HARMLESS[name])).findings == ()
+def test_a_harmless_change_is_not_flagged(reviewed: Mapping[str, Review], name: str) -> None:
+    assert reviewed[name].findings == ()
 
 
 RULE = {"name": "ranking", "kind": "limit", "metric": "roc_auc"}

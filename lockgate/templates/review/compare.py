@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from lockgate.templates.review import access, differ, network, policy, protection, replacement
@@ -11,10 +12,15 @@ from lockgate.templates.review.finding import Finding, Fold, Review, in_order
 
 def review(root: Path, base: ReviewedAssembly, head: ReviewedAssembly) -> Review:
     """What a reviewer must know of going from `base` to `head`. Raises LockgateError when the differ is missing."""
+    return judged(base, head, differ.compare(root, base.templates, head.templates))
+
+
+def judged(base: ReviewedAssembly, head: ReviewedAssembly, changes: Iterable[differ.StackChange]) -> Review:
+    """The same, once the differ has said what changes in each stack."""
     found: list[Finding] = list(policy.findings(base.environments, head.environments))
     found += policy.of_models(base.policies, head.policies)
     folded = []
-    for change in differ.compare(root, base.templates, head.templates):
+    for change in changes:
         new, gone = change.stack not in base.templates, change.stack not in head.templates
         found += replacement.findings(change, gone)
         found += policy.releases(change, new=new, gone=gone)

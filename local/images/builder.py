@@ -17,6 +17,7 @@ import stat
 import tarfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -94,7 +95,7 @@ class _Builder:
     """Applies instructions one by one; `stage` is the one being built."""
 
     def __init__(self, context: Path, arguments: dict[str, str]) -> None:
-        self.context = context
+        self._context = context
         self.arguments = arguments
         self.global_values: dict[str, str] = {}
         self.values: dict[str, str] = {}
@@ -102,7 +103,10 @@ class _Builder:
         self.name = ""
         self.stage: Stage | None = None
         self.not_performed: list[str] = []
-        self.ignored = _ignored(context)
+
+    @cached_property
+    def files(self) -> dict[str, LayerEntry]:
+        return _context_files(self._context, _ignored(self._context))
 
     def apply(self, instruction: Instruction) -> None:
         word = instruction.word
@@ -180,7 +184,7 @@ class _Builder:
         chmod = int(instruction.flags["chmod"], 8) if "chmod" in instruction.flags else None
         origin = instruction.flags.get("from")
         if origin is None:
-            available = _context_files(self.context, self.ignored)
+            available = self.files
         elif origin in self.stages or origin.isdigit():
             available = (self.stages.get(origin) or list(self.stages.values())[int(origin)]).files()
         else:

@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup weight demo demo-smallest down test test-long unit image check style types imports synth review lock docs picture records clean clean-caches renew pipeline bench-canary bench-decision bench-gate bench-serving bench-synth faults fuzz mutation posture soak
+.PHONY: help setup weight demo demo-smallest down test test-long unit image check collect style types imports synth review lock docs picture records clean clean-caches renew pipeline bench-canary bench-decision bench-gate bench-serving bench-synth faults fuzz mutation posture soak
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,7 +57,7 @@ down: setup ## stop what the demo started and remove its state
 PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
 
 test: setup ## every test
-	@$(MAKE) --no-print-directory -j 4 .venv-pipeline/.ready .venv-onnx/.ready .venv-checkov/.ready .venv-docs/.ready check
+	@$(MAKE) --no-print-directory -j 4 .venv-pipeline/.ready .venv-onnx/.ready .venv-checkov/.ready .venv-docs/.ready check collect
 	@pytest $(PARALLEL)
 
 test-long: setup ## proofs that take hours, into tests/long.json; PROOFS= some of them, GIVEN=RUNS=50 for less
@@ -65,6 +65,10 @@ test-long: setup ## proofs that take hours, into tests/long.json; PROOFS= some o
 
 unit: setup ## the tests that need nothing but Python
 	@pytest $(PARALLEL) tests/unit
+
+# Each process of the suite imports every test: what they compile is compiled once, beside the check.
+collect:
+	@found=$$(pytest --collect-only -q) || { echo "$$found" | tail -n 40; exit 1; }
 
 image: setup ## build, push, pull, run and verify the real image; needs root and Debian's apt-get
 	@CI=true pytest tests/image

@@ -71,7 +71,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Keep the minutes of a run of every test, for `make weight`; no test's outcome depends on them."""
-    if config.args_source != config.ArgsSource.TESTPATHS or config.getoption("keyword"):
+    partial = config.getoption("keyword") or config.getoption("collectonly")
+    if config.args_source != config.ArgsSource.TESTPATHS or partial:
         return
     folders: Counter[str] = Counter()
     for reports in terminalreporter.stats.values():

@@ -96,9 +96,8 @@ def unanswered(build: Callable[[], Any]) -> tuple[Any, list[Any]]:
 
 
 def main() -> int:
-    import app
+    from stacks import app
 
-    app.use_node_from_python()
     os.environ["CDK_CONTEXT_JSON"] = json.dumps(json.loads((ROOT / "cdk.json").read_text())["context"])
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out"

@@ -26,8 +26,7 @@ OUT = ROOT / "build" / "bench" / "synth.json"
 RUNS = 3
 MOST_MS = 60.0
 EMPTY = """\
-import app
-app.use_node_from_python()
+from stacks import app
 import aws_cdk as cdk
 from aws_cdk import Validations
 from cdk_nag import AwsSolutionsChecks

@@ -62,9 +62,8 @@ def project(environments: Path, folder: Path) -> Path:
 
 def templates(root: Path, out: Path) -> dict[str, Template]:
     """The templates of a project's app by stack name."""
-    import app
+    from stacks import app
 
-    app.use_node_from_python()
     context = json.loads((ROOT / "cdk.json").read_text())["context"]
     stages = app.build(root, context=context, outdir=str(out)).synth().nested_assemblies
     return {stack.stack_name: stack.template for stage in stages for stack in stage.nested_assembly.stacks}

@@ -10,7 +10,8 @@ from lockgate import names
 from lockgate.configuration.project import Configuration
 from lockgate_constructs.image_attestation import ImageAttestation
 from lockgate_constructs.signing_key import SigningKey
-from stacks.artifacts import ArtifactsStack
+
+from .artifacts import ArtifactsStack
 
 
 class AttestationStack(Stack):

@@ -16,7 +16,8 @@ from lockgate_constructs.image_repository import ImageRepository
 from lockgate_constructs.log_group import LogGroup
 from lockgate_constructs.permission import EVERY_MODEL, allow
 from lockgate_constructs.url_caller_role import url_rights
-from stacks.artifacts import ArtifactsStack
+
+from .artifacts import ArtifactsStack
 
 
 class DeliveryStack(Stack):

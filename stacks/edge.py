@@ -33,8 +33,9 @@ from lockgate_constructs.release_role import ReleaseRole
 from lockgate_constructs.serving_network import ServingNetwork
 from lockgate_constructs.url_caller_role import UrlCallerRole, with_url
 from lockgate_constructs.watched_rule import WatchedRule
-from stacks.artifacts import UPGRADING
-from stacks.shared_edge import Edge, export, imported
+
+from .artifacts import UPGRADING
+from .shared_edge import Edge, export, imported
 
 LOOK_MINUTES = 5
 MOST_TARGETS = 5  # of one rule of EventBridge

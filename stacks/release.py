@@ -21,7 +21,8 @@ from lockgate.configuration.environment import Environment
 from lockgate.configuration.model import Model
 from lockgate.release.parameters import GRADUAL, MODE_PARAMETER, MODES, PARAMETERS
 from lockgate_constructs.model_service import Hook, ModelService
-from stacks.edge import EdgeStack
+
+from .edge import EdgeStack
 
 REPLAY_MINUTES = 10
 SPARE_MINUTES = 10

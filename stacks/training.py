@@ -14,6 +14,7 @@ from constructs import Construct
 from lockgate import names
 from lockgate.configuration.model import Model
 from lockgate.configuration.project import Configuration
+from lockgate.configuration.shipped import place
 from lockgate.errors import ConfigError
 from lockgate.policy.power import cannot_find
 from lockgate_constructs.image_repository import PULL_ACTIONS, ImageRepository
@@ -21,7 +22,8 @@ from lockgate_constructs.model_pipeline import ModelPipeline
 from lockgate_constructs.permission import EVERY_MODEL, allow, pass_role
 from lockgate_constructs.pipeline_definition import fill
 from lockgate_constructs.watched_rule import WatchedRule
-from stacks.artifacts import ArtifactsStack
+
+from .artifacts import ArtifactsStack
 
 DEFINITION = "model/pipeline.json"
 _ANY_SNAPSHOT = "Snapshots are named after what they contain, and new ones are published at any time."
@@ -49,7 +51,7 @@ class TrainingStack(Stack):
         self._training = self._training_role()
         self._evaluation = self._evaluation_role()
         self._pipeline = self._pipeline_role()
-        template = _read(root / DEFINITION)
+        template = _read(place(root, DEFINITION))
         for model in configuration.models:
             ModelPipeline(
                 self,

@@ -1,5 +1,5 @@
 """From a registered version to production: the functions that decide and record, and the workflow that asks them."""
 
-from stacks.promotion.stack import PromotionStack
+from .stack import PromotionStack
 
 __all__ = ["PromotionStack"]

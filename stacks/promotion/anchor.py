@@ -8,7 +8,8 @@ from aws_cdk import aws_events as events
 from lockgate import names
 from lockgate_constructs.failure_topic import silence_alarm
 from lockgate_constructs.watched_rule import WatchedRule
-from stacks.promotion.factory import KEYS, LOOK_MINUTES, FunctionFactory
+
+from .factory import KEYS, LOOK_MINUTES, FunctionFactory
 
 
 def anchor_heads(factory: FunctionFactory) -> None:

@@ -12,7 +12,8 @@ from lockgate_constructs.failure_topic import MISSED_LOOKS, NOBODY_LOOKED, alarm
 from lockgate_constructs.promotion_workflow import APPROVAL_SECONDS
 from lockgate_constructs.python_function import PythonFunction
 from lockgate_constructs.watched_rule import WatchedRule
-from stacks.promotion.factory import COUNTED, LOOK_MINUTES, FunctionFactory
+
+from .factory import COUNTED, LOOK_MINUTES, FunctionFactory
 
 IMAGE_PROJECTS = (names.IMAGE_PROJECT, names.EVALUATOR_PROJECT)
 

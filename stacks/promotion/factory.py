@@ -16,7 +16,8 @@ from lockgate_constructs.encryption_key import EncryptionKey
 from lockgate_constructs.private_bucket import PrivateBucket
 from lockgate_constructs.python_function import PythonFunction
 from lockgate_constructs.watched_rule import WatchedRule
-from stacks.artifacts import ArtifactsStack
+
+from ..artifacts import ArtifactsStack
 
 COUNTED = "SageMaker counts the versions in a model's own group."
 LOOK_MINUTES = 5

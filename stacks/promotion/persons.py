@@ -12,7 +12,8 @@ from lockgate.configuration.persons import is_permission_set
 from lockgate_constructs.failure_topic import NEVER_RUN, alarm
 from lockgate_constructs.python_function import PythonFunction
 from lockgate_constructs.url_caller_role import UrlCallerPolicy, UrlCallerRole, with_url
-from stacks.promotion.factory import COUNTED, KEYS, FunctionFactory
+
+from .factory import COUNTED, KEYS, FunctionFactory
 
 
 def hear_persons(factory: FunctionFactory) -> None:

@@ -12,11 +12,12 @@ from lockgate.configuration.project import Configuration
 from lockgate_constructs.failure_topic import NEVER_RUN, alarm
 from lockgate_constructs.promotion_workflow import Destination, PromotionWorkflow
 from lockgate_constructs.python_function import PythonFunction
-from stacks.artifacts import ArtifactsStack
-from stacks.promotion.anchor import anchor_heads
-from stacks.promotion.controller import carry_along
-from stacks.promotion.factory import COUNTED, FunctionFactory
-from stacks.promotion.persons import hear_persons
+
+from ..artifacts import ArtifactsStack
+from .anchor import anchor_heads
+from .controller import carry_along
+from .factory import COUNTED, FunctionFactory
+from .persons import hear_persons
 
 
 class PromotionStack(Stack):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -67,8 +69,19 @@ def test_the_wheel_brings_no_package_of_emulator_cdk_or_models(alone: Path) -> N
 def test_every_command_has_its_help_there(alone: Path, tmp_path: Path) -> None:
     done = run(alone, "lockgate", "--help", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    done = run(alone, "python", "-I", "-c", "from cli.main import parser; parser()", cwd=tmp_path)
+    path = "import sys; from lockgate.configuration.shipped import HOME; sys.path.insert(0, str(HOME))"
+    done = run(alone, "python", "-I", "-c", f"{path}; from cli.main import parser; parser()", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_wheel_claims_no_name_that_is_not_ours(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as held:
+        names = {name.partition("/")[0] for name in held.namelist()}
+    assert {name for name in names if not name.endswith(".dist-info")} == {
+        "lockgate",
+        "lockgate_app",
+        "lockgate_constructs",
+    }
 
 
 @pytest.mark.parametrize("words", [("status",), ("deliver",), ("doctor", "prod"), ("verify", "--json")])
@@ -117,13 +130,73 @@ def test_a_workflow_installs_no_more_than_its_job_needs() -> None:
     assert {"deliver/deliver", "infrastructure/prod", "pull-request/review"} <= set(jobs())
 
 
-def test_the_extra_of_the_cdk_is_enough_to_compose_every_stack(wheel: Path) -> None:
-    folder = install(wheel.parent / "cdk", f"lockgate[cdk] @ {wheel.as_uri()}")
-    context = json.loads((ROOT / "cdk.json").read_text())["context"]
-    script = f"import app; app.use_node_from_python(); app.build(app.ROOT, context={context!r})"
-    done = run(folder, "python", "-c", script, cwd=ROOT, PYTHONPATH=f"{ROOT}:{ROOT / 'constructs'}")
+APP = """\
+from pathlib import Path
+
+from aws_cdk import App, CfnOutput, Stack
+from lockgate_app.stacks.app import main
+from lockgate_app.stacks.edge import EdgeStack
+from lockgate_app.stacks.stages import Kinds
+
+
+class OurEdge(EdgeStack):
+    def __init__(self, *given, **named):
+        super().__init__(*given, **named)
+        CfnOutput(self, "Ours", value="ours")
+
+
+def also(app: App) -> None:
+    CfnOutput(Stack(app.node.find_child("dev"), "ours", stack_name="lockgate-dev-ours"), "Ours", value="ours")
+
+
+main(Path(__file__).parent{options})
+"""
+
+
+@pytest.fixture(scope="module")
+def cdk(wheel: Path) -> Path:
+    """The wheel with what synth needs."""
+    return install(wheel.parent / "cdk", f"lockgate[cdk] @ {wheel.as_uri()}")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """This project's configuration in a folder of its own: no stack, no handler and no rule."""
+    root = tmp_path / "project"
+    for folder in ("environments", "model"):
+        ignored = shutil.ignore_patterns("__pycache__", "pipeline.json")
+        shutil.copytree(ROOT / folder, root / folder, ignore=ignored)
+    return root
+
+
+def synth(cdk: Path, project: Path, options: str = "") -> Path:
+    (project / "app.py").write_text(APP.format(options=options))
+    out = project.parent / "out"
+    done = run(cdk, "python", "app.py", cwd=project, CDK_OUTDIR=str(out), CDK_VALIDATION="false")
     assert done.returncode == 0, done.stderr
-    done = run(folder, "lockgate", "review", "nowhere", "nowhere", cwd=ROOT)
+    return out
+
+
+def test_a_project_that_depends_on_the_wheel_synthesizes_what_a_checkout_does(
+    cdk: Path, project: Path, assembly: Path
+) -> None:
+    out = synth(cdk, project)
+    assert len(list(out.rglob("*.template.json"))) > 5
+    done = subprocess.run(["diff", "-r", out, assembly], capture_output=True, text=True, check=False)
+    assert done.stdout == ""
+
+
+def test_a_team_names_a_subclass_of_a_stack_and_adds_stacks_of_its_own(cdk: Path, project: Path) -> None:
+    (project / "stacks").mkdir()  # a name of ours, which a team may use as well
+    out = synth(cdk, project, ", kinds=Kinds(edge=OurEdge), also=also")
+    templates = [json.loads(file.read_text()) for file in out.rglob("*.template.json")]
+    ours = [each["Description"] for each in templates if "Ours" in each.get("Outputs", {})]
+    assert len(ours) == 4  # three edges and the stack of dev
+    assert all("2002" in each for each in ours)  # each says whose it is
+
+
+def test_a_review_without_the_differ_says_what_installs_it(cdk: Path) -> None:
+    done = run(cdk, "lockgate", "review", "nowhere", "nowhere", cwd=ROOT)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr, done.stderr
 

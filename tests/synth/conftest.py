@@ -183,9 +183,8 @@ class Synthesized:
 
 def build(root: Path, directory: Path) -> Any:
     """The app of a project, with the context that the CDK command line would read from cdk.json."""
-    import app
+    from stacks import app
 
-    app.use_node_from_python()
     return app.build(root, context=CONTEXT, outdir=str(directory))
 
 

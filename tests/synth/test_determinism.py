@@ -157,8 +157,7 @@ PLANTED: list[tuple[str, str]] = [
 ]
 SMALL_APP = """\
 import datetime, json, os, pathlib, socket, subprocess, time
-import app
-app.use_node_from_python()
+from stacks import app
 node = lambda text: subprocess.check_output([os.environ["JSII_NODE"], "-p", text], text=True)
 out = pathlib.Path(os.environ["CDK_OUTDIR"])
 out.mkdir()

@@ -289,7 +289,7 @@ def test_what_an_environment_keeps_for_a_rollback_is_deleted_by_no_rule_and_no_d
 
 
 def test_the_first_deployment_over_0_1_keeps_what_its_stacks_import(project: Path, tmp_path: Path) -> None:
-    import app
+    from stacks import app
 
     context = {**CONTEXT, "lockgate:upgrading-from-0.1": "1"}
     stages = app.build(project, context=context, outdir=str(tmp_path / "out")).synth().nested_assemblies

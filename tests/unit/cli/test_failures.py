@@ -22,13 +22,13 @@ from botocore import exceptions
 from botocore.exceptions import ClientError
 from sklearn.exceptions import NotFittedError
 
-import app
 from cli import main
 from cli.failures import REPORT
 from cli.git import GitError, git
 from lockgate.aws import function_urls, github_identity
 from lockgate.aws.failures import REFUSALS, told
 from lockgate.errors import LockgateError, RefusedError
+from stacks import app
 
 
 def refused(code: str, operation: str = "GetObject") -> ClientError:
@@ -243,12 +243,12 @@ def test_a_run_whose_token_is_not_trusted_is_told_the_claims_of_both_sides() -> 
 
 
 def test_synth_says_what_to_do_behind_the_words_of_jsii(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(root: Path) -> Any:
+    def refuse(root: Path, **options: Any) -> Any:
         raise jsii.errors.JavaScriptError("Event rule cannot have more than 5 targets")
 
     monkeypatch.setattr(app, "build", refuse)
     with pytest.raises(jsii.errors.JavaScriptError) as raised:
-        app.main()
+        app.main(Path())
     assert raised.value.__notes__ == [app.REFUSED]
 
 

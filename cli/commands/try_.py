@@ -17,9 +17,7 @@ from cli.git import models_of
 from cli.terminal import progress, show, show_json, working
 from cli.trial import recipes
 from cli.trial.card import as_lines, as_markdown
-from cli.trial.run import tried
-from lockgate.configuration.model import model_named
-from lockgate.configuration.project import Configuration, read_configuration
+from cli.trial.run import Judges, tried
 
 EXAMPLE = "lockgate try employment"
 
@@ -36,13 +34,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     root = find_root(Path.cwd())
-    configuration = read_configuration(root)
-    base = recipes.base_commit(root, arguments.against, configuration.tools.github.branch)
+    judges = Judges.read(root)
+    base = recipes.base_commit(root, arguments.against, judges.tools.github.branch)
     cards = []
-    for name in arguments.model or _changed(root, configuration, base):
-        model = model_named(configuration.models, name)
+    for name in arguments.model or _changed(root, base):
         with working(f"trying {name}"):
-            cards.append(tried(root, configuration, model, arguments.rows, base))
+            cards.append(tried(root, judges, name, arguments.rows, base))
     if arguments.markdown:
         arguments.markdown.parent.mkdir(parents=True, exist_ok=True)
         arguments.markdown.write_text(as_markdown(cards), encoding="utf-8")
@@ -55,12 +52,11 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if any(card.fails for card in cards) else 0
 
 
-def _changed(root: Path, configuration: Configuration, base: str | None) -> tuple[str, ...]:
-    names = tuple(model.name for model in configuration.models)
+def _changed(root: Path, base: str | None) -> tuple[str, ...]:
+    names = tuple(sorted(file.parent.name for file in (root / "model").glob("*/model.toml")))
     if base is None:
         return names
-    known = {*names, *models_of(root, base)}
-    return recipes.changed_models(recipes.changed_files(root, base), names, known)
+    return recipes.changed_models(recipes.changed_files(root, base), names, {*names, *models_of(root, base)})
 
 
 def _rows(text: str) -> int:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import io
 import shutil
 import tarfile
+import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 
 from cli.git import MODEL_FOLDER, GitError, commit_of, git
-from lockgate.errors import NotFoundError
+from lockgate.errors import ConfigError, NotFoundError
+
+# Keys of model.toml that only a person can decide, and what stands for each until then.
+UNDECIDED = {"owner": '"undecided"', "intended_use": '"undecided"', "protected": "[]"}
 
 
 def base_commit(root: Path, against: str | None, branch: str) -> str | None:
@@ -53,12 +57,33 @@ def write_app(app: Path, packages: Iterable[Path]) -> None:
         shutil.copytree(package, app / package.name)
 
 
-def copy_models(root: Path, app: Path) -> None:
-    """model/ of the working tree, with what is not committed yet."""
-    shutil.copytree(root / MODEL_FOLDER, app / MODEL_FOLDER, ignore=shutil.ignore_patterns("__pycache__"))
+def write_models(root: Path, commit: str | None, model: str, app: Path) -> tuple[str, ...]:
+    """model/ of the working tree or of a commit, without other models; the keys that nobody decided yet.
+
+    Those get a value there, so that a model can be tried before its owner is known.
+    """
+    if commit is None:
+        shutil.copytree(root / MODEL_FOLDER, app / MODEL_FOLDER, ignore=shutil.ignore_patterns("__pycache__"))
+    else:
+        packed = git(root, "archive", "--format=tar", commit, MODEL_FOLDER)
+        with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+            archive.extractall(app, filter="data")
+    for file in (app / MODEL_FOLDER).glob("*/model.toml"):
+        if file.parent.name != model:
+            shutil.rmtree(file.parent)
+    file = app / MODEL_FOLDER / model / "model.toml"
+    if not file.is_file():
+        raise ConfigError(f"{MODEL_FOLDER}/{model}", "model.toml", "no such file", "the folder of a model")
+    text, undecided = decided(file.read_text(encoding="utf-8"))
+    file.write_text(text, encoding="utf-8")
+    return undecided
 
 
-def extract_models(root: Path, commit: str, app: Path) -> None:
-    """model/ of a commit."""
-    with tarfile.open(fileobj=io.BytesIO(git(root, "archive", "--format=tar", commit, MODEL_FOLDER))) as archive:
-        archive.extractall(app, filter="data")
+def decided(text: str) -> tuple[str, tuple[str, ...]]:
+    """A model.toml with a value for each key that `lockgate new` leaves to a person, and which those are."""
+    try:
+        known = tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return text, ()  # whoever reads it says what is wrong
+    undecided = tuple(key for key in UNDECIDED if key not in known)
+    return "".join(f"{key} = {UNDECIDED[key]}\n" for key in undecided) + text, undecided

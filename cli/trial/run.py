@@ -9,8 +9,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,14 @@ from cli.trial import recipes
 from cli.trial.card import Card, Check, groups_of, numbers_of, opinions_of
 from cli.trial.lock import missing_from_lock, normal
 from lockgate import canonical
+from lockgate.configuration.environment import Environment, read_environment
 from lockgate.configuration.model import Model, read_model
-from lockgate.configuration.project import Configuration
-from lockgate.errors import DataContractError, LockgateError
+from lockgate.configuration.policies import refuse_misfits
+from lockgate.configuration.tools import Tools, read_tools
+from lockgate.errors import ConfigError, DataContractError, LockgateError
 from lockgate.evidence.document import Champion, Data, Evidence, read_evidence
+from lockgate.policy.of_model import read_model_policy
+from lockgate.policy.rules import Policy
 
 SECONDS = 24.0  # of fitting, of a minute
 FITS = 9  # four folds' worth of rows for either recipe, and one for the steps
@@ -32,58 +36,85 @@ LOCK = "model/requirements.lock"
 NOBODY = "0" * 64
 
 
-def tried(root: Path, configuration: Configuration, model: Model, rows: int | None, base: str | None) -> Card:
+@dataclass(frozen=True)
+class Judges:
+    """The project's environments in the order of promotion, and what they ask of all models."""
+
+    tools: Tools
+    environments: tuple[Environment, ...]
+
+    @classmethod
+    def read(cls, root: Path) -> Judges:
+        """Of a project of which a model may still be unfinished. Raises ConfigError."""
+        tools = read_tools(root / "environments" / "tools.toml")
+        return cls(tools, tuple(read_environment(root / "environments" / f"{each}.toml") for each in tools.promotion))
+
+    def policies(self, root: Path, model: str) -> dict[str, Policy]:
+        """What each environment asks of a model; nothing where its policy cannot be read, which a check says."""
+        try:
+            own = read_model_policy(root / "model" / model)
+        except ConfigError:
+            return {}
+        return {each.name: own.in_environment(each.name, each.rules) for each in self.environments}
+
+
+def tried(root: Path, judges: Judges, name: str, rows: int | None, base: str | None) -> Card:
     """The card of a model of the working tree. base: a commit whose recipe for it is the champion's, None for none."""
     start = time.monotonic()
-    policies = {each.name: configuration.policy(each, model.name) for each in configuration.environments}
-    checks = [_lock_check(root, model)]
-    if not (root / model.train_data).exists():
-        why = f"{model.train_data} is not here: whoever has it tries the model"
-        checks.append(Check("identifier, columns, target", "not tried", why))
-        return Card(model.name, model.target.task, 0, 0, why, (), (), (), (), tuple(checks))
-    try:
-        table = _training_rows(root, model)
-    except DataContractError as error:
-        checks.append(Check("identifier, columns, target", "failed", str(error)))
-        return Card(model.name, model.target.task, 0, 0, "nothing was fitted", (), (), (), (), tuple(checks))
-    checks.append(Check("identifier, columns, target", "passed", f"{table.num_rows:,} rows keep the data contract"))
     with tempfile.TemporaryDirectory(prefix="lockgate-try-") as made:
         folder = Path(made)
-        found = _recipe(folder / "own", root, None, table, model, rows)
+        own = folder / "own"
+        undecided = recipes.write_models(root, None, name, own / "app")
+        model = read_model(own / "app" / "model" / name)
+        checks = [*_declaration_checks(root, judges, model, undecided), _lock_check(root, model)]
+
+        def without_numbers(why: str, of_rows: int = 0, error: tuple[str, ...] = ()) -> Card:
+            return Card(name, model.target.task, 0, of_rows, why, (), (), (), (), tuple(checks), error)
+
+        if not (root / model.train_data).exists():
+            why = f"{model.train_data} is not here: whoever has it tries the model"
+            checks.append(Check("identifier, columns, target", "not tried", why))
+            return without_numbers(why)
+        try:
+            table = _training_rows(root, model)
+        except DataContractError as error:
+            checks.append(Check("identifier, columns, target", "failed", str(error)))
+            return without_numbers("nothing was fitted")
+        checks.append(Check("identifier, columns, target", "passed", f"{table.num_rows:,} rows keep the data contract"))
+        found = _recipe(own, table, name, rows)
         if "error" in found:
-            said = tuple(_said(found["error"], model))
-            return Card(
-                model.name,
-                model.target.task,
-                0,
-                table.num_rows,
-                "nothing was measured",
-                (),
-                (),
-                (),
-                (),
-                tuple(checks),
-                said,
-            )
+            return without_numbers("nothing was measured", table.num_rows, tuple(_said(found["error"], model)))
         champion, beside, why = _champion(folder, root, base, table, model)
-        evidence = _evidence(folder / "own", table, model, champion, found, base or "")
+        evidence = _evidence(own, table, model, champion, found, base or "")
     checks += _step_checks(found, model)
     numbers = tuple(numbers_of(evidence))
-    opinions = opinions_of(policies, evidence, evidence.champion.model_sha256 if evidence.champion else "", why)
-    facts = _facts(found, evidence, time.monotonic() - start)
-    groups = tuple(groups_of(evidence, numbers[0].metric)) if numbers else ()
+    digest = evidence.champion.model_sha256 if evidence.champion else ""
     return Card(
-        model.name,
+        name,
         model.target.task,
         found["rows"],
         table.num_rows,
         beside,
         numbers,
-        groups,
-        facts,
-        opinions,
+        tuple(groups_of(evidence, numbers[0].metric)) if numbers else (),
+        _facts(found, evidence, time.monotonic() - start),
+        opinions_of(judges.policies(root, name), evidence, digest, why),
         tuple(checks),
     )
+
+
+def _declaration_checks(root: Path, judges: Judges, model: Model, undecided: Sequence[str]) -> list[Check]:
+    """What synth would refuse of model.toml and policy.toml."""
+    checks = []
+    if undecided:
+        said = f"model/{model.name}/model.toml: write {', '.join(undecided)}: synth refuses a model without"
+        checks.append(Check("decided by a person", "failed", said))
+    try:
+        policy = read_model_policy(root / "model" / model.name)
+        refuse_misfits(policy, model, judges.environments, judges.tools.tiers)
+    except ConfigError as error:
+        return [*checks, Check("policy", "failed", str(error))]
+    return [*checks, Check("policy", "passed", "each rule fits what the model predicts")]
 
 
 def _training_rows(root: Path, model: Model) -> Any:
@@ -110,20 +141,15 @@ def _lock_check(root: Path, model: Model) -> Check:
     return Check("packages", "failed" if missing else "passed", "; ".join(missing) or f"{LOCK} has what it imports")
 
 
-def _recipe(folder: Path, root: Path, commit: str | None, table: Any, model: Model, rows: int | None) -> dict[str, Any]:
-    """What runtime.trial found of the recipe of the working tree, or of a commit."""
+def _recipe(folder: Path, table: Any, model: str, rows: int | None) -> dict[str, Any]:
+    """What runtime.trial found of the recipe in the folder's app."""
     import pyarrow.parquet
 
     app, task = folder / "app", folder / "task"
-    app.mkdir(parents=True)
     task.mkdir(exist_ok=True)
     recipes.write_app(app, [Path(each.__file__).parent for each in (lockgate, runtime) if each.__file__])
-    if commit is None:
-        recipes.copy_models(root, app)
-    else:
-        recipes.extract_models(root, commit, app)
     pyarrow.parquet.write_table(table, task / "rows.parquet")
-    asked = {"model": model.name, "rows": rows, "seconds": SECONDS, "fits": FITS}
+    asked = {"model": model, "rows": rows, "seconds": SECONDS, "fits": FITS}
     (task / "task.json").write_text(json.dumps(asked))
     environment = {**os.environ, "PYTHONPATH": str(app)}
     done = subprocess.run(
@@ -155,7 +181,8 @@ def _champion(folder: Path, root: Path, base: str | None, table: Any, model: Mod
     (place / "task").mkdir(parents=True)
     (place / "task" / "folds.npz").write_bytes((folder / "own" / "task" / "folds.npz").read_bytes())
     try:
-        found = _recipe(place, root, base, table, model, None)
+        recipes.write_models(root, base, model.name, place / "app")
+        found = _recipe(place, table, model.name, None)
         before = read_model(place / "app" / "model" / model.name)
     except LockgateError as error:
         found, before = {"error": {"said": str(error)}}, model

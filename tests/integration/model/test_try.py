@@ -150,6 +150,17 @@ def test_a_recipe_that_cannot_be_fitted_any_more_is_no_champion(tried: Try, proj
     assert rules["not dearer than what is served"]["outcome"] == "not tried"
 
 
+def test_a_model_is_tried_before_its_owner_is_known_and_while_another_model_is_broken(
+    tried: Try, project: Path
+) -> None:
+    edit(project / "model" / "refunds" / "model.toml", 'owner = "payments@example.com"', "# owner")
+    (project / "model" / "prices" / "model.toml").write_text("broken")
+    code, (card,) = tried("refunds")
+    assert code == 1 and card["metrics"]
+    (said,) = [check for check in card["checks"] if check["outcome"] == "failed"]
+    assert said["message"] == "model/refunds/model.toml: write owner: synth refuses a model without"
+
+
 def test_rows_that_are_elsewhere_fail_nobodys_pull_request(tried: Try, project: Path) -> None:
     (project / "data" / "prices" / "train.parquet").unlink()
     code, (card,) = tried("prices")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from cli.trial.card import Card, MetricShown, as_lines, as_markdown
 from cli.trial.lock import imports_of, missing_from_lock
-from cli.trial.recipes import changed_models, without_policies
+from cli.trial.recipes import changed_models, decided, without_policies
 
 MODELS = ("prices", "refunds")
 
@@ -92,3 +93,12 @@ def test_an_error_of_the_teams_code_fails_a_card() -> None:
     assert not CARD.fails
     assert Card(**{**vars(CARD), "error": ("KeyError",)}).fails
     assert "train failed" in as_lines(Card(**{**vars(CARD), "error": ("KeyError",)}))
+
+
+def test_what_only_a_person_decides_has_a_value_while_a_model_is_tried() -> None:
+    text, undecided = decided('owner = "ana"\nidentifier = "id"\n\n[data]\nprotected = 1\n')
+    assert undecided == ("intended_use", "protected")
+    assert tomllib.loads(text) == {
+        "owner": "ana", "identifier": "id", "intended_use": "undecided", "protected": [], "data": {"protected": 1},
+    }  # fmt: skip
+    assert decided("owner =") == ("owner =", ())

@@ -50,7 +50,9 @@ class Settings:
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    return signed.answer("break-glass", event, BreakTheGlass, _take, lambda environment: environment.break_glass)
+    return signed.answer(
+        names.BREAK_GLASS_FUNCTION, "", event, BreakTheGlass, _take, lambda environment: environment.break_glass
+    )
 
 
 def _take(call: BreakTheGlass, caller: Caller) -> Recorded:
@@ -62,7 +64,9 @@ def _take(call: BreakTheGlass, caller: Caller) -> Recorded:
     package = names.package_arn(tools.account, tools.region, model, version)
     if Registry(clients.client("sagemaker")).describe(package) is None:
         raise AnswerRefusedError(404, f"{package}: found no such package, expected one in the registry")
-    said = kinds.BreakGlass(person=caller.person, user_arn=caller.arn, reason=call.reason.strip(), package_arn=package)
+    said = kinds.BreakGlass(
+        person=caller.person, user_arn=caller.arn, nonce=caller.nonce, reason=call.reason.strip(), package_arn=package
+    )
     entry = Entry(kinds.BreakGlass.id(version, environment, token), version, environment, said)
     record = shared.ledger(settings.ledger_bucket).append(model, entry, shared.timestamp(shared.now()))
     refuse_with(409, lambda: refuse_unless_said(record, said))

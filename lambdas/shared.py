@@ -14,16 +14,18 @@ from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 from lockgate import clock
+from lockgate.aws import caller_identity
 from lockgate.aws.clients import client
 from lockgate.aws.ledger import LedgerStore
 from lockgate.configuration.environment import Environment, read_environment
 from lockgate.configuration.model import NAME
 from lockgate.configuration.persons import Caller, caller_of
 from lockgate.configuration.tools import Tools, read_tools
-from lockgate.errors import ConfigError, RefusedError
+from lockgate.errors import ConfigError, ForbiddenError, RefusedError
 from lockgate.ledger.calls import read_call
 from lockgate.policy.of_model import read_model_policy
 from lockgate.policy.rules import Policy
+from lockgate.proof import HEADER, Audience, Proved, Request
 
 ROOT = Path(__file__).resolve().parents[1]
 C = TypeVar("C")
@@ -72,29 +74,36 @@ def policy(environment: Environment, model: str) -> Policy:
     return read_model_policy(folder).in_environment(environment.name, environment.rules)
 
 
-def caller(event: dict[str, Any], roles: Callable[[Environment], Sequence[str]]) -> Caller:
-    """Who signed a call of a Function URL: a known person in a role that some environment allows; else RefusedError."""
+def audience(function: str) -> Audience:
+    """A function of the tools account, as those who ask it name it in their proofs."""
+    known = tools()
+    return Audience(known.account, known.region, function)
+
+
+def proved(event: dict[str, Any], audience: Audience, path: str) -> Proved:
+    """Who signed a call of a Function URL: STS says so, of the proof in its header, and nothing else in the event.
+
+    Raises ForbiddenError when the proof is not for this very call, BusyError where STS could not be asked.
+    """
+    headers = event.get("headers")
+    text = headers.get(HEADER, "") if isinstance(headers, dict) else ""
+    return caller_identity.caller(str(text), Request(audience, path, url_body(event)))
+
+
+def caller(signer: Proved, roles: Callable[[Environment], Sequence[str]]) -> Caller:
+    """The person who signed, if a known one in a role that some environment allows; else RefusedError."""
     known = tools()
     allowed = [role for name in known.promotion for role in roles(environment(name))]
-    return caller_of(_signer(event), known.account, tuple(dict.fromkeys(allowed)), known.persons)
+    return caller_of(signer, known.account, tuple(dict.fromkeys(allowed)), known.persons)
 
 
-def session_of(event: dict[str, Any], account: str, role: str) -> tuple[str, str]:
-    """Session name and ARN of who signed a call of a Function URL, if a session of the role; else RefusedError."""
-    arn = _signer(event)
+def session_of(signer: Proved, account: str, role: str) -> str:
+    """The name of the session that signed, if it is one of the role; else ForbiddenError."""
     wanted = f"arn:aws:sts::{account}:assumed-role/{role}"
-    match = re.fullmatch(re.escape(wanted) + r"/([\w+=,.@-]+)", arn, re.ASCII)
+    match = re.fullmatch(re.escape(wanted) + r"/([\w+=,.@-]+)", signer.arn, re.ASCII)
     if not match:
-        raise RefusedError(f"found {arn or 'no identity'}, expected a session of {wanted}/<person>")
-    return match[1], arn
-
-
-def _signer(event: dict[str, Any]) -> str:
-    """The ARN that AWS gives of who signed a call of a Function URL, or nothing."""
-    try:
-        return str(event["requestContext"]["authorizer"]["iam"]["userArn"])
-    except (KeyError, TypeError):
-        return ""
+        raise ForbiddenError(f"found {signer.arn}, expected a session of {wanted}/<person>")
+    return match[1]
 
 
 def call_of(event: dict[str, Any], kind: type[C]) -> C:

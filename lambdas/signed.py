@@ -1,4 +1,4 @@
-"""What a person says over a Function URL with IAM authorization: who signed the request is who said it.
+"""What a person says over a Function URL with IAM authorization: who signed its proof is who said it (lockgate.proof).
 
 Only sessions of the roles that environments/*.toml names are heard, and only of persons that environments/tools.toml
 knows: lockgate.configuration.persons says whose name is believed.
@@ -13,7 +13,8 @@ from lambdas import shared
 from lockgate import schema
 from lockgate.configuration.environment import Environment
 from lockgate.configuration.persons import Caller
-from lockgate.errors import ForbiddenError, RefusedError
+from lockgate.errors import BusyError, ForbiddenError, RefusedError
+from lockgate.proof import Audience, Proved
 from lockgate.schema import Document
 
 C = TypeVar("C")
@@ -29,7 +30,8 @@ class AnswerRefusedError(RefusedError):
 
 
 def answer(
-    name: str,
+    function: str,
+    path: str,
     event: dict[str, Any],
     kind: type[C],
     take: Callable[[C, Caller], Document],
@@ -37,15 +39,25 @@ def answer(
 ) -> dict[str, Any]:
     """The HTTP answer: what `take` makes of the call and its caller, or why it refused.
 
+    function, path: of the URL that was called; a proof for another one is none.
     `roles` of an environment are those whose sessions are heard; `take` asks again about the one that it decides on.
     """
     try:
-        caller = refuse_with(403, lambda: shared.caller(event, roles))
+        signer = prove(event, shared.audience(function), path)
+        caller = refuse_with(403, lambda: shared.caller(signer, roles))
         status, body = 200, schema.write(take(refuse_with(400, lambda: shared.call_of(event, kind)), caller))
     except AnswerRefusedError as refused:
         status, body = refused.status, {"message": str(refused)}
-    shared.log(name, status=status, answer=body)
+    shared.log(path or function, status=status, answer=body)
     return shared.url_answer(status, body)
+
+
+def prove(event: dict[str, Any], audience: Audience, path: str) -> Proved:
+    """Who signed the call. Its refusals are answers: 403, and 503 where STS could not be asked."""
+    try:
+        return refuse_with(400, lambda: shared.proved(event, audience, path))
+    except BusyError as error:
+        raise AnswerRefusedError(503, str(error)) from error
 
 
 def refuse_with(status: int, read: Callable[[], Read]) -> Read:

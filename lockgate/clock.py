@@ -23,6 +23,11 @@ def now() -> datetime:
     return datetime.now(UTC) + timedelta(seconds=float(seconds))
 
 
+def machine() -> datetime:
+    """UTC by the machine's own clock, which judges signatures also where a file tells another time."""
+    return datetime.now(UTC)
+
+
 def pause(seconds: float) -> None:
     """Wait before the next look at something that goes on elsewhere."""
     time.sleep(min(seconds, float(os.environ.get("LOCKGATE_POLL_SECONDS") or seconds)))

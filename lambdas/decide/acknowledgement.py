@@ -18,6 +18,7 @@ from typing import Any
 
 from lambdas import shared, signed
 from lambdas.signed import refuse_with
+from lockgate import names
 from lockgate.configuration.persons import Caller
 from lockgate.ledger.break_glass import acknowledgeable
 from lockgate.ledger.calls import Acknowledge, Recorded
@@ -32,7 +33,7 @@ class Settings:
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    return signed.answer("acknowledge", event, Acknowledge, _take)
+    return signed.answer(names.DECIDE_FUNCTION, "acknowledgement", event, Acknowledge, _take)
 
 
 def _take(call: Acknowledge, caller: Caller) -> Recorded:
@@ -42,7 +43,11 @@ def _take(call: Acknowledge, caller: Caller) -> Recorded:
         allowed = shared.environment(environment).approvers
         refuse_with(403, lambda: caller.refuse_unless(allowed, f"acknowledgements of {environment}"))
         said = Acknowledgement(
-            person=caller.person, user_arn=caller.arn, reason=call.reason.strip(), break_glass=glass.reference
+            person=caller.person,
+            user_arn=caller.arn,
+            nonce=caller.nonce,
+            reason=call.reason.strip(),
+            break_glass=glass.reference,
         )
         return Entry(entry_id, glass.entry.version, environment, said)
 

@@ -25,6 +25,7 @@ from typing import Any
 
 from lambdas import shared, signed
 from lambdas.signed import AnswerRefusedError, refuse_with
+from lockgate import names
 from lockgate.aws import clients
 from lockgate.aws.promotions import status_of, wake
 from lockgate.configuration.persons import Caller, authors_of
@@ -47,7 +48,7 @@ class Settings:
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    return signed.answer("approval", event, Decide, _take)
+    return signed.answer(names.DECIDE_FUNCTION, "approval", event, Decide, _take)
 
 
 def wake_answered() -> dict[str, list[str]]:
@@ -85,6 +86,7 @@ def _take(call: Decide, caller: Caller) -> Recorded:
         body = kind(
             person=person,
             user_arn=caller.arn,
+            nonce=caller.nonce,
             authors=_refuse(call, chain, request, person),
             reason=call.reason.strip(),
             request=request.reference,
@@ -92,6 +94,8 @@ def _take(call: Decide, caller: Caller) -> Recorded:
         )
         entry = Entry(entry_id, call.number, call.environment, body)
         record = store.append(call.model, entry, shared.timestamp(shared.now()))
+        if record.entry.id != entry_id:
+            raise AnswerRefusedError(409, f"this very call was recorded as {record.reference}: ask anew")
         chain = store.chain(call.model)
     commit, served = commits(chain, call.number, call.environment)
     said = Recorded(

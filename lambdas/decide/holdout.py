@@ -41,7 +41,7 @@ class Settings:
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    return signed.answer("holdout", event, RecordHoldout, _take)
+    return signed.answer(names.DECIDE_FUNCTION, "holdout", event, RecordHoldout, _take)
 
 
 def _take(call: RecordHoldout, caller: Caller) -> Recorded:
@@ -67,6 +67,7 @@ def _take(call: RecordHoldout, caller: Caller) -> Recorded:
             rows=holdout.rows,
             person=caller.person,
             user_arn=caller.arn,
+            nonce=caller.nonce,
             compared=tuple(_compared(settings, model, holdout, other) for other in dict.fromkeys(others)),
         )
         return Entry(entry_id, 0, "", said)

@@ -1,6 +1,6 @@
 """May these stacks be deployed? Asked by a workflow run before and after, decided by persons in between.
 
-POST /stacks. Who signed the request decides what it may say:
+POST /stacks. Who signed the request's proof decides what it may say:
 - {"ask": "look" | "begin", "environment", "assembly", "commit", "run"} and {"ask": "end", the same, "outcome":
   "succeeded" | "failed", "reason"} come from the role lockgate-<environment>-infrastructure of a workflow run only. The
   role's trust forces the session's name to be the id of the GitHub account that pushed, who is the author.
@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Any, assert_never
 
 from lambdas import shared
-from lambdas.signed import AnswerRefusedError, refuse_with
+from lambdas.signed import AnswerRefusedError, prove, refuse_with
 from lockgate import names, schema
 from lockgate.configuration.persons import Caller, pushed_by
 from lockgate.ledger.answer import OWN_STACKS, deciding, refuse_answer
@@ -32,6 +32,7 @@ from lockgate.ledger.chain import StackChain
 from lockgate.ledger.infrastructure import commit_live, request_id, standing
 from lockgate.ledger.kinds import StackApproval, StackApprovalRequest, StackBody, StackDeployment, StackRejection
 from lockgate.ledger.records import Entry, Record
+from lockgate.proof import Proved
 from lockgate.schema import Document
 
 CALLS: dict[str, type[LookAtStacks] | type[BeginStacks] | type[EndStacks] | type[DecideOnStacks]] = {
@@ -52,14 +53,15 @@ class Settings:
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     try:
+        signer = prove(event, shared.audience(names.DECIDE_FUNCTION), "stacks")
         call = _read(event)
         match call:
             case LookAtStacks() | BeginStacks():
-                said: Document = _stand(call, event)
+                said: Document = _stand(call, signer)
             case EndStacks():
-                said = _end(call, event)
+                said = _end(call, signer)
             case DecideOnStacks():
-                said = _decide(call, event)
+                said = _decide(call, signer)
             case _:
                 assert_never(call)
         status, answer = 200, schema.write(said)
@@ -80,14 +82,14 @@ def _read(event: dict[str, Any]) -> LookAtStacks | BeginStacks | EndStacks | Dec
     return call
 
 
-def _author(event: dict[str, Any], environment: str) -> str:
+def _author(signer: Proved, environment: str) -> str:
     """The id of the GitHub account whose push this run is."""
     role = names.infrastructure_role(environment)
-    return refuse_with(403, lambda: shared.session_of(event, shared.tools().account, role))[0]
+    return refuse_with(403, lambda: shared.session_of(signer, shared.tools().account, role))
 
 
-def _person(event: dict[str, Any], environment: str) -> Caller:
-    caller = refuse_with(403, lambda: shared.caller(event, lambda each: each.approvers))
+def _person(signer: Proved, environment: str) -> Caller:
+    caller = refuse_with(403, lambda: shared.caller(signer, lambda each: each.approvers))
     roles = shared.environment(deciding(environment, shared.tools().promotion)).approvers
     refuse_with(403, lambda: caller.refuse_unless(roles, f"stacks of {environment}"))
     return caller
@@ -109,9 +111,9 @@ def _chain() -> StackChain:
     return shared.ledger(shared.settings(Settings).ledger_bucket).infrastructure()
 
 
-def _stand(call: LookAtStacks | BeginStacks, event: dict[str, Any]) -> StacksStand:
+def _stand(call: LookAtStacks | BeginStacks, signer: Proved) -> StacksStand:
     environment, assembly = call.environment, call.assembly
-    author, approvals, chain = _author(event, environment), _approvals(environment), _chain()
+    author, approvals, chain = _author(signer, environment), _approvals(environment), _chain()
     found = standing(chain, environment, assembly, approvals)
     if found.state == "unasked" and isinstance(call, BeginStacks):
         asked = StackApprovalRequest(
@@ -132,9 +134,9 @@ def _stand(call: LookAtStacks | BeginStacks, event: dict[str, Any]) -> StacksSta
     )
 
 
-def _end(call: EndStacks, event: dict[str, Any]) -> Recorded:
+def _end(call: EndStacks, signer: Proved) -> Recorded:
     environment = call.environment
-    author, chain = _author(event, environment), _chain()
+    author, chain = _author(signer, environment), _chain()
     entry_id = StackDeployment.id(environment, call.assembly, call.run)
     if chain.find(entry_id) is None:
         found = standing(chain, environment, call.assembly, _approvals(environment))
@@ -154,9 +156,9 @@ def _end(call: EndStacks, event: dict[str, Any]) -> Recorded:
     return Recorded(message=f"recorded as {record.reference}", record=record.reference)
 
 
-def _decide(call: DecideOnStacks, event: dict[str, Any]) -> Recorded:
+def _decide(call: DecideOnStacks, signer: Proved) -> Recorded:
     environment, kind = call.environment, KINDS[call.ask]
-    caller = _person(event, environment)
+    caller = _person(signer, environment)
     person = caller.person
     chain = _chain()
     request = chain.newest(StackApprovalRequest, environment=environment)
@@ -166,7 +168,7 @@ def _decide(call: DecideOnStacks, event: dict[str, Any]) -> Recorded:
     if chain.find(entry_id) is None:
         _refuse(chain, request, call, person)
     reason = call.reason.strip()[:LONGEST_REASON]
-    answer = kind(person=person, user_arn=caller.arn, reason=reason, request=request.reference)
+    answer = kind(person=person, user_arn=caller.arn, nonce=caller.nonce, reason=reason, request=request.reference)
     record = _append(entry_id, environment, answer)
     answers = approvers(_chain(), request)
     count = f": {len(answers)} of {request.entry.body.approvals} approvals" if kind is StackApproval else ""

@@ -42,7 +42,7 @@ class Settings:
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    return signed.answer("waive", event, Waive, _take)
+    return signed.answer(names.DECIDE_FUNCTION, "waiver", event, Waive, _take)
 
 
 def _take(call: Waive, caller: Caller) -> Recorded:
@@ -69,6 +69,7 @@ def _take(call: Waive, caller: Caller) -> Recorded:
             rule=rule,
             person=person,
             user_arn=caller.arn,
+            nonce=caller.nonce,
             reason=call.reason.strip(),
             expires=expires,
             verdict_id=verdict.reference,

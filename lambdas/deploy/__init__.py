@@ -5,9 +5,9 @@ Events:
 - Of a promotion: {"action": "start" | "status" | "stop", "model", "release": {version, commit, package_arn, image,
   model_sha256, replay_sha256, policy_sha256, verdict_id}, "source": {bucket, key, version_id, replay: {bucket, key}},
   "token"}.
-- Of an operator, as the door reads it: {"action": "rollback" | "restore", "model", "person", "user_arn", "reason",
-  "token"}, then {"action": "status", "model", "token"}. These need nothing but this account, since the release comes
-  from the journal.
+- Of an operator, from the door alone, which has seen a proof of who it is: {"action": "rollback" | "restore", "model",
+  "person", "user_arn", "reason", "token"}, then {"action": "status", "model", "token"}. These need nothing but this
+  account, since the release comes from the journal.
 - Of the environment's own schedule: {"action": "look", "model"}. It remembers an end that nobody waited for any more,
   as status would have, and stops what is past its deadline.
 token: one for each attempt, of letters, digits and dashes, a letter first, 128 at most. CloudFormation takes the same
@@ -73,7 +73,7 @@ from lambdas.deploy.promotion import start
 from lockgate.errors import RefusedError
 from lockgate.release.workflow import DeployRequest, LookRequest, OperatorRequest, StatusRequest, read_message
 
-ACTIONS = ("start", "status", "stop", "rollback", "restore", "look")
+ACTIONS = ("start", "status", "stop", "look")
 
 Message: TypeAlias = DeployRequest | StatusRequest | OperatorRequest | LookRequest
 
@@ -113,8 +113,6 @@ def _read(event: dict[str, Any]) -> Message:
         return read_message(DeployRequest, event)
     if action == "status":
         return read_message(StatusRequest, event)
-    if action in ("rollback", "restore"):
-        return read_message(OperatorRequest, event)
     if action == "look":
         return read_message(LookRequest, event)
     raise RefusedError(f"action: found {action!r}, expected one of {', '.join(ACTIONS)}")

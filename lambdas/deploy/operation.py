@@ -10,7 +10,7 @@ from typing import Any
 from lambdas.deploy.place import Place
 from lockgate.aws.images import has_image
 from lockgate.errors import BusyError, NotFoundError, RefusedError
-from lockgate.ledger.journal import Asked, Fact, find
+from lockgate.ledger.journal import Asked, Ended, Fact, find
 from lockgate.release.attempts import mode_towards, target_of
 from lockgate.release.parameters import AT_ONCE, Release
 from lockgate.release.stack import Stack
@@ -34,7 +34,8 @@ def _change(place: Place, request: OperatorRequest) -> dict[str, Any]:
         _refuse_without_image(place, target)
         asked = _remember(place, request, stack, target)
     before, wanted = asked.body.from_, asked.body.to
-    if not (stack.updating and stack.release == wanted):
+    ended = find(journal, Ended, request.token)  # then it is a call sent again, and moves nothing
+    if not ended and not (stack.updating and stack.release == wanted):
         place.deployments.update(stack, wanted, request.token, asked.body.mode or AT_ONCE)
     return {"status": "IN_PROGRESS", "from": before.version if before else None, "to": wanted.version}
 

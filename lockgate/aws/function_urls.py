@@ -1,4 +1,4 @@
-"""A signed HTTPS call to a Lambda function URL, so that AWS and not the body says who calls."""
+"""A signed HTTPS call to a Lambda function URL, with the proof of who makes it (lockgate.proof)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 
 from lockgate import schema
+from lockgate.aws.caller_identity import prove
 from lockgate.errors import RefusedError
+from lockgate.proof import HEADER, Audience, Request
 from lockgate.schema import Document
 
 
@@ -22,18 +24,27 @@ class FunctionUrl:
 
     def __init__(self, session: Any, function: str) -> None:
         self._session = session
-        self._url = session.client("lambda").get_function_url_config(FunctionName=function)["FunctionUrl"]
+        found = session.client("lambda").get_function_url_config(FunctionName=function)
+        self._url = found["FunctionUrl"]
+        _, _, _, region, account, *_ = found["FunctionArn"].split(":")
+        self._audience = Audience(account, region, function)
 
     def post(self, call: Document, path: str = "") -> dict[str, Any]:
         """What the function answers on a path. Raises RefusedError with its message when it refuses."""
-        return post_as_caller(self._session, f"{self._url.rstrip('/')}/{path}", "lambda", schema.write(call))
+        body = schema.write(call)
+        proof = prove(self._session, Request(self._audience, path, body)).to_text()
+        url = f"{self._url.rstrip('/')}/{path}"
+        return post_as_caller(self._session, url, "lambda", body, {HEADER: proof})
 
 
-def post_as_caller(session: Any, url: str, service: str, body: Mapping[str, Any]) -> dict[str, Any]:
+def post_as_caller(
+    session: Any, url: str, service: str, body: Mapping[str, Any], headers: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """POST JSON signed as the session; the JSON answer. Raises RefusedError with the answer's message."""
     if not url.startswith("https://"):
         raise RefusedError(f"function URL: found {url!r}, expected https")
-    request = AWSRequest("POST", url, data=json.dumps(body).encode(), headers={"Content-Type": "application/json"})
+    sent_with = {"Content-Type": "application/json", **(headers or {})}
+    request = AWSRequest("POST", url, data=json.dumps(body).encode(), headers=sent_with)
     SigV4Auth(session.get_credentials().get_frozen_credentials(), service, session.region_name).add_auth(request)
     sent = urllib.request.Request(url, data=request.data, headers=dict(request.headers), method="POST")  # noqa: S310
     try:

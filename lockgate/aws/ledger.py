@@ -83,13 +83,17 @@ class LedgerStore:
         """The same for an entry that depends on the chain before it: decided anew whenever another writer was first.
 
         So what an entry says about the chain, such as what it spends of a budget, is true of the records before it.
+        An entry whose proof made a record already is that record: a call that somebody sends again says nothing new.
         """
         for attempt in range(ATTEMPTS):
             chain = self.chain(model)
             present = chain.find(entry_id)
             if present:
                 return cast(Record[K], present)  # an id is of one kind
-            record = chain.next(decide(chain), time)
+            entry = decide(chain)
+            if used := chain.proved_by(getattr(entry.body, "nonce", None)):
+                return cast(Record[K], used)
+            record = chain.next(entry, time)
             key = names.ledger_key(model, len(chain) + 1)
             if put_once(self._s3, self._bucket, key, record.to_bytes(), ContentType="application/json"):
                 return record

@@ -16,6 +16,7 @@ from lockgate.errors import ForbiddenError
 from lockgate.ledger.chain import ReleaseChain
 from lockgate.ledger.kinds import Verdict
 from lockgate.ledger.records import Record
+from lockgate.proof import Proved
 
 _SESSION = re.compile(r"arn:aws:sts::([0-9]{12}):assumed-role/([\w+=,.@-]+)/([\w+=,.@-]+)", re.ASCII)
 _USER = re.compile(r"arn:aws:iam::([0-9]{12}):user/(?:[\x21-\x7e]+/)?([\w+=,.@-]+)", re.ASCII)
@@ -32,11 +33,12 @@ class Person(NamedTuple):
 
 
 class Caller(NamedTuple):
-    """Who signed a request: the person, the role of the session, and its ARN as AWS gave it."""
+    """Who signed a request: the person, the role of the session, its ARN as STS gave it, and the proof's nonce."""
 
     person: str
     role: str
     arn: str
+    nonce: str
 
     def refuse_unless(self, roles: Collection[str], what: str) -> None:
         """Raises ForbiddenError unless the session's role is one of these."""
@@ -49,20 +51,20 @@ def is_permission_set(role: str) -> bool:
     return role.startswith("AWSReservedSSO_")
 
 
-def caller_of(arn: str, account: str, roles: Collection[str], persons: Sequence[Person]) -> Caller:
-    """Who signed, from the ARN that AWS gives. Raises ForbiddenError for everyone but a known person in one of `roles`.
+def caller_of(signer: Proved, account: str, roles: Collection[str], persons: Sequence[Person]) -> Caller:
+    """Who signed, from the ARN that STS gives. Raises ForbiddenError for everyone but a known person in one of `roles`.
 
     roles: names of roles of `account` that force the session's name, or of permission sets without their suffix.
     """
-    found = _SESSION.fullmatch(arn)
+    found = _SESSION.fullmatch(signer.arn)
     role = _configured(found[2]) if found else ""
     if not found or found[1] != account or role not in roles:
         wanted = ", ".join(roles)
-        raise ForbiddenError(f"found {arn or 'no identity'}, expected a session in account {account} of {wanted}")
+        raise ForbiddenError(f"found {signer.arn}, expected a session in account {account} of {wanted}")
     person = _with_user(persons, found[3])
     if person is None:
         raise ForbiddenError(f"{found[3]}: found no such user in [persons] of environments/tools.toml, expected one")
-    return Caller(person.name, role, arn)
+    return Caller(person.name, role, signer.arn, signer.nonce)
 
 
 def author_of(arn: str, account: str, persons: Sequence[Person]) -> str | None:

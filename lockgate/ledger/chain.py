@@ -56,6 +56,12 @@ class Chain(Generic[B]):
         """The record of the fact with this id."""
         return next((record for record in self.records if record.entry.id == entry_id), None)
 
+    def proved_by(self, nonce: str | None) -> Record[B] | None:
+        """The record that a proof made: it makes no second one."""
+        if nonce is None:
+            return None
+        return next((record for record in self.records if getattr(record.entry.body, "nonce", None) == nonce), None)
+
     def referred(self, reference: str) -> Record[B] | None:
         """The record that another one names."""
         return next((record for record in self.records if record.reference == reference), None)

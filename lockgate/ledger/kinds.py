@@ -55,7 +55,7 @@ class Request(Body):
 
 
 class Said(Body):
-    """A person said something, over a call that AWS authenticated."""
+    """A person said something, with a proof that STS took."""
 
     person: str
     """The person's name in `[persons]` of environments/tools.toml; of an operator, the name of the session."""
@@ -63,6 +63,8 @@ class Said(Body):
     """The ARN of the session that signed, as AWS gave it."""
     reason: str
     """Why, in the person's words; it may be empty in an approval."""
+    nonce: str | None = None
+    """That of the proof with which STS said who signed; the same proof again is this record; since 0.2."""
 
 
 class Answer(Said):
@@ -366,6 +368,8 @@ class Holdout(Body):
     """The ARN of the session that signed, as AWS gave it."""
     compared: tuple[Compared, ...]
     """Every part that shares no row with it."""
+    nonce: str | None = None
+    """That of the proof with which STS said who signed; since 0.2."""
 
     @staticmethod
     def id(holdout_sha256: str) -> str:

@@ -17,13 +17,14 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local.github import push_to
-from lockgate import names
+from lockgate import names, schema
 from lockgate.aws import github_identity
-from lockgate.aws.function_urls import post_as_caller
+from lockgate.aws.function_urls import FunctionUrl
 from lockgate.aws.ledger import LedgerStore
 from lockgate.configuration.project import read_configuration
 from lockgate.errors import RefusedError
 from lockgate.ledger import kinds
+from lockgate.ledger.calls import Decide
 from tests.docs.pages import commands, runs_on_the_demo
 
 ROOT = Path(__file__).parents[2]
@@ -159,12 +160,35 @@ def test_an_event_for_an_unknown_package_starts_nothing(
     assert len(aws("stepfunctions").list_executions(stateMachineArn=machine)["executions"]) == before
 
 
-def decide(url: str, session: boto3.Session) -> str:
+APPROVE = Decide(model=MODEL, version="1", environment=ENVIRONMENTS[-1], decision="approve", reason="")
+
+
+def decide(session: boto3.Session) -> str:
     """What the approval function answers to who signs as this session."""
-    body = {"model": MODEL, "version": "1", "environment": ENVIRONMENTS[-1], "decision": "approve", "reason": ""}
     with pytest.raises(RefusedError) as refused:
-        post_as_caller(session, url, "lambda", body)
+        FunctionUrl(session, names.DECIDE_FUNCTION).post(APPROVE, "approval")
     return str(refused.value)
+
+
+def test_who_may_invoke_the_functions_and_nothing_else_is_nobody_whatever_the_event_says(
+    demo: Any, aws: Any, ledger: LedgerStore
+) -> None:
+    """As PowerUserAccess may: the event names grace, and a proof of somebody's other call is none of this one."""
+    before, grace = ledger.chain(MODEL), f"arn:aws:sts::{TOOLS.account}:assumed-role/{names.APPROVER_ROLE}/grace"
+    document = {"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": "*"}
+    aws("iam").create_user(UserName="mallory")
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [document]})
+    aws("iam").put_user_policy(UserName="mallory", PolicyName="invoke", PolicyDocument=policy)
+    keys = aws("iam").create_access_key(UserName="mallory")["AccessKey"]
+    invoker = boto3.Session(keys["AccessKeyId"], keys["SecretAccessKey"], region_name=TOOLS.region).client("lambda")
+    event = {
+        "rawPath": "/approval",
+        "requestContext": {"authorizer": {"iam": {"userArn": grace, "accountId": TOOLS.account}}},
+        "body": json.dumps(schema.write(APPROVE)),
+    }
+    answer = json.load(invoker.invoke(FunctionName=names.DECIDE_FUNCTION, Payload=json.dumps(event))["Payload"])
+    assert (answer["statusCode"], "found no proof of who asks" in answer["body"]) == (403, True)
+    assert ledger.chain(MODEL) == before
 
 
 def test_who_delivered_cannot_approve_under_his_own_name_nor_as_administrator(demo: Any) -> None:
@@ -186,12 +210,9 @@ def test_a_session_whose_name_its_bearer_chose_is_nobody(demo: Any, aws: Any, mo
         session = boto3.Session(
             keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"], region_name=TOOLS.region
         )
-        url = aws("lambda").get_function_url_config(FunctionName=names.DECIDE_FUNCTION)["FunctionUrl"] + "approval"
         for name, value in demo.session.cdk_environment("tools").items():
             monkeypatch.setenv(name, value) if value else monkeypatch.delenv(name, raising=False)
-        assert f"found arn:aws:sts::{TOOLS.account}:assumed-role/{role}/grace, expected a session" in decide(
-            url, session
-        )
+        assert f"found arn:aws:sts::{TOOLS.account}:assumed-role/{role}/grace, expected a session" in decide(session)
 
 
 def test_the_approvers_role_is_taken_under_ones_own_name_only(aws: Any) -> None:

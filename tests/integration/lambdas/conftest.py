@@ -21,9 +21,10 @@ from botocore.validate import validate_parameters
 from moto import mock_aws
 
 from lambdas import shared
-from lockgate.aws import clients
+from lockgate.aws import caller_identity, clients
 from lockgate.aws.attestations import Attestations
 from lockgate.evidence.provenance import PROVENANCE, SBOM, Attestation, Build, predicate_of, statement
+from tests import signed
 
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
@@ -457,6 +458,7 @@ def use(sdk: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[
         return others.get(service) or sdk(service)
 
     monkeypatch.setattr(clients, "client", client)
+    monkeypatch.setattr(caller_identity, "send", signed.answer)
     monkeypatch.setattr(shared, "client", client)
     shared.ledger.cache_clear()
     with mock_aws():

@@ -14,6 +14,7 @@ from lambdas.controller import deployment as record
 from lambdas.decide import acknowledgement
 from lockgate.errors import RefusedError
 from lockgate.ledger.standing import broken_glass
+from tests import signed
 
 if TYPE_CHECKING:
     from tests.integration.lambdas.conftest import World
@@ -54,22 +55,17 @@ def aws(
         each.close()
 
 
-def signed(role: str, person: str, body: object) -> dict[str, Any]:
-    return {
-        "body": json.dumps(body),
-        "requestContext": {"authorizer": {"iam": {"userArn": f"{STS}/{role}/{person}"}}},
-    }
-
-
 def smash(person: str = "bob", role: str = "lockgate-break-glass", **changes: Any) -> tuple[int, dict[str, Any]]:
     body = {"model": "income", "version": "1", "environment": "prod", "reason": "prod is down", "token": TOKEN}
-    answer = break_glass.handler(signed(role, person, {**body, **changes}), None)
+    event = signed.event(f"{STS}/{role}/{person}", {**body, **changes}, "", signed.BREAK_GLASS)
+    answer = break_glass.handler(event, None)
     return answer["statusCode"], json.loads(answer["body"])
 
 
 def look(person: str = "carol", role: str = "lockgate-approver", **changes: Any) -> tuple[int, dict[str, Any]]:
     body = {"model": "income", "sequence": 1, "reason": "looked at it", **changes}
-    answer = acknowledgement.handler(signed(role, person, body), None)
+    event = signed.event(f"{STS}/{role}/{person}", body, "acknowledgement")
+    answer = acknowledgement.handler(event, None)
     return answer["statusCode"], json.loads(answer["body"])
 
 
@@ -99,6 +95,7 @@ def test_it_is_recorded_then_said_then_started(world: World, aws: list[str]) -> 
         "person": "bob",
         "user_arn": f"{STS}/lockgate-break-glass/bob",
         "reason": "prod is down",
+        "nonce": found["body"]["nonce"],
         "package_arn": world.arn(1),
     }
     said, started = aws

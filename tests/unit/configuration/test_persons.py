@@ -8,6 +8,7 @@ from lockgate.configuration.persons import Person, author_of, authors_of, caller
 from lockgate.errors import RefusedError
 from lockgate.ledger.chain import ReleaseChain
 from lockgate.ledger.kinds import Verdict
+from lockgate.proof import Proved
 from tests import records
 
 ACCOUNT = "123456789012"
@@ -27,7 +28,7 @@ PERSONS = (ADA, GRACE)
     ],
 )
 def test_a_session_that_bears_its_users_own_name_is_that_person(arn: str, person: str, role: str) -> None:
-    caller = caller_of(arn, ACCOUNT, ROLES, PERSONS)
+    caller = caller_of(Proved(arn, "nonce"), ACCOUNT, ROLES, PERSONS)
     assert (caller.person, caller.role, caller.arn) == (person, role, arn)
 
 
@@ -54,11 +55,11 @@ def test_a_session_that_bears_its_users_own_name_is_that_person(arn: str, person
 )
 def test_a_name_that_its_bearer_could_choose_and_a_name_that_is_not_in_the_map_are_nobody(arn: str) -> None:
     with pytest.raises(RefusedError, match="expected"):
-        caller_of(arn, ACCOUNT, ROLES, PERSONS)
+        caller_of(Proved(arn, "nonce"), ACCOUNT, ROLES, PERSONS)
 
 
 def test_a_session_of_another_allowed_role_is_refused_where_its_own_is_not() -> None:
-    caller = caller_of(f"{STS}/lockgate-approver/grace", ACCOUNT, ROLES, PERSONS)
+    caller = caller_of(Proved(f"{STS}/lockgate-approver/grace", "nonce"), ACCOUNT, ROLES, PERSONS)
     caller.refuse_unless(ROLES, "approvals of dev")
     with pytest.raises(RefusedError, match="approvals of prod: found a session of lockgate-approver"):
         caller.refuse_unless(("AWSReservedSSO_Releases",), "approvals of prod")

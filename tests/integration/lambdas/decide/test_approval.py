@@ -13,11 +13,11 @@ import pytest
 from lambdas import decide, gate, shared
 from lambdas.controller import approval_request
 from lambdas.decide import approval
-from lockgate.aws import reader
+from lockgate.aws import caller_identity, reader
 from lockgate.aws.journal import Journal
 from lockgate.errors import RefusedError
 from lockgate.ledger.journal import Asked
-from tests import records
+from tests import records, signed
 
 if TYPE_CHECKING:
     from tests.integration.lambdas.conftest import ScriptedStepFunctions, World
@@ -28,19 +28,8 @@ APPROVE = {"model": "income", "version": "1", "environment": "prod", "decision":
 REJECT = {**APPROVE, "decision": "reject", "reason": "too early"}
 
 
-def signed(arn: str, body: object) -> dict[str, Any]:
-    """A Function URL's event; `arn` is what IAM found out about the caller."""
-    return {
-        "version": "2.0",
-        "rawPath": "/",
-        "requestContext": {"authorizer": {"iam": {"userArn": arn, "accountId": "123456789012"}}},
-        "body": body if isinstance(body, str) else json.dumps(body),
-        "isBase64Encoded": False,
-    }
-
-
 def answer(person: str, body: object = APPROVE) -> tuple[int, dict[str, Any]]:
-    return read(approval.handler(signed(f"{ROLE}/{person}", body), None))
+    return read(approval.handler(signed.event(f"{ROLE}/{person}", body, "approval"), None))
 
 
 def read(response: dict[str, Any]) -> tuple[int, dict[str, Any]]:
@@ -98,6 +87,7 @@ def test_an_approval_is_recorded_with_the_person_and_wakes_the_workflow(
         "user_arn": f"{ROLE}/bob",
         "authors": ["amelie"],
         "reason": "numbers agree",
+        "nonce": record["body"]["nonce"],
         "request": request,
         "verdict_id": "income/1",
     }
@@ -179,7 +169,7 @@ def test_an_environment_names_the_roles_that_may_approve_there(
     status, body = answer("bob")
     assert (status, "approvals of prod: found a session of lockgate-approver" in body["message"]) == (403, True)
     center = "arn:aws:sts::123456789012:assumed-role/AWSReservedSSO_Releases_0123456789abcdef"
-    assert read(approval.handler(signed(f"{center}/bob", APPROVE), None))[0] == 200
+    assert read(approval.handler(signed.event(f"{center}/bob", APPROVE, "approval"), None))[0] == 200
     assert workflow.woken == [{"decision": "approve"}]
 
 
@@ -224,16 +214,27 @@ def test_whoever_is_not_a_session_of_the_approver_role_is_refused(
     world: World, workflow: ScriptedStepFunctions, ask: Callable[..., str], arn: str
 ) -> None:
     ask()
-    assert read(approval.handler(signed(arn, APPROVE), None))[0] == 403
+    assert read(approval.handler(signed.event(arn, APPROVE, "approval"), None))[0] in (403, 503)
     assert (len(world.records()), workflow.woken) == (2, [])
 
 
 @pytest.mark.parametrize(
-    "context", [{}, {"requestContext": None}, {"requestContext": {}}, {"requestContext": {"authorizer": None}}], ids=str
+    "event",
+    [
+        {},
+        {"headers": None},
+        {"headers": {"x-lockgate-proof": ""}},
+        {"requestContext": {"authorizer": {"iam": {"userArn": f"{ROLE}/bob", "accountId": "123456789012"}}}},
+    ],
+    ids=str,
 )
-def test_an_event_without_an_identity_is_refused(ask: Callable[..., str], context: dict[str, Any]) -> None:
+def test_an_event_without_a_proof_is_refused_whatever_it_says_of_its_sender(
+    world: World, ask: Callable[..., str], event: dict[str, Any]
+) -> None:
     ask()
-    assert read(approval.handler({"body": json.dumps(APPROVE), **context}, None))[0] == 403
+    status, body = read(approval.handler({"body": json.dumps(APPROVE), **event}, None))
+    assert (status, "found no proof of who asks" in body["message"]) == (403, True)
+    assert len(world.records()) == 2
 
 
 @pytest.mark.parametrize(
@@ -264,7 +265,8 @@ def test_a_malformed_answer_is_a_400_and_changes_nothing(
 
 def test_a_body_in_base64_is_read(workflow: ScriptedStepFunctions, ask: Callable[..., str]) -> None:
     ask()
-    event = signed(f"{ROLE}/bob", base64.b64encode(json.dumps(APPROVE).encode()).decode())
+    event = signed.event(f"{ROLE}/bob", APPROVE, "approval")
+    event["body"] = base64.b64encode(json.dumps(APPROVE).encode()).decode()
     assert read(approval.handler({**event, "isBase64Encoded": True}, None))[0] == 200
     event["body"] = "%%%"
     assert read(approval.handler({**event, "isBase64Encoded": True}, None))[0] == 400
@@ -503,3 +505,43 @@ def test_nobody_is_asked_about_what_the_environment_would_refuse(
     with pytest.raises(RefusedError, match=r"version 1 was rolled back from .* by olga"):
         ask()
     assert [record["kind"] for record in world.records()] == ["verdict"], "nobody was asked"
+
+
+def test_a_call_that_somebody_sends_again_answers_no_newer_request(
+    world: World, workflow: ScriptedStepFunctions, ask: Callable[..., str]
+) -> None:
+    """Who sees a call's log or memory has a proof for five minutes; it has made its one record."""
+    ask()
+    call = signed.event(f"{ROLE}/bob", APPROVE, "approval")
+    assert read(approval.handler(call, None))[0] == 200
+    ask("token-2")
+    status, body = read(approval.handler(call, None))
+    assert (status, body["message"]) == (409, "this very call was recorded as income/3: ask anew")
+    assert kinds(world) == ["verdict", "approval-request", "approval", "approval-request"]
+    assert workflow.waiting == {"token-2"}
+
+
+def test_a_proof_of_a_rejection_or_of_another_path_or_function_approves_nothing(
+    world: World, workflow: ScriptedStepFunctions, ask: Callable[..., str]
+) -> None:
+    ask()
+    for said, path, audience in (
+        (REJECT, "approval", signed.DECIDE),
+        (APPROVE, "waiver", signed.DECIDE),
+        (APPROVE, "approval", signed.BREAK_GLASS),
+    ):
+        call = signed.event(f"{ROLE}/bob", APPROVE, "approval")
+        call["headers"] = signed.event(f"{ROLE}/bob", said, path, audience)["headers"]
+        status, body = read(approval.handler(call, None))
+        assert (status, "found one of another request" in body["message"]) == (403, True)
+    assert (len(world.records()), workflow.woken) == (2, [])
+
+
+def test_where_sts_cannot_be_asked_nobody_is_believed(
+    world: World, ask: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask()
+    monkeypatch.setattr(caller_identity, "send", lambda *_: (500, ""))
+    status, body = answer("bob")
+    assert (status, "nobody is believed" in body["message"]) == (503, True)
+    assert len(world.records()) == 2

@@ -14,6 +14,7 @@ from lockgate import canonical, names
 from lockgate.data.row_identities import identities
 from lockgate.data.snapshot import Manifest, Part
 from lockgate.tasks.target import binary
+from tests import signed
 
 if TYPE_CHECKING:
     from tests.integration.lambdas.conftest import World
@@ -65,8 +66,7 @@ class Published:
 def add(snapshot: str, person: str = "grace", role: str = "lockgate-approver", **changes: Any) -> tuple[int, str]:
     arn = f"arn:aws:sts::123456789012:assumed-role/{role}/{person}"
     body = {"model": "income", "snapshot": snapshot, **changes}
-    event = {"body": json.dumps(body), "requestContext": {"authorizer": {"iam": {"userArn": arn}}}}
-    response = holdout.handler(event, None)
+    response = holdout.handler(signed.event(arn, body, "holdout"), None)
     return response["statusCode"], json.loads(response["body"])["message"]
 
 

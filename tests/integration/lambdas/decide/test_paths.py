@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lambdas import decide
+from tests import signed
 
 if TYPE_CHECKING:
     from tests.integration.lambdas.conftest import World
@@ -19,12 +20,7 @@ PERSONS = ("approval", "waiver", "holdout", "snapshot", "acknowledgement", "reti
 
 def say(path: str, role: str, body: object) -> tuple[int, dict[str, Any]]:
     arn = f"arn:aws:sts::{ACCOUNT}:assumed-role/{role}/bob"
-    event = {
-        "rawPath": f"/{path}",
-        "requestContext": {"authorizer": {"iam": {"userArn": arn}}},
-        "body": json.dumps(body),
-    }
-    answer = decide.handler(event, None)
+    answer = decide.handler(signed.event(arn, body, path), None)
     return answer["statusCode"], json.loads(answer["body"])
 
 

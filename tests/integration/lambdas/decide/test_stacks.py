@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lambdas.decide import stacks
+from tests import signed
 
 if TYPE_CHECKING:
     from tests.integration.lambdas.conftest import World
@@ -26,11 +27,8 @@ DECISION = {"environment": "prod", "assembly": ONE, "reason": "read the review"}
 
 
 def say(session: str, **body: Any) -> tuple[int, dict[str, Any]]:
-    event = {
-        "requestContext": {"authorizer": {"iam": {"userArn": f"arn:aws:sts::{ACCOUNT}:assumed-role/{session}"}}},
-        "body": json.dumps(body),
-    }
-    answer = stacks.handler(event, None)
+    arn = f"arn:aws:sts::{ACCOUNT}:assumed-role/{session}"
+    answer = stacks.handler(signed.event(arn, body, "stacks"), None)
     return answer["statusCode"], json.loads(answer["body"])
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from lambdas import gate, shared
 from lambdas.decide import waiver
+from tests import signed
 
 if TYPE_CHECKING:
     from tests.integration.lambdas.conftest import World
@@ -50,8 +51,7 @@ def say(person: str = "grace", **changes: Any) -> tuple[int, dict[str, Any]]:
         **changes,
     }
     arn = f"arn:aws:sts::123456789012:assumed-role/lockgate-approver/{person}"
-    event = {"body": json.dumps(body), "requestContext": {"authorizer": {"iam": {"userArn": arn}}}}
-    response = waiver.handler(event, None)
+    response = waiver.handler(signed.event(arn, body, "waiver"), None)
     return response["statusCode"], json.loads(response["body"])
 
 

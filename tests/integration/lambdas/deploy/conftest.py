@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lambdas import deploy
+from lambdas import deploy, shared
+from lambdas.deploy.operation import operate
+from lambdas.deploy.place import Place
 from lockgate.release.parameters import PARAMETERS
+from lockgate.release.workflow import OperatorRequest, read_message
 
 if TYPE_CHECKING:
     from tests.integration.lambdas.conftest import World
@@ -72,8 +75,10 @@ class EnvironmentAccount:
         return dict(answer["release"])
 
     def operate(self, action: str, token: str) -> dict[str, Any]:
+        """As the door does, once it has seen who asks."""
         asked = {"person": "olga", "user_arn": "arn", "reason": "too slow"}
-        return deploy.handler({"action": action, "model": "income", "token": token, **asked}, None)
+        request = read_message(OperatorRequest, {"action": action, "model": "income", "token": token, **asked})
+        return operate(Place(shared.settings(deploy.Settings), "income"), request)
 
     def end(self, token: str, **changes: Any) -> dict[str, Any]:
         self.cloudformation.status = "UPDATE_COMPLETE"

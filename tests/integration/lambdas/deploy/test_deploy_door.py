@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from lambdas import deploy
 from lockgate import schema
+from lockgate.errors import RefusedError
 from lockgate.schema import Document
+from tests import signed
+
+if TYPE_CHECKING:
+    from tests.integration.lambdas.conftest import World
 
 ROLE = "arn:aws:sts::123456789012:assumed-role/lockgate-prod-operator"
 ASK = {"action": "rollback", "model": "income", "reason": " too slow ", "token": "rollback-0123456789"}
@@ -32,7 +37,7 @@ class Acting:
 
 
 @pytest.fixture
-def acting(monkeypatch: pytest.MonkeyPatch) -> Acting:
+def acting(world: World, monkeypatch: pytest.MonkeyPatch) -> Acting:
     for field in fields(deploy.Settings):
         monkeypatch.setenv(field.name.upper(), "x")
     monkeypatch.setenv("ENVIRONMENT", "prod")
@@ -43,8 +48,7 @@ def acting(monkeypatch: pytest.MonkeyPatch) -> Acting:
 
 
 def ask(body: object = ASK, arn: str = f"{ROLE}/olga", **more: object) -> tuple[int, dict[str, Any]]:
-    event = {"requestContext": {"authorizer": {"iam": {"userArn": arn}}}, "body": json.dumps(body), **more}
-    answer = deploy.handler(event, None)
+    answer = deploy.handler({**signed.event(arn, body, "", signed.DEPLOY), **more}, None)
     return answer["statusCode"], json.loads(answer["body"])
 
 
@@ -76,7 +80,7 @@ def test_a_call_of_the_url_is_no_event_of_the_workflow_whatever_else_is_in_it(ac
 def test_anybody_else_is_refused(acting: Acting, arn: str) -> None:
     status, body = ask(arn=arn)
     assert status == 403
-    assert "lockgate-prod-operator/<person>" in body["message"]
+    assert ("lockgate-prod-operator/<person>" if arn else "found no proof") in body["message"]
     assert acting.asked == []
 
 
@@ -106,3 +110,11 @@ def test_what_breaks_is_a_failure_of_the_function_and_no_answer(acting: Acting) 
     acting.said = KeyError("x")
     with pytest.raises(KeyError):
         ask()
+
+
+def test_an_invocation_past_the_url_is_no_operators_word(acting: Acting) -> None:
+    """What the workflow's role, or whoever else may invoke the function, writes into an event names no person."""
+    asked = {"person": "olga", "user_arn": f"{ROLE}/olga", "reason": "x", "action": "rollback"}
+    with pytest.raises(RefusedError, match="found 'rollback', expected one of start, status, stop, look"):
+        deploy.handler({**asked, "model": "income", "token": "rollback-0123456789"}, None)
+    assert acting.asked == []

@@ -46,8 +46,10 @@ def test_the_same_rollback_asked_again_is_one_rollback(prod: EnvironmentAccount)
     prod.promote("2")
     assert prod.operate("rollback", "rollback-1") == prod.operate("rollback", "rollback-1")
     prod.end("rollback-1")
+    updates = len(prod.cloudformation.requests("UpdateStack"))
     assert prod.operate("rollback", "rollback-1")["to"] == "1"
     assert [fact["kind"] for fact in prod.journal()].count("asked") == 1
+    assert len(prod.cloudformation.requests("UpdateStack")) == updates, "what has ended is not done again"
 
 
 def test_a_rollback_that_died_before_its_update_goes_on_when_it_is_asked_again(prod: EnvironmentAccount) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 
 from lambdas import shared, signed
 from lambdas.signed import AnswerRefusedError, refuse_with
+from lockgate import names
 from lockgate.configuration.persons import Caller
 from lockgate.ledger.calls import Recorded, Retire
 from lockgate.ledger.chain import ReleaseChain
@@ -32,7 +33,7 @@ class Settings:
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    return signed.answer("retire", event, Retire, _take)
+    return signed.answer(names.DECIDE_FUNCTION, "retirement", event, Retire, _take)
 
 
 def _take(call: Retire, caller: Caller) -> Recorded:
@@ -56,7 +57,13 @@ def _take(call: Retire, caller: Caller) -> Recorded:
             why = "tell who calls it there; --cut-off says that they know, and that they get no answer any more"
             raise AnswerRefusedError(409, f"{model}: found live: {where}; expected nowhere: {why}")
         cut_off = tuple(environment for environment, _ in serving)
-        said = Retirement(person=caller.person, user_arn=caller.arn, reason=call.reason.strip(), cut_off=cut_off)
+        said = Retirement(
+            person=caller.person,
+            user_arn=caller.arn,
+            nonce=caller.nonce,
+            reason=call.reason.strip(),
+            cut_off=cut_off,
+        )
         return Entry(Retirement.id(version), version, "", said)
 
     record = store.append_decided(model, Retirement.id(version), decide, shared.timestamp(shared.now()))

@@ -32,7 +32,7 @@ from lockgate.statistics.budget import Budget
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    return signed.answer("snapshot", event, ChooseSnapshot, _take)
+    return signed.answer(names.DECIDE_FUNCTION, "snapshot", event, ChooseSnapshot, _take)
 
 
 def _take(call: ChooseSnapshot, caller: Caller) -> Recorded:
@@ -59,6 +59,7 @@ def _take(call: ChooseSnapshot, caller: Caller) -> Recorded:
             before=last.entry.body.snapshot if last else None,
             person=caller.person,
             user_arn=caller.arn,
+            nonce=caller.nonce,
             reason=call.reason.strip(),
         )
         return Entry(SnapshotChoice.id(snapshot, last.sequence if last else 0), 0, "", said)

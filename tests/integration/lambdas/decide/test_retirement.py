@@ -10,7 +10,7 @@ import pytest
 from lambdas import shared
 from lambdas.decide import retirement
 from lockgate.ledger.kinds import Body
-from tests import records
+from tests import records, signed
 
 if TYPE_CHECKING:
     from tests.integration.lambdas.conftest import World
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 def retire(person: str = "grace", role: str = "lockgate-approver", **changes: Any) -> tuple[int, str]:
     arn = f"arn:aws:sts::123456789012:assumed-role/{role}/{person}"
     body = {"model": "income", "reason": "replaced", "cut_off": False, **changes}
-    event = {"body": json.dumps(body), "requestContext": {"authorizer": {"iam": {"userArn": arn}}}}
-    answer = retirement.handler(event, None)
+    answer = retirement.handler(signed.event(arn, body, "retirement"), None)
     return answer["statusCode"], json.loads(answer["body"])["message"]
 
 

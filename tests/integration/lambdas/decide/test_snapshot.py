@@ -13,7 +13,7 @@ from lockgate import names
 from lockgate.aws import delivery
 from lockgate.data.choice import current
 from lockgate.ledger.records import Entry
-from tests import records
+from tests import records, signed
 
 if TYPE_CHECKING:
     from tests.integration.lambdas.conftest import World
@@ -24,8 +24,7 @@ from tests.integration.lambdas.decide.test_holdout import Published
 def use(of: str, reason: str = "why", person: str = "grace", role: str = "lockgate-approver") -> tuple[int, str]:
     arn = f"arn:aws:sts::123456789012:assumed-role/{role}/{person}"
     body = {"model": "income", "snapshot": of, "reason": reason}
-    event = {"body": json.dumps(body), "requestContext": {"authorizer": {"iam": {"userArn": arn}}}}
-    response = snapshot.handler(event, None)
+    response = snapshot.handler(signed.event(arn, body, "snapshot"), None)
     return response["statusCode"], json.loads(response["body"])["message"]
 
 

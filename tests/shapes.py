@@ -39,7 +39,7 @@ def prices(rng: Random) -> pd.DataFrame:
 
 def wide(rng: Random) -> pd.DataFrame:
     """500 columns, of which twenty matter."""
-    rows = 1500
+    rows = 1200
     values = rng.normal(size=(rows, 500)).round(3)
     fails = values[:, :20].sum(axis=1) + rng.normal(size=rows) > 0
     return pd.DataFrame({**{f"v{place}": values[:, place] for place in range(500)}, "fails": fails})

@@ -7,7 +7,6 @@ disagree: a rule that compares with the champion must let such a version pass.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,11 +19,11 @@ from threadpoolctl import threadpool_limits
 from lockgate.configuration.model import Model
 from lockgate.errors import ConfigError, RefusedError
 from runtime.folds import folds_of
-from runtime.frames import frame_of_table
 from runtime.tasks.arrays import arrays_of
+from runtime.trial.cross_validation import Train, cross_validated
 
 MOST_ROWS = 12_000  # of a first run: it looks for the size of a number, and not for its last digit
-Train = Callable[[Any, Any, Model], Any]
+KEPT = 4  # of five rows, by which the second version is trained
 
 
 @dataclass(frozen=True)
@@ -38,38 +37,27 @@ class FirstRun:
 
 
 def first_run(train: Train, model: Model, table: pa.Table) -> FirstRun:
-    """table: training rows, of which no more than MOST_ROWS are taken, evenly. Folds keep entities and time."""
+    """table: training rows, of which no more than MOST_ROWS are taken, evenly. Folds keep entities and time.
+
+    A fold whose training lacks a class, as of one with a single row, measures nothing.
+    """
     if table.num_rows > MOST_ROWS:
         table = table.take(np.linspace(0, table.num_rows - 1, MOST_ROWS).astype(np.int64))
-    column = table[model.target.name]
-    truth, labels = arrays_of(model.target).truth(column, model.target), column.to_pandas()
-    rows, outputs = frame_of_table(table, model), model.target.outputs
-    found = [np.full((len(rows), outputs), np.nan) for _ in range(2)]
+    truth = arrays_of(model.target).truth(table[model.target.name], model.target)
+    folds = [
+        (known, known[np.arange(len(known)) % (KEPT + 1) != KEPT], asked) for known, asked in folds_of(table, model)
+    ]
+    classes = max(2, len(model.target.classes))
+    whole = [each for each in folds if all(len(np.unique(truth[rows])) >= classes for rows in each[:2])]
+    if not whole:
+        raise RefusedError(
+            f"target {model.target.name}: found no fold with a row of each class, expected some: merge them"
+        )
     with threadpool_limits(limits=1):
-        for known, asked in folds_of(table, model):
-            for version, chosen in enumerate((known, known[np.arange(len(known)) % 5 != 4])):
-                if len(np.unique(truth[chosen])) > 1:
-                    fitted = train(
-                        rows.iloc[chosen].reset_index(drop=True), labels.iloc[chosen].reset_index(drop=True), model
-                    )
-                    found[version][asked] = answered(fitted, rows.iloc[asked].reset_index(drop=True), model)
-    both = ~np.isnan(found[0]).any(axis=1) & ~np.isnan(found[1]).any(axis=1)
-    if len(np.unique(truth[both])) < 2:
-        raise RefusedError(f"target {model.target.name}: found one value in the rows that folds measure, expected more")
-    one, other = (each[both] if outputs > 1 else each[both, 0] for each in found)
-    return FirstRun(table.filter(pa.array(both)), truth[both], one, other)
-
-
-def answered(fitted: Any, rows: Any, model: Model) -> npt.NDArray[np.float64]:
-    """Rows x outputs. A fold may lack a rare class, whose probability is then 0."""
-    target = model.target
-    if not target.classes:
-        ends = target.numbers["minimum"], target.numbers["maximum"]
-        return np.clip(np.asarray(fitted.predict(rows), dtype=np.float64), *ends).reshape(-1, 1)
-    given = np.zeros((len(rows), len(target.classes)))
-    known = [each.item() if isinstance(each, np.generic) else each for each in fitted.classes_]
-    given[:, [list(target.classes).index(each) for each in known]] = fitted.predict_proba(rows)
-    return given[:, -1:] if target.outputs == 1 else given
+        one, other = (
+            cross_validated(table, model, train, [(fold[version], fold[2]) for fold in whole]) for version in (0, 1)
+        )
+    return FirstRun(table.take(one.places), truth[one.places], one.predictions, other.predictions)
 
 
 def recipe(folder: Path) -> Train:

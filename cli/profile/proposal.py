@@ -33,6 +33,7 @@ EACH_CLASS = 20  # rows of a holdout, for a rule about every class
 LONG_TAIL = 8.0  # mean errors that fit in the declared range
 FEWEST_ROWS = 30  # of a group, below which nothing is said about it
 WIDEST_GAP = 0.5
+MOST_LEFT_OUT = 0.05  # of the rows, in groups that are too small
 
 
 @dataclass(frozen=True)
@@ -199,22 +200,29 @@ def _fairness(
             return float("inf")
         return max(each.interval.high for each in found if not isinstance(each, Unmeasured))
 
-    try:
-        ceiling = _reached(draws, end, True)
-    except EvidenceError:
-        ceiling = float("inf")
     unit = 1.0 if target.classes else target.unit
-    if not ceiling <= WIDEST_GAP * unit:
-        return None, (
-            f"{attribute}: with {holdout_rows} rows, groups that are treated alike could differ in {measure} by half "
-            f"of what is possible, so a rule would find nothing."
-        )
+    large.sort(key=lambda name: -expected[name])
+    while True:
+        try:
+            ceiling = _reached(draws, end, True)
+        except EvidenceError:
+            ceiling = float("inf")
+        if ceiling <= WIDEST_GAP * unit:
+            break
+        small.append(large.pop())
+        if len(large) < 2 or sum(expected[name] for name in small) > MOST_LEFT_OUT * holdout_rows:
+            return None, (
+                f"{attribute}: with {holdout_rows} rows, groups that are treated alike could differ in {measure} by "
+                f"half of what is possible, so a rule would find nothing."
+            )
     keys: dict[str, object] = {"name": f"{measure.replace('_', ' ')} by {attribute}", "kind": "gap", "measure": measure}
     keys |= {"by": attribute, "ceiling": ceil(ceiling * 20) / 20 if target.classes else _up(ceiling)}
     keys["minimum_rows"] = max(1, int(min(expected[name] for name in large) * 0.7))
     if small:
-        keys["leave_out"] = small
-    return Proposed(keys, "the holdout shows no smaller difference of groups for certain"), ""
+        keys["leave_out"] = sorted(small)
+    found = end(np.arange(len(values)))
+    why = f"on training rows at most {found:.2g}; the holdout shows no less: lower it to what you defend"
+    return Proposed(keys, why), ""
 
 
 def _reached(draws: list[Any], end: Callable[[Any], float], lower: bool) -> float:

@@ -106,7 +106,7 @@ def read_model(folder: Path) -> Model:
         description=table.text("description"),
         identifier=table.text("identifier"),
         target=target,
-        protected=table.texts("protected"),
+        protected=_protected(table),
         features=features,
         parameters=parameters,
         train_data=data.text("train"),
@@ -122,6 +122,13 @@ def read_model(folder: Path) -> Model:
     table.finish()
     _refuse_contradictions(model, table.file)
     return model
+
+
+def _protected(table: Table) -> tuple[str, ...]:
+    if not table.has("protected"):
+        expected = "a list of features that must not divide people, [] where there are none"
+        raise ConfigError(table.file, "protected", "nothing", expected)
+    return table.texts("protected")
 
 
 def _said(table: Table, key: str, pattern: re.Pattern[str] | None, expected: str) -> str:

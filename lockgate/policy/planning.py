@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 
 from lockgate.policy.rules import Compare, Gap, Limit, Require, Rule
@@ -28,6 +28,8 @@ from lockgate.tasks.task import measures_of, metrics_of
 @dataclass(frozen=True)
 class Guess:
     """What no policy says about models.
+
+    Of errors of numbers, difference and deviation are shares of a rule's bound, since they have the target's unit.
 
     difference: how far a model that must pass is on the right side of a limit.
     disagreement: share of rows on which challenger and champion are not both right or both wrong.
@@ -58,14 +60,17 @@ def plan(rule: Rule, alpha: float, guess: Guess, target: Target) -> Planned:
         return Planned(rule.name, None, f"{rule.what} is known or not")
     kinds = metrics_of(target)
     if isinstance(rule, Limit):
-        rows = _limit(rule, kinds[rule.metric], alpha, guess)
+        rows = _limit(rule, kinds[rule.metric], alpha, _in_its_unit(guess, rule.value, kinds[rule.metric], target))
         counted = kinds[rule.metric].counts
         of = f"rows of each {rule.by}" if rule.by else "rows of the holdout"
         return Planned(rule.name, Need(rows, rows), f"{of} that count ({counted})" if counted not in _ALL else of)
     if isinstance(rule, Compare):
-        return Planned(rule.name, _compare(rule, kinds[rule.metric], alpha, guess), "rows of the holdout")
+        kind = kinds[rule.metric]
+        need = _compare(rule, kind, alpha, _in_its_unit(guess, rule.gain, kind, target))
+        return Planned(rule.name, need, "rows of the holdout")
     compared = [kinds[name] for name in measures_of(target)[rule.measure]]
-    rows = max(rule.minimum_rows, *(_gap(rule, kind, alpha, guess, len(compared)) for kind in compared))
+    needs = (_gap(rule, kind, alpha, _in_its_unit(guess, 0.0, kind, target), len(compared)) for kind in compared)
+    rows = max(rule.minimum_rows, *needs)
     return Planned(rule.name, Need(rows, rows), f"rows of each {rule.by} that the rate counts")
 
 
@@ -88,12 +93,20 @@ def _limit(rule: Limit, kind: MetricKind, alpha: float, guess: Guess) -> int:
         return kind.classes * need(alpha, kind.classes, true, distance, guess.power)
     if isinstance(kind, RootMeanSquare):
         width = _width(kind)
-        true = max(rule.value - guess.difference * width, rule.value / 2)
+        true = max(rule.value - guess.difference, rule.value / 2)
         return rmse_need(alpha, true, rule.value - true, width, _TAIL, guess.power)
     if isinstance(kind, Determination):
         true = min(1.0, rule.value + guess.difference)
         return r2_need(alpha, true, guess.difference, _SPREAD * kind.width, kind.width, _TAIL, guess.power)
     return mean_need(alpha, guess.deviation, guess.difference, _width(kind), guess.power)
+
+
+def _in_its_unit(guess: Guess, bound: float, kind: MetricKind, target: Target) -> Guess:
+    """What is guessed as a share, in the unit of the target: of the bound, or of a tenth of the range where it is 0."""
+    if target.classes or isinstance(kind, Determination):
+        return guess
+    unit = abs(bound) or _width(kind) / 10
+    return replace(guess, difference=guess.difference * unit, deviation=guess.deviation * unit)
 
 
 def _width(kind: MetricKind) -> float:

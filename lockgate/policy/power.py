@@ -38,7 +38,7 @@ def _said(rule: Rule, alpha: float, target: Target, rows: int) -> str:
         return "" if enough else f"needs about {needed} rows of each {rule.by} where groups are treated alike"
     found: float | None = None
     for difference in DIFFERENCES:
-        if isinstance(rule, Compare) and difference + rule.gain > DISAGREEMENT:
+        if isinstance(rule, Compare) and target.classes and difference + rule.gain > DISAGREEMENT:
             continue
         needed = _needed(rule, alpha, target, difference)
         if needed is None or needed > rows:
@@ -46,9 +46,10 @@ def _said(rule: Rule, alpha: float, target: Target, rows: int) -> str:
         found = difference
     if found == DIFFERENCES[-1]:
         return ""
-    return (
-        f"passes a model {found:g} on the right side of its bound, and none that is closer" if found else "passes none"
-    )
+    if not found:
+        return "passes none"
+    far = f"{found:g}" if target.classes else f"{found:.0%} of its bound"
+    return f"passes a model {far} on the right side of its bound, and none that is closer"
 
 
 def _needed(rule: Rule, alpha: float, target: Target, difference: float) -> int | None:

@@ -11,14 +11,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pyarrow.parquet as pq
 import pytest
+from moto import mock_aws
 
 from cli.commands.snapshot import validated
 from cli.main import main
 from lockgate import canonical
 from lockgate.configuration.model import Model, read_model
 from lockgate.data.snapshot import Manifest, Part
+from lockgate.errors import ConfigError
 from lockgate.evidence.document import Evidence, read_evidence
 from lockgate.gate.verdict import Circumstances, Outcome, judge
 from lockgate.policy.fit import refuse_unfit
@@ -117,6 +120,54 @@ def test_parquet_says_the_same_as_csv(name: str, project: Path, tmp_path: Path) 
         assert again.replace("again", name).replace(f"{name}.parquet.", f"{name}.csv.") == said
     shutil.rmtree(project / "model" / "again")
     shutil.rmtree(project / "data" / "again")
+
+
+def test_a_prefix_of_s3_says_the_same_as_the_file(
+    project: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("cli.context.running", lambda: None)
+    frame = made("imbalanced")
+    with mock_aws():
+        s3 = boto3.client("s3", region_name="us-east-1")
+        s3.create_bucket(Bucket="rows-of-ours")
+        for part, rows in (("a", frame[:500]), ("b", frame[500:])):
+            s3.put_object(Bucket="rows-of-ours", Key=f"exports/left/{part}.csv", Body=rows.to_csv(index=False).encode())
+        s3.put_object(Bucket="rows-of-ours", Key="exports/left-old/c.csv", Body=b"other,columns\n1,2\n")
+        s3.put_object(Bucket="rows-of-ours", Key="exports/left/_SUCCESS", Body=b"")
+        assert new("imbalanced", "s3://rows-of-ours/exports/left", model="again") == 0
+        assert new("imbalanced", "s3://rows-of-ours/exports/nothing", model="none") == 1
+    tables = [pq.read_table(project / f"data/{name}/train.parquet") for name in ("imbalanced", "again")]
+    assert tables[0].equals(tables[1])
+    assert not (project / "model" / "none").exists()
+    shutil.rmtree(project / "model" / "again")
+    shutil.rmtree(project / "data" / "again")
+
+
+@pytest.mark.parametrize("key", ["owner", "intended_use", "protected"])
+def test_what_nobody_decided_is_a_todo_that_synth_refuses_with_a_sentence(
+    key: str, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = {"owner": ("team",), "intended_use": ("a test",), "protected": ("none",)}
+    given = [word for name, words in said.items() if name != key for word in (f"--{name.replace('_', '-')}", *words)]
+    try:
+        assert main(["new", "undecided", "--from", "imbalanced.csv", "--target", "left", "--yes", *given]) == 0
+        assert f"{key} in model/undecided/model.toml" in capsys.readouterr().out
+        assert "# TODO: write" in (project / "model/undecided/model.toml").read_text()
+        with pytest.raises(ConfigError, match=f"model/undecided/model.toml: {key}: found nothing, expected"):
+            read_model(project / "model" / "undecided")
+    finally:
+        for folder in ("model", "data"):
+            shutil.rmtree(project / folder / "undecided", ignore_errors=True)
+
+
+def test_nothing_is_written_over_and_what_fails_leaves_nothing(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(project.rglob("*"))
+    assert new("visits", "visits.csv") == 1
+    assert "model/visits: found it there, expected no such folder" in capsys.readouterr().err
+    assert new("visits", "visits.csv", "--keep", "nowhere", model="broken") == 1
+    assert sorted(project.rglob("*")) == before
 
 
 def test_rows_of_one_machine_lie_on_one_side(project: Path) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from cli.main import main
 from lockgate.evidence.document import BINARY_TARGET
+from lockgate.policy.of_model import read_model_policy
 from lockgate.policy.planning import Guess, plan
 from lockgate.policy.rules import Compare, Gap, Limit, Require, Rule
 from lockgate.statistics import binomial, gaps, paired
@@ -112,3 +115,27 @@ def test_a_plan_of_a_budget_that_cannot_be_is_refused(
 ) -> None:
     assert main(["policy", "plan", *wrong]) == 1
     assert "policy plan: " in capsys.readouterr().err
+
+
+def test_the_plan_of_a_regression_does_not_depend_on_its_unit() -> None:
+    """A price in cents needs as many rows as one in millions, and no more than somebody can have."""
+
+    def needed(scale: float) -> list[int]:
+        target = Target("price", "regression", (), {"minimum": 0.0, "maximum": 40 * scale, "cap": 4 * scale})
+        rules: list[Rule] = [Limit("m", metric, "ceiling", scale) for metric in ("mae", "capped_error", "rmse")]
+        rules += [Compare("c", metric, -0.2 * scale) for metric in ("mae", "capped_error", "rmse")]
+        rules += [Gap("g", "error", "SEX", "ceiling", scale, 10)]
+        found = [plan(rule, 0.05, replace(GUESS, difference=0.1), target).need for rule in rules]
+        return [need.rows for need in found if need]
+
+    assert needed(1.0) == needed(250.0) == needed(1e6)
+    assert len(needed(1.0)) == 7
+    assert 100 < min(needed(1.0)) < max(needed(1.0)) < 1_000_000
+
+
+def test_a_policy_is_proposed_for_a_model_that_is_there(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["policy", "plan", "--propose"]) == 0
+    (tmp_path / "policy.toml").write_text(capsys.readouterr().out)
+    policy = read_model_policy(tmp_path)
+    assert policy.holdout_rows == 69126
+    assert {rule.by for rule, _ in policy.rules if isinstance(rule, Gap)} == {"SEX", "RAC1P"}

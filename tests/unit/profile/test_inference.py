@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 
 from cli.profile.columns import ColumnProfile, profiled, with_room
 from cli.profile.draft import Choices, Draft, drafted
+from cli.profile.proposal import PolicyProposal, Proposed
 from cli.profile.reading import ReadRows
 from cli.profile.split import by_digest, by_entity, by_time
+from cli.profile.summary import summary
 from cli.profile.target import inferred
 from cli.profile.written import Decided, model_toml
 from lockgate.configuration.model import Feature, read_model
@@ -226,6 +228,14 @@ def test_rows_of_which_no_model_can_be_made_are_told_why(table: dict[str, Any], 
     with pytest.raises(LockgateError) as refused:
         draft(ReadRows(pa.table(table), ()))
     assert said in str(refused.value)
+
+
+def test_what_is_printed_of_many_columns_fits_a_terminal() -> None:
+    found = draft(rows(**{f"{'long name ' * 4}{place}": RANDOM.normal(size=ROWS) for place in range(60)}))
+    rule = Proposed({"name": "ranking", "metric": "roc_auc", "floor": 0.7}, "")
+    lines = summary(found, PolicyProposal(100, (rule,), "", ("nothing " * 30,), {"roc_auc": 0.8}), False)
+    assert max(map(len, lines)) <= 80
+    assert "… and 36 more, all in model.toml" in lines
 
 
 TEXTS = st.text(st.characters(exclude_categories=("Cs",)), min_size=1)

@@ -43,7 +43,7 @@ def refunds(rng: np.random.Generator) -> dict[str, Any]:
     age, amount = rng.integers(0, 2000, ROWS), rng.gamma(1.5, 60.0, ROWS).clip(0, 2000)
     risk = 1 / (1 + np.exp(3.0 - amount / 60 + age / 300))
     fraud = np.where(rng.random(ROWS) < risk, "fraud", "fair").tolist()
-    return {"account_days": age, "amount": amount, "fraud": fraud}
+    return {"account_days": age, "amount": amount, "fraud": fraud, "customer_age": rng.integers(18, 95, ROWS)}
 
 
 EXAMPLES: dict[str, Callable[[np.random.Generator], dict[str, Any]]] = {

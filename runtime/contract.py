@@ -70,13 +70,14 @@ def expected(feature: Feature) -> str:
     return f"{article} from {feature.minimum:g} to {feature.maximum:g}"
 
 
-def refuse_broken_columns(table: pa.Table, model: Model, part: str) -> None:
-    """Check the identifier and every feature of a table, whose name in messages is `part`.
+def refuse_broken_columns(table: pa.Table, model: Model, part: str, attributes: Sequence[Feature] = ()) -> None:
+    """Check the identifier, every feature and these attributes of a table, whose name in messages is `part`.
 
     Raises DataContractError that names the broken columns (the first five) with count, values found, and up to five
     row identifiers each.
     """
-    missing = [name for name in (model.identifier, *(f.name for f in model.features)) if name not in table.column_names]
+    columns = (*model.features, *attributes)
+    missing = [name for name in (model.identifier, *(c.name for c in columns)) if name not in table.column_names]
     if missing:
         raise DataContractError(
             f"{part}: column {', '.join(missing)}: found no such column, expected it; there are: "
@@ -88,7 +89,7 @@ def refuse_broken_columns(table: pa.Table, model: Model, part: str) -> None:
             f"{part}: column {model.identifier}: found {identifiers.null_count} nulls and "
             f"{len(identifiers.unique())} different values in {len(identifiers)} rows, expected each once"
         )
-    broken = [text for feature in model.features for text in _broken(table[feature.name], feature, identifiers)]
+    broken = [text for column in columns for text in _broken(table[column.name], column, identifiers)]
     if broken:
         more = f"\n… and {len(broken) - SHOWN} more" if len(broken) > SHOWN else ""
         raise DataContractError("\n".join(f"{part}: {text}" for text in broken[:SHOWN]) + more)

@@ -251,10 +251,16 @@ def _is_count(found: object) -> bool:
 def _groups(
     features: pa.Table, labels: pa.Table, truth: Truth, own: ModelAnswers, manifest: Manifest
 ) -> dict[str, dict[str, Group]]:
-    """The rows by the values of each protected attribute, as texts; a missing value is the group "null"."""
-    rows = _rows(features, labels[manifest.identifier], manifest)
-    columns = {name: pc.fill_null(features[name].take(rows).cast(pa.string()), "null") for name in manifest.protected}
-    return {name: by_value(truth, own, column.to_numpy(), manifest.target) for name, column in columns.items()}
+    """The rows by the values of each protected attribute, as texts; a missing value is the group "null".
+
+    Where the labels have a column of that name, it holds the groups: the attribute is no feature, or has bins.
+    """
+    rows, groups = _rows(features, labels[manifest.identifier], manifest), {}
+    for name in manifest.protected:
+        column = labels[name] if name in labels.column_names else features[name].take(rows)
+        named = pc.fill_null(column.cast(pa.string()), "null").to_numpy()
+        groups[name] = by_value(truth, own, named, manifest.target)
+    return groups
 
 
 def by_value(truth: Truth, own: ModelAnswers, values: Any, target: Target) -> dict[str, Group]:

@@ -105,20 +105,15 @@ def _list(context: Context, models: tuple[str, ...], *, json: bool) -> int:
 
 def publish(context: Context, model: Model) -> str:
     """Id of the snapshot of the files that model.toml names; the manifest goes last, so that what it names exists."""
-    names_of_features = [feature.name for feature in model.features]
     train, train_sha256 = _read(context.root, model.train_data)
     holdout, holdout_sha256 = _read(context.root, model.holdout_data)
     identities_of = validated(train, holdout, model)
-    files = {
-        "train": _parquet(train, model.train_data, [*model.training_columns]),
-        "features": _parquet(holdout, model.holdout_data, [model.identifier, *names_of_features]),
-        "labels": _parquet(holdout, model.holdout_data, [model.identifier, model.target.name]),
-    }
+    files = {name: _parquet(table) for name, table in parts_of(train, holdout, model).items()}
     manifest = Manifest(
         model=model.name,
         identifier=model.identifier,
         target=model.target,
-        features=tuple(names_of_features),
+        features=tuple(feature.name for feature in model.features),
         protected=model.protected,
         train=Part(canonical.sha256(files["train"]), train.num_rows),
         holdout_features=Part(canonical.sha256(files["features"]), holdout.num_rows),
@@ -136,6 +131,21 @@ def publish(context: Context, model: Model) -> str:
     return manifest.id
 
 
+def parts_of(train: Any, holdout: Any, model: Model) -> dict[str, Any]:
+    """What a snapshot keeps of validated rows: the tables train, features and labels.
+
+    Groups of protected attributes that are no features lie beside the labels, which no code of a commit sees.
+    """
+    from runtime.columns import canonical_columns
+    from runtime.groups import group_columns
+
+    labels = holdout.select([model.identifier, model.target.name])
+    for name, column in group_columns(canonical_columns(holdout, model.holdout_data), model).items():
+        labels = labels.append_column(name, column)
+    features = [model.identifier, *(feature.name for feature in model.features)]
+    return {"train": train.select([*model.training_columns]), "features": holdout.select(features), "labels": labels}
+
+
 def validated(train: Any, holdout: Any, model: Model) -> dict[str, bytes]:
     """The digests of each part's rows, after all that the pipeline would refuse later was looked for here.
 
@@ -148,7 +158,7 @@ def validated(train: Any, holdout: Any, model: Model) -> dict[str, bytes]:
     rows = {}
     for part, table, file in (("train", train, model.train_data), ("holdout", holdout, model.holdout_data)):
         rows[part] = canonical_columns(table, file)
-        refuse_broken_columns(rows[part], model, file)
+        refuse_broken_columns(rows[part], model, file, () if part == "train" else model.attributes)
         refuse_broken_target(rows[part], model, file, every=part == "train")
         refuse_broken_order(rows[part], model, file)
     for name in filter(None, (model.identifier, model.entity, model.time)):
@@ -206,12 +216,9 @@ def _read(root: Path, name: str) -> tuple[Any, str]:
     return parquet_table(data, name), canonical.sha256(data)
 
 
-def _parquet(table: Any, name: str, columns: list[str]) -> bytes:
+def _parquet(table: Any) -> bytes:
     import pyarrow.parquet
 
-    missing = [column for column in columns if column not in table.column_names]
-    if missing:
-        raise DataContractError(f"{name}: column(s) {', '.join(missing)}: found none, expected by model.toml")
     sink = io.BytesIO()
-    pyarrow.parquet.write_table(table.select(columns).replace_schema_metadata(None), sink, compression="zstd")
+    pyarrow.parquet.write_table(table.replace_schema_metadata(None), sink, compression="zstd")
     return sink.getvalue()

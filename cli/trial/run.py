@@ -205,6 +205,7 @@ def _evidence(
     import pyarrow.compute as pc
 
     from runtime.evaluate import by_value
+    from runtime.groups import group_columns
     from runtime.tasks.arrays import arrays_of
     from runtime.trial.cross_validation import OutOfFold
 
@@ -230,9 +231,11 @@ def _evidence(
         else None
     )
     served = {"serving_difference": steps.metrics["serving_difference"]} if steps else {}
+    named = group_columns(rows, model)  # training rows may lack an attribute that is no feature
+    columns = {name: named.get(name, rows[name]) for name in model.protected if name in rows.column_names}
     groups = {
-        name: by_value(truth, answers, pc.fill_null(rows[name].cast(pa.string()), "null").to_numpy(), target)
-        for name in model.protected
+        name: by_value(truth, answers, pc.fill_null(column.cast(pa.string()), "null").to_numpy(), target)
+        for name, column in columns.items()
     }
     data = Data("", NOBODY, NOBODY, NOBODY, NOBODY, NOBODY, table.num_rows, rows.num_rows)
     made = Evidence(

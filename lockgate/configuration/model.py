@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from lockgate import names
 from lockgate.configuration.forms import DASHED, DASHED_EXPECTED
+from lockgate.configuration.groups import MOST_BINS, refuse_ungrouped
 from lockgate.configuration.moments import KINDS, moment_as_text
 from lockgate.configuration.table import Table
 from lockgate.errors import ConfigError
@@ -29,6 +31,7 @@ class Feature:
     """One column of the data contract: a category, an integer, a number, a boolean, a date or a datetime.
 
     values: of a category, as texts. minimum, maximum: of a number, or of a day or moment as its number (moments.py).
+    bins: where a group of a number ends and the next one begins, for rules by group.
     """
 
     name: str
@@ -37,6 +40,7 @@ class Feature:
     minimum: float | None = None
     maximum: float | None = None
     null_share: float = 0.0
+    bins: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,8 @@ class Model:
     owner: who answers for the model. intended_use: what its predictions are for. tier: of risk, one of those of
     environments/tools.toml, or "". threshold: None of a model that does not predict one of two classes. entity, time:
     the columns that say whom a row is about and when it was, or "": rows of one entity, and what is later than what is
-    predicted, never help to measure a model.
+    predicted, never help to measure a model. attributes: columns of the holdout that are there for groups only; neither
+    `train` nor the server gets them. protected: names of features or attributes.
     """
 
     name: str
@@ -64,6 +69,12 @@ class Model:
     threshold: Threshold | None = None
     entity: str = ""
     time: str = ""
+    attributes: tuple[Feature, ...] = ()
+
+    @property
+    def grouped(self) -> tuple[Feature, ...]:
+        """The columns of the protected attributes."""
+        return tuple(column for column in (*self.features, *self.attributes) if column.name in self.protected)
 
     @property
     def training_columns(self) -> tuple[str, ...]:
@@ -99,6 +110,7 @@ def read_model(folder: Path) -> Model:
     table = Table.read(folder / "model.toml", f"{where}/model.toml")
     data = table.table("data")
     features = tuple(_read_feature(entry) for entry in table.tables("feature"))
+    attributes = tuple(_read_feature(entry) for entry in table.tables("attribute")) if table.has("attribute") else ()
     parameters = table.values("parameters")
     target = _read_target(table)
     model = Model(
@@ -117,6 +129,7 @@ def read_model(folder: Path) -> Model:
         threshold=read_threshold(table, target),
         entity=table.optional_text("entity") or "",
         time=table.optional_text("time") or "",
+        attributes=attributes,
     )
     data.finish()
     table.finish()
@@ -168,6 +181,7 @@ def _read_feature(table: Table) -> Feature:
         minimum=minimum,
         maximum=maximum,
         null_share=table.number("null_share", 0.0),
+        bins=_read_bins(table, kind, minimum, maximum),
     )
     table.finish()
     if minimum is not None and maximum is not None and minimum > maximum:
@@ -178,6 +192,21 @@ def _read_feature(table: Table) -> Feature:
     return feature
 
 
+def _read_bins(table: Table, kind: str, minimum: float | None, maximum: float | None) -> tuple[float, ...]:
+    if not table.has("bins"):
+        return ()
+    found, wanted = table.plain("bins"), int if kind == "integer" else int | float
+    if kind not in ("integer", "number") or minimum is None or maximum is None:
+        raise ConfigError(table.file, table.key("bins"), found, "no bins: only integers and numbers have them")
+    expected = f"1 to {MOST_BINS - 1} {kind}s in order, each above {minimum:g} and at most {maximum:g}"
+    if not isinstance(found, list) or not all(isinstance(each, wanted) and type(each) is not bool for each in found):
+        raise ConfigError(table.file, table.key("bins"), found, expected)
+    in_order = all(low < high for low, high in itertools.pairwise([minimum, *found]))
+    if not in_order or not 0 < len(found) < MOST_BINS or found[-1] > maximum:
+        raise ConfigError(table.file, table.key("bins"), found, expected)
+    return tuple(map(float, found))
+
+
 def _read_limit(table: Table, kind: str, name: str) -> float | None:
     if kind in ("category", "boolean"):
         return None
@@ -185,9 +214,9 @@ def _read_limit(table: Table, kind: str, name: str) -> float | None:
 
 
 def _refuse_contradictions(model: Model, file: str) -> None:
-    names = [feature.name for feature in model.features]
+    names = [column.name for column in (*model.features, *model.attributes)]
     twice = sorted({name for name in names if names.count(name) > 1})
-    if twice or not names:
+    if twice or not model.features:
         raise ConfigError(file, "feature", twice or "none", "at least one feature, each name once")
     for key, column in (("target", model.target.name), ("identifier", model.identifier)):
         if column in names:
@@ -199,7 +228,11 @@ def _refuse_contradictions(model: Model, file: str) -> None:
             raise ConfigError(file, key, column, "a column that is neither the target nor the identifier")
     unknown = sorted(set(model.protected) - set(names))
     if unknown:
-        raise ConfigError(file, "protected", unknown, f"names of declared features: {names}")
+        raise ConfigError(file, "protected", unknown, f"names of declared features and attributes: {names}")
+    if idle := sorted({each.name for each in model.attributes} - set(model.protected)):
+        raise ConfigError(file, "attribute", idle, "protected attributes: nothing else asks for these columns")
+    for each in model.grouped:
+        refuse_ungrouped(each, file)
 
 
 def _name_of(name: str, file: str) -> str:

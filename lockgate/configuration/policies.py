@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from lockgate.configuration.environment import Environment
-from lockgate.configuration.model import Feature, Model
-from lockgate.configuration.moments import KINDS
+from lockgate.configuration.groups import can_be, described
+from lockgate.configuration.model import Model
 from lockgate.errors import ConfigError
 from lockgate.policy.fit import refuse_unfit
 from lockgate.policy.of_model import ModelPolicy
 from lockgate.policy.rules import Compare, Gap, Limit, Policy, Require, Rule
-
-NULL = "null"  # the group of the rows whose value is missing
-BOOLEANS = ("false", "true")  # how the evaluator names the groups of a boolean
 
 
 def refuse_misfits(
@@ -71,13 +68,13 @@ def _refuse_unknown_groups(rule: Rule, file: str, model: Model) -> None:
         known = ", ".join(model.protected) or "none"
         expected = f"an attribute that the model protects (model/{model.name}/model.toml protects: {known})"
         raise ConfigError(file, f"{key}.by", rule.by, expected)
-    feature = next(each for each in model.features if each.name == rule.by)
+    column = next(each for each in model.grouped if each.name == rule.by)
     named = [("leave_out", value) for value in rule.leave_out]
     if isinstance(rule, Limit) and rule.group:
         named.append(("group", rule.group))
     for name, value in named:
-        if not _can_be(feature, value):
-            expected = f"a value that {rule.by} can have by model/{model.name}/model.toml: {_values(feature)}"
+        if not can_be(column, value):
+            expected = f"a value that {rule.by} can have by model/{model.name}/model.toml: {described(column)}"
             raise ConfigError(file, f"{key}.{name}", value, expected)
 
 
@@ -114,28 +111,3 @@ def _refuse_less_than_its_tier(
             f"{', '.join(missing)} too: tier {model.tier!r} of environments/tools.toml demands it for {last.name}"
         )
         raise ConfigError(policy.file, "rule", sorted(met), expected)
-
-
-def _can_be(feature: Feature, value: str) -> bool:
-    """Whether the group of this name can have rows: the evaluator names a group by its value as text."""
-    if value == NULL and feature.null_share > 0:
-        return True
-    if feature.type in ("category", "boolean"):
-        return value in (feature.values or BOOLEANS)
-    try:
-        number = int(value) if feature.type == "integer" else float(value)
-    except ValueError:
-        return False
-    if feature.minimum is None or feature.maximum is None:
-        return False
-    return feature.minimum <= number <= feature.maximum and str(number) == value
-
-
-def _values(feature: Feature) -> str:
-    if feature.type in ("category", "boolean"):
-        said = ", ".join(feature.values or BOOLEANS)
-    elif feature.type in KINDS:
-        said = "groups by days or moments are not named"
-    else:
-        said = f"{'an integer' if feature.type == 'integer' else 'a number'} {feature.minimum:g} to {feature.maximum:g}"
-    return f"{said}, {NULL}" if feature.null_share > 0 else said

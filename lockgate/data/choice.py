@@ -30,7 +30,8 @@ def candidates(published: Sequence[str], chosen: Sequence[str]) -> list[str]:
 
 
 def columns_of(model: Model) -> str:
-    """Digest of the columns that a model declares: which there are, of which type, and what is predicted.
+    """Digest of the columns that a model declares: which there are, of which type, what is predicted, whose
+    groups are judged, and which rows belong together.
 
     A snapshot keeps that of the model.toml it was published with, so that a delivery need not read a row to compare.
     """
@@ -38,6 +39,8 @@ def columns_of(model: Model) -> str:
         "identifier": model.identifier,
         "target": model.target.as_dict(),
         "features": sorted([feature.name, feature.type] for feature in model.features),
+        "protected": sorted([column.name, [*column.bins]] for column in model.grouped),
+        "order": [model.entity, model.time],
     }
     return canonical.sha256(canonical.to_bytes(declared))[:16]
 

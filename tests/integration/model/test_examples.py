@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from cli.commands.snapshot import validated
+from cli.commands.snapshot import parts_of, validated
 from examples.rows import EXAMPLES, made
 from lockgate import canonical
 from lockgate.configuration.model import Model, read_model
@@ -85,14 +85,10 @@ def publish(model: Model, folder: Path) -> Manifest:
     """The snapshot as `lockgate snapshot` publishes it, after it looked at every row."""
     train, holdout = made(model.name)
     validated(train, holdout, model)
-    features = [feature.name for feature in model.features]
-    parts = {
-        "data/train/train.parquet": train,
-        "data/holdout/features.parquet": holdout.select([model.identifier, *features]),
-        "labels/labels.parquet": holdout.select([model.identifier, model.target.name]),
-    }
-    written = []
-    for name, table in parts.items():
+    tables = parts_of(train, holdout, model)
+    files = ("data/train/train.parquet", "data/holdout/features.parquet", "labels/labels.parquet")
+    features, written = [feature.name for feature in model.features], []
+    for name, table in zip(files, tables.values(), strict=True):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(table, folder / name)
         written.append(Part(canonical.sha256((folder / name).read_bytes()), table.num_rows))
@@ -187,6 +183,25 @@ def test_a_threshold_is_fitted_where_one_is_asked_for(example: Example, run: Pip
     assert run.evidence.threshold == facts.get("threshold")
     if example.model.name == "refunds":
         assert 0.01 < run.evidence.threshold < 0.3, "a fraud costs twenty looks"
+
+
+def test_an_attribute_that_is_no_feature_is_judged_in_bins_and_given_to_nobody(
+    example: Example, run: PipelineOutput
+) -> None:
+    if example.model.name != "refunds":
+        assert not any(group for group in run.evidence.groups if group not in run.evidence.features)
+        return
+    _, holdout = made("refunds")
+    ages = holdout["customer_age"].to_numpy()
+    expected = {"18 to 29": (ages < 30), "30 to 59": (ages >= 30) & (ages < 60), "60 to 110": ages >= 60}
+    found = {name: group.rows for name, group in run.evidence.groups["customer_age"].items()}
+    assert found == {name: int(rows.sum()) for name, rows in expected.items()}
+    decided = {reason.rule: reason.outcome for reason in judged(example, run.evidence).reasons}
+    assert decided["looks are shared by age"] is Outcome.PASSED
+    given = example.jobs / "prepare" / "processing" / "output" / "prepared"
+    for file in (*given.glob("*.parquet"), *(example.jobs / "snapshot" / "data").rglob("*.parquet")):
+        assert "customer_age" not in pq.read_schema(file).names, file
+    assert "customer_age" not in json.loads(run.recorded)["instances"][0]
 
 
 def test_two_trainings_give_the_same_bytes(example: Example, run: PipelineOutput) -> None:

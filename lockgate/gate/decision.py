@@ -26,7 +26,7 @@ from lockgate.gate.waiver import newest, waived
 from lockgate.ledger import kinds
 from lockgate.ledger.chain import ReleaseChain
 from lockgate.ledger.records import Entry, Record
-from lockgate.policy.rules import Policy, Require
+from lockgate.policy.rules import Compare, Policy, Require
 from lockgate.statistics.budget import Budget
 
 WAITING, REJECTED = "PendingManualApproval", "Rejected"  # how the registry marks a package
@@ -211,20 +211,25 @@ def _circumstances(
     evaluation, scan, version = case.artifacts.evaluation, case.artifacts.scan, case.expected.version
     ended = evaluation.ended if evaluation else ""
     readings = readings_of(trusted, ended=ended, now=case.now, chain=chain, version=version)
+    champion_sha256 = champion.entry.body.release.model_sha256 if champion else ""
+    comparing = [rule.name for rule in case.policy.rules if isinstance(rule, Compare)]
     return Circumstances(
         alpha=spending.alpha or 0.0,
         unchanged=f"version {spending.unchanged} serves this very model" if spending.unchanged is not None else "",
-        champion_sha256=champion.entry.body.release.model_sha256 if champion else "",
+        champion_sha256=champion_sha256,
         readings={**readings, **(scan.readings() if scan else {})},
-        waived=waived(chain, version, case.environment.name, case.now),
+        waived=waived(chain, version, case.environment.name, case.now, comparing, champion_sha256),
     )
 
 
 def _of_served(trusted: Evidence, artifacts: Artifacts, champion: Record[kinds.Deployment] | None) -> Evidence:
-    """The evidence, without its champion unless the predictions were made by the very image that is served."""
+    """The evidence, without its champion unless the predictions were made by the very image that is served.
+
+    Why another image could not predict says nothing of the one that is served, which may.
+    """
     image = artifacts.evaluation.champion_image if artifacts.evaluation else ""
     served = champion is not None and champion.entry.body.release.image == image
-    return trusted if served else replace(trusted, champion=None)
+    return trusted if served else replace(trusted, champion=None, champion_missing="")
 
 
 def _body(case: Case, said: Judgement, spending: _Spending, champion: Record[kinds.Deployment] | None) -> kinds.Verdict:

@@ -7,6 +7,7 @@ one passes with probability at most `alpha` (docs/statistics.md). "failed" claim
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -178,8 +179,9 @@ def _compare(rule: Compare, evidence: Evidence, circumstances: Circumstances) ->
     if champion is None and evidence.champion_missing:
         message = (
             f"{rule.metric}: not compared with the champion {expected[:12]}, which could not predict these rows: "
-            f"{evidence.champion_missing}; delivering again would meet the same: somebody who is no author of this "
-            f"version may let the rule go for it with `lockgate waive`"
+            f"{evidence.champion_missing}; delivering again would meet the same. The way on is that somebody who is no "
+            f"author lets the rule go for this version and this champion: `lockgate waive VERSION --env ENV --rule "
+            f"{shlex.quote(rule.name)} --reason WHY --expires DATE`"
         )
         return RuleResult(rule.name, Outcome.INCONCLUSIVE, message)
     if champion is None:

@@ -6,16 +6,28 @@ altered cannot be excused.
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from lockgate.errors import RefusedError
 from lockgate.ledger.chain import ReleaseChain
 from lockgate.ledger.kinds import Verdict, Waiver
 from lockgate.ledger.records import Record
 
 
-def waived(chain: ReleaseChain, version: int, environment: str, now: str) -> dict[str, str]:
-    """Rule -> person and reason, of the waivers that hold at `now` (UTC, ISO 8601, milliseconds)."""
+def waived(
+    chain: ReleaseChain, version: int, environment: str, now: str, comparing: Container[str] = (), champion: str = ""
+) -> dict[str, str]:
+    """Rule -> person and reason, of the waivers that hold at `now` (UTC, ISO 8601, milliseconds).
+
+    comparing: the rules that compare with the champion. A waiver of one holds while that champion is served which the
+    person saw in the verdict that it is about. champion: digest of the served one's model, "" where nothing is served.
+    """
     held = _holding(chain, version, environment, now)
-    return {record.entry.body.rule: _said(record) for record in held}
+    return {
+        record.entry.body.rule: _said(record)
+        for record in held
+        if record.entry.body.rule not in comparing or _champion_of(chain, record) == champion
+    }
 
 
 def newest(chain: ReleaseChain, version: int, environment: str, now: str) -> int:
@@ -44,6 +56,12 @@ def waivable(chain: ReleaseChain, version: int, environment: str, rule: str) -> 
 
 def _holding(chain: ReleaseChain, version: int, environment: str, now: str) -> list[Record[Waiver]]:
     return [record for record in chain.of(Waiver, version, environment) if now < record.entry.body.expires]
+
+
+def _champion_of(chain: ReleaseChain, waiver: Record[Waiver]) -> str:
+    """Digest of the champion's model in the verdict that a waiver is about; "" where it had none."""
+    verdicts = (each for each in chain.of(Verdict) if each.reference == waiver.entry.body.verdict_id)
+    return next((each.entry.body.champion.model_sha256 for each in verdicts if each.entry.body.champion), "")
 
 
 def _said(record: Record[Waiver]) -> str:

@@ -626,7 +626,7 @@ def test_a_champion_that_could_not_predict_is_inconclusive_and_says_what_gets_ou
     (reason,) = judged(rules, missing, champion_sha256="d" * 64).reasons
     assert reason.outcome is Outcome.INCONCLUSIVE
     assert "could not predict these rows: KeyError: 'NATIVITY'; delivering again would meet the same" in reason.message
-    assert "`lockgate waive`" in reason.message
+    assert "`lockgate waive VERSION --env ENV --rule 'not worse' --reason WHY --expires DATE`" in reason.message
     assert judged(rules, missing, champion_sha256="d" * 64, waived={"not worse": "olga"}).outcome is Outcome.PASSED
     assert judged(rules, missing).outcome is Outcome.PASSED, "nothing is served"
 

@@ -7,6 +7,7 @@ import pytest
 from lockgate.errors import RefusedError
 from lockgate.gate.waiver import newest, waivable, waived
 from lockgate.ledger.chain import ReleaseChain
+from lockgate.ledger.kinds import Served
 from tests import records
 
 NOW = "2026-11-22T00:00:00.000Z"
@@ -59,3 +60,16 @@ def test_the_newest_waiver_that_holds_is_found_and_none_is_zero() -> None:
     assert newest(made, 1, "prod", "2026-12-03T00:00:00.000Z") == 0
     assert newest(made, 1, "dev", NOW) == newest(made, 2, "prod", NOW) == 0
     assert waived(made, 1, "prod", NOW) == {"fair": "grace (income/2, until 2026-12-02: r)"}
+
+
+def test_a_waiver_of_a_comparison_holds_for_the_champion_that_the_person_saw_and_no_other_one() -> None:
+    served = Served(version=1, model_sha256="a" * 64, image="i", since=NOW)
+    verdicts = [records.verdict(champion=served), records.verdict()]
+    waivers = [records.waiver("better", verdict_id="income/1"), records.waiver("better", verdict_id="income/2")]
+    for verdict, waiver, champion in zip(verdicts, waivers, ("a" * 64, ""), strict=True):
+        other = records.entry(records.verdict(), 7, "prod")
+        entries = [other] if waiver.verdict_id == "income/2" else []
+        made = records.chain_of(*entries, records.entry(verdict, 1, "prod"), records.entry(waiver, 1, "prod"))
+        assert list(waived(made, 1, "prod", NOW, ["better"], champion)) == ["better"]
+        assert waived(made, 1, "prod", NOW, ["better"], "b" * 64) == {}
+        assert list(waived(made, 1, "prod", NOW, ["fair"], "b" * 64)) == ["better"], "it compares with nobody"

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cli.profile import split as splits
-from cli.profile.columns import IDENTIFIER, INDEX, ColumnProfile, distinct, profiled
+from cli.profile.columns import ENTITY, IDENTIFIER, INDEX, ColumnProfile, distinct, profiled
 from cli.profile.leaks import Leak, leaks
 from cli.profile.reading import ReadRows
 from cli.profile.split import DataSplit
@@ -168,7 +168,7 @@ def _identifier(table: pa.Table, asked: Choices) -> tuple[str, dict[str, str]]:
             out[name] = "it is a running number, which the next file would use again"
         elif IDENTIFIER.fullmatch(name) and whole and not once and _begins_again(column):
             out[name] = "it is a running number that begins again, so it names no row"
-        elif IDENTIFIER.fullmatch(name) and once:
+        elif once and (IDENTIFIER.fullmatch(name) or ENTITY.fullmatch(name)):
             chosen = chosen or name
             out |= {name: "each row has a value of its own"} if name != chosen else {}
     return chosen, out

@@ -19,6 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
+
+from tests.order import BEGIN_WITH, LoadFiles
 
 if TYPE_CHECKING:
     from local.settings import Settings
@@ -30,18 +33,11 @@ AUDIENCE = "models"
 os.environ.pop("COLUMNS", None)  # whoever started the suite has a terminal of some width; what it tests has none
 # Processes of the suite share the cores: a thread that waits for another leaves its core, instead of turning on it.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-# What takes longest begins first, so that at the end no process works alone; the rest follows by its path.
-BEGIN_WITH = (
-    "tests/e2e/test_under_faults.py",
-    "tests/e2e/test_canary.py",
-    "tests/e2e/test_main_job.py",
-    "tests/e2e/test_side_by_side.py",
-    "tests/e2e/",
-    "tests/image/",
-    "tests/synth/",
-    "tests/docs/",
-    "tests/integration/",
-)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
+    return LoadFiles(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -1,4 +1,4 @@
-"""A demo for each module, brought as far as each of its tests says (tests/e2e/demos.py)."""
+"""A demo for each module or two that go together, brought as far as each test says (tests/e2e/demos.py)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.demos import Demos, FinishedDemo, Make, run_demo
+from tests.e2e.demos import ROOT, Demos, FinishedDemo, Make, run_demo
+from tests.order import together
 
 FAILED = pytest.StashKey[bool]()
 
@@ -26,11 +27,31 @@ def make_demo() -> Make:
     return run_demo
 
 
-@pytest.fixture(scope="module")
-def demos(make_demo: Make, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demos]:
-    made = Demos(make_demo, lambda: tmp_path_factory.mktemp("demo"))
+@pytest.fixture(scope="session")
+def kept() -> Iterator[dict[str, Demos]]:
+    """Demos by the file that began with them."""
+    made: dict[str, Demos] = {}
     yield made
-    made.end()
+    for each in made.values():
+        each.end()
+
+
+@pytest.fixture(scope="module")
+def demos(
+    make_demo: Make,
+    kept: dict[str, Demos],
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Demos]:
+    first = began_with(request.path)
+    yield kept.setdefault(first, Demos(make_demo, lambda: tmp_path_factory.mktemp("demo")))
+    later = [item.path for item in request.session.items if began_with(item.path) == first]
+    if later[-1] == request.path:
+        kept.pop(first).end()
+
+
+def began_with(file: Path) -> str:
+    return together(file.relative_to(ROOT).as_posix())
 
 
 @pytest.fixture

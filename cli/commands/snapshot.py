@@ -121,6 +121,7 @@ def publish(context: Context, model: Model) -> str:
         sources={Path(model.train_data).name: train_sha256, Path(model.holdout_data).name: holdout_sha256},
     )
     s3, prefix = context.client("s3"), names.snapshot_prefix(model.name, manifest.id)
+    refuse_other_identities(s3, context.bucket("data"), train, model)
     put_once(s3, context.bucket("labels"), names.labels_key(model.name, manifest.id), files["labels"])
     for part, digests in identities_of.items():
         put_once(s3, context.bucket("data"), names.identities_key(model.name, manifest.id, part), digests)
@@ -129,6 +130,30 @@ def publish(context: Context, model: Model) -> str:
     put_once(s3, context.bucket("data"), f"{prefix}/holdout/features.parquet", files["features"])
     put_once(s3, context.bucket("data"), f"{prefix}/manifest.json", manifest.to_bytes())
     return manifest.id
+
+
+def refuse_other_identities(s3: Any, bucket: str, train: Any, model: Model) -> None:
+    """Raise DataContractError where identifiers are of another type than those of the snapshots before.
+
+    A row is known again by the digest of its identifier, and 7, 7.0 and "7" have three: a row that was trained on
+    before would count as a fresh one. So one type holds for all snapshots of a model.
+    """
+    from runtime.columns import canonical_columns, parquet_table
+
+    published = delivery.snapshots(s3, bucket, model.name).published
+    if not published:
+        return
+    key = f"{names.snapshot_prefix(model.name, published[-1])}/train/train.parquet"
+    before = canonical_columns(parquet_table(s3.get_object(Bucket=bucket, Key=key)["Body"].read(), key), key)
+    if model.identifier not in before.column_names:
+        return
+    wanted, found = before[model.identifier].type, canonical_columns(train, model.train_data)[model.identifier].type
+    if found != wanted:
+        raise DataContractError(
+            f"{model.train_data}: column {model.identifier}: found {found}, expected {wanted} as in snapshot "
+            f"{published[-1]}, which is published: else a row that is known would count as a fresh one; write the "
+            f"identifiers as {wanted}"
+        )
 
 
 def parts_of(train: Any, holdout: Any, model: Model) -> dict[str, Any]:

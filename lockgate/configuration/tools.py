@@ -150,12 +150,17 @@ def _tiers(table: Table) -> dict[str, tuple[str, ...]]:
 
 
 def _persons(table: Table) -> tuple[Person, ...]:
-    """Each [persons.<name>]; a GitHub id or a user's name belongs to one person only."""
+    """Each [persons.<name>]; a GitHub id or a user's name belongs to one person only.
+
+    A bot has no users, so that it is known as who pushed and can never decide.
+    """
     persons: list[Person] = []
     owners: dict[str, str] = {}
     for name in table.data:
         entry = table.table(name)
-        person = Person(name, entry.optional_names("github", ()), entry.names("users"))
+        bot = entry.flag("bot")
+        github = entry.names("github") if bot else entry.optional_names("github", ())
+        person = Person(name, github, () if bot else entry.names("users"))
         entry.finish()
         for key, pattern, expected in (
             ("github", ACTOR, "ids of GitHub accounts, digits as text"),

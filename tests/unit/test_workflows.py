@@ -58,3 +58,18 @@ def test_every_push_has_a_delivery_of_its_own() -> None:
 
 def test_a_merge_queue_is_answered() -> None:
     assert "merge_group" in yaml.safe_load((WORKFLOWS / "pull-request.yml").read_text())[True]
+
+
+def test_what_a_merge_queue_runs_asks_for_no_identity_and_compares_with_its_own_base() -> None:
+    found = yaml.safe_load((WORKFLOWS / "pull-request.yml").read_text())
+    assert not [name for name, job in found["jobs"].items() if "id-token" in job["permissions"]]
+    assert "github.event.merge_group.base_sha" in found["jobs"]["review"]["env"]["BASE"]
+    assert "github.event_name == 'pull_request'" in found["jobs"]["comment"]["if"], "a queue has no page to comment on"
+
+
+def test_no_delivery_asks_whether_a_person_or_a_bot_pushed() -> None:
+    """Every push gets its image; who may approve it is for [persons] to say."""
+    for name in ("deliver.yml", "infrastructure.yml"):
+        text = (WORKFLOWS / name).read_text()
+        assert "github.actor" not in text
+        assert "[bot]" not in text

@@ -27,6 +27,7 @@ from lockgate import canonical
 from lockgate.data.snapshot import Manifest, Part
 from lockgate.evidence.document import Evidence, read_evidence
 from lockgate.tasks.target import binary
+from tests import signed
 from tests.archives import packed
 from tests.integration.lambdas.test_gate import COMPARE, accuracy, reasons, serve
 
@@ -264,8 +265,7 @@ def waive(person: str, rule: str) -> int:
     day = (datetime.now(UTC) + timedelta(days=7)).strftime("%Y-%m-%d")
     body = {"model": "income", "version": "2", "environment": "dev", "rule": rule, "reason": "why", "expires": day}
     arn = f"arn:aws:sts::123456789012:assumed-role/lockgate-approver/{person}"
-    event = {"body": json.dumps(body), "requestContext": {"authorizer": {"iam": {"userArn": arn}}}}
-    return int(waiver.handler(event, None)["statusCode"])
+    return int(waiver.handler(signed.event(arn, body, "waiver"), None)["statusCode"])
 
 
 @pytest.mark.parametrize("name", CHANGES)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from cli.commands.snapshot import validated
+from cli.commands.snapshot import refuse_other_identities, validated
 from lockgate.configuration.model import Feature, Model
 from lockgate.data.row_identities import read_identities
-from lockgate.errors import LockgateError
+from lockgate.errors import DataContractError, LockgateError
 from lockgate.tasks.target import binary
 
 MODEL = Model(
@@ -99,3 +102,35 @@ def test_a_holdout_has_no_entity_and_no_time_of_training() -> None:
 def test_training_rows_have_the_entity_and_the_time_once_each() -> None:
     model = replace(MODEL, entity="house", time="age")
     assert model.training_columns == ("person", "age", "sex", "house", "more")
+
+
+class Published:
+    """A bucket with one snapshot, whose training rows have this identifier."""
+
+    def __init__(self, name: str, identifier: Any) -> None:
+        sink = io.BytesIO()
+        pq.write_table(pa.table({name: identifier}), sink)
+        self.data = sink.getvalue()
+
+    def get_paginator(self, _: str) -> Any:
+        found = {"Key": "snapshots/income/aaaa/manifest.json", "LastModified": 1}
+        return SimpleNamespace(paginate=lambda **_: [{"Contents": [found]}])
+
+    def get_object(self, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
+        assert Key == "snapshots/income/aaaa/train/train.parquet"
+        return {"Body": io.BytesIO(self.data)}
+
+
+@pytest.mark.parametrize("before", [["1", "2"], [1.0, 2.0]], ids=["texts", "doubles"])
+def test_identifiers_of_another_type_than_before_are_refused_since_known_rows_would_count_as_fresh(before: Any) -> None:
+    with pytest.raises(DataContractError) as caught:
+        refuse_other_identities(Published("person", before), "data", rows(), MODEL)
+    assert "train.parquet: column person: found int64, expected " in str(caught.value)
+    assert "as in snapshot aaaa, which is published" in str(caught.value)
+
+
+def test_identifiers_as_before_are_taken_however_wide_they_were_written() -> None:
+    refuse_other_identities(Published("person", pa.array([1, 2], pa.int16())), "data", rows(), MODEL)
+    refuse_other_identities(Published("other", ["1"]), "data", rows(), MODEL)
+    nothing = SimpleNamespace(get_paginator=lambda _: SimpleNamespace(paginate=lambda **_: [{}]))
+    refuse_other_identities(nothing, "data", rows(), MODEL)

@@ -118,3 +118,16 @@ def test_what_somebody_delivered_who_is_not_in_the_map_is_nobodys_to_approve(del
 def test_verdicts_that_know_no_commit_are_not_about_the_same_one() -> None:
     chain = verdicts((None, f"{STS}/lockgate-delivery/3003"), (None, f"{STS}/lockgate-delivery/3004"))
     assert set(authors_of(chain, chain.of(Verdict)[1], ACCOUNT, PERSONS).values()) == {"grace"}
+
+
+def test_what_a_bot_pushed_persons_approve_and_the_bot_decides_nothing() -> None:
+    bot = Person("dependabot", ("49699333",), ())
+    known = (*PERSONS, bot)
+    pushed = f"{STS}/lockgate-delivery/49699333"
+    assert author_of(pushed, ACCOUNT, known) == "dependabot"
+    refuse_unknown({pushed: author_of(pushed, ACCOUNT, known)})
+    with pytest.raises(RefusedError):
+        refuse_unknown({pushed: author_of(pushed, ACCOUNT, PERSONS)})
+    for name in ("dependabot", "49699333", ""):
+        with pytest.raises(RefusedError):
+            caller_of(Proved(f"{STS}/lockgate-approver/{name}", "nonce"), ACCOUNT, ROLES, known)

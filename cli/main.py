@@ -29,7 +29,7 @@ class CommandGroup(NamedTuple):
 
 GROUPS = (
     CommandGroup("set up", ("up", "down", "bootstrap", "doctor", "snapshot"), "lockgate doctor prod"),
-    CommandGroup("make", ("new", "try"), "lockgate try employment"),
+    CommandGroup("make", ("new", "try", "import"), "lockgate try employment"),
     CommandGroup("deliver", ("deliver", "follow"), "lockgate deliver HEAD"),
     CommandGroup(
         "decide", ("approve", "reject", "waive", "retire"), 'lockgate approve 3 --env prod --reason "tried in staging"'

@@ -32,7 +32,7 @@ def write_artifact(
     saved = {**saved, **files}
     facts = {
         **model_json.declared(model),
-        "parameters": dict(model.parameters),
+        "parameters": {**model.parameters, **(model.imported.as_parameters if model.imported else {})},
         "format": format_facts,
         **({} if threshold is None else {"threshold": threshold}),
         "libraries": {name: importlib.metadata.version(name) for name in formats.libraries(format_facts)},

@@ -1,8 +1,10 @@
-"""The training step: the team's `train` on the prepared rows, saved so that the same inputs give the same bytes."""
+"""The training step: the team's `train` on the prepared rows, saved so that the same inputs give the same bytes.
+
+A model that was trained elsewhere is saved as it is.
+"""
 
 from __future__ import annotations
 
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from runtime import commit, formats, threshold
 from runtime.artifact import answers, refuse_without_probabilities, write_artifact
 from runtime.columns import read_columns
 from runtime.folds import folds_of
+from runtime.formats.imported import imported_estimator
 from runtime.frames import frame_of_table
 from runtime.job import Job
 from runtime.serving.engines import choose
@@ -37,16 +40,18 @@ def train(job: Job) -> None:
         read_columns(channel / "holdout.parquet", "holdout"),
     )
     target = table[model.target.name].to_pandas()
-    team = commit.training_module(model)
     with threadpool_limits(limits=1):
-        trained = team.train(frame_of_table(table, model), target, model)
+        if model.imported:
+            trained = imported_estimator(model, model.imported, commit.FOLDER)
+        else:
+            trained = commit.training_module(model).train(frame_of_table(table, model), target, model)
         refuse_without_probabilities(trained, model)
         estimator = formats.load(*formats.save(trained, model), model)  # what is judged and served is what was saved
         _refuse_other_answers(trained, estimator, frame_of_table(table.slice(0, COMPARED), model), model)
         engine, files = choose(estimator, model, [table, holdout])
         if engine["bounds"] is None:
             _refuse_other_predictions(estimator, table, model)
-        decides = _threshold(table, model, team)
+        decides = _threshold(table, model)
     folder = job.root / "model"
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in write_artifact(trained, model, engine, files, decides).items():
@@ -54,13 +59,13 @@ def train(job: Job) -> None:
         (folder / name).write_bytes(content)
 
 
-def _threshold(table: pa.Table, model: Model, team: ModuleType) -> float | None:
+def _threshold(table: pa.Table, model: Model) -> float | None:
     """The declared threshold, or the one that fits scores of rows by models of other rows, as `train` makes them."""
     declared, target = model.threshold, model.target
     if declared is None or declared.by == "value":
         return declared.number if declared else None
     column, rows = table[target.name].to_pandas(), frame_of_table(table, model)
-    labels = arrays_of(target).truth(table[target.name], target)
+    labels, team = arrays_of(target).truth(table[target.name], target), commit.training_module(model)
 
     def scored(train: Any, other: Any) -> Any:
         estimator = team.train(

@@ -15,7 +15,7 @@ from lockgate.evidence.document import Evidence, Group
 from lockgate.evidence.measurement import Measured, compared, measured
 from lockgate.gate.readings import Reading
 from lockgate.gate.verdict import Circumstances, Judgement, Outcome, RuleResult, judge
-from lockgate.policy.rules import Compare, Policy, Require
+from lockgate.policy.rules import Compare, Gap, Limit, Policy, Require
 from lockgate.statistics.budget import Simple, decision_level
 from lockgate.tasks.task import metrics_of
 
@@ -152,8 +152,7 @@ def opinions_of(
     for environment, policy in policies.items():
         level = _level(policy)
         reasons = tuple(_opinion(policy, evidence, Circumstances(level, champion), why_no_champion).reasons)
-        tried = [each for each in reasons if each.outcome is not Outcome.ERROR]
-        outcome = Judgement(tuple(tried)).outcome.value if tried else "not known"
+        outcome = Judgement(reasons).outcome.value if not all(each.dry_run for each in reasons) else "not known"
         found.setdefault((outcome, level, reasons), []).append(environment)
     return tuple(Opinion(tuple(names), *key) for key, names in found.items())
 
@@ -164,6 +163,9 @@ def _opinion(policy: Policy, evidence: Evidence, circumstances: Circumstances, w
     for rule in policy.rules:
         if isinstance(rule, Require) and rule.what != "parity":
             reasons.append(RuleResult(rule.name, Outcome.ERROR, f"{rule.what}: {NOT_HERE}", dry_run=True))
+        elif isinstance(rule, Limit | Gap) and rule.by and rule.by not in evidence.groups:
+            why = f"{rule.by}: the training rows have no such column"
+            reasons.append(RuleResult(rule.name, Outcome.ERROR, why, dry_run=True))
         elif isinstance(rule, Compare) and why_no_champion:
             reasons.append(RuleResult(rule.name, Outcome.ERROR, f"{rule.metric}: {why_no_champion}", dry_run=True))
         else:

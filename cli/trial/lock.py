@@ -13,15 +13,15 @@ PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s\\;]+)", re.M)
 
 
 def missing_from_lock(
-    folder: Path, model: str, lock: str, installed: Mapping[str, Sequence[str]], versions: Mapping[str, str]
+    wanted: Mapping[str, str], lock: str, installed: Mapping[str, Sequence[str]], versions: Mapping[str, str]
 ) -> list[str]:
     """Sentences, one for each import that the image would not have, or would have in another version.
 
-    folder: the project's model/. installed: module -> the distributions that bring it here; versions: of those.
+    wanted: module -> what imports it. installed: module -> the distributions that bring it here; versions: of those.
     """
     pins = {normal(name): version for name, version in PIN.findall(lock)}
     found = []
-    for module, where in sorted(imports_of(folder, model).items()):
+    for module, where in sorted(wanted.items()):
         names = [normal(name) for name in installed.get(module, ())]
         locked = [name for name in names or [normal(module)] if name in pins]
         if not locked:

@@ -19,13 +19,14 @@ import runtime
 from cli.git import models_of
 from cli.trial import recipes
 from cli.trial.card import Card, Check, groups_of, numbers_of, opinions_of
-from cli.trial.lock import missing_from_lock, normal
+from cli.trial.lock import imports_of, missing_from_lock, normal
 from lockgate import canonical
 from lockgate.configuration.environment import Environment, read_environment
+from lockgate.configuration.imported import LIGHTGBM, SKOPS, XGBOOST, imported_format
 from lockgate.configuration.model import Model, read_model
 from lockgate.configuration.policies import refuse_misfits
 from lockgate.configuration.tools import Tools, read_tools
-from lockgate.errors import ConfigError, DataContractError, LockgateError
+from lockgate.errors import ConfigError, DataContractError, LockgateError, RefusedError
 from lockgate.evidence.document import Champion, Data, Evidence, read_evidence
 from lockgate.policy.of_model import read_model_policy
 from lockgate.policy.rules import Policy
@@ -34,6 +35,10 @@ SECONDS = 24.0  # of fitting, of a minute
 FITS = 9  # four folds' worth of rows for either recipe, and one for the steps
 LOCK = "model/requirements.lock"
 NOBODY = "0" * 64
+LIBRARIES = {XGBOOST: "xgboost", LIGHTGBM: "lightgbm", SKOPS: "sklearn"}
+ELSEWHERE = (
+    "imported by {by}: trained elsewhere, perhaps on these very rows, so that only the holdout can say what it is worth"
+)
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,10 @@ def tried(root: Path, judges: Judges, name: str, rows: int | None, base: str | N
         found = _recipe(own, table, name, rows)
         if "error" in found:
             return without_numbers("nothing was measured", table.num_rows, tuple(_said(found["error"], model)))
+        if model.imported:
+            checks += _step_checks(found, model)
+            card = without_numbers(ELSEWHERE.format(by=model.imported.by), table.num_rows)
+            return replace(card, rows=found["rows"], facts=_facts(found, None, time.monotonic() - start))
         champion, beside, why = _champion(folder, root, base, table, model)
         evidence = _evidence(own, table, model, champion, found, base or "")
     checks += _step_checks(found, model)
@@ -97,7 +106,7 @@ def tried(root: Path, judges: Judges, name: str, rows: int | None, base: str | N
         beside,
         numbers,
         tuple(groups_of(evidence, numbers[0].metric)) if numbers else (),
-        _facts(found, evidence, time.monotonic() - start),
+        _facts(found, evidence.threshold, time.monotonic() - start),
         opinions_of(judges.policies(root, name), evidence, digest, why),
         tuple(checks),
     )
@@ -137,7 +146,11 @@ def _lock_check(root: Path, model: Model) -> Check:
     installed = importlib.metadata.packages_distributions()
     names = {name for found in installed.values() for name in found}
     versions = {normal(name): importlib.metadata.version(name) for name in names}
-    missing = missing_from_lock(root / "model", model.name, lock, installed, versions)
+    wanted = imports_of(root / "model", model.name)
+    if model.imported:
+        library = LIBRARIES[imported_format(model.imported.file)]
+        wanted = {library: f"model/{model.name}/{model.imported.file}", **wanted}
+    missing = missing_from_lock(wanted, lock, installed, versions)
     return Check("packages", "failed" if missing else "passed", "; ".join(missing) or f"{LOCK} has what it imports")
 
 
@@ -182,6 +195,8 @@ def _champion(folder: Path, root: Path, base: str | None, table: Any, model: Mod
     (place / "task" / "folds.npz").write_bytes((folder / "own" / "task" / "folds.npz").read_bytes())
     try:
         recipes.write_models(root, base, model.name, place / "app")
+        if read_model(place / "app" / "model" / model.name).imported:
+            raise RefusedError("it was imported, and has no recipe")
         found = _recipe(place, table, model.name, None)
         before = read_model(place / "app" / "model" / model.name)
     except LockgateError as error:
@@ -225,11 +240,7 @@ def _evidence(
         theirs = predicted(task.parent / "before").answers(truth, before)
         metrics = arrays.measure(truth, theirs.predictions, target, theirs.threshold)
         champion = Champion(base.ljust(64, "0"), metrics, arrays.paired(truth, answers, theirs, target))
-    steps = (
-        read_evidence(found["evidence"].encode(), canonical.sha256(found["evidence"].encode()))
-        if "evidence" in found
-        else None
-    )
+    steps = _measured_by_steps(found)
     served = {"serving_difference": steps.metrics["serving_difference"]} if steps else {}
     named = group_columns(rows, model)  # training rows may lack an attribute that is no feature
     columns = {name: named.get(name, rows[name]) for name in model.protected if name in rows.column_names}
@@ -238,7 +249,7 @@ def _evidence(
         for name, column in columns.items()
     }
     data = Data("", NOBODY, NOBODY, NOBODY, NOBODY, NOBODY, table.num_rows, rows.num_rows)
-    made = Evidence(
+    return Evidence(
         model=model.name,
         commit=NOBODY[:40],
         image="",
@@ -256,7 +267,12 @@ def _evidence(
         groups=groups,
         champion=champion,
     )
-    return replace(made, engine=steps.engine) if steps else made
+
+
+def _measured_by_steps(found: Mapping[str, Any]) -> Evidence | None:
+    """What the evaluator wrote about the fold that stood for the holdout; None where a step failed."""
+    written = found.get("evidence", "").encode()
+    return read_evidence(written, canonical.sha256(written)) if written else None
 
 
 def _step_checks(found: Mapping[str, Any], model: Model) -> list[Check]:
@@ -282,14 +298,15 @@ def _said(error: Mapping[str, Any], model: Model) -> list[str]:
     return [*error["lines"], *str(error["said"]).splitlines(), todo]
 
 
-def _facts(found: Mapping[str, Any], evidence: Evidence, seconds: float) -> tuple[tuple[str, str], ...]:
-    facts = []
-    if evidence.engine:
-        refused = "; ".join(f"{name}: {why}" for name, why in evidence.engine["refused"].items())
-        facts.append(("engine", f"{evidence.engine['name']}{f' ({refused})' if refused else ''}"))
+def _facts(found: Mapping[str, Any], threshold: float | None, seconds: float) -> tuple[tuple[str, str], ...]:
+    facts, steps = [], _measured_by_steps(found)
+    if steps:
+        refused = "; ".join(f"{name}: {why}" for name, why in steps.engine["refused"].items())
+        facts.append(("engine", f"{steps.engine['name']}{f' ({refused})' if refused else ''}"))
     if "sizes" in found:
         facts.append(("size", f"{sum(found['sizes'].values()):,} bytes"))
-    if evidence.threshold is not None:
-        facts.append(("threshold", f"{evidence.threshold:.4g}"))
-    facts.append(("a fit", f"{found['seconds_of_a_fit']:.2g} s"))
+    if threshold is not None:
+        facts.append(("threshold", f"{threshold:.4g}"))
+    if "seconds_of_a_fit" in found:
+        facts.append(("a fit", f"{found['seconds_of_a_fit']:.2g} s"))
     return (*facts, ("this", f"{seconds:.0f} s"))

@@ -12,6 +12,7 @@ from pathlib import Path
 from lockgate import names
 from lockgate.configuration.forms import DASHED, DASHED_EXPECTED
 from lockgate.configuration.groups import MOST_BINS, refuse_ungrouped
+from lockgate.configuration.imported import Imported, read_imported
 from lockgate.configuration.moments import KINDS, moment_as_text
 from lockgate.configuration.table import Table
 from lockgate.errors import ConfigError
@@ -51,7 +52,8 @@ class Model:
     environments/tools.toml, or "". threshold: None of a model that does not predict one of two classes. entity, time:
     the columns that say whom a row is about and when it was, or "": rows of one entity, and what is later than what is
     predicted, never help to measure a model. attributes: columns of the holdout that are there for groups only; neither
-    `train` nor the server gets them. protected: names of features or attributes.
+    `train` nor the server gets them. protected: names of features or attributes. imported: where it was trained
+    elsewhere; then `train` is not called.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Model:
     entity: str = ""
     time: str = ""
     attributes: tuple[Feature, ...] = ()
+    imported: Imported | None = None
 
     @property
     def grouped(self) -> tuple[Feature, ...]:
@@ -130,6 +133,7 @@ def read_model(folder: Path) -> Model:
         entity=table.optional_text("entity") or "",
         time=table.optional_text("time") or "",
         attributes=attributes,
+        imported=read_imported(table),
     )
     data.finish()
     table.finish()

@@ -45,11 +45,15 @@ class Booster(BaseEstimator):  # type: ignore[misc]
 
 
 def takes(estimator: Any, model: Model) -> bool:
-    return type(estimator).__module__ == "lightgbm.sklearn" and hasattr(estimator, "booster_")
+    """A fitted estimator, or what `load` made of one."""
+    return isinstance(estimator, Booster) or (
+        type(estimator).__module__ == "lightgbm.sklearn" and hasattr(estimator, "booster_")
+    )
 
 
 def save(estimator: Any) -> tuple[dict[str, Any], dict[str, bytes]]:
-    text = estimator.booster_.model_to_string()
+    booster = estimator.booster if isinstance(estimator, Booster) else estimator.booster_
+    text = booster.model_to_string()
     trees, _, rest = text.partition("\nparameters:")
     text = trees + rest.partition("end of parameters")[2]
     classes = [value.item() if isinstance(value, np.generic) else value for value in getattr(estimator, "classes_", ())]

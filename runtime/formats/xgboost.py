@@ -32,8 +32,5 @@ def load(facts: Mapping[str, Any], files: Mapping[str, bytes], model: Model) -> 
     if not (isinstance(kind, type) and issubclass(kind, xgboost.XGBModel)):
         raise EvidenceError(f"model.json: format: found {facts.get('class')!r}, expected an estimator of XGBoost")
     estimator = kind(n_jobs=1)
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / FILE
-        file.write_bytes(files[FILE])
-        estimator.load_model(file)
+    estimator.load_model(bytearray(files[FILE]))  # in whichever of its two forms: an imported one may be in JSON
     return estimator

@@ -32,6 +32,7 @@ from runtime.trial.sample import sampled
 from runtime.trial.steps import run_steps
 
 FOLDS_FILE = "folds.npz"
+ENOUGH = 20_000  # rows for a model that is not trained here
 
 
 def main(folder: Path) -> int:
@@ -55,9 +56,15 @@ def _only_this_folder() -> None:
 
 
 def _whole(folder: Path, asked: dict[str, Any]) -> dict[str, Any]:
-    """The recipe of this branch: cross-validation, then the real steps with the last fold as their holdout."""
+    """The recipe of this branch: cross-validation, then the real steps with the last fold as their holdout.
+
+    A model that was trained elsewhere may have seen any of these rows, so that only the steps are run.
+    """
     model = commit.declared_model(asked["model"])
     table = read_columns(folder / "rows.parquet", "train")
+    if model.imported:
+        sample = table.take(sampled(table, model, asked["rows"] or ENOUGH))
+        return _steps({"rows": sample.num_rows}, sample, folds_of(sample, model)[-1], model)
     team = commit.training_module(model)
     fits = asked["fits"] + (FOLDS if model.threshold and model.threshold.by != "value" else 0)
     rows = asked["rows"] or rows_that_fit(table, model, team.train, fits=fits, seconds=asked["seconds"])
@@ -70,7 +77,12 @@ def _whole(folder: Path, asked: dict[str, Any]) -> dict[str, Any]:
     predicted = cross_validated(sample, model, team.train, chosen)
     np.savez(folder / "out-of-fold.npz", places=predicted.places, predictions=predicted.predictions)
     found: dict[str, Any] = {"rows": sample.num_rows, "seconds_of_a_fit": (time.perf_counter() - start) / len(chosen)}
-    fitted_on, other = chosen[-1]  # forward in time it has the most rows
+    return _steps(found, sample, chosen[-1], model)  # forward in time the last fold has the most rows
+
+
+def _steps(found: dict[str, Any], sample: Any, fold: Fold, model: Model) -> dict[str, Any]:
+    """What was found so far, with what the real steps make of one fold, and the saved model of rows at edges."""
+    fitted_on, other = fold
     try:
         with tempfile.TemporaryDirectory() as root:
             files, evidence = run_steps(Path(root), sample.take(fitted_on), sample.take(other), model)

@@ -19,6 +19,7 @@ from lockgate import canonical
 from lockgate.configuration.model import Model
 from lockgate.data.snapshot import Manifest, Part
 from runtime.evaluate import evaluate
+from runtime.groups import group_columns
 from runtime.job import Job
 from runtime.predict import predict
 from runtime.prepare import prepare
@@ -67,12 +68,16 @@ def run_steps(root: Path, train_rows: pa.Table, other: pa.Table, model: Model) -
 
 
 def _publish(folder: Path, train_rows: pa.Table, other: pa.Table, model: Model) -> Manifest:
-    """Folders as `lockgate snapshot` fills the buckets."""
+    """Folders as `lockgate snapshot` fills the buckets; training rows may lack an attribute that is no feature."""
+    named = group_columns(other, model)
+    labels_of = other.select([model.identifier, model.target.name])
+    for name, column in named.items():
+        labels_of = labels_of.append_column(name, column)
     features = [feature.name for feature in model.features]
     columns = {
         "data/train/train.parquet": (train_rows, [*model.training_columns]),
         "data/holdout/features.parquet": (other, [model.identifier, *features]),
-        "labels/labels.parquet": (other, [model.identifier, model.target.name]),
+        "labels/labels.parquet": (labels_of, labels_of.column_names),
     }
     parts = []
     for name, (table, chosen) in columns.items():
@@ -80,8 +85,9 @@ def _publish(folder: Path, train_rows: pa.Table, other: pa.Table, model: Model) 
         pq.write_table(table.select(chosen), folder / name)
         parts.append(Part(canonical.sha256((folder / name).read_bytes()), table.num_rows))
     train, holdout, labels = parts
+    protected = tuple(name for name in model.protected if name in (*features, *named))
     manifest = Manifest(
-        model.name, model.identifier, model.target, tuple(features), model.protected, train, holdout, labels, {}
+        model.name, model.identifier, model.target, tuple(features), protected, train, holdout, labels, {}
     )
     (folder / "data" / "manifest.json").write_bytes(manifest.to_bytes())
     return manifest

@@ -131,6 +131,7 @@ SHOWN_ONLY = {
     "make check": "`make test` begins with it",
     "make test": "it would run itself",
     "lockgate new": "tests/docs/test_make_it_yours.py runs it on the rows that the page shows",
+    "lockgate import": "tests/integration/model/test_import.py imports files that it makes",
     "lockgate try": "tests/integration/model/test_try.py runs it on models of its own",
     "make down": "tests/e2e/conftest.py ends each embedded AWS in the same way",
     "make synth": "tests/synth synthesizes every stage, and the demo does it with the CDK's command line",

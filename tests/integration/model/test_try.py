@@ -19,6 +19,7 @@ import yaml
 
 from cli import main
 from examples.rows import made
+from lockgate.configuration.model import read_model
 
 ROOT = Path(__file__).parents[3]
 Try = Callable[..., tuple[int, Any]]
@@ -33,7 +34,8 @@ def committed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(ROOT / "examples" / name, root / "model" / name)
         train, _ = made(name)
         (root / "data" / name / "holdout.parquet").mkdir(parents=True)
-        pq.write_table(train, root / "data" / name / "train.parquet")
+        without = train.select([*read_model(root / "model" / name).training_columns])  # and without attributes
+        pq.write_table(without, root / "data" / name / "train.parquet")
     lock = (ROOT / "model" / "requirements.lock").read_text()
     (root / "model" / "requirements.lock").write_text(f"{lock}lightgbm=={version('lightgbm')}\n")
     (root / ".gitignore").write_text("data/\n__pycache__/\n")
@@ -86,6 +88,7 @@ def test_a_worse_recipe_is_shown_beside_the_one_of_the_branch_without_any_holdou
     assert [each["verdict"] for each in card["would"]] == [False] * len(card["would"])
     rules = {rule["rule"]: rule for each in card["would"] for rule in each["rules"]}
     assert rules["worth its looks"]["message"].startswith("cost ")
+    assert [rule["outcome"] for rule in rules.values() if "customer_age" in rule["message"]] == ["not tried"]
     assert "better than the champion's by -" in rules["not dearer than what is served"]["message"]
     assert "no verdict" in (project / "card.md").read_text()
 

@@ -58,7 +58,7 @@ def test_a_package_is_known_by_the_name_that_a_lock_has(tmp_path: Path) -> None:
     model = folder(tmp_path, a__train="import sklearn\nimport yaml\nimport torch\nimport numpy\n")
     lock = "scikit_learn==1.9.1 \\\n    --hash=sha256:0\nnumpy==2.4.6\n"
     installed = {"sklearn": ["scikit-learn"], "yaml": ["PyYAML"], "numpy": ["numpy"]}
-    found = missing_from_lock(model, "a", lock, installed, {"scikit-learn": "1.9.1", "numpy": "2.3.0"})
+    found = missing_from_lock(imports_of(model, "a"), lock, installed, {"scikit-learn": "1.9.1", "numpy": "2.3.0"})
     assert [each.partition(", which")[0].partition(": ")[0] for each in found] == [
         "model/a/train.py imports numpy",
         "model/a/train.py imports torch",

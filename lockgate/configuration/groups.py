@@ -43,15 +43,16 @@ def refuse_ungrouped(feature: Feature, file: str) -> None:
 
 def can_be(feature: Feature, group: str) -> bool:
     """Whether the group of this name can have rows."""
-    return (group == NULL and feature.null_share > 0) or group in _groups(feature)
+    return (group == NULL and feature.null_share > 0) or group in groups_of(feature)
 
 
 def described(feature: Feature) -> str:
     """Its groups, in words."""
-    return ", ".join(_groups(feature)) + (f", {NULL}" if feature.null_share else "")
+    return ", ".join(groups_of(feature)) + (f", {NULL}" if feature.null_share else "")
 
 
-def _groups(feature: Feature) -> tuple[str, ...]:
+def groups_of(feature: Feature) -> tuple[str, ...]:
+    """The names of all groups but that of missing values."""
     if feature.type == "boolean":
         return BOOLEANS
     return feature.values if feature.type == "category" else bin_names(feature)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from lockgate.configuration.environment import Environment
-from lockgate.configuration.groups import can_be, described
+from lockgate.configuration.groups import can_be, described, groups_of
 from lockgate.configuration.model import Model
 from lockgate.errors import ConfigError
-from lockgate.policy.fit import refuse_unfit
+from lockgate.policy.fit import decides_about, refuse_unfit
 from lockgate.policy.of_model import ModelPolicy
 from lockgate.policy.rules import Compare, Gap, Limit, Policy, Require, Rule
 
@@ -81,11 +81,17 @@ def _refuse_unknown_groups(rule: Rule, file: str, model: Model) -> None:
 def _refuse_unjudged_attributes(policy: ModelPolicy, model: Model, last: Environment) -> None:
     """A rule decides about each protected attribute before the last environment, or the policy says why none does."""
     rules = policy.in_environment(last.name, last.rules).rules
-    judged = {rule.by for rule in rules if isinstance(rule, Limit | Gap) and not rule.dry_run}
-    unjudged = [attribute for attribute in model.protected if attribute not in judged]
+    unjudged = [
+        column.name
+        for column in model.grouped
+        if not any(decides_about(rule, column.name, groups_of(column), model.target) for rule in rules)
+    ]
     if unjudged and not policy.no_fairness_rule:
         found = f"no deciding rule for {last.name} by {', '.join(unjudged)}"
-        expected = 'a rule `by` each protected attribute that is no dry run, or `no_fairness_rule = "why"`'
+        expected = (
+            "a rule `by` each protected attribute that can stop a version because of any group: no dry run, no "
+            'estimate, no `group`, and a bound that can be missed; or `no_fairness_rule = "why"`'
+        )
         raise ConfigError(policy.file, "rule", found, expected)
     if policy.no_fairness_rule and not unjudged:
         expected = "not this key: a rule decides about every protected attribute"

@@ -5,6 +5,8 @@ Reading a policy asks for no model, since an environment's rules hold for all of
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from lockgate.errors import ConfigError
 from lockgate.policy.rules import Bound, Compare, Gap, Limit, Rule, refuse_bound
 from lockgate.tasks.kinds import Scale
@@ -46,5 +48,28 @@ def _gap(rule: Gap, target: Target, file: str, key: str) -> None:
     floor: Bound = "floor"
     if rule.bound == floor and not all(kind.ratio for kind in compared):
         raise ConfigError(file, f"{key}.floor", rule.value, f"a ceiling: {rule.measure} has no ratio")
-    widest = 1.0 if rule.bound == floor else max(kind.scale.highest - max(0.0, kind.scale.lowest) for kind in compared)
-    refuse_bound(rule.bound, rule.value, rule.measure, Scale(0.0, widest, "neither"), file, key)
+    refuse_bound(rule.bound, rule.value, rule.measure, _gap_scale(rule, target), file, key)
+
+
+def _gap_scale(rule: Gap, target: Target) -> Scale:
+    """From no gap to the widest one; of a floor, from no ratio to the same in both groups."""
+    scales = [metrics_of(target)[name].scale for name in measures_of(target)[rule.measure]]
+    widest = 1.0 if rule.bound == "floor" else max(scale.highest - max(0.0, scale.lowest) for scale in scales)
+    return Scale(0.0, widest, "neither")
+
+
+def decides_about(rule: Rule, attribute: str, groups: Sequence[str], target: Target) -> bool:
+    """Whether a rule can stop a version because of any group of the attribute.
+
+    A dry run, an estimate, a rule about one group and a bound that nothing can miss decide nothing about groups. Nor
+    does a rule that leaves out all groups, or a gap that leaves one.
+    groups: all that the attribute has. The rule fits the target.
+    """
+    if not isinstance(rule, Limit | Gap) or rule.by != attribute or rule.dry_run:
+        return False
+    left = len(set(groups) - set(rule.leave_out))
+    if isinstance(rule, Gap):
+        scale, enough = _gap_scale(rule, target), left > 1
+    else:
+        scale, enough = metrics_of(target)[rule.metric].scale, left > 0 and not rule.group and rule.decide == "interval"
+    return enough and (rule.value > scale.lowest if rule.bound == "floor" else rule.value < scale.highest)

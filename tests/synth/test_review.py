@@ -423,6 +423,22 @@ def test_a_change_of_a_models_policy_is_a_risk_of_its_own(name: str) -> None:
     assert words in finding.text
 
 
+def test_another_tier_or_owner_of_a_model_is_named() -> None:
+    def assembly(**tags: str) -> ReviewedAssembly:
+        said = [{"Key": f"lockgate:{key}", "Value": value} for key, value in tags.items()]
+        group = {
+            "Type": "AWS::SageMaker::ModelPackageGroup",
+            "Properties": {"ModelPackageGroupName": "m", "Tags": said},
+        }
+        return ReviewedAssembly(templates={"lockgate-tools-training": {"Resources": {"Group": group}}})
+
+    found = review(PROJECT, assembly(owner="ana", tier="high"), assembly(owner="olga")).findings
+    assert {(finding.risk, finding.what, finding.text) for finding in found if finding.topic == "model"} == {
+        (Risk.HIGH, "Group", "tier high becomes nothing"),
+        (Risk.MEDIUM, "Group", "owner ana becomes olga"),
+    }
+
+
 def test_a_rule_that_holds_in_fewer_environments_is_loosened() -> None:
     before, after = (
         ReviewedAssembly(policies={"income": {"rule": [{**PLACED, "environments": where}]}})

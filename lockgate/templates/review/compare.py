@@ -24,6 +24,7 @@ def judged(base: ReviewedAssembly, head: ReviewedAssembly, changes: Iterable[dif
         new, gone = change.stack not in base.templates, change.stack not in head.templates
         found += replacement.findings(change, gone)
         found += policy.releases(change, new=new, gone=gone)
+        found += policy.of_owners(change)
         if not gone:
             found += access.findings(change, base.accounts | head.accounts)
             found += network.findings(change)

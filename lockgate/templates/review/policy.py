@@ -45,6 +45,21 @@ def of_models(base: Mapping[str, dict[str, Any]], head: Mapping[str, dict[str, A
             yield from (replace(found, topic="model") for found in _environment(file, base[name], head[name]))
 
 
+def of_owners(change: StackChange) -> Iterator[Finding]:
+    """Who answers for a model, and its tier of risk, which demands rules of its policy; its package group has both."""
+    for resource in change.resources:
+        if resource.type != "AWS::SageMaker::ModelPackageGroup" or resource.base is None or resource.head is None:
+            continue
+        before, after = (
+            {tag["Key"]: tag["Value"] for tag in side.get("Properties", side).get("Tags", [])}
+            for side in (resource.base, resource.head)
+        )
+        for key, risk in (("lockgate:tier", Risk.HIGH), ("lockgate:owner", Risk.MEDIUM)):
+            if before.get(key) != after.get(key):
+                said = f"{key.split(':')[1]} {_value(before.get(key))} becomes {_value(after.get(key))}"
+                yield Finding(risk, "model", change.stack, resource.id, said)
+
+
 def _placed(rule: Mapping[str, Any]) -> str:
     """The name of a rule, with the environments in which it holds where it names them: elsewhere another may have it.
 

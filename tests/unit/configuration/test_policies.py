@@ -31,6 +31,14 @@ values = ["1", "2"]
 """
 RANKING = '[[rule]]\nname = "ranking"\nkind = "limit"\nmetric = "roc_auc"\nfloor = 0.7\n'
 FAIR = '[[rule]]\nname = "fair"\nkind = "limit"\nmetric = "accuracy"\nfloor = 0.7\nby = "SEX"\n'
+GAP = """[[rule]]
+name = "gap"
+kind = "gap"
+measure = "equal_opportunity"
+by = "SEX"
+ceiling = 0.1
+minimum_rows = 10
+"""
 
 
 @pytest.fixture
@@ -93,6 +101,17 @@ def test_the_policy_is_one_value_with_one_digest_for_a_model_and_an_environment(
         (FAIR.replace("SEX", "AGE"), "rule 'fair'.by: found 'AGE', expected an attribute that the model protects"),
         (RANKING, "rule: found 'no deciding rule for prod by SEX', expected a rule `by` each protected attribute"),
         (FAIR + "dry_run = true", "rule: found 'no deciding rule for prod by SEX'"),
+        *(
+            (rule, "rule: found 'no deciding rule for prod by SEX'")
+            for rule in (
+                FAIR.replace("0.7", "0.0"),
+                FAIR + 'decide = "estimate"',
+                FAIR + 'group = "1"',
+                FAIR + 'leave_out = ["1", "2"]',
+                RANKING + GAP.replace("0.1", "1.0"),
+                RANKING + GAP + 'leave_out = ["1"]',
+            )
+        ),
         (FAIR + 'environments = ["dev"]', "rule: found 'no deciding rule for prod by SEX'"),
         ('no_fairness_rule = "trust us"\n' + FAIR, "no_fairness_rule: found 'trust us', expected not this key"),
         ('assurance = "full"\n' + FAIR, "assurance: found 'full', expected one of simple, budget"),
@@ -196,3 +215,8 @@ def test_two_models_of_one_holdout_have_a_budget_both_or_neither(root: Path) -> 
     with pytest.raises(ConfigError, match=r"twin/policy\.toml: assurance: found 'simple, on the holdout"):
         read(root, budget + RANKING + FAIR)
     assert read(root, RANKING + FAIR)
+
+
+@pytest.mark.parametrize("rule", [FAIR, GAP, GAP.replace("ceiling = 0.1", "floor = 0.8"), FAIR + 'leave_out = ["1"]'])
+def test_a_rule_that_can_stop_a_version_because_of_any_group_decides_about_the_attribute(root: Path, rule: str) -> None:
+    assert "ranking" in rules(read(root, RANKING + rule), "prod")

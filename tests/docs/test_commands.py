@@ -45,7 +45,7 @@ def of(*programs: str) -> list[Command]:
 def refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     """What the command line's own parser has against the words; empty if it takes them."""
     try:
-        parser().parse_args(words)
+        parser(words[0]).parse_args(words)
     except SystemExit as ended:
         return capsys.readouterr().err if ended.code else ""
     return ""
@@ -136,7 +136,7 @@ def test_lockgate_has_each_option_that_a_sentence_names(capsys: pytest.CaptureFi
     wrong = []
     for command in of("lockgate"):
         with pytest.raises(SystemExit):
-            parser().parse_args([command.words[1], "--help"])
+            parser(command.words[1]).parse_args([command.words[1], "--help"])
         page = capsys.readouterr().out
         options = [word for word in command.words if word.startswith("--")]
         wrong += [str(command) for option in options if not re.search(rf"{option}\b", page)]

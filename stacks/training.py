@@ -61,6 +61,7 @@ class TrainingStack(Stack):
                 description=model.description,
                 definition=fill(template, self._values(model), file=DEFINITION),
                 role=self._pipeline,
+                group_is_there=model.name in configuration.tools.kept_groups,
                 tags={"lockgate:owner": model.owner, **({"lockgate:tier": model.tier} if model.tier else {})},
             )
             self._warn_of_few_rows(model)

@@ -15,6 +15,7 @@ class ModelPipeline(Construct):
     """A SageMaker pipeline and the model package group it registers in.
 
     tags: of the group, which AWS shows beside each version.
+    group_is_there: whether the group was kept when the model's folder went. A name is taken once, so no stack makes it.
     definition: a pipeline definition without placeholders; tokens in its strings are resolved at deployment.
     """
 
@@ -29,16 +30,9 @@ class ModelPipeline(Construct):
         definition: Any,
         role: iam.IRole,
         tags: Mapping[str, str],
+        group_is_there: bool = False,
     ) -> None:
         super().__init__(scope, construct_id)
-        group = sagemaker.CfnModelPackageGroup(
-            self,
-            "Packages",
-            model_package_group_name=package_group_name,
-            model_package_group_description=description,
-            tags=[CfnTag(key=key, value=value) for key, value in tags.items()],
-        )
-        group.apply_removal_policy(RemovalPolicy.RETAIN)  # a model that left keeps its history
         pipeline = sagemaker.CfnPipeline(
             self,
             "Pipeline",
@@ -47,5 +41,14 @@ class ModelPipeline(Construct):
             pipeline_definition={"PipelineDefinitionBody": Stack.of(self).to_json_string(definition)},
             role_arn=role.role_arn,
         )
-        pipeline.add_resource_dependency(group)
+        if not group_is_there:
+            group = sagemaker.CfnModelPackageGroup(
+                self,
+                "Packages",
+                model_package_group_name=package_group_name,
+                model_package_group_description=description,
+                tags=[CfnTag(key=key, value=value) for key, value in tags.items()],
+            )
+            group.apply_removal_policy(RemovalPolicy.RETAIN)  # a model that left keeps its history
+            pipeline.add_resource_dependency(group)
         pipeline.node.add_dependency(role)

@@ -86,6 +86,9 @@ def read_configuration(root: Path) -> Configuration:
     _refuse_edge_of_another_place(environments)
     _refuse_workflows_of_another_branch(root / ".github" / "workflows", tools.github.branch)
     models = read_models(root / "model")
+    if gone := set(tools.kept_groups) - {model.name for model in models}:
+        expected = f"of the models that there are, {', '.join(model.name for model in models)}"
+        raise ConfigError("environments/tools.toml", "training.kept_groups", sorted(gone), expected)
     policies = {model.name: read_model_policy(root / "model" / model.name) for model in models}
     for model in models:
         refuse_misfits(policies[model.name], model, environments, tools.tiers)

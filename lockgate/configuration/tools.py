@@ -70,6 +70,7 @@ class Tools:
     attestation: whether images are vouched for and gates ask for it; else nobody proves where an image was built.
     anchor_account: where the heads of the ledger are kept; the tools account itself means nowhere, since who may
         rewrite the ledger could rewrite them there.
+    kept_groups: models whose package group is there already, since they were here before; no stack makes it again.
     tiers: of risk, each with what must decide about its models before the last environment (DEMANDS).
     """
 
@@ -89,6 +90,7 @@ class Tools:
     infrastructure_approvals: int
     review_threshold: str
     tiers: Mapping[str, tuple[str, ...]]
+    kept_groups: tuple[str, ...]
 
     @property
     def anchored(self) -> bool:
@@ -130,6 +132,7 @@ def read_tools(file: Path) -> Tools:
         infrastructure_approvals=table.integer("infrastructure_approvals", 0, 5, 1),
         review_threshold=table.choice("review_threshold", REVIEW_THRESHOLDS, "high"),
         tiers=_tiers(table.table("tier")) if table.has("tier") else {},
+        kept_groups=training.optional_names("kept_groups", ()),
     )
     for part in (table, github, images, evaluator, training, ledger):
         part.finish()

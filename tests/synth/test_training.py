@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from lockgate.configuration.project import read_configuration
 from lockgate.errors import ConfigError
 
 
@@ -107,3 +108,30 @@ def test_a_holdout_of_few_rows_is_warned_of_at_synth(
     stack = app.node.find_child("tools").node.find_child("training")
     (warning,) = [each.data for each in stack.node.metadata if each.type == "aws:cdk:warning"]
     assert "alpha: rule 'ranking': passes none (of 500 rows" in warning
+
+
+def test_a_model_that_comes_back_uses_the_package_group_that_was_kept(
+    project: Path, tmp_path: Path, new_app: Callable[[Path, Path], Any]
+) -> None:
+    """A group's name is taken once: a stack that made it again would fail at it."""
+    _keep(project, "alpha")
+    app = new_app(project, tmp_path / "out")
+    stack = app.node.find_child("tools").node.find_child("training")
+    kinds = {each.cfn_resource_type for each in stack.node.find_all() if hasattr(each, "cfn_resource_type")}
+    assert "AWS::SageMaker::Pipeline" in kinds
+    assert "AWS::SageMaker::ModelPackageGroup" not in kinds
+
+
+def test_a_kept_group_of_no_model_is_refused(project: Path) -> None:
+    _keep(project, "gone")
+    with pytest.raises(
+        ConfigError, match=r"training.kept_groups: found \['gone'\], expected of the models that there are"
+    ):
+        read_configuration(project)
+
+
+def _keep(project: Path, model: str) -> None:
+    tools = project / "environments" / "tools.toml"
+    text = tools.read_text()
+    assert "[training]\n" in text
+    tools.write_text(text.replace("[training]\n", f'[training]\nkept_groups = ["{model}"]\n'))

@@ -104,7 +104,7 @@ def test_training_rows_have_the_entity_and_the_time_once_each() -> None:
     assert model.training_columns == ("person", "age", "sex", "house", "more")
 
 
-class Published:
+class OneSnapshot:
     """A bucket with one snapshot, whose training rows have this identifier."""
 
     def __init__(self, name: str, identifier: Any) -> None:
@@ -124,13 +124,13 @@ class Published:
 @pytest.mark.parametrize("before", [["1", "2"], [1.0, 2.0]], ids=["texts", "doubles"])
 def test_identifiers_of_another_type_than_before_are_refused_since_known_rows_would_count_as_fresh(before: Any) -> None:
     with pytest.raises(DataContractError) as caught:
-        refuse_other_identities(Published("person", before), "data", rows(), MODEL)
+        refuse_other_identities(OneSnapshot("person", before), "data", rows(), MODEL)
     assert "train.parquet: column person: found int64, expected " in str(caught.value)
     assert "as in snapshot aaaa, which is published" in str(caught.value)
 
 
 def test_identifiers_as_before_are_taken_however_wide_they_were_written() -> None:
-    refuse_other_identities(Published("person", pa.array([1, 2], pa.int16())), "data", rows(), MODEL)
-    refuse_other_identities(Published("other", ["1"]), "data", rows(), MODEL)
+    refuse_other_identities(OneSnapshot("person", pa.array([1, 2], pa.int16())), "data", rows(), MODEL)
+    refuse_other_identities(OneSnapshot("other", ["1"]), "data", rows(), MODEL)
     nothing = SimpleNamespace(get_paginator=lambda _: SimpleNamespace(paginate=lambda **_: [{}]))
     refuse_other_identities(nothing, "data", rows(), MODEL)

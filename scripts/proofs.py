@@ -21,10 +21,13 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 FILE = ROOT / "tests" / "long.json"
 OLDEST, OLDEST_SHORTENED = timedelta(days=60), timedelta(days=14)
+SUITE = "pytest -n auto --dist loadfile --no-loadscope-reorder"
 PROOFS = {
     # Seeds that `make test` does not take.
     "faults": "python -m bench.faults --seed 1001 --runs ${RUNS:-200} --workers ${WORKERS:-3} --minutes 180",
-    "backwards": "pytest -n auto --dist loadfile --no-loadscope-reorder --backwards $TESTS",  # no test needs another
+    "backwards": f"{SUITE} --backwards $TESTS",  # no test needs another
+    # No outcome depends on how busy the machine is. A loop ends with the shell that began it, however that ends.
+    "load": f"for _ in $(seq ${{LOOPS:-10}}); do while kill -0 $$ 2>/dev/null; do :; done & done; {SUITE} $TESTS",
 }
 
 

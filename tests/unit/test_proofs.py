@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +21,35 @@ PASSED = proofs.Result("a command", "", "c" * 40, ENDED.isoformat(), 60, passed=
 def test_each_proof_has_passed_of_late() -> None:
     due = proofs.due(proofs.read(), proofs.committed())
     assert due == [], "run `make test-long` and commit tests/long.json"
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_busy_loops_beside_the_suite_end_with_it_even_where_their_shell_is_killed(tmp_path: Path, killed: bool) -> None:
+    begun, go, pytest_of_its_own = tmp_path / "begun", tmp_path / "go", tmp_path / "pytest"
+    pytest_of_its_own.write_text(f"#!/bin/sh\ntouch {begun}; while [ ! -e {go} ]; do sleep 0.05; done\n")
+    pytest_of_its_own.chmod(0o700)
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "LOOPS": "2", "TESTS": ""}
+    shell = subprocess.Popen(["bash", "-c", proofs.PROOFS["load"]], env=environment, start_new_session=True)
+    wait_for(begun.exists)
+    assert len(members(shell.pid)) > 2, "the loops run"
+    if killed:
+        shell.kill()
+    go.touch()
+    shell.wait()
+    wait_for(lambda: members(shell.pid) == [])
+
+
+def members(group: int) -> list[str]:
+    """Processes of a group."""
+    listed = subprocess.run(["ps", "-A", "-o", "pgid="], capture_output=True, text=True, check=True).stdout
+    return [each for each in listed.split() if int(each) == group]
+
+
+def wait_for(reached: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not reached():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def git(folder: Path, *arguments: str, **environment: str) -> None:

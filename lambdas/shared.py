@@ -25,7 +25,7 @@ from lockgate.errors import ConfigError, ForbiddenError, RefusedError
 from lockgate.ledger.calls import read_call
 from lockgate.policy.of_model import read_model_policy
 from lockgate.policy.rules import Policy
-from lockgate.proof import HEADER, Audience, Proved, Request
+from lockgate.proof import HEADER, Audience, Proved, ProvedCall
 
 ROOT = Path(__file__).resolve().parents[1]
 C = TypeVar("C")
@@ -87,7 +87,7 @@ def proved(event: dict[str, Any], audience: Audience, path: str) -> Proved:
     """
     headers = event.get("headers")
     text = headers.get(HEADER, "") if isinstance(headers, dict) else ""
-    return caller_identity.caller(str(text), Request(audience, path, url_body(event)))
+    return caller_identity.caller(str(text), ProvedCall(audience, path, url_body(event)))
 
 
 def caller(signer: Proved, roles: Callable[[Environment], Sequence[str]]) -> Caller:

@@ -51,7 +51,7 @@ class Audience(NamedTuple):
     function: str
 
 
-class Request(NamedTuple):
+class ProvedCall(NamedTuple):
     """What a proof is bound to: whom it is for, the path of the function's URL, and all that the request says."""
 
     audience: Audience
@@ -113,7 +113,7 @@ def read_proof(text: str) -> Proof:
     return schema.read(Proof, found, "proof", ForbiddenError)
 
 
-def headers_to_send(proof: Proof, request: Request, host: str, now: datetime) -> dict[str, str]:
+def headers_to_send(proof: Proof, request: ProvedCall, host: str, now: datetime) -> dict[str, str]:
     """The headers of the call of STS, when they are for this very request; else ForbiddenError with the reason.
 
     host: that of the STS which the function asks. now: UTC, by the machine's own clock.

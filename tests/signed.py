@@ -14,7 +14,7 @@ from botocore.credentials import Credentials
 
 from lockgate import names, proof
 from lockgate.aws import caller_identity
-from lockgate.proof import HEADER, Audience, Request
+from lockgate.proof import HEADER, Audience, ProvedCall
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 DECIDE = Audience(ACCOUNT, REGION, names.DECIDE_FUNCTION)
@@ -35,7 +35,7 @@ def session(arn: str) -> Any:
 def proved(arn: str, body: object, path: str, audience: Audience = DECIDE) -> str:
     """A proof that `arn` makes this call; of an empty call where the body is no object."""
     said = body if isinstance(body, dict) else _object(body)
-    return caller_identity.prove(session(arn), Request(audience, path, said)).to_text()
+    return caller_identity.prove(session(arn), ProvedCall(audience, path, said)).to_text()
 
 
 def event(arn: str, body: object, path: str, audience: Audience = DECIDE) -> dict[str, Any]:

@@ -143,8 +143,9 @@ def refuse_other_identities(s3: Any, bucket: str, train: Any, model: Model) -> N
     published = delivery.snapshots(s3, bucket, model.name).published
     if not published:
         return
-    key = f"{names.snapshot_prefix(model.name, published[-1])}/train/train.parquet"
-    before = canonical_columns(parquet_table(s3.get_object(Bucket=bucket, Key=key)["Body"].read(), key), key)
+    where = f"snapshot {published[-1]}"
+    rows = delivery.training_rows(s3, bucket, model.name, published[-1])
+    before = canonical_columns(parquet_table(rows, where), where)
     if model.identifier not in before.column_names:
         return
     wanted, found = before[model.identifier].type, canonical_columns(train, model.train_data)[model.identifier].type

@@ -17,7 +17,7 @@ from typing import Any
 from lockgate import proof
 from lockgate.clock import machine
 from lockgate.errors import BusyError, ConfigError, ForbiddenError
-from lockgate.proof import Proof, Proved, Request
+from lockgate.proof import Proof, Proved, ProvedCall
 
 SECONDS = 10
 _ARN = re.compile(r"<Arn>(arn:aws:[\x21-\x7e]+?)</Arn>", re.ASCII)
@@ -38,7 +38,7 @@ def host_of(region: str) -> str:
     return f"sts.{region}.amazonaws.com"
 
 
-def prove(session: Any, request: Request) -> Proof:
+def prove(session: Any, request: ProvedCall) -> Proof:
     """A proof that the session's holder makes this request; for the command line, since it takes the secret key."""
     from botocore.auth import SigV4Auth
     from botocore.awsrequest import AWSRequest
@@ -51,7 +51,7 @@ def prove(session: Any, request: Request) -> Proof:
     return Proof(nonce=nonce, headers={name.lower(): str(value) for name, value in call.headers.items()})
 
 
-def caller(text: str, request: Request) -> Proved:
+def caller(text: str, request: ProvedCall) -> Proved:
     """Who made the request, from the text of the proof.
 
     Raises ForbiddenError when the proof is not for this request or STS does not take it, and BusyError where STS

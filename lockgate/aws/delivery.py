@@ -215,6 +215,12 @@ def snapshots(s3: Any, bucket: str, model: str) -> Snapshots:
     return Snapshots(tuple(key.split("/")[0] for _, key in manifests), columns)
 
 
+def training_rows(s3: Any, bucket: str, model: str, snapshot: str) -> bytes:
+    """The Parquet file of a snapshot's training rows."""
+    key = f"{names.snapshot_prefix(model, snapshot)}/train/train.parquet"
+    return bytes(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+
+
 def chosen_snapshots(s3: Any, bucket: str, model: str) -> list[str]:
     """Ids of the snapshots that persons chose for training, oldest first; one may be there more than once."""
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=names.chosen_prefix(model))

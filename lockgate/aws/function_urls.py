@@ -15,7 +15,7 @@ from botocore.awsrequest import AWSRequest
 from lockgate import schema
 from lockgate.aws.caller_identity import prove
 from lockgate.errors import RefusedError
-from lockgate.proof import HEADER, Audience, Request
+from lockgate.proof import HEADER, Audience, ProvedCall
 from lockgate.schema import Document
 
 
@@ -32,7 +32,7 @@ class FunctionUrl:
     def post(self, call: Document, path: str = "") -> dict[str, Any]:
         """What the function answers on a path. Raises RefusedError with its message when it refuses."""
         body = schema.write(call)
-        proof = prove(self._session, Request(self._audience, path, body)).to_text()
+        proof = prove(self._session, ProvedCall(self._audience, path, body)).to_text()
         url = f"{self._url.rstrip('/')}/{path}"
         return post_as_caller(self._session, url, "lambda", body, {HEADER: proof})
 

@@ -13,16 +13,16 @@ from botocore.awsrequest import AWSRequest
 from lockgate import proof
 from lockgate.aws import caller_identity
 from lockgate.errors import BusyError, ConfigError, ForbiddenError, RefusedError
-from lockgate.proof import Audience, Proof, Request, headers_to_send, read_proof
+from lockgate.proof import Audience, Proof, ProvedCall, headers_to_send, read_proof
 from tests import signed
 
 GRACE = f"arn:aws:sts::{signed.ACCOUNT}:assumed-role/lockgate-approver/grace"
 CALL = {"model": "income", "version": "7", "environment": "prod", "decision": "approve", "reason": "looks good"}
-REQUEST = Request(signed.DECIDE, "approval", CALL)
+REQUEST = ProvedCall(signed.DECIDE, "approval", CALL)
 HOST = "sts.us-east-1.amazonaws.com"
 
 
-def made(request: Request = REQUEST) -> Proof:
+def made(request: ProvedCall = REQUEST) -> Proof:
     return caller_identity.prove(signed.session(GRACE), request)
 
 
@@ -32,7 +32,7 @@ def forged(**changes: str | None) -> Proof:
     return Proof(nonce=made().nonce, headers={name: value for name, value in headers.items() if value is not None})
 
 
-def refusal(given: Proof, request: Request = REQUEST, ahead: timedelta = timedelta()) -> str:
+def refusal(given: Proof, request: ProvedCall = REQUEST, ahead: timedelta = timedelta()) -> str:
     with pytest.raises(ForbiddenError) as refused:
         headers_to_send(given, request, HOST, datetime.now(UTC) + ahead)
     return str(refused.value)
@@ -47,23 +47,23 @@ def test_what_was_signed_for_this_request_is_sent_as_it_is() -> None:
 @pytest.mark.parametrize(
     "request_of_another",
     [
-        Request(signed.DECIDE, "approval", {**CALL, "decision": "reject"}),
-        Request(signed.DECIDE, "approval", {**CALL, "version": "8"}),
-        Request(signed.DECIDE, "approval", {**CALL, "model": "churn"}),
-        Request(signed.DECIDE, "approval", {**CALL, "environment": "dev"}),
-        Request(signed.DECIDE, "approval", {**CALL, "reason": "looks good."}),
-        Request(signed.DECIDE, "waiver", CALL),
-        Request(signed.BREAK_GLASS, "approval", CALL),
-        Request(signed.DECIDE._replace(account="999999999999"), "approval", CALL),
+        ProvedCall(signed.DECIDE, "approval", {**CALL, "decision": "reject"}),
+        ProvedCall(signed.DECIDE, "approval", {**CALL, "version": "8"}),
+        ProvedCall(signed.DECIDE, "approval", {**CALL, "model": "churn"}),
+        ProvedCall(signed.DECIDE, "approval", {**CALL, "environment": "dev"}),
+        ProvedCall(signed.DECIDE, "approval", {**CALL, "reason": "looks good."}),
+        ProvedCall(signed.DECIDE, "waiver", CALL),
+        ProvedCall(signed.BREAK_GLASS, "approval", CALL),
+        ProvedCall(signed.DECIDE._replace(account="999999999999"), "approval", CALL),
     ],
     ids=["action", "version", "model", "environment", "reason", "path", "function", "account"],
 )
-def test_a_proof_of_another_request_is_none_of_this(request_of_another: Request) -> None:
+def test_a_proof_of_another_request_is_none_of_this(request_of_another: ProvedCall) -> None:
     assert "found one of another request" in refusal(made(request_of_another))
 
 
 def test_a_proof_for_another_region_is_none_here() -> None:
-    elsewhere = Request(Audience(signed.ACCOUNT, "eu-west-1", signed.DECIDE.function), "approval", CALL)
+    elsewhere = ProvedCall(Audience(signed.ACCOUNT, "eu-west-1", signed.DECIDE.function), "approval", CALL)
     assert "scope: found 'eu-west-1/sts', expected 'us-east-1/sts'" in refusal(made(elsewhere))
 
 
@@ -127,7 +127,7 @@ def test_what_is_no_proof_is_refused(text: str) -> None:
 
 def test_half_a_surrogate_pair_is_refused_and_not_signed() -> None:
     with pytest.raises(RefusedError, match="UTF-8"):
-        made(Request(signed.DECIDE, "approval", {**CALL, "reason": "\ud800"}))
+        made(ProvedCall(signed.DECIDE, "approval", {**CALL, "reason": "\ud800"}))
 
 
 def test_a_region_that_the_sdk_does_not_know_has_no_sts_to_ask() -> None:

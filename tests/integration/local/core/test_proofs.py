@@ -12,7 +12,7 @@ import pytest
 from lockgate import names
 from lockgate.aws import caller_identity
 from lockgate.errors import ForbiddenError
-from lockgate.proof import Audience, Proof, Request
+from lockgate.proof import Audience, Proof, ProvedCall
 
 REGION = "us-east-1"
 
@@ -25,8 +25,8 @@ def reached(aws: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
 
 
-def request_of(aws: Any) -> Request:
-    return Request(Audience(aws.tools, REGION, names.DECIDE_FUNCTION), "approval", {"version": "1"})
+def request_of(aws: Any) -> ProvedCall:
+    return ProvedCall(Audience(aws.tools, REGION, names.DECIDE_FUNCTION), "approval", {"version": "1"})
 
 
 def proved(aws: Any, credentials: dict[str, str]) -> Proof:

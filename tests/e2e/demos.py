@@ -18,10 +18,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
+import pytest
 from botocore.config import Config
 
+from demo import main_job as demonstration
 from local import embedded
+from local.settings import Settings
 from lockgate import names
+from lockgate.configuration.project import read_configuration
 from tests.ports import free_ports
 
 if TYPE_CHECKING:
@@ -140,6 +144,20 @@ def run_demo(folder: Path) -> FinishedDemo:
     )
     assert done.returncode == 0, done.stdout
     return FinishedDemo(state, build, done.stdout)
+
+
+def run_first_release(folder: Path, root: Path = ROOT) -> FinishedDemo:
+    """Only the part of it that brings a first version to every environment, of the project in root."""
+    state, build, port = folder / "state", folder / "build", free_ports(3)
+    build.mkdir()
+    configuration = read_configuration(root)
+    settings = Settings(state, port, port + 1, port + 2, configuration.tools.region)
+    made = FinishedDemo(state, build, "", root)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in made.paths.items():
+            patch.setenv(name, value)
+        demonstration.first_release(demonstration.Demo(configuration, settings, build, root))
+    return made
 
 
 class Demos:

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -24,9 +24,7 @@ from lockgate import names
 from lockgate.configuration.project import read_configuration
 from lockgate.release.parameters import PARAMETERS
 from lockgate.release.stack import READY
-
-if TYPE_CHECKING:
-    from tests.e2e.demos import FinishedDemo
+from tests.e2e.demos import FinishedDemo, Make, run_first_release
 
 ROOT = Path(__file__).parents[2]
 TOOLS = read_configuration(ROOT).tools
@@ -96,6 +94,12 @@ def trained_again(demo: FinishedDemo) -> Beside:
 
 
 pytestmark = pytest.mark.after(steps=(trained_again,))
+
+
+@pytest.fixture(scope="module")
+def make_demo() -> Make:
+    """A first release in every environment."""
+    return run_first_release
 
 
 @pytest.fixture

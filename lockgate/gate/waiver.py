@@ -7,6 +7,7 @@ altered cannot be excused.
 from __future__ import annotations
 
 from collections.abc import Container
+from datetime import datetime, timedelta
 
 from lockgate.errors import RefusedError
 from lockgate.ledger.chain import ReleaseChain
@@ -58,6 +59,11 @@ def _holding(chain: ReleaseChain, version: int, environment: str, now: str) -> l
     return [record for record in chain.of(Waiver, version, environment) if now < record.entry.body.expires]
 
 
+def last_day(expires: str) -> str:
+    """The last day on which a waiver holds, as the person said it: it ends when that day does."""
+    return (datetime.fromisoformat(expires) - timedelta(milliseconds=1)).date().isoformat()
+
+
 def _champion_of(chain: ReleaseChain, waiver: Record[Waiver]) -> str:
     """Digest of the champion's model in the verdict that a waiver is about; "" where it had none."""
     verdicts = (each for each in chain.of(Verdict) if each.reference == waiver.entry.body.verdict_id)
@@ -66,4 +72,4 @@ def _champion_of(chain: ReleaseChain, waiver: Record[Waiver]) -> str:
 
 def _said(record: Record[Waiver]) -> str:
     body = record.entry.body
-    return f"{body.person} ({record.reference}, until {body.expires[:10]}: {body.reason})"
+    return f"{body.person} ({record.reference}, until the end of {last_day(body.expires)}: {body.reason})"

@@ -43,6 +43,12 @@ def run(context: Context, model: str, arguments: argparse.Namespace) -> int:
     if arguments.json:
         show_json({attribute: [_facts(row, names) for row in rows] for attribute, rows in tables.items()})
         return 0
+    show(
+        f"{model} version {arguments.version}: each group beside the largest of its attribute, as evaluation measured "
+        f"it. Asked for here is a gap in {wanted['measure']} of at most {wanted['ceiling']:g}, each end of an interval "
+        f"wrong with probability {wanted['alpha']:g}. The gate decides by the model's policy.toml, never by this view.",
+        "",
+    )
     for attribute, rows in tables.items():
         heading = (
             attribute,

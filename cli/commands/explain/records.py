@@ -10,6 +10,7 @@ from cli.context import Context
 from cli.terminal import Shown, line, outcome, pairs, progress, show, show_json, styled, whole
 from lockgate import schema
 from lockgate.errors import NotFoundError
+from lockgate.gate.waiver import last_day
 from lockgate.ledger.chain import ReleaseChain
 from lockgate.ledger.kinds import (
     Acknowledgement,
@@ -145,7 +146,9 @@ def _said(record: Record[ReleaseBody]) -> tuple[str, list[Shown]]:
             reasons = [reason_line(reason) for reason in verdict.reasons]
             return verdict.outcome, [*reasons, f"  policy {verdict.policy_sha256[:12]}", *_decided_on(verdict)]
         case Waiver() as waiver:
-            return f"by {waiver.person}", [f"  {waiver.rule} let go until {waiver.expires[:16]}Z: {waiver.reason}"]
+            return f"by {waiver.person}", [
+                f"  {waiver.rule} let go until the end of {last_day(waiver.expires)}: {waiver.reason}"
+            ]
         case Deployment() as deployment:
             url = f"asked at {deployment.url}/invocations" if deployment.url else ""
             return deployment.outcome, [f"  {said}" for said in (deployment.reason, url) if said]

@@ -47,14 +47,14 @@ def test_a_verdict_is_explained_with_lineage_champion_waivers_approvals_and_how_
     facts += [body["evaluator_image"], body["data"]["labels_sha256"], body["data"]["train_sha256"], "learning_rate=0.1"]
     facts += ["AGEP", "champion: nothing was served", "approvals asked for: 0", f"policy {body['policy_sha256'][:12]}"]
     facts += [
-        "ranking let go until 2099-12-01T00:00Z: holiday data",
+        "ranking let go until the end of 2099-11-30: holiday data",
         "approval by carol",
         "tried it",
         "decision 2 on holdout 1",
     ]
     facts += [
         f"lockgate deliver {lineage['commit']} --snapshot {lineage['snapshot']} --again",
-        "failed, waived by grace (income/2, until 2099-12-01",
+        "failed, waived by grace (income/2, until the end of 2099-11-30",
     ]
     assert [fact for fact in facts if fact not in said] == []
 

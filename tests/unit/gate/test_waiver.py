@@ -59,7 +59,7 @@ def test_the_newest_waiver_that_holds_is_found_and_none_is_zero() -> None:
     assert newest(made, 1, "prod", "2026-12-01T12:00:00.000Z") == 2
     assert newest(made, 1, "prod", "2026-12-03T00:00:00.000Z") == 0
     assert newest(made, 1, "dev", NOW) == newest(made, 2, "prod", NOW) == 0
-    assert waived(made, 1, "prod", NOW) == {"fair": "grace (income/2, until 2026-12-02: r)"}
+    assert waived(made, 1, "prod", NOW) == {"fair": "grace (income/2, until the end of 2026-12-01: r)"}
 
 
 def test_a_waiver_of_a_comparison_holds_for_the_champion_that_the_person_saw_and_no_other_one() -> None:

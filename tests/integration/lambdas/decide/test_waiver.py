@@ -69,7 +69,9 @@ def test_a_waived_rule_lets_the_version_through_and_the_verdict_says_by_whom_and
     assert started.requests("StartExecution")[0]["name"] == "income-1-waiver-2"
     assert gate.handler(refused.gate_event(), None)["outcome"] == "passed"
     message = refused.records()[-1]["body"]["reasons"][0]["message"]
-    assert message.startswith(f"failed, waived by grace (income/2, until {day(8)}: holiday data): roc_auc 0.79")
+    assert message.startswith(
+        f"failed, waived by grace (income/2, until the end of {day(7)}: holiday data): roc_auc 0.79"
+    )
     assert refused.status(1) == "Approved"
 
 

@@ -1,4 +1,6 @@
-"""Twenty promotions with faults from fixed seeds, on an embedded AWS of their own; `make faults` makes 200.
+"""Ten promotions with faults from fixed seeds, on an embedded AWS of their own; `make faults` makes 200.
+
+These seeds plan every kind of fault, at each function and environment.
 
 Several tests look at them: a process of the suite that has one test left takes another file, which would wait for it.
 """
@@ -14,12 +16,13 @@ from typing import Any
 
 import pytest
 
+from bench.faults import plan
 from local import embedded
 from tests.e2e.demos import ROOT, paths
 from tests.ports import free_ports
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="faults find processes in /proc")
-RUNS = 20
+FIRST, RUNS = 2441, 10
 SECONDS = 3600  # no more than a bound: a run ends with its version, however busy the machine is
 
 
@@ -36,7 +39,7 @@ class FaultyPromotions:
 def sample(tmp_path_factory: pytest.TempPathFactory) -> FaultyPromotions:
     folder = tmp_path_factory.mktemp("faults")
     build, facts = folder / "build", folder / "faults.json"
-    options = {"runs": RUNS, "seed": 1, "workers": 1, "port": free_ports(3), "build": build, "json": facts}
+    options = {"runs": RUNS, "seed": FIRST, "workers": 1, "port": free_ports(3), "build": build, "json": facts}
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     try:
         done = subprocess.run(
@@ -55,7 +58,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> FaultyPromotions:
     return FaultyPromotions(json.loads(facts.read_text()), done.returncode, done.stdout)
 
 
-def test_twenty_promotions_under_faults_lose_nothing(sample: FaultyPromotions) -> None:
+def test_promotions_under_faults_lose_nothing(sample: FaultyPromotions) -> None:
     assert sample.code == 0, sample.said
     assert not any(sample.facts["breaches"].values()), sample.said
 
@@ -63,6 +66,13 @@ def test_twenty_promotions_under_faults_lose_nothing(sample: FaultyPromotions) -
 def test_every_promotion_under_faults_ends(sample: FaultyPromotions) -> None:
     assert len(sample.facts["runs"]) == RUNS
     assert {run["outcome"] for run in sample.facts["runs"]} <= {"released", "failed", "stuck"}
+
+
+def test_their_seeds_plan_every_kind_of_fault_at_every_place() -> None:
+    planned = [fault for seed in range(FIRST, FIRST + RUNS) for fault in plan.faults(seed)]
+    assert {fault["kind"] for fault in planned} == set(plan.KINDS)
+    assert {plan.place_of(fault) for fault in planned} >= set(plan.FUNCTIONS)
+    assert {fault["environment"] for fault in planned if fault["kind"] == plan.TASK_KILLED}
 
 
 def test_promotions_meet_faults(sample: FaultyPromotions) -> None:

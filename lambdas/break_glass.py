@@ -62,10 +62,17 @@ def _take(call: BreakTheGlass, caller: Caller) -> Recorded:
     refuse_with(403, lambda: caller.refuse_unless(allowed, f"break-glass of {environment}"))
     tools = shared.tools()
     package = names.package_arn(tools.account, tools.region, model, version)
-    if Registry(clients.client("sagemaker")).describe(package) is None:
+    described = Registry(clients.client("sagemaker")).describe(package)
+    if described is None:
         raise AnswerRefusedError(404, f"{package}: found no such package, expected one in the registry")
     said = kinds.BreakGlass(
-        person=caller.person, user_arn=caller.arn, nonce=caller.nonce, reason=call.reason.strip(), package_arn=package
+        person=caller.person,
+        user_arn=caller.arn,
+        nonce=caller.nonce,
+        reason=call.reason.strip(),
+        package_arn=package,
+        image=described.image,
+        model_sha256=described.properties.get("model_sha256"),
     )
     entry = Entry(kinds.BreakGlass.id(version, environment, token), version, environment, said)
     record = shared.ledger(settings.ledger_bucket).append(model, entry, shared.timestamp(shared.now()))

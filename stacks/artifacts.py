@@ -121,7 +121,9 @@ class ArtifactsStack(Stack):
             deploy = names.role_arn(account, names.deploy_role(environment.name))
             self.models.allow_read_from(account, deploy, objects="*/training/*")
             self.evidence.allow_read_from(account, deploy, objects="*/replay.json")
+            self.ledger.allow_read_from(account, deploy, objects="*.json")
             self.artifacts_key.allow_other_account(account, deploy)
+            self.records_key.allow_other_account(account, deploy)
             self.models_repository.allow_copy_to(account, deploy)
 
     def _bucket(self, construct_id: str, key: EncryptionKey) -> PrivateBucket:

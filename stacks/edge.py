@@ -294,6 +294,7 @@ class EdgeStack(Stack):
                 "CLUSTER": names.cluster(environment.name),
                 "SERVICE_URL": f"https://{environment.host or self._edge.balancer.dns_name}",
                 "RELEASE_ROLE_ARN": release_role.role_arn,
+                "LEDGER_BUCKET": names.bucket("ledger", tools.account, tools.region),
             },
             key=self.key,
             failures=self.failures,
@@ -371,9 +372,14 @@ class EdgeStack(Stack):
             because="Each execution has a folder of its own.",
         )
         deploy.allow(
+            "s3:GetObject",
+            on=[f"arn:{self.partition}:s3:::{names.bucket('ledger', tools.account, tools.region)}/*"],
+            because="A release names its verdict and approvals; the bucket lets this role read records.",
+        )
+        deploy.allow(
             "kms:Decrypt",
             on=[f"arn:{self.partition}:kms:{tools.region}:{tools.account}:key/*"],
-            because="The key's id is not known here; its own policy lets this role use one key, through S3 only.",
+            because="The keys' ids are not known here; their own policies let this role use two, through S3 only.",
             conditions={"StringEquals": {"kms:ViaService": f"s3.{tools.region}.amazonaws.com"}},
         )
         promote = iam.Role(

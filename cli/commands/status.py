@@ -29,6 +29,7 @@ from lockgate.gate.holdout import tells_numbers
 from lockgate.ledger.chain import ReleaseChain
 from lockgate.ledger.infrastructure import commit_live, unfinished
 from lockgate.ledger.kinds import BreakGlass, Deployment, Restore, Retirement, Rollback, Verdict
+from lockgate.ledger.reasons import unreasoned
 from lockgate.ledger.records import Entry
 from lockgate.ledger.standing import (
     Chains,
@@ -103,6 +104,17 @@ def collect(context: Context, models: tuple[str, ...]) -> dict[str, Any]:
             if model not in context.configuration.policies and model != names.INFRASTRUCTURE_CHAIN
         ],
         "bad_records": [vars(bad) for chain in (*chains.values(), stacks_chain) for bad in chain.bad],
+        "without": [
+            {
+                "model": chain.model,
+                "version": record.entry.version,
+                "environment": record.entry.environment,
+                "why": why,
+            }
+            for chain in chains.values()
+            for record, why in unreasoned(chain)
+            if chain.live(record.entry.environment) is record
+        ],
         "break_glass": broken_glass(chains),
         "rollbacks": rollbacks(chains),
         "refused": refused(chains),
@@ -374,6 +386,10 @@ def _text(facts: dict[str, Any]) -> list[Shown]:
     for entry in facts["bad_records"]:
         lines += ["", line(outcome("error"), f": {entry['why']}")]
         lines += ["  `lockgate verify` says more; no gate decides on this chain until it is whole"]
+    for entry in facts["without"]:
+        where = f"{entry['model']} version {entry['version']} in {entry['environment']}"
+        lines += ["", line(outcome("error"), f": {where} serves without a verdict and its approvals")]
+        lines += [f"  {entry['why']}; `lockgate rollback {entry['environment']}` takes it back"]
     for entry in facts["break_glass"]:
         where = f"{entry['model']} version {entry['version']} in {entry['environment']}"
         ended = entry["outcome"] or "not ended"

@@ -4,6 +4,9 @@ The hash chain finds a record that was changed, dropped, reordered or inserted; 
 records cut off at the end, or a chain written anew. Heads come a moment after their records; one that is an hour late
 is an error. It looks at every chain, whatever is wrong with one, and says where the first change is, as far as heads
 that were kept can tell.
+
+What was served though neither a verdict with its approvals nor a break-glass let it in is named, and is an error where
+its record does not say so. No record is younger than the store got it.
 """
 
 from __future__ import annotations
@@ -18,9 +21,11 @@ from cli.terminal import line, outcome, show, show_json
 from lockgate import clock, names
 from lockgate.aws.anchor import Anchor
 from lockgate.errors import LedgerError
-from lockgate.ledger.chain import Chain, Head, refuse_unless_extends
+from lockgate.ledger.chain import Chain, Head, ReleaseChain, refuse_unless_extends
+from lockgate.ledger.reasons import unreasoned
 
 LATEST = timedelta(hours=1)
+CLOCKS = timedelta(minutes=15)  # that those of a function and of S3 may differ
 
 EXAMPLE = "lockgate verify"
 
@@ -35,6 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     kept: dict[str, Head] = {}
     heads: dict[str, Head] = {}
     broken: list[str] = []
+    without: list[str] = []
     anchor = Anchor(context.client("s3"), names.anchor_bucket(tools.anchor_account, tools.region))
     if tools.anchored:
         kept = {model: anchor.last(model) for model in anchor.models()}  # before the chains, which may grow meanwhile
@@ -45,6 +51,9 @@ def run(arguments: argparse.Namespace) -> int:
                 head = kept.setdefault(model, Chain(model).head)
                 refuse_unless_extends(model, chain, head)
                 _refuse_late(model, chain, head)
+            if model != names.INFRASTRUCTURE_CHAIN:
+                without += _without(chain)
+            _refuse_times(chain, store.stored(model))
             heads[model] = chain.head
         except LedgerError as error:
             broken += [str(error), *_where(store.digests(model), anchor.heads(model) if tools.anchored else [])]
@@ -57,6 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
                 anchored = f"{kept[model].sequence} anchored in account {tools.anchor_account}"
             said = line(f"{model}: {head.sequence} records ", outcome("verified"), f", {anchored}; head {head.sha256}")
             show(said)
+        for entry in without:
+            show(line(outcome("error"), f": {entry}"))
     if broken:
         raise LedgerError("\n".join(broken))
     return 0
@@ -73,6 +84,31 @@ def _where(found: Mapping[int, str], kept: Sequence[Head]) -> list[str]:
             return [f"the anchor kept what was there: up to record {before} nothing was changed, and {which} was"]
         before = head.sequence
     return []
+
+
+def _without(chain: ReleaseChain) -> list[str]:
+    """What served without its reasons, as its record says; LedgerError where a record does not say so."""
+    found = []
+    for record, why in unreasoned(chain):
+        where = f"{record.reference}: version {record.entry.version} in {record.entry.environment}"
+        if record.entry.body.without is None:
+            raise LedgerError(f"{where}: found a deployment that nothing let in: {why}; it was not recorded so")
+        found.append(f"{where} was served though nothing let it in: {why}")
+    return found
+
+
+def _refuse_times(chain: Chain[Any], stored: Sequence[datetime]) -> None:
+    """Raises LedgerError for a record of a time after which the store got it, or of one without a zone.
+
+    One that is earlier may be: a store that was restored got all of its objects later.
+    """
+    for record, got in zip(chain.records, stored, strict=True):
+        said = datetime.fromisoformat(record.time)
+        if said.tzinfo is None or said > got + CLOCKS:
+            raise LedgerError(
+                f"ledger of {chain.model}: record {record.sequence}: found time {record.time}, and the store got it at "
+                f"{got:%Y-%m-%dT%H:%M:%SZ}; expected a time before that, in UTC"
+            )
 
 
 def _named(heads: dict[str, Head], kept: dict[str, Head]) -> tuple[tuple[str, dict[str, Head]], ...]:

@@ -194,6 +194,7 @@ def _states_of(destination: Destination, following: str, gate_arn: str, controll
             "release": "{% $gate.release %}",
             "source": "{% $gate.source %}",
             "token": f"{{% $states.context.Execution.Name & '-{environment}' %}}",
+            "approvals": "{% $approvals %}",
         }
         return {
             **_call(destination.deploy_function_arn, payload),
@@ -230,7 +231,7 @@ def _states_of(destination: Destination, following: str, gate_arn: str, controll
                     "break_glass": f"{{% {_BREAK_GLASS} ? {_INPUT}.break_glass : '' %}}",
                 },
             ),
-            "Assign": {"gate": "{% $states.result.Payload %}", "polls": 0},
+            "Assign": {"gate": "{% $states.result.Payload %}", "polls": 0, "approvals": ""},
             "Next": f"Passed {environment}",
         },
         f"Passed {environment}": {
@@ -259,7 +260,23 @@ def _states_of(destination: Destination, following: str, gate_arn: str, controll
             ),
             "TimeoutSeconds": APPROVAL_SECONDS,
             "Catch": [{"ErrorEquals": ["States.Timeout"], "Next": "ApprovalExpired"}],
-            "Assign": {"decision": "{% $states.result.decision %}"},
+            "Next": f"Decision {environment}",
+        },
+        # Whoever holds the token may have woken the workflow, with any words: what was decided stands in the ledger.
+        f"Decision {environment}": {
+            **_call(
+                controller_arn,
+                {
+                    "action": "decision",
+                    **version,
+                    "environment": environment,
+                    "verdict_id": "{% $gate.verdict_id %}",
+                },
+            ),
+            "Assign": {
+                "decision": "{% $states.result.Payload.decision %}",
+                "approvals": "{% $states.result.Payload.approvals %}",
+            },
             "Next": f"Approved {environment}",
         },
         f"Approved {environment}": {

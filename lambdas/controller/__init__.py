@@ -5,6 +5,7 @@ Each event has one module here, which says what it takes and answers:
     EventBridge "SageMaker Model Package State Change"   start a promotion            (registered)
     EventBridge "CodeBuild Build State Change"           have an image vouched for    (attestation)
     the workflow: {"action": "request-approval", …}      a release waits for persons  (approval_request)
+    the workflow: {"action": "decision", …}              what persons decided         (decision)
     the workflow: {"action": "record", …}                how a deployment ended       (deployment)
     a clock: {"action": "resume"}                        what was lost on its way     (lost)
     a clock: {"action": "collect"}                       what environments remember   (collection)
@@ -40,12 +41,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from lambdas.controller import approval_request, attestation, collection, deployment, lost, registered
+from lambdas.controller import approval_request, attestation, collection, decision, deployment, lost, registered
 from lockgate.errors import RefusedError
 
 EVENTS = {registered.EVENT: registered.handler, attestation.EVENT: attestation.handler}
 ACTIONS = {
     "request-approval": approval_request.handler,
+    "decision": decision.handler,
     "record": deployment.handler,
     "resume": lost.handler,
     "collect": collection.handler,

@@ -2,14 +2,17 @@
 
 Event of a schedule: {"action": "collect"}. Answer: {"recorded": ["<model>/<sequence>", …]}.
 
-The same fact again is the same record. It notes as the champion what the last environment serves by then. It leaves an
-environment that cannot be asked, a journal or a chain that cannot be read, for the next time and does the others. Then
-it raises RuntimeError, so that the function's alarm sees it.
+<<<<<<< Updated upstream
+The same fact again is the same record. A deployment that neither a verdict with its approvals nor a break-glass let in
+is recorded with why; `lockgate status` shows it, and the alarm of stuck versions calls. It notes as the champion what
+the last environment serves by then. It leaves an environment that cannot be asked for the next time and does the
+others. Then it raises RuntimeError, so that the function's alarm sees it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from lambdas import shared
@@ -18,7 +21,11 @@ from lockgate.aws.champions import note_champion
 from lockgate.aws.failures import FAILURES
 from lockgate.aws.ledger import LedgerStore
 from lockgate.errors import LockgateError
-from lockgate.ledger.journal import to_ledger
+from lockgate.ledger import kinds
+from lockgate.ledger.chain import ReleaseChain
+from lockgate.ledger.journal import Facts, to_ledger
+from lockgate.ledger.reasons import why_unreasoned
+from lockgate.ledger.records import Entry, Record
 
 
 @dataclass(frozen=True)
@@ -52,10 +59,27 @@ def handler(event: dict[str, Any], context: object) -> dict[str, list[str]]:
 
 def _collect(settings: Settings, store: LedgerStore, look: reader.Look, model: str, environment: str) -> list[str]:
     """Record what an environment remembers of a model and the ledger does not; the records, by reference."""
-    known, recorded = store.chain(model), []
-    for entry in to_ledger(look.journal(model), environment):
-        if not known.find(entry.id):
-            recorded.append(store.append(model, entry, shared.timestamp(shared.now())).reference)
+    added = record_all(store, store.chain(model), look.journal(model), environment)
     if environment == shared.tools().promotion[-1]:
         note_champion(clients.client("s3"), settings.data_bucket, model, store.chain(model), environment)
-    return recorded
+    return [record.reference for record in added]
+
+
+def record_all(
+    store: LedgerStore, known: ReleaseChain, facts: Facts, environment: str
+) -> list[Record[kinds.ReleaseBody]]:
+    """Record what an environment remembers and the ledger does not know, in order; what nothing let in says so."""
+    return [
+        store.append_decided(known.model, entry.id, partial(reasoned, entry), shared.timestamp(shared.now()))
+        for entry in to_ledger(facts, environment)
+        if not known.find(entry.id)
+    ]
+
+
+def reasoned(entry: Entry[Any], chain: ReleaseChain) -> Entry[Any]:
+    """The entry; of a deployment that succeeded also why nothing in the chain let it in, where nothing did."""
+    body = entry.body
+    if not isinstance(body, kinds.Deployment) or body.outcome != "succeeded":
+        return entry
+    why = why_unreasoned(chain, body.release, entry.environment)
+    return replace(entry, body=replace(body, without=why or None))

@@ -4,6 +4,7 @@ Event of a schedule: {"action": "resume"}.
 Answer: {"resumed": [executions started], "stuck": ["<model> <version>: <what>"]}. A chain that
 cannot be read is stuck too.
 
+What serves though nothing let it in (`without` of its deployment) counts among them until something else serves there.
 What stays stuck is counted in the metric Lockgate/Stuck. Its alarm calls a person: `lockgate promote` tries again.
 Versions that were registered more than 30 days ago are left alone.
 """
@@ -21,6 +22,7 @@ from lockgate.aws.metrics import put_count
 from lockgate.aws.promotions import attempts, start
 from lockgate.aws.registry import Registry
 from lockgate.errors import LedgerError
+from lockgate.ledger.chain import ReleaseChain
 from lockgate.release.reconcile import losses
 
 WINDOW = timedelta(days=30)
@@ -39,12 +41,23 @@ def handler(event: dict[str, Any], context: object) -> dict[str, list[str]]:
     stuck: list[str] = []
     for model in settings.models.split(","):
         try:
+            stuck += _without(shared.ledger(settings.ledger_bucket).chain(model))
             _reconcile(settings, model, now, resumed, stuck)
         except LedgerError as error:  # nobody decides on a broken chain, and the others' versions go on
             stuck.append(f"{model}: {error}")
     put_count(clients.client("cloudwatch"), names.STUCK, len(stuck))
     shared.log("lost", resumed=resumed, stuck=stuck)
     return {"resumed": resumed, "stuck": stuck}
+
+
+def _without(chain: ReleaseChain) -> list[str]:
+    """What serves in an environment though nothing in the ledger let it in."""
+    served = [chain.live(environment) for environment in shared.tools().promotion]
+    return [
+        f"{chain.model} {each.entry.version}: serves in {each.entry.environment}: {each.entry.body.without}"
+        for each in served
+        if each and each.entry.body.without
+    ]
 
 
 def _reconcile(settings: Settings, model: str, now: datetime, resumed: list[str], stuck: list[str]) -> None:

@@ -4,7 +4,7 @@ the environment's operators, through its URL (lambdas.deploy.door).
 Events:
 - Of a promotion: {"action": "start" | "status" | "stop", "model", "release": {version, commit, package_arn, image,
   model_sha256, replay_sha256, policy_sha256, verdict_id}, "source": {bucket, key, version_id, replay: {bucket, key}},
-  "token"}.
+  "token", "approvals"}.
 - Of an operator, from the door alone, which has seen a proof of who it is: {"action": "rollback" | "restore", "model",
   "person", "user_arn", "reason", "token"}, then {"action": "status", "model", "token"}. These need nothing but this
   account, since the release comes from the journal.
@@ -30,8 +30,9 @@ begins with what lifecycle hooks found and with the alarms that went off.
 start raises
 - BusyError while another update runs: its caller tries again later;
 - NotFoundError when there is no release stack;
-- RefusedError when it must not be tried again. That holds for a release that was rolled back from or that a newer live
-  one superseded, and while an alarm of the service is in ALARM, which ECS would ignore for the whole deployment.
+- RefusedError when it must not be tried again. That holds for a release whose verdict and approvals, or break-glass,
+  the ledger does not have, for one that was rolled back from or that a newer live one superseded, and while an alarm of
+  the service is in ALARM, which ECS would ignore for the whole deployment.
 
 Environment:
     ENVIRONMENT         name of the environment
@@ -40,6 +41,7 @@ Environment:
     CLUSTER             name of its ECS cluster
     SERVICE_URL         https://<[service] host, or the name of the load balancer>
     RELEASE_ROLE_ARN    names.release_cloudformation_role, which CloudFormation assumes
+    LEDGER_BUCKET       of the tools environment
 Calls:
     cloudformation:CancelUpdateStack, cloudformation:ContinueUpdateRollback, cloudformation:DescribeStackEvents,
     cloudformation:DescribeStacks, cloudformation:ListStackResources, cloudformation:SetStackPolicy,
@@ -49,7 +51,8 @@ Calls:
     s3:ListBucket             on RELEASES_BUCKET; s3:GetObject, s3:PutObject (If-None-Match: *) on RELEASES_BUCKET/*
     s3:GetObjectVersion       on the tools models bucket's objects (its bucket policy must allow this role too)
     s3:GetObject              on the replay.json of the tools evidence bucket (likewise)
-    kms:Decrypt               on the key of the tools models and evidence buckets
+    s3:GetObject              on the records of the ledger (likewise)
+    kms:Decrypt               on the keys of the tools models and evidence buckets and of the ledger
     kms:Decrypt, kms:GenerateDataKey   on the key of RELEASES_BUCKET
     ecr:BatchGetImage, ecr:GetDownloadUrlForLayer   on the tools models repository (its policy must allow this role too)
     ecr:BatchCheckLayerAvailability, ecr:BatchGetImage, ecr:CompleteLayerUpload, ecr:InitiateLayerUpload, ecr:PutImage,

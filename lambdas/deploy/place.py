@@ -22,6 +22,7 @@ class Settings:
     cluster: str
     service_url: str
     release_role_arn: str
+    ledger_bucket: str
 
 
 class Place:

@@ -10,7 +10,10 @@ from lambdas.deploy.progress import status_of
 from lockgate import schema
 from lockgate.aws.copies import copy_model, copy_replay
 from lockgate.aws.images import copy_image
-from lockgate.ledger.journal import Started, open_attempt
+from lockgate.errors import RefusedError
+from lockgate.ledger.journal import Started, open_attempt, why_used
+from lockgate.ledger.kinds import Verdict
+from lockgate.ledger.reasons import why_not_approved, why_not_judged
 from lockgate.release.attempts import (
     Attempt,
     question_about,
@@ -22,9 +25,12 @@ from lockgate.release.parameters import GRADUAL, JudgedRelease, Release
 from lockgate.release.stack import Stack
 from lockgate.release.workflow import DeployRequest, ModelDataSource
 
+MOST_APPROVALS = 100  # references that are read; no environment asks for so many persons
+
 
 def start(place: Place, request: DeployRequest) -> dict[str, Any]:
     wanted = request.release
+    _refuse_unreasoned(place, request)
     stack = _stack_for(place, wanted)
     if stack.updating and stack.pins(wanted):
         return _begun(place, open_attempt(place.journal.entries()))  # this very release, started before
@@ -36,6 +42,24 @@ def start(place: Place, request: DeployRequest) -> dict[str, Any]:
     began = place.remember(request.token, Started(release=release, deadline_minutes=place.deadline()))
     place.deployments.update(stack, release, request.token, GRADUAL)
     return _begun(place, began)
+
+
+def _refuse_unreasoned(place: Place, request: DeployRequest) -> None:
+    """Raises RefusedError unless the ledger has what let exactly this release in: who calls us may say anything.
+
+    It reads the records that the release names, and no chain. One that cannot be read lets nothing in.
+    """
+    wanted, environment = request.release, place.settings.environment
+    store = shared.ledger(place.settings.ledger_bucket)
+    record = store.record(place.model, wanted.verdict_id)
+    why = why_not_judged(record, wanted, environment)
+    if not why and record is not None and isinstance(record.entry.body, Verdict):
+        given = [store.record(place.model, reference) for reference in request.approvals.split()[:MOST_APPROVALS]]
+        why = why_not_approved(record, [each for each in given if each is not None])
+    elif not why:
+        why = why_used(place.journal.entries(), wanted.verdict_id, request.token)
+    if why:
+        raise RefusedError(f"{why}: nothing is released without it; `lockgate promote` asks the gate, and persons")
 
 
 def _begun(place: Place, attempt: Attempt | None) -> dict[str, Any]:

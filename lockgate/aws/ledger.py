@@ -9,15 +9,20 @@ import secrets
 import time as clock
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import Any, cast
 
+from botocore.exceptions import ClientError
+
 from lockgate import canonical, names
+from lockgate.aws.clients import code
 from lockgate.aws.write_once import put_once
 from lockgate.errors import BusyError, LedgerError
 from lockgate.ledger.chain import Chain, K, ReleaseChain, StackChain, look_at_chain, read_chain
-from lockgate.ledger.records import Entry, Record
+from lockgate.ledger.records import Entry, Record, read_record
 
 ATTEMPTS = 12
+LONGEST_NUMBER = 10  # digits of a record's number in its key
 
 
 class LedgerStore:
@@ -54,6 +59,12 @@ class LedgerStore:
         self._known[model] = objects, chain
         return chain
 
+    def stored(self, model: str) -> tuple[datetime, ...]:
+        """When S3 got each record of the chain that was read last, in order."""
+        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=f"{model}/")
+        got = [entry["LastModified"] for page in pages for entry in page.get("Contents", ())]
+        return tuple(got[: len(self._known[model][0])])
+
     def infrastructure(self) -> StackChain:
         """The chain about stacks, verified like a model's."""
         return cast(StackChain, self.chain(names.INFRASTRUCTURE_CHAIN))
@@ -69,6 +80,25 @@ class LedgerStore:
 
     def look_at_infrastructure(self) -> StackChain:
         return cast(StackChain, self.look(names.INFRASTRUCTURE_CHAIN))
+
+    def record(self, model: str, reference: str) -> Record[Any] | None:
+        """One record of a model by its reference, without its chain; None where there is none.
+
+        Raises LedgerError when it is not what it is called, and ClientError when it cannot be read.
+        """
+        number = reference.removeprefix(f"{model}/")
+        if number == reference or not number.isascii() or not number.isdigit() or len(number) > LONGEST_NUMBER:
+            return None
+        try:
+            data = self._s3.get_object(Bucket=self._bucket, Key=names.ledger_key(model, int(number)))["Body"].read()
+        except ClientError as error:
+            if code(error) != "NoSuchKey":
+                raise
+            return None
+        found = read_record(data)
+        if found.reference != reference:
+            raise LedgerError(f"ledger of {model}: found {found.reference} under the key of {reference}")
+        return found
 
     def append(self, model: str, entry: Entry[K], time: str) -> Record[K]:
         """Add an entry, or return the record that has its id already. `time` is UTC, ISO 8601.

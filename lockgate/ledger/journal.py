@@ -186,6 +186,14 @@ def refuse_if_rolled_back(facts: Facts, verdict_id: str, version: str) -> None:
             )
 
 
+def why_used(facts: Facts, break_glass: str, token: str) -> str:
+    """Why a break-glass lets no further attempt in: another one began with it; "" where none did."""
+    for fact in of(facts, Started):
+        if fact.body.release.verdict_id == break_glass and fact.token != token:
+            return f"{break_glass}: found that attempt {fact.token} used it, expected a break-glass for one attempt"
+    return ""
+
+
 def _succeeded(facts: Facts) -> list[Fact[Ended]]:
     return [fact for fact in of(facts, Ended) if fact.body.outcome == "succeeded"]
 

@@ -296,6 +296,9 @@ class Deployment(Body):
     recorded before there were journals."""
     at: str | None = None
     """When it ended, where it was recorded later from the journal; else the record's time."""
+    without: str | None = None
+    """Why neither verdict and approvals nor a break-glass let this release in, where it serves all the same; since
+    0.2."""
 
     @staticmethod
     def id(version: int | str, environment: str, execution: str, outcome: str) -> str:
@@ -431,6 +434,10 @@ class BreakGlass(Said):
 
     package_arn: str
     """ARN of the model package."""
+    image: str | None = None
+    """The image of the package, with digest, as the registry had it; since 0.2."""
+    model_sha256: str | None = None
+    """Digest of the model data, as the package claims it; since 0.2."""
 
     @staticmethod
     def id(version: int, environment: str, token: str) -> str:

@@ -120,6 +120,15 @@ class ApprovalAsked(OfVersion):
     """What the controller does of all that it can."""
 
 
+class DecisionAsked(OfVersion):
+    """The ledger is asked what persons decided, since whoever holds a task token may wake the workflow."""
+
+    verdict_id: str
+    """The verdict that passed, by reference."""
+    action: Literal["decision"] = "decision"
+    """What the controller does of all that it can."""
+
+
 class DeployRequest(Document):
     """The deploy function is asked to begin a promotion, how it is getting on, or to stop it."""
 
@@ -134,6 +143,8 @@ class DeployRequest(Document):
     token: str
     """One for each attempt: letters, digits and dashes, a letter first, 128 at most. CloudFormation takes the same
     token again for the same request and does nothing."""
+    approvals: str = ""
+    """The approvals that the release has, by reference, with spaces between them."""
 
     def __post_init__(self) -> None:
         refuse_unless_model(self.model)

@@ -64,7 +64,8 @@ def carry_along(factory: FunctionFactory) -> PythonFunction:
             statistic="Maximum",
             period=Duration.minutes(MISSED_LOOKS * LOOK_MINUTES),
         ),
-        description="A version was lost on its way, also when it was resumed: `lockgate promote` tries again.",
+        description="A version was lost on its way, also when it was resumed (`lockgate promote` tries again), or one "
+        "serves that nothing let in (`lockgate status`).",
         topic=artifacts.failures,
         silence=NOBODY_LOOKED,
     )

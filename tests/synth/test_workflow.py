@@ -12,6 +12,7 @@ from jsonata import Jsonata
 from lockgate import schema
 from lockgate.release.workflow import (
     ApprovalAsked,
+    DecisionAsked,
     DeployRequest,
     EndingRecorded,
     GateAnswer,
@@ -36,6 +37,7 @@ STATES: dict[str, Any] = WORKFLOW["States"]
 MESSAGES = {
     "Gate": GateRequest,
     "Approval": ApprovalAsked,
+    "Decision": DecisionAsked,
     "Deploy": DeployRequest,
     "Status": DeployRequest,
     "Stop": DeployRequest,
@@ -110,6 +112,14 @@ def test_a_release_that_needs_persons_waits_for_them() -> None:
     assert asking["Arguments"]["Payload"]["task_token"] == "{% $states.context.Task.Token %}"
     assert asking["Arguments"]["Payload"]["execution"] == "{% $states.context.Execution.Name %}"
     assert asking["TimeoutSeconds"] < WORKFLOW["TimeoutSeconds"]
+
+
+def test_a_token_lets_nothing_on_what_was_decided_stands_in_the_ledger() -> None:
+    assert STATES["Approval prod"]["Next"] == "Decision prod"
+    assert "Assign" not in STATES["Approval prod"], "what whoever woke the workflow says is not heard"
+    said = STATES["Decision prod"]
+    assert (said["Arguments"]["FunctionName"], said["Next"]) == ("controller", "Approved prod")
+    assert said["Arguments"]["Payload"]["action"] == "decision"
 
 
 def test_an_environment_is_changed_with_its_own_promote_role() -> None:

@@ -21,9 +21,13 @@ from botocore.validate import validate_parameters
 from moto import mock_aws
 
 from lambdas import shared
-from lockgate.aws import caller_identity, clients
+from lockgate import names
+from lockgate.aws import caller_identity, clients, reader
 from lockgate.aws.attestations import Attestations
+from lockgate.aws.journal import Journal
 from lockgate.evidence.provenance import PROVENANCE, SBOM, Attestation, Build, predicate_of, statement
+from lockgate.ledger.journal import Ended
+from lockgate.release.parameters import Release
 from tests import signed
 
 ACCOUNT = "123456789012"
@@ -429,6 +433,14 @@ class World:
             "environment": environment,
         }
 
+    def remember(self, release: dict[str, str], environment: str = "prod", token: str = "") -> int:
+        """Let an environment's journal have the end of a deployment; its place."""
+        bucket = names.releases_bucket(environment, ACCOUNT, REGION)
+        self.s3.create_bucket(Bucket=bucket)
+        ended = Ended(outcome="succeeded", reason="2 of 2 tasks run", url="u", release=Release(**release))
+        token = token or f"{MODEL}-{release['version']}-{environment}"
+        return Journal(self.s3, bucket, MODEL).append(token, ended, "2026-11-21T00:00:00.000Z").sequence
+
     def records(self, model: str = MODEL) -> list[dict[str, Any]]:
         """The ledger's records as they lie in the bucket."""
         listed = self.s3.list_objects_v2(Bucket="test-ledger", Prefix=f"{model}/").get("Contents", [])
@@ -488,6 +500,7 @@ def world(
     # moto knows no referrers; tests of the embedded ECR put and find real ones.
     monkeypatch.setattr(Attestations, "find", lambda self, digest, kms, key: made.attestations)
     monkeypatch.setenv("SIGNING_KEY", f"arn:aws:kms:{REGION}:{ACCOUNT}:key/vouches")
+    monkeypatch.setattr(reader, "look_into", lambda sts, **_: lambda service: s3)
     made.configure("dev")
     made.configure("prod", approvals=1)
     floors = {"dev": 0.8, "prod": 0.85}

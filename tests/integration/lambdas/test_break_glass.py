@@ -78,9 +78,10 @@ def past_the_gate(world: World, **changes: Any) -> dict[str, Any]:
     return gate.handler(event, None)
 
 
-def end(answer: dict[str, Any], outcome: str = "succeeded") -> None:
+def end(world: World, answer: dict[str, Any], outcome: str = "succeeded") -> None:
     live = {**answer["release"], "model_version_id": "v1"}
-    deployment = {"reason": "2 of 2 tasks run", "release": live, "url": "https://lb/income", "place": 1}
+    place = world.remember(live, token="income-1-break-glass-1-prod") if outcome == "succeeded" else None
+    deployment = {"reason": "2 of 2 tasks run", "release": live, "url": "https://lb/income", "place": place}
     facts = {"model": "income", "version": "1", "environment": "prod", "execution": "income-1-break-glass-1"}
     record.handler({**facts, "outcome": outcome, "release": answer["release"], "deployment": deployment}, None)
 
@@ -97,6 +98,8 @@ def test_it_is_recorded_then_said_then_started(world: World, aws: list[str]) -> 
         "reason": "prod is down",
         "nonce": found["body"]["nonce"],
         "package_arn": world.arn(1),
+        "image": world.image,
+        "model_sha256": world.lineage(1)["model_sha256"],
     }
     said, started = aws
     assert said.startswith("said Break-glass: income 1 in prod: bob puts version 1 of income into prod")
@@ -206,9 +209,9 @@ def test_a_break_glass_works_once(world: World) -> None:
     world.register()
     smash()
     answer = past_the_gate(world)
-    end(answer, "failed")
+    end(world, answer, "failed")
     past_the_gate(world)  # the same attempt, redriven
-    end(answer)
+    end(world, answer)
     with pytest.raises(RefusedError, match="was used or acknowledged already"):
         past_the_gate(world)
 
@@ -219,7 +222,7 @@ def test_it_stays_open_with_how_it_ended_until_somebody_else_acknowledges_it(wor
     assert [(entry["record"], entry["person"], entry["outcome"]) for entry in open_ones()] == [
         ("income/1", "bob", None)
     ]
-    end(past_the_gate(world))
+    end(world, past_the_gate(world))
     assert [entry["outcome"] for entry in open_ones()] == ["succeeded"]
     status, body = look("bob")
     assert (status, "another person has to acknowledge it" in body["message"]) == (409, True)

@@ -376,7 +376,7 @@ def serve(world: World, version: int) -> dict[str, str]:
             "execution": f"income-{version}",
             "outcome": "succeeded",
             "release": answer["release"],
-            "deployment": {"reason": "", "release": release, "url": "https://x"},
+            "deployment": {"reason": "", "release": release, "url": "https://x", "place": world.remember(release)},
         },
         None,
     )

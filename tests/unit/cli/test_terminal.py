@@ -76,6 +76,7 @@ STATUS = {
     },
     "gone": [{"model": "", "person": "", "reason": ""}],
     "bad_records": [{"model": "income", "sequence": 7, "why": ""}],
+    "without": [],
     "break_glass": [
         {
             "model": "",

@@ -53,7 +53,8 @@ def deploy(world: World, version: int, environment: str, execution: str, outcome
     """Let the workflow have recorded the end of a deployment."""
     release = gate.handler(world.gate_event(version, environment), None)["release"]
     pinned = {**release, "model_version_id": "v"} if outcome == "succeeded" else None
-    deployment = {"reason": "", "release": pinned, "url": "u", "place": version}
+    place = world.remember(pinned, environment, f"income-{version}-{environment}") if outcome == "succeeded" else None
+    deployment = {"reason": "", "release": pinned, "url": "u", "place": place}
     event = {"model": "income", "version": str(version), "environment": environment, "execution": execution}
     record.handler({**event, "outcome": outcome, "release": release, "deployment": deployment}, None)
 
@@ -141,7 +142,17 @@ def test_a_version_that_a_newer_one_overtook_is_left_alone(world: World, executi
     executions_of.run("income-1", "FAILED")
     executions_of.run("income-2", "SUCCEEDED")
     deploy(world, 2, "prod", "income-2")
-    assert lost.handler({}, None) == {"resumed": [], "stuck": []}
+    assert lost.handler({}, None)["resumed"] == []
+
+
+def test_what_serves_though_nothing_let_it_in_calls_a_person_until_something_else_does(
+    world: World, executions_of: Workflow
+) -> None:
+    world.register(1)
+    executions_of.run("income-1", "SUCCEEDED")
+    deploy(world, 1, "prod", "income-1")
+    (said,) = lost.handler({}, None)["stuck"]
+    assert said == "income 1: serves in prod: income/1: found no 1 approvals of this verdict, expected them"
 
 
 def test_a_version_that_a_person_decided_in_the_registry_is_not_started(world: World, executions_of: Workflow) -> None:

@@ -13,8 +13,12 @@ import pytest
 from lambdas import deploy, shared
 from lambdas.deploy.operation import operate
 from lambdas.deploy.place import Place
+from lockgate.ledger.kinds import Approval
+from lockgate.ledger.records import Entry, Record
+from lockgate.names import ledger_key
 from lockgate.release.parameters import PARAMETERS
 from lockgate.release.workflow import OperatorRequest, read_message
+from tests import records
 
 if TYPE_CHECKING:
     from tests.integration.lambdas.conftest import World
@@ -39,6 +43,10 @@ RELEASE = {
 }
 
 
+def release_is_whole(release: object) -> bool:
+    return isinstance(release, dict) and release.keys() == RELEASE.keys() and str(release["version"]).isdigit()
+
+
 @dataclass
 class EnvironmentAccount:
     """An environment's account: CloudFormation, ECS, and the events of the release stack, newest first."""
@@ -56,7 +64,28 @@ class EnvironmentAccount:
         """What a promotion asks for."""
         return {**RELEASE, "version": version, "verdict_id": f"income/{version}"}
 
+    def let_in(self, release: dict[str, str] = RELEASE, **changes: Any) -> None:
+        """Write the verdict that a release names, about this very one, where its record lies."""
+        model, _, number = release["verdict_id"].partition("/")
+        judged = ("commit", "package_arn", "image", "model_sha256", "replay_sha256", "policy_sha256")
+        body = records.verdict(**{**{name: release[name] for name in judged}, **changes})
+        entry = Entry("verdict", int(release["version"]), "prod", body)
+        record = Record(model, int(number), "0" * 64, records.TIME, entry)
+        self.world.s3.put_object(Bucket="test-ledger", Key=ledger_key(model, int(number)), Body=record.to_bytes())
+
+    def approve(self, number: int, person: str) -> None:
+        """Write an approval of income/1 by a person as record `number`."""
+        said = {**records.SAID, "person": person, "authors": (), "request": "income/9", "verdict_id": "income/1"}
+        record = Record("income", number, "0" * 64, records.TIME, Entry("a", 1, "prod", Approval(**said)))
+        self.world.s3.put_object(Bucket="test-ledger", Key=ledger_key("income", number), Body=record.to_bytes())
+
     def start(self, token: str = "income-1-prod", **changes: Any) -> dict[str, Any]:  # noqa: S107
+        """Begin a promotion of what a verdict let in."""
+        if release_is_whole(release := changes.get("release", RELEASE)):
+            self.let_in(release)
+        return self.start_unjudged(token, **changes)
+
+    def start_unjudged(self, token: str = "income-1-prod", **changes: Any) -> dict[str, Any]:  # noqa: S107
         return self._call({"action": "start", "token": token, **changes})
 
     def status(self, token: str = "income-1-prod", **changes: Any) -> dict[str, Any]:  # noqa: S107

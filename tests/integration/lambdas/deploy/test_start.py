@@ -145,3 +145,56 @@ def test_an_event_that_makes_no_sense_changes_nothing(
     with pytest.raises(RefusedError):
         prod.start(**{"release": {**prod.release_of("1"), **fields}, **change})
     assert prod.cloudformation.requests("UpdateStack") == []
+
+
+def test_what_no_verdict_let_in_is_not_begun(prod: EnvironmentAccount) -> None:
+    """Whoever may invoke the function writes its event: the ledger has to have what it names."""
+    with pytest.raises(RefusedError, match="found no such record, expected what let version 1 into prod"):
+        prod.start_unjudged()
+    assert (prod.copies(), prod.cloudformation.requests("UpdateStack")) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"outcome": "failed"}, "found a verdict that is failed"),
+        ({"outcome": "inconclusive"}, "found a verdict that is inconclusive"),
+        ({"image": "another@sha256:" + "0" * 64}, "found a verdict about another image"),
+        ({"model_sha256": "0" * 64}, "found a verdict about another model_sha256"),
+        ({"policy_sha256": "0" * 64}, "found a verdict about another policy_sha256"),
+        ({"approvals": 1}, "found approvals of 0 persons, expected 1"),
+    ],
+    ids=str,
+)
+def test_a_verdict_about_something_else_or_without_its_approvals_lets_nothing_in(
+    prod: EnvironmentAccount, changes: dict[str, Any], why: str
+) -> None:
+    prod.let_in(**changes)
+    with pytest.raises(RefusedError, match=why):
+        prod.start_unjudged()
+    assert (prod.copies(), prod.cloudformation.requests("UpdateStack")) == ([], [])
+
+
+def test_approvals_are_read_and_one_person_counts_once(prod: EnvironmentAccount) -> None:
+    prod.let_in(approvals=2)
+    prod.approve(2, "bob")
+    prod.approve(3, "bob")
+    with pytest.raises(RefusedError, match="found approvals of 1 persons, expected 2"):
+        prod.start_unjudged(approvals="income/2 income/3 income/4")
+    prod.approve(4, "carol")
+    assert prod.start_unjudged(approvals="income/2 income/3 income/4")["status"] == "IN_PROGRESS"
+
+
+@pytest.mark.parametrize("name", ["churn/1", "income/0", "income/x", "income/1/2", "income", "income/" + "9" * 40])
+def test_a_reference_that_is_no_record_of_this_model_lets_nothing_in(prod: EnvironmentAccount, name: str) -> None:
+    with pytest.raises(RefusedError, match="found no such record"):
+        prod.start_unjudged(release={**prod.release_of("1"), "verdict_id": name})
+
+
+def test_a_ledger_that_cannot_be_read_lets_nothing_in(
+    prod: EnvironmentAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LEDGER_BUCKET", "no-such-bucket")
+    with pytest.raises(ClientError):
+        prod.start_unjudged()
+    assert prod.cloudformation.requests("UpdateStack") == []

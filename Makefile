@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup weight demo demo-smallest down test test-long unit image check collect style types imports synth review lock docs picture records clean clean-caches renew pipeline bench-canary bench-decision bench-gate bench-serving bench-synth faults fuzz mutation posture soak
+.PHONY: help setup weight demo demo-smallest down test test-long unit image check collect style types imports synth review lock docs picture records clean clean-caches renew pipeline bench-canary bench-decision bench-gate bench-serving bench-synth faults fuzz mutation posture redteam soak
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -107,6 +107,9 @@ soak: setup ## memory over REQUESTS=10000000 requests; needs wrk
 
 synth: setup ## write the CloudFormation templates of all environments to cdk.out
 	@cdk synth --quiet
+
+redteam: setup ## the attacks of docs/security.md, each as its test: held or not
+	@python -m scripts.redteam
 
 bench-gate: setup ## false promotions, power, rows and labels of the gate's statistics, simulated
 	@python -m bench.gate

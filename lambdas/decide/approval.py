@@ -133,7 +133,7 @@ def _refuse(call: Decide, chain: ReleaseChain, request: Record[ApprovalRequest],
     if verdict is None:
         raise AnswerRefusedError(409, f"{name}: found no such verdict, expected one")
     known, now = shared.tools(), shared.timestamp(shared.now())
-    authors = authors_of(chain, verdict, known.account, known.persons)
+    authors = authors_of(chain, verdict, known.account, known.persons, known.promotion[-1])
     refuse_with(409, lambda: refuse_answer(chain, request, call.decision, person, authors, now=now))
     return tuple(sorted({author for author in authors.values() if author}))
 

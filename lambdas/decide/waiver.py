@@ -62,7 +62,7 @@ def _take(call: Waive, caller: Caller) -> Recorded:
             verdict = waivable(chain, version, environment, rule)
         except RefusedError as error:
             raise AnswerRefusedError(409, str(error)) from error
-        authors = authors_of(chain, verdict, known.account, known.persons)
+        authors = authors_of(chain, verdict, known.account, known.persons, known.promotion[-1])
         refuse_with(403, lambda: refuse_own(person, authors))
         refuse_with(403, lambda: refuse_unknown(authors))
         said = Waiver(

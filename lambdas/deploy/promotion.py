@@ -30,8 +30,8 @@ MOST_APPROVALS = 100  # references that are read; no environment asks for so man
 
 def start(place: Place, request: DeployRequest) -> dict[str, Any]:
     wanted = request.release
-    _refuse_unreasoned(place, request)
     stack = _stack_for(place, wanted)
+    _refuse_unreasoned(place, request)
     if stack.updating and stack.pins(wanted):
         return _begun(place, open_attempt(place.journal.entries()))  # this very release, started before
     release = _copied(place, wanted, request.source)

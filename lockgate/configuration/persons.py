@@ -89,19 +89,27 @@ def pushed_by(actor_id: str, persons: Sequence[Person]) -> str | None:
 
 
 def authors_of(
-    chain: ReleaseChain, verdict: Record[Verdict], account: str, persons: Sequence[Person]
+    chain: ReleaseChain, verdict: Record[Verdict], account: str, persons: Sequence[Person], last: str
 ) -> dict[str, str | None]:
-    """Everyone who ever delivered the commit that a verdict is about: ARN -> person, or None for nobody in the map."""
-    commit = verdict.entry.body.commit
-    same = [record for record in chain.of(Verdict) if commit and record.entry.body.commit == commit]
-    arns = [record.entry.body.delivered_by or "" for record in (verdict, *same)]
-    return {arn: author_of(arn, account, persons) for arn in arns}
+    """Whose work a verdict is about: ARN -> person, or None for nobody in the map.
+
+    They are everyone who ever delivered its commit, and every known person who delivered anything since what is live in
+    `last`, the last environment: a commit brings along those before it, whoever put one on top. After a rollback these
+    are more, and before the first release they are all.
+    """
+    body, version, served = verdict.entry.body, verdict.entry.version, chain.live(last)
+    since = served.entry.version if served else 0
+    same = [each for each in chain.of(Verdict) if body.commit and each.entry.body.commit == body.commit]
+    own = [each.entry.body.delivered_by or "" for each in (verdict, *same)]
+    before = [each.entry.body.delivered_by or "" for each in chain.of(Verdict) if since < each.entry.version <= version]
+    known = {arn: author_of(arn, account, persons) for arn in (*own, *before)}
+    return {arn: author for arn, author in known.items() if author or arn in own}
 
 
 def refuse_own(person: str, authors: Mapping[str, str | None]) -> None:
-    """Raises ForbiddenError when `person` delivered the commit."""
+    """Raises ForbiddenError when `person` delivered the commit, or one that it brings along."""
     if person in authors.values():
-        raise ForbiddenError(f"{person} delivered this commit: another person has to decide")
+        raise ForbiddenError(f"{person} delivered this commit, or one before it: another person has to decide")
 
 
 def refuse_unknown(authors: Mapping[str, str | None]) -> None:

@@ -223,6 +223,7 @@ def test_it_stays_open_with_how_it_ended_until_somebody_else_acknowledges_it(wor
         ("income/1", "bob", None)
     ]
     end(world, past_the_gate(world))
+    assert "without" not in world.records()[-1]["body"], "the break-glass is about this very image and model"
     assert [entry["outcome"] for entry in open_ones()] == ["succeeded"]
     status, body = look("bob")
     assert (status, "another person has to acknowledge it" in body["message"]) == (409, True)

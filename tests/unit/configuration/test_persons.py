@@ -99,7 +99,7 @@ def test_everyone_who_ever_delivered_the_commit_is_its_author() -> None:
         ("other", f"{STS}/lockgate-delivery/4000"),
         ("c", f"{STS}/lockgate-delivery/3004"),
     )
-    authors = authors_of(chain, chain.of(Verdict)[2], ACCOUNT, PERSONS)
+    authors = authors_of(chain, chain.of(Verdict)[2], ACCOUNT, PERSONS, "prod")
     assert set(authors.values()) == {"ada", "grace"}
     refuse_unknown(authors)
     for person in ("ada", "grace"):
@@ -112,12 +112,12 @@ def test_everyone_who_ever_delivered_the_commit_is_its_author() -> None:
 def test_what_somebody_delivered_who_is_not_in_the_map_is_nobodys_to_approve(delivered_by: str | None) -> None:
     chain = verdicts(("c", delivered_by))
     with pytest.raises(RefusedError, match=r"\[persons\] of environments/tools.toml does not name"):
-        refuse_unknown(authors_of(chain, chain.of(Verdict)[0], ACCOUNT, PERSONS))
+        refuse_unknown(authors_of(chain, chain.of(Verdict)[0], ACCOUNT, PERSONS, "prod"))
 
 
 def test_verdicts_that_know_no_commit_are_not_about_the_same_one() -> None:
-    chain = verdicts((None, f"{STS}/lockgate-delivery/3003"), (None, f"{STS}/lockgate-delivery/3004"))
-    assert set(authors_of(chain, chain.of(Verdict)[1], ACCOUNT, PERSONS).values()) == {"grace"}
+    chain = verdicts((None, f"{STS}/lockgate-delivery/3003"), (None, f"{STS}/lockgate-delivery/4000"))
+    assert set(authors_of(chain, chain.of(Verdict)[0], ACCOUNT, PERSONS, "prod").values()) == {"ada"}
 
 
 def test_what_a_bot_pushed_persons_approve_and_the_bot_decides_nothing() -> None:
@@ -131,3 +131,42 @@ def test_what_a_bot_pushed_persons_approve_and_the_bot_decides_nothing() -> None
     for name in ("dependabot", "49699333", ""):
         with pytest.raises(RefusedError):
             caller_of(Proved(f"{STS}/lockgate-approver/{name}", "nonce"), ACCOUNT, ROLES, known)
+
+
+def live(chain: ReleaseChain, version: int, place: int) -> ReleaseChain:
+    """The chain after a deployment to prod."""
+    body = records.deployment(release=records.release(version), place=place)
+    entry_id = f"deployment:{version}:prod:{place}"
+    return chain.extended(records.entry(body, version, "prod", entry_id), records.TIME)
+
+
+def authors_of_version(chain: ReleaseChain, version: int) -> set[str | None]:
+    verdict = chain.of(Verdict, version)[0]
+    return set(authors_of(chain, verdict, ACCOUNT, PERSONS, "prod").values())
+
+
+BY_ADA, BY_GRACE, BY_NOBODY = (f"{STS}/lockgate-delivery/{number}" for number in (3003, 3004, 4000))
+
+
+def test_an_empty_commit_on_top_of_somebodys_is_that_persons_too() -> None:
+    """Else ada approves her own work, since grace delivered it last: so is a merge, a squash or a rebase by another."""
+    assert authors_of_version(verdicts(("a", BY_ADA), ("b", BY_GRACE)), 2) == {"ada", "grace"}
+
+
+def test_who_delivered_before_what_is_live_has_no_part_in_what_came_after() -> None:
+    chain = live(verdicts(("a", BY_ADA), ("b", BY_GRACE)), 1, 1)
+    assert authors_of_version(chain, 2) == {"grace"}
+
+
+def test_after_a_rollback_whoever_delivered_since_what_is_live_again_is_an_author() -> None:
+    chain = live(live(verdicts(("a", BY_ADA), ("b", BY_ADA), ("c", BY_GRACE)), 2, 1), 1, 2)
+    assert authors_of_version(chain, 3) == {"ada", "grace"}
+
+
+def test_who_delivered_after_a_version_is_no_author_of_it() -> None:
+    assert authors_of_version(verdicts(("a", BY_ADA), ("b", BY_GRACE)), 1) == {"ada"}
+
+
+def test_an_unknown_hand_in_between_names_nobody_and_blocks_nothing() -> None:
+    """What the ledger cannot attribute is said to be open in docs/security.md."""
+    assert authors_of_version(verdicts(("a", BY_NOBODY), ("b", BY_GRACE)), 2) == {"grace"}

@@ -2,7 +2,6 @@
 
 Event of a schedule: {"action": "collect"}. Answer: {"recorded": ["<model>/<sequence>", …]}.
 
-<<<<<<< Updated upstream
 The same fact again is the same record. A deployment that neither a verdict with its approvals nor a break-glass let in
 is recorded with why; `lockgate status` shows it, and the alarm of stuck versions calls. It notes as the champion what
 the last environment serves by then. It leaves an environment that cannot be asked for the next time and does the

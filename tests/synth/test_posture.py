@@ -28,7 +28,7 @@ CHECKOV_ACCEPTED: dict[str, tuple[int | str, str]] = {
 }
 # Allow statements on every resource; which actions they may name, and that AWS knows no narrower one, is in test_iam.
 ON_EVERYTHING = 23
-ACKNOWLEDGED = 161
+ACKNOWLEDGED = 164
 BuildApp = Callable[[Path, Path], Any]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import shutil
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any
 
 import lightgbm
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import skops.io
 import xgboost
@@ -154,3 +156,23 @@ def test_a_threshold_that_would_have_to_be_fitted_is_refused(project: Path) -> N
     )
     with pytest.raises(ConfigError, match=r"threshold: found.*expected a value"):
         read_model(project / "model" / "refunds")
+
+
+def test_no_number_is_shown_of_a_model_that_may_have_seen_the_rows(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = read_model(project / "model" / "prices")
+    train = made("prices")[0].slice(0, 1000)
+    (project / model.train_data).parent.mkdir(parents=True)
+    pq.write_table(train, project / model.train_data)
+    rows = frame_of_table(canonical_columns(train, "train"), model)
+    skops.io.dump(linear(rows, train["price"].to_pandas()), tmp_path / "m.skops")
+    assert main.main(["import", "prices", "--model", str(tmp_path / "m.skops"), "--by", "ana"]) == 0
+    shutil.copy(ROOT / "model" / "requirements.lock", project / "model")
+    capsys.readouterr()
+    main.main(["try", "prices", "--json"])
+    (card,) = json.loads(capsys.readouterr().out)["cards"]
+    assert (card["metrics"], card["groups"], card["would"], card["error"]) == ([], [], [], [])
+    assert card["beside"].startswith("imported by ana: trained elsewhere")
+    steps = {check["name"]: check["outcome"] for check in card["checks"]}
+    assert steps["prepare, train, predict, evaluate"] == steps["edges of the contract"] == "passed"

@@ -27,8 +27,8 @@ def bin_names(feature: Feature) -> tuple[str, ...]:
         return tuple(
             f"{int(begin)} to {end}" if begin < end else f"{end}" for begin, end in zip(edges, ends, strict=True)
         )
-    below = [f"{begin:g} to below {end:g}" for begin, end in zip(edges[:-1], feature.bins, strict=True)]
-    return (*below, f"{edges[-1]:g} to {last:g}")
+    below = [f"{begin:.15g} to below {end:.15g}" for begin, end in zip(edges[:-1], feature.bins, strict=True)]
+    return (*below, f"{edges[-1]:.15g} to {last:.15g}")
 
 
 def refuse_ungrouped(feature: Feature, file: str) -> None:

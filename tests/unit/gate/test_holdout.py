@@ -195,7 +195,7 @@ WAIVER = records.waiver("fair", reason="holiday data")
 
 def test_a_waiver_holds_for_its_rule_version_and_environment_until_it_expires() -> None:
     seen = chain(WAIVER)
-    said = {"fair": "grace (income/1, until 2026-11-30: holiday data)"}
+    said = {"fair": "grace (income/1, until the end of 2026-11-30: holiday data)"}
     assert waived(seen, 1, "prod", "2026-11-30T23:59:59.999Z") == said
     assert waived(seen, 1, "prod", "2026-12-01T00:00:00.000Z") == {}
     assert waived(seen, 2, "prod", "2026-11-23T00:00:00.000Z") == {}

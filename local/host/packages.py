@@ -44,10 +44,19 @@ def python_of(lock: bytes) -> Path:
             partial = _KEPT / f".{uuid.uuid4().hex}"
             try:
                 _install(lock, partial)
-                partial.rename(made)
+                _put(partial, made)
             finally:
-                shutil.rmtree(partial, ignore_errors=True)  # another process may have been first
+                shutil.rmtree(partial, ignore_errors=True)
     return made / "bin" / "python"
+
+
+def _put(partial: Path, made: Path) -> None:
+    """Another embedded AWS may have installed the same lock meanwhile; a folder that is not empty is not replaced."""
+    try:
+        partial.rename(made)
+    except OSError:
+        if not made.is_dir():
+            raise
 
 
 def _install(lock: bytes, folder: Path) -> None:

@@ -88,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
         entity=arguments.entity,
         time=arguments.time,
         keep=tuple(arguments.keep),
-        codes=tuple(arguments.category) + (protected or ()),
+        codes=tuple(arguments.category),
     )
     with working("reading"), _local(root, arguments.source) as path:
         rows = read_rows(path, arguments.source, arguments.leave_out)
@@ -174,10 +174,12 @@ def _written(stage: Path, draft: Draft) -> tuple[Draft, PolicyProposal]:
     import pyarrow.parquet
 
     from cli.commands.snapshot import validated
+    from cli.profile.draft import with_bins
     from cli.profile.first_run import first_run, recipe
     from cli.profile.proposal import policy_toml, proposed, with_cap
     from cli.profile.written import model_toml
 
+    draft = with_bins(draft)
     said = draft.declaration
     folder, data = stage / "model" / said.name, stage / "data" / said.name
     folder.mkdir(parents=True)

@@ -17,6 +17,7 @@ from cli.profile.reading import ReadRows
 from cli.profile.split import DataSplit
 from cli.profile.target import has_long_tail, inferred
 from cli.profile.written import Decided, Declaration, boosting, linear
+from lockgate.configuration.model import Feature
 from lockgate.errors import NotFoundError, RefusedError
 from lockgate.statistics.plan import area_need, balanced_need, mean_need, rate_need
 from lockgate.tasks.target import BINARY, Target
@@ -25,6 +26,7 @@ FEWEST_ROWS = 40
 FEWEST_OF_A_CLASS = 4  # of two: each must be in both parts
 LARGEST_SHARE, USUAL_SHARE, USUAL_ROWS = 1 / 3, 0.2, 20_000
 ROWS_FOR_BOOSTING, ROWS_A_COLUMN = 2000, 20
+QUARTERS = 4
 NONE = "none"
 
 
@@ -61,7 +63,15 @@ class Draft:
 def drafted(rows: ReadRows, asked: Choices, decided: Decided) -> Draft:
     """Raises RefusedError or NotFoundError for rows of which no model can be made, with what to do."""
     table, notes, found = rows.table, list(rows.notes), []
-    for given in (asked.target, asked.identifier, asked.entity, asked.time, *asked.keep, *asked.codes):
+    for given in (
+        asked.target,
+        asked.identifier,
+        asked.entity,
+        asked.time,
+        *asked.keep,
+        *asked.codes,
+        *(decided.protected or ()),
+    ):
         if given not in (None, NONE):
             _refuse_unknown(given or "", table)
     table = _with_target(table, asked.target, notes)
@@ -192,6 +202,26 @@ def _column(name: str, table: pa.Table, out: Mapping[str, str], asked: Choices) 
     if number and IDENTIFIER.fullmatch(name) and distinct(table[name]) > 0.9 * table.num_rows:
         return replace(found, feature=None, out="nearly each row has a value of its own")
     return found
+
+
+def with_bins(draft: Draft) -> Draft:
+    """Protected numbers get bins, or each number would be a group of its own: about a quarter of the rows in each."""
+    protected = draft.declaration.decided.protected or ()
+    columns = tuple(
+        replace(column, feature=replace(column.feature, bins=_bins(draft.train[column.name], column.feature)))
+        if column.name in protected and column.feature is not None and column.feature.type in ("integer", "number")
+        else column
+        for column in draft.declaration.columns
+    )
+    return replace(draft, declaration=replace(draft.declaration, columns=columns))
+
+
+def _bins(column: pa.ChunkedArray, feature: Feature) -> tuple[float, ...]:
+    values = np.sort(column.drop_null().cast(pa.float64()).to_numpy())
+    different = np.unique(values)
+    edges = different[1:] if len(different) <= QUARTERS else np.quantile(values, np.arange(1, QUARTERS) / QUARTERS)
+    edges = np.ceil(edges) if feature.type == "integer" else [float(f"{edge:.3g}") for edge in edges]
+    return tuple(sorted({float(edge) for edge in edges if (feature.minimum or 0.0) < edge <= (feature.maximum or 0.0)}))
 
 
 def _without_leaks(

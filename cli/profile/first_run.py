@@ -19,6 +19,7 @@ from threadpoolctl import threadpool_limits
 from lockgate.configuration.model import Model
 from lockgate.errors import ConfigError, RefusedError
 from runtime.folds import folds_of
+from runtime.groups import group_columns
 from runtime.tasks.arrays import arrays_of
 from runtime.trial.cross_validation import Train, cross_validated
 
@@ -28,7 +29,10 @@ KEPT = 4  # of five rows, by which the second version is trained
 
 @dataclass(frozen=True)
 class FirstRun:
-    """Rows that were predicted, by two versions of the recipe; no model saw the rows that it predicted."""
+    """Rows that were predicted, by two versions of the recipe; no model saw the rows that it predicted.
+
+    table: with the names of groups in place of a protected number.
+    """
 
     table: pa.Table
     truth: npt.NDArray[Any]
@@ -57,6 +61,8 @@ def first_run(train: Train, model: Model, table: pa.Table) -> FirstRun:
         one, other = (
             cross_validated(table, model, train, [(fold[version], fold[2]) for fold in whole]) for version in (0, 1)
         )
+    for name, column in group_columns(table, model).items():
+        table = table.set_column(table.column_names.index(name), name, column)
     return FirstRun(table.take(one.places), truth[one.places], one.predictions, other.predictions)
 
 

@@ -177,6 +177,8 @@ def _fairness(
     run: FirstRun, target: Target, attribute: str, draws: list[Any], holdout_rows: int
 ) -> tuple[Proposed | None, str]:
     """A rule about the groups of an attribute, or why there is none."""
+    if attribute not in run.table.column_names:
+        return None, f"{attribute}: the training rows do not have it, so nothing was measured by it."
     measure = {BINARY: "equal_opportunity", "multiclass": "accuracy"}.get(target.task, "error")
     values = pc.fill_null(run.table[attribute].cast(pa.string()), "null").to_numpy(zero_copy_only=False).astype(str)
     names, counts = np.unique(values, return_counts=True)

@@ -34,7 +34,7 @@ def summary(draft: Draft, policy: PolicyProposal, dry_run: bool) -> list[str]:
     lines += ["", "first run, by cross-validation on training rows:"]
     lines += [f"  {name:<20} {value:.4g}" for name, value in policy.measured.items()]
     lines += _section("proposed rules", [_rule(rule.keys) for rule in policy.rules])
-    lines += _section("what they cannot find", [*policy.blind, *([policy.excuse] if policy.excuse else [])])
+    lines += _section("what they cannot find", [*policy.blind, *_without_rule(policy)])
     lines += _section("undecided, and synth refuses the model without", [
         f"{key} in model/{said.name}/model.toml" for key in said.decided.undecided
     ])  # fmt: skip
@@ -82,6 +82,13 @@ def _columns(columns: Sequence[ColumnProfile]) -> Iterator[str]:
 def cut(text: str, width: int) -> str:
     clean = " ".join(text.split())
     return clean if len(clean) <= width else clean[: width - 1] + "…"
+
+
+def _without_rule(policy: PolicyProposal) -> list[str]:
+    """An exemption is not only written down, it is said."""
+    if not policy.excuse:
+        return []
+    return [f"no rule decides about it, and policy.toml says so (no_fairness_rule), for you to judge: {policy.excuse}"]
 
 
 def _rule(keys: Any) -> str:

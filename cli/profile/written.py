@@ -138,6 +138,9 @@ def _feature(column: ColumnProfile) -> list[str]:
             f"{key} = {moment_as_text(feature.type, end) if feature.type in KINDS else plain(end)}" for key, end in ends
         ]
         lines += [said[0] + seen, said[1]]
+    if feature.bins:
+        whole = feature.type == "integer"
+        lines.append(f"bins = {_list([int(edge) if whole else edge for edge in feature.bins])} # where a group begins")
     if feature.null_share:
         lines.append(f"null_share = {feature.null_share:g} # seen: {column.nulls} of {column.rows} rows")
     return lines

@@ -39,23 +39,25 @@ def refuse_ungrouped(feature: Feature, file: str) -> None:
     if feature.type in ("integer", "number") and not feature.bins:
         expected = f"bins = [...] in the table of {feature.name}: where a group ends and the next begins"
         raise ConfigError(file, "protected", f"{feature.name}, {_range(feature)} without bins", expected)
+    if feature.bins and len(set(bin_names(feature))) < len(bin_names(feature)):  # rows are grouped by the name
+        expected = "edges that differ in their first 15 digits, so that each bin has a name of its own"
+        raise ConfigError(file, "bins", list(feature.bins), expected)
 
 
 def can_be(feature: Feature, group: str) -> bool:
     """Whether the group of this name can have rows."""
-    return (group == NULL and feature.null_share > 0) or group in groups_of(feature)
+    return group in groups_of(feature)
 
 
 def described(feature: Feature) -> str:
     """Its groups, in words."""
-    return ", ".join(groups_of(feature)) + (f", {NULL}" if feature.null_share else "")
+    return ", ".join(groups_of(feature))
 
 
 def groups_of(feature: Feature) -> tuple[str, ...]:
-    """The names of all groups but that of missing values."""
-    if feature.type == "boolean":
-        return BOOLEANS
-    return feature.values if feature.type == "category" else bin_names(feature)
+    """The names of all groups that can have rows."""
+    named = feature.values or BOOLEANS if feature.type in ("category", "boolean") else bin_names(feature)
+    return (*named, NULL) if feature.null_share > 0 else named
 
 
 def _range(feature: Feature) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from lockgate.configuration.environment import Environment
 from lockgate.configuration.groups import can_be, described, groups_of
-from lockgate.configuration.model import Model
+from lockgate.configuration.model import Feature, Model
 from lockgate.errors import ConfigError
-from lockgate.policy.fit import decides_about, refuse_unfit
+from lockgate.policy.fit import binds, refuse_unfit
 from lockgate.policy.of_model import ModelPolicy
 from lockgate.policy.rules import Compare, Gap, Limit, Policy, Require, Rule
 
@@ -34,7 +34,7 @@ def refuse_misfits(
             refuse_unfit(rule, model.target, file)
             _refuse_unknown_groups(rule, file, model)
     _refuse_unjudged_attributes(policy, model, environments[-1])
-    _refuse_no_rows(policy, environments[-1])
+    _refuse_no_rows(policy, model, environments[-1])
     _refuse_less_than_its_tier(policy, model, environments[-1], tiers)
 
 
@@ -51,10 +51,15 @@ def _refuse_no_rules(file: str, environment: Environment, policy: Policy) -> Non
             raise ConfigError(file, "rule.name", name, expected)
 
 
-def _refuse_no_rows(policy: ModelPolicy, last: Environment) -> None:
-    """Some rule looks at rows before the last environment: lineage alone would let any model through."""
+def _deciding(policy: ModelPolicy, model: Model, last: Environment) -> list[Rule]:
+    """The rules before the last environment that are no dry runs and that some rows would break."""
     rules = policy.in_environment(last.name, last.rules).rules
-    if not any(isinstance(rule, Limit | Compare) and not rule.dry_run for rule in rules):
+    return [rule for rule in rules if not rule.dry_run and binds(rule, model.target)]
+
+
+def _refuse_no_rows(policy: ModelPolicy, model: Model, last: Environment) -> None:
+    """Some rule looks at rows before the last environment: lineage alone would let any model through."""
+    if not any(isinstance(rule, Limit | Compare) for rule in _deciding(policy, model, last)):
         expected = f"a limit or a comparison with the champion that decides for {last.name}"
         raise ConfigError(policy.file, "rule", "none that looks at a row of the holdout", expected)
 
@@ -80,12 +85,8 @@ def _refuse_unknown_groups(rule: Rule, file: str, model: Model) -> None:
 
 def _refuse_unjudged_attributes(policy: ModelPolicy, model: Model, last: Environment) -> None:
     """A rule decides about each protected attribute before the last environment, or the policy says why none does."""
-    rules = policy.in_environment(last.name, last.rules).rules
-    unjudged = [
-        column.name
-        for column in model.grouped
-        if not any(decides_about(rule, column.name, groups_of(column), model.target) for rule in rules)
-    ]
+    rules = _deciding(policy, model, last)
+    unjudged = [each.name for each in model.grouped if not any(_judges_groups(rule, each) for rule in rules)]
     if unjudged and not policy.no_fairness_rule:
         found = f"no deciding rule for {last.name} by {', '.join(unjudged)}"
         expected = (
@@ -98,6 +99,15 @@ def _refuse_unjudged_attributes(policy: ModelPolicy, model: Model, last: Environ
         raise ConfigError(policy.file, "no_fairness_rule", policy.no_fairness_rule, expected)
 
 
+def _judges_groups(rule: Rule, column: Feature) -> bool:
+    """Whether a deciding rule can stop a version because of any of two groups or more."""
+    if not isinstance(rule, Limit | Gap) or rule.by != column.name:
+        return False
+    if isinstance(rule, Limit) and (rule.group or rule.decide != "interval"):
+        return False
+    return len(set(groups_of(column)) - set(rule.leave_out)) > 1
+
+
 def _refuse_less_than_its_tier(
     policy: ModelPolicy, model: Model, last: Environment, tiers: Mapping[str, Sequence[str]]
 ) -> None:
@@ -107,7 +117,7 @@ def _refuse_less_than_its_tier(
     if model.tier not in tiers:
         expected = f"a tier of environments/tools.toml: {', '.join(tiers) or 'it has none'}"
         raise ConfigError(f"model/{model.name}/model.toml", "tier", model.tier, expected)
-    rules = [rule for rule in policy.in_environment(last.name, last.rules).rules if not rule.dry_run]
+    rules = _deciding(policy, model, last)
     met: set[str] = {policy.assurance.LEVEL, *(rule.kind for rule in rules)}
     met |= {rule.what.partition(":")[0] for rule in rules if isinstance(rule, Require)}
     met |= {"approvals"} if last.approvals else set()

@@ -5,8 +5,6 @@ Reading a policy asks for no model, since an environment's rules hold for all of
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from lockgate.errors import ConfigError
 from lockgate.policy.rules import Bound, Compare, Gap, Limit, Rule, refuse_bound
 from lockgate.tasks.kinds import Scale
@@ -58,18 +56,15 @@ def _gap_scale(rule: Gap, target: Target) -> Scale:
     return Scale(0.0, widest, "neither")
 
 
-def decides_about(rule: Rule, attribute: str, groups: Sequence[str], target: Target) -> bool:
-    """Whether a rule can stop a version because of any group of the attribute.
+def binds(rule: Rule, target: Target) -> bool:
+    """Whether some rows would break the rule: a floor of 0 for a rate, or a ceiling of 1, keeps nothing out.
 
-    A dry run, an estimate, a rule about one group and a bound that nothing can miss decide nothing about groups. Nor
-    does a rule that leaves out all groups, or a gap that leaves one.
-    groups: all that the attribute has. The rule fits the target.
+    The rule fits the target.
     """
-    if not isinstance(rule, Limit | Gap) or rule.by != attribute or rule.dry_run:
-        return False
-    left = len(set(groups) - set(rule.leave_out))
-    if isinstance(rule, Gap):
-        scale, enough = _gap_scale(rule, target), left > 1
-    else:
-        scale, enough = metrics_of(target)[rule.metric].scale, left > 0 and not rule.group and rule.decide == "interval"
-    return enough and (rule.value > scale.lowest if rule.bound == "floor" else rule.value < scale.highest)
+    if isinstance(rule, Compare):
+        scale = metrics_of(target)[rule.metric].scale
+        return rule.gain > scale.lowest - scale.highest
+    if not isinstance(rule, Limit | Gap):
+        return True
+    scale = _gap_scale(rule, target) if isinstance(rule, Gap) else metrics_of(target)[rule.metric].scale
+    return rule.value > scale.lowest if rule.bound == "floor" else rule.value < scale.highest

@@ -12,12 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from moto import mock_aws
 
 from cli.commands.snapshot import validated
 from cli.main import main
+from cli.profile.first_run import FirstRun
+from cli.profile.proposal import proposed
 from lockgate import canonical
 from lockgate.configuration.model import Model, read_model
 from lockgate.data.snapshot import Manifest, Part
@@ -26,7 +31,9 @@ from lockgate.evidence.document import Evidence, read_evidence
 from lockgate.gate.verdict import Circumstances, Outcome, judge
 from lockgate.policy.fit import refuse_unfit
 from lockgate.policy.of_model import read_model_policy
+from lockgate.policy.rules import Gap
 from lockgate.statistics.budget import Simple
+from lockgate.tasks.target import binary
 from tests.shapes import SHAPES, made
 
 ROOT = Path(__file__).parents[3]
@@ -197,3 +204,26 @@ def test_json_has_the_facts_and_a_dry_run_writes_nothing(project: Path, capsys: 
     facts: dict[str, Any] = json.loads(capsys.readouterr().out)
     assert (facts["time"], facts["written"], facts["target"]["task"]) == ("opened", False, "binary")
     assert sorted(project.rglob("*")) == before
+
+
+def test_a_protected_number_gets_bins_and_a_rule_and_no_exemption(project: Path) -> None:
+    """It became a category of 72 ages, no rule could be about so many groups, and so none was proposed."""
+    random = np.random.default_rng(3)
+    age, income = random.integers(18, 90, 3000), random.gamma(3, 9000, 3000).round(2)
+    paid = np.where(random.random(3000) < 1 / (1 + np.exp((25_000 - income) / 9000)), "yes", "no")
+    rows = {"age": age, "senior": (age > 64).astype(int), "income": income, "paid": paid}
+    pd.DataFrame(rows).to_csv("loans.csv", index=False)
+    words = ["new", "loans", "--from", "loans.csv", "--target", "paid", "--protected", "age", "senior"]
+    assert main([*words, *SAID]) == 0
+    model, policy = read_model(project / "model" / "loans"), read_model_policy(project / "model" / "loans")
+    found = {column.name: (column.type, len(column.bins)) for column in model.grouped}
+    assert found == {"age": ("integer", 3), "senior": ("integer", 1)}
+    assert policy.no_fairness_rule == ""
+    assert {rule.by for rule, _ in policy.rules if isinstance(rule, Gap)} == {"age", "senior"}
+
+
+def test_an_attribute_that_training_rows_lack_is_said_and_not_guessed() -> None:
+    rows = pa.table({"x": [0.0, 1.0] * 50})
+    run = FirstRun(rows, np.array([0, 1] * 50), np.array([0.2, 0.8] * 50), np.array([0.2, 0.8] * 50))
+    said = proposed(run, binary("y"), ["age"], 100)
+    assert said.excuse == "age: the training rows do not have it, so nothing was measured by it."

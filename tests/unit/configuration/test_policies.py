@@ -107,7 +107,7 @@ def test_the_policy_is_one_value_with_one_digest_for_a_model_and_an_environment(
                 FAIR.replace("0.7", "0.0"),
                 FAIR + 'decide = "estimate"',
                 FAIR + 'group = "1"',
-                FAIR + 'leave_out = ["1", "2"]',
+                FAIR + 'leave_out = ["1"]',
                 RANKING + GAP.replace("0.1", "1.0"),
                 RANKING + GAP + 'leave_out = ["1"]',
             )
@@ -217,6 +217,14 @@ def test_two_models_of_one_holdout_have_a_budget_both_or_neither(root: Path) -> 
     assert read(root, RANKING + FAIR)
 
 
-@pytest.mark.parametrize("rule", [FAIR, GAP, GAP.replace("ceiling = 0.1", "floor = 0.8"), FAIR + 'leave_out = ["1"]'])
+@pytest.mark.parametrize("rule", [FAIR, GAP, GAP.replace("ceiling = 0.1", "floor = 0.8")])
 def test_a_rule_that_can_stop_a_version_because_of_any_group_decides_about_the_attribute(root: Path, rule: str) -> None:
     assert "ranking" in rules(read(root, RANKING + rule), "prod")
+
+
+@pytest.mark.parametrize(
+    "rule", [RANKING.replace("0.7", "0"), '[[rule]]\nname = "c"\nkind = "compare"\nmetric = "accuracy"\ngain = -1\n']
+)
+def test_a_bound_that_nothing_can_miss_is_no_look_at_rows(root: Path, rule: str) -> None:
+    with pytest.raises(ConfigError, match="none that looks at a row of the holdout"):
+        read(root, rule + GAP)

@@ -9,7 +9,7 @@ import ssl
 import time
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from http.client import HTTPSConnection
 from pathlib import Path
@@ -69,8 +69,15 @@ class EmbeddedAws:
         }
 
     def role(self, name: str, trust: dict[str, Any], allow: dict[str, Any] | None = None, profile: str = "ada") -> str:
-        """Create a role; `trust` is its one trust statement and `allow` its one permission, both without effect."""
+        """Create a role; `trust` is its one trust statement and `allow` its one permission, both without effect.
+
+        One that another file's test left under this name goes first: which files share a process is nobody's choice.
+        """
         iam = self.client("iam", profile)
+        with suppress(iam.exceptions.NoSuchEntityException):
+            for left in iam.list_role_policies(RoleName=name)["PolicyNames"]:
+                iam.delete_role_policy(RoleName=name, PolicyName=left)
+            iam.delete_role(RoleName=name)
         arn: str = iam.create_role(
             RoleName=name, AssumeRolePolicyDocument=policy({"Action": "sts:AssumeRole", **trust})
         )["Role"]["Arn"]
